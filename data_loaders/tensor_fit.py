@@ -1,0 +1,154 @@
+"""Diffusion tensors from diffusion-weighted signals, batched in torch, with what the fit says about its own noise.
+
+The signal of the tensor model, in units b [ms/um^2] and D [um^2/ms]:
+
+    log S(b, g) = log S0 - b g^T D g
+
+is linear in (D, log S0); with log S of variance (sigma / S)^2 the weights are S^2 (Salvador et al., 2005). The same
+two-pass estimate as DIPY's "WLS", which the file loader calls; this one runs inside training, on the training device.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_SQRT2 = 2**0.5
+_MIN_SIGNAL = 1e-6  # of the mean signal: the logarithm needs positive values
+
+
+def design_matrix(bvals: Tensor, bvecs: Tensor) -> Tensor:
+    """Rows (-b g g^T as 6 Mandel components, 1), so that log S = design @ (D, log S0).
+
+    Args:
+        bvals: (M,) in s/mm^2.
+        bvecs: (M, 3) unit vectors; rows of b = 0 may be anything finite.
+    Returns:
+        (M, 7); the first six columns in ms/um^2.
+    Raises:
+        ValueError: when the two do not hold one row per volume.
+    """
+    if bvecs.shape != (len(bvals), 3):
+        raise ValueError(f"bvecs: found shape {tuple(bvecs.shape)}, expected ({len(bvals)}, 3), one row per b-value")
+    b = bvals.unsqueeze(1) * 1e-3
+    x, y, z = bvecs.unbind(1)
+    outer = torch.stack([x * x, y * y, z * z, _SQRT2 * y * z, _SQRT2 * x * z, _SQRT2 * x * y], 1)
+    return torch.cat([-b * outer, torch.ones_like(b)], 1)
+
+
+def _normal_matrix(weights: Tensor, design: Tensor) -> Tensor:
+    """A^T W A for every voxel: weights (N, M), design (M, 7) -> (N, 7, 7)."""
+    products = (design.unsqueeze(2) * design.unsqueeze(1)).flatten(1)
+    return (weights @ products).unflatten(1, (7, 7))
+
+
+def fit_wls(signal: Tensor, design: Tensor) -> tuple[Tensor, Tensor]:
+    """Weighted least-squares tensors.
+
+    Args:
+        signal: (N, M), any unit; non-positive values count as a tiny signal.
+        design: (M, 7) from `design_matrix`.
+    Returns:
+        log S0 (N,) in the log of the signal's unit, and D (N, 6) Mandel, um^2/ms. D need not be positive.
+    Source: Salvador et al., Human Brain Mapping 24 (2005) 144-155.
+    """
+    scale = signal.mean(1, keepdim=True).clamp_min(torch.finfo(signal.dtype).tiny)
+    log_signal = (signal / scale).clamp_min(_MIN_SIGNAL).log()
+    # pass 1, unit weights: one pseudo-inverse serves every voxel
+    predicted = log_signal @ (design @ torch.linalg.pinv(design)).T
+    # pass 2, weights S^2 of the first pass
+    weights = (2 * predicted).clamp(-30, 30).exp()
+    right = (weights * log_signal) @ design
+    parameters = torch.linalg.solve(_normal_matrix(weights, design), right)
+    return parameters[:, 6] + scale[:, 0].log(), parameters[:, :6]
+
+
+@dataclass(frozen=True)
+class AcquisitionMaps:
+    """Per-voxel noise information, each of shape (X, Y, Z); zero outside the mask and where it is unknown.
+
+    sigma: standard deviation of the signal noise, in the signal's unit.
+    noise: expected affine-invariant error of the fitted tensor per Mandel component (dimensionless).
+    residual: root-mean-square fit residual over sigma, about 1 where the tensor model holds.
+    """
+
+    sigma: Tensor
+    noise: Tensor
+    residual: Tensor
+
+
+def _box_sum(volume: Tensor, radius: int) -> Tensor:
+    """Sum over a cube of side 2 radius + 1, zero-padded: (X, Y, Z) -> (X, Y, Z)."""
+    out = volume[None, None]
+    for axis in range(3):
+        kernel = torch.ones((1, 1, *(2 * radius + 1 if a == axis else 1 for a in range(3))), dtype=volume.dtype)
+        out = F.conv3d(out, kernel.to(volume.device), padding=tuple(radius if a == axis else 0 for a in range(3)))
+    return out[0, 0]
+
+
+def acquisition_maps(
+    signal: Tensor, tensors: Tensor, log_s0: Tensor, design: Tensor, mask: Tensor, radius: int = 3
+) -> AcquisitionMaps:
+    """Noise level from the fit residuals, and the tensor error it implies.
+
+    sigma^2 is the residual variance pooled over a cube; the covariance of D is sigma^2 (A^T S^2 A)^-1; the expected
+    squared affine-invariant error is its trace against <X, Y>_D = tr(D^-1 X D^-1 Y). With seven volumes or fewer the
+    fit has no residual and every map is zero: unknown.
+
+    Args:
+        signal: (N, M) measured signal of the N voxels in `mask`.
+        tensors: (N, 6) positive definite, Mandel, um^2/ms.
+        log_s0: (N,).
+        design: (M, 7).
+        mask: (X, Y, Z) bool with N voxels.
+        radius: half side, in voxels, of the cube over which residuals are pooled.
+    Raises:
+        ValueError: when the mask and the signal disagree on N.
+    """
+    if int(mask.sum()) != len(signal):
+        raise ValueError(f"mask: found {int(mask.sum())} voxels, expected {len(signal)}, one per row of signal")
+    freedom = signal.shape[1] - 7
+    zero = torch.zeros(mask.shape, dtype=signal.dtype, device=signal.device)
+    if freedom < 1 or len(signal) == 0:
+        return AcquisitionMaps(zero, zero, zero)
+    predicted = (tensors @ design[:, :6].T + log_s0.unsqueeze(1)).clamp(-80, 80).exp()
+    square = ((signal - predicted) ** 2).sum(1) / freedom
+    inside = mask.to(signal.dtype)
+    pooled = _box_sum(zero.masked_scatter(mask, square), radius) / _box_sum(inside, radius).clamp_min(1)
+    sigma = pooled[mask].clamp_min(0).sqrt()
+
+    # covariance in units of the voxel's own S0, so that float32 has room
+    relative = predicted / log_s0.exp().unsqueeze(1)
+    normal = _normal_matrix(relative**2, design)
+    ridge = 1e-6 * normal.diagonal(dim1=1, dim2=2).mean(1)
+    normal = normal + ridge[:, None, None] * torch.eye(7, dtype=signal.dtype, device=signal.device)
+    covariance = torch.linalg.inv(normal)[:, :6, :6] * (sigma / log_s0.exp()).square()[:, None, None]
+    variance = (covariance * _metric(tensors)).sum((1, 2)) / 6
+    tiny = torch.finfo(signal.dtype).tiny
+    return AcquisitionMaps(
+        sigma=zero.masked_scatter(mask, sigma),
+        noise=zero.masked_scatter(mask, variance.clamp_min(0).sqrt()),
+        residual=zero.masked_scatter(mask, square.sqrt() / sigma.clamp_min(tiny)),
+    )
+
+
+def _metric(tensors: Tensor) -> Tensor:
+    """Gram matrix tr(D^-1 E_i D^-1 E_j) of the Mandel basis at D: (N, 6) -> (N, 6, 6)."""
+    basis = _mandel_basis(tensors)
+    matrices = torch.einsum("nk,kij->nij", tensors, basis)
+    inverse = torch.linalg.inv(matrices)
+    left = torch.einsum("nij,kjl->nkil", inverse, basis)  # D^-1 E_k
+    return torch.einsum("nkij,nlji->nkl", left, left)
+
+
+def _mandel_basis(like: Tensor) -> Tensor:
+    """The six orthonormal symmetric matrices E_k of the Mandel order, (6, 3, 3)."""
+    basis = torch.zeros(6, 3, 3, dtype=like.dtype, device=like.device)
+    for k in range(3):
+        basis[k, k, k] = 1
+    for k, (i, j) in enumerate([(1, 2), (0, 2), (0, 1)], start=3):
+        basis[k, i, j] = basis[k, j, i] = 1 / _SQRT2
+    return basis

@@ -1,0 +1,129 @@
+"""Pictures of a tensor volume for the report and the demo: orthogonal slices and histograms, as PNG bytes."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+VIEWS = ("sagittal", "coronal", "axial")
+_EDGES = (("A", "P"), ("R", "L"), ("R", "L"))  # left and right edge of each view (radiological: right is on the left)
+BEFORE, AFTER = "#8a8f98", "#1f6fb2"
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """Turns volumes to right-anterior-superior order, crops them to a mask, and cuts three slices.
+
+    Args:
+        affine: (4, 4) voxel-to-world matrix.
+        mask: (X, Y, Z) bool; the slices pass through its centre.
+        zooms: voxel sizes in mm, three or more.
+    """
+
+    affine: np.ndarray
+    mask: np.ndarray
+    zooms: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        from nibabel.orientations import io_orientation
+
+        orientation = io_orientation(self.affine)
+        order = np.argsort(orientation[:, 0])
+        flips = orientation[order, 1] < 0
+        inside = self._turn(self.mask, order, flips)
+        used = np.argwhere(inside)
+        low, high = np.maximum(used.min(0) - 1, 0), used.max(0) + 2
+        centre = np.clip(np.round(used.mean(0)).astype(int) - low, 0, high - low - 1)
+        object.__setattr__(self, "_order", order)
+        object.__setattr__(self, "_flips", flips)
+        object.__setattr__(self, "_box", tuple(slice(a, b) for a, b in zip(low, high, strict=True)))
+        object.__setattr__(self, "_centre", centre)
+        object.__setattr__(self, "_sizes", np.asarray(self.zooms[:3], dtype=float)[order])
+
+    @staticmethod
+    def _turn(volume: np.ndarray, order: np.ndarray, flips: np.ndarray) -> np.ndarray:
+        turned = volume.transpose(*order, *range(3, volume.ndim))
+        return np.flip(turned, np.flatnonzero(flips))
+
+    def slices(self, volume: np.ndarray) -> list[np.ndarray]:
+        """Sagittal, coronal, axial slice of (X, Y, Z) or (X, Y, Z, 3), rows from top to bottom."""
+        turned = self._turn(volume, self._order, self._flips)[self._box]  # type: ignore[attr-defined]
+        cut = []
+        for axis in range(3):
+            plane = np.take(turned, self._centre[axis], axis=axis)  # type: ignore[attr-defined]
+            cut.append(plane.swapaxes(0, 1)[::-1, ::-1])
+        return cut
+
+    def aspect(self, view: int) -> float:
+        """Height over width of a voxel in a view."""
+        across, up = [k for k in range(3) if k != view]
+        return float(self._sizes[up] / self._sizes[across])  # type: ignore[attr-defined]
+
+
+def slice_grid(viewer: Viewer, rows: list[tuple[str, np.ndarray, dict]], width: float = 8.0) -> Figure:
+    """One row per volume, one column per view.
+
+    Args:
+        rows: (label, volume, keywords for imshow); a `colorbar` keyword holds the label of a bar beside the row.
+        width: in inches.
+    """
+    from matplotlib.figure import Figure
+
+    shapes = [s.shape[:2] for s in viewer.slices(rows[0][1])]
+    widths = [shape[1] for shape in shapes]
+    tall = max(shape[0] * viewer.aspect(k) for k, shape in enumerate(shapes))
+    scale = (width - 1.2) / sum(widths)
+    figure = Figure(figsize=(width, len(rows) * (tall * scale + 0.12) + 0.35), layout="constrained", facecolor="white")
+    grid = figure.subplots(len(rows), 3, squeeze=False, width_ratios=widths)
+    for axes, (label, volume, keywords) in zip(grid, rows, strict=True):
+        options = dict(keywords)
+        bar = options.pop("colorbar", None)
+        image = None
+        for view, (axis, plane) in enumerate(zip(axes, viewer.slices(volume), strict=True)):
+            options.setdefault("interpolation", "nearest")
+            image = axis.imshow(plane, aspect=viewer.aspect(view), **options)
+            axis.set_xticks([])
+            axis.set_yticks([])
+            for spine in axis.spines.values():
+                spine.set_visible(False)
+            colour = "0.75" if options.get("cmap") != "RdBu_r" else "0.35"
+            for x, letter, side in ((0.02, _EDGES[view][0], "left"), (0.98, _EDGES[view][1], "right")):
+                axis.text(x, 0.5, letter, transform=axis.transAxes, color=colour, fontsize=7, ha=side, va="center")
+        axes[0].set_ylabel(label, fontsize=9)
+        if bar and image is not None:
+            figure.colorbar(image, ax=axes[2], shrink=0.8, pad=0.02).set_label(bar, fontsize=8)
+    for view, axis in enumerate(grid[0]):
+        axis.set_title(VIEWS[view], fontsize=9)
+    return figure
+
+
+def histogram(series: list[tuple[str, np.ndarray, str]], label: str, limits: tuple[float, float]) -> Figure:
+    """Outlined histograms of (name, values, colour) over a common range."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.2, 2.6), layout="constrained", facecolor="white")
+    axis = figure.subplots()
+    edges = np.linspace(*limits, 61)
+    for name, values, colour in series:
+        axis.hist(values, edges, histtype="stepfilled", color=colour, alpha=0.15)
+        axis.hist(values, edges, histtype="step", color=colour, label=name, linewidth=1.4)
+    axis.set_xlim(*limits)
+    axis.set_xlabel(label, fontsize=9)
+    axis.set_ylabel("voxels", fontsize=9)
+    axis.tick_params(labelsize=8)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def png(figure: Figure, dpi: int = 130) -> bytes:
+    """The figure as PNG."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi)
+    return buffer.getvalue()

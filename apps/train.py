@@ -1,0 +1,93 @@
+"""`mvnet train dti`: train the diffusion-tensor denoiser on a scan and on simulated brains."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Train a network.", no_args_is_help=True)
+
+
+@app.callback()
+def group() -> None:
+    """Train a network."""
+
+
+@app.command("dti")
+def train_dti(
+    output: Annotated[Path, typer.Option("-o", "--output", help="run folder; an unfinished run in it is continued")],
+    dwi: Annotated[Path | None, typer.Option(help="diffusion-weighted NIfTI to learn from")] = None,
+    bval: Annotated[Path | None, typer.Option(help="its b-values, s/mm^2")] = None,
+    bvec: Annotated[Path | None, typer.Option(help="its b-vectors")] = None,
+    bvec_frame: Annotated[str | None, typer.Option(help="axes of the b-vectors: fsl, voxel or world")] = None,
+    exclude: Annotated[str, typer.Option(help="slices START:STOP of the scan that are never used")] = "",
+    simulated: Annotated[int, typer.Option(help="number of simulated brains")] = 16,
+    steps: Annotated[int, typer.Option(help="optimisation steps")] = 6000,
+    batch: Annotated[int, typer.Option(help="patches in a step")] = 2,
+    patch: Annotated[int, typer.Option(help="voxels along each side of a patch")] = 24,
+    channels: Annotated[int, typer.Option(help="feature channels")] = 32,
+    rate: Annotated[float, typer.Option(help="peak learning rate")] = 2e-3,
+    workers: Annotated[int, typer.Option(help="processes that prepare patches")] = 1,
+    threads: Annotated[int, typer.Option(help="threads of the network on the CPU, 0 for all cores")] = 0,
+    seed: Annotated[int, typer.Option(help="seed of everything")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
+    quiet: Annotated[bool, typer.Option("--quiet", help="no progress bar")] = False,
+) -> None:
+    """Train the DTI denoiser; the result is OUTPUT/dti.safetensors with its card OUTPUT/dti.json."""
+    import torch
+
+    from mvnet.apps.training import Run, Schedule, train
+    from mvnet.data_loaders.dti_fields import resampled, scan_field, simulated_fields
+    from mvnet.data_loaders.dti_training_set import TrainingSet
+    from mvnet.models.checkpoint import save_checkpoint
+    from mvnet.models.dti import DTIDenoiser
+
+    if threads:
+        torch.set_num_threads(threads)
+    where = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    truths, scans, sources = [], [], []
+    if dwi is not None:
+        left_out = slice(*(int(v) for v in exclude.split(":"))) if exclude else slice(0, 0)
+        if bval is None or bvec is None:
+            raise ValueError("--dwi: found no --bval and --bvec beside it, expected both")
+        native = scan_field(dwi, bval, bvec, bvec_frame, left_out)
+        truths += [(0.3, native), (0.2, resampled(native, 0.72))]
+        scans += [(0.3, native)]
+        sources.append(f"{dwi.name} without slices {exclude}" if exclude else dwi.name)
+    if simulated:
+        truths += [(0.2 / simulated, field) for field in simulated_fields(simulated, seed)]
+        sources.append(f"{simulated} simulated brains")
+    if not truths:
+        raise ValueError("training data: found none, expected --dwi with --bval and --bvec, or --simulated")
+
+    schedule = Schedule(steps=steps, batch=batch, rate=rate, workers=workers, seed=seed)
+    torch.manual_seed(seed)  # initial weights
+    model = DTIDenoiser(channels=channels).to(where)
+    run = Run(output, model, schedule)
+    data = TrainingSet(truths, scans, length=steps * batch, patch=patch, seed=seed)
+    start, first = time.perf_counter(), run.step
+    trained = train(run, _objective, data, quiet=quiet)
+    card = {
+        "task": "denoise diffusion tensors",
+        "training_data": sources,
+        "seed": seed,
+        "steps": steps,
+        "voxels_per_step": batch * patch**3,
+        "device": str(where),
+        "seconds": round(time.perf_counter() - start) if first == 0 else None,
+        "parameters": sum(p.numel() for p in trained.parameters()),
+    }
+    save_checkpoint(output / "dti", trained, card)
+    if not quiet:
+        typer.echo(json.dumps(card, indent=2))
+
+
+def _objective(model, batch):
+    from mvnet.models.dti_training import denoising_loss
+
+    device = next(model.parameters()).device
+    return denoising_loss(model, *(tensor.to(device) for tensor in batch))

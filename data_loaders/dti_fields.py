@@ -1,0 +1,63 @@
+"""Where training patches come from: a scan at its own and at a coarser resolution, and simulated brains."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mvnet.data_loaders.dti_pairs import TensorField
+from mvnet.data_loaders.dwi import load_dwi
+from mvnet.data_loaders.volume import DTIVolume
+from mvnet.linalg import sym3
+from mvnet.metrics import fractional_anisotropy
+
+_WHITE_MATTER = 0.4  # FA above which a voxel counts as white matter for the scale of the signal
+
+
+def scan_field(dwi: Path, bval: Path, bvec: Path, bvec_frame: str | None, exclude: slice) -> TensorField:
+    """A scan of which the slices `exclude` along z are never used; other arguments as in `load_dwi`."""
+    return field_of(load_dwi(dwi, bval, bvec, bvec_frame=bvec_frame), exclude)
+
+
+def field_of(volume: DTIVolume, exclude: slice = slice(0, 0)) -> TensorField:
+    """Tensors of a loaded volume, with its signals in units of the white-matter b0 when it has a DWI.
+
+    Args:
+        volume: from `load_dwi`, or from `load_tensors`: then s0 is 1 everywhere.
+        exclude: slices along z of which no voxel may be used.
+    """
+    depth = volume.mask.shape[2]
+    start, stop, _ = exclude.indices(depth)
+    slabs = ((0, start), (stop, depth)) if stop > start else ((0, depth),)
+    scan = volume.acquisition
+    if scan is None:
+        return TensorField(volume.tensors, volume.mask, torch.ones(volume.mask.shape), slabs)
+    unit = white_matter_median(scan.b0, volume.tensors, volume.mask)
+    bvals, bvecs = torch.as_tensor(scan.bvals).float(), torch.as_tensor(scan.bvecs).float()
+    signal = torch.from_numpy(scan.dwi) / unit
+    return TensorField(volume.tensors, volume.mask, scan.b0 / unit, slabs, signal, bvals, bvecs)
+
+
+def white_matter_median(b0: Tensor, tensors: Tensor, mask: Tensor) -> Tensor:
+    """Median b0 where FA > 0.4, over the whole mask when that is nowhere."""
+    white = mask & (fractional_anisotropy(tensors, dim=0) > _WHITE_MATTER)
+    return b0[white if white.any() else mask].median()
+
+
+def resampled(field: TensorField, zoom: float) -> TensorField:
+    """The field on a grid of `zoom` times the voxels a side: trilinear in the log-tensors, inside the mask only.
+
+    Coarser voxels average what they cover, which also lowers the noise of a fitted truth. The signals are dropped.
+    """
+    inside = field.mask.to(field.tensors.dtype)
+    planes = torch.cat([sym3.log(field.tensors, dim=0) * inside, (field.s0 * inside)[None], inside[None]])
+    size = [round(n * zoom) for n in field.mask.shape]
+    small = F.interpolate(planes[None], size=size, mode="trilinear", align_corners=False)[0]
+    weight = small[7]
+    mask = weight > 0.7
+    mean = small[:7] / weight.clamp_min(0.1)
+    slabs = tuple((int(torch.tensor(a * zoom).ceil()), int(b * zoom)) for a, b in field.slabs)
+    return TensorField(sym3.exp(mean[:6] * mask, dim=0), mask, torch.where(mask, mean[6], 1.0), slabs)

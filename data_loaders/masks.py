@@ -1,0 +1,73 @@
+"""Masks: given, or made from the data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .errors import DataError
+from .nifti import open_image, read_array
+
+MaskLike = str | Path | np.ndarray | Tensor
+
+
+def read_mask(mask: MaskLike, shape: tuple[int, ...]) -> Tensor:
+    """A given mask as (X, Y, Z) bool: true where the value is above zero.
+
+    Args:
+        mask: path of a NIfTI, or an array; trailing dimensions of size 1 are dropped.
+        shape: (X, Y, Z) expected.
+    Raises:
+        DataError: another shape, or no voxel above zero.
+    """
+    if isinstance(mask, str | Path):
+        values = read_array(open_image(mask), mask)
+    else:
+        values = mask.detach().cpu().numpy() if isinstance(mask, Tensor) else np.asarray(mask)
+    while values.ndim > 3 and values.shape[-1] == 1:
+        values = values[..., 0]
+    if values.shape != tuple(shape):
+        raise DataError(f"mask: found shape {values.shape}, expected {tuple(shape)}")
+    inside = torch.from_numpy(np.ascontiguousarray(values > 0))  # NaN compares false
+    if not inside.any():
+        raise DataError("mask: found no voxel above zero")
+    return inside
+
+
+def tensor_mask(planes: Tensor) -> Tensor:
+    """Finite tensors with positive trace, and non-finite ones that most of their 26 neighbours surround.
+
+    Args:
+        planes: (6, X, Y, Z) Mandel planes, any unit.
+    """
+    finite = planes.isfinite().all(0)
+    inside = finite & (planes[:3].sum(0) > 0)
+    neighbours = F.avg_pool3d(F.pad(inside[None].float(), (1,) * 6), 3, stride=1)[0] * 27
+    return inside | (~finite & (neighbours > 13))
+
+
+def brain_mask(b0: np.ndarray) -> Tensor:
+    """Median-filtered Otsu threshold of the mean b0 (DIPY's median_otsu): the largest piece, holes filled.
+
+    Args:
+        b0: (X, Y, Z) non-negative signal.
+    Raises:
+        DataError: when nothing stands out from the background.
+    """
+    from dipy.segment.mask import median_otsu
+    from scipy import ndimage
+
+    values = np.nan_to_num(np.asarray(b0, dtype=np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    if values.max() <= values.min():
+        raise DataError("dwi: the b0 image is constant, so that no mask can be made; give one")
+    _, mask = median_otsu(values, median_radius=2, numpass=1)
+    labels = np.zeros(mask.shape, dtype=np.int32)
+    count = ndimage.label(mask, output=labels)
+    if count == 0:
+        raise DataError("dwi: no brain stands out from the background of the b0 image; give a mask")
+    mask = labels == 1 + np.argmax(np.bincount(labels.ravel())[1:])
+    return torch.from_numpy(np.asarray(ndimage.binary_fill_holes(mask), dtype=bool) & (values > 0))

@@ -1,0 +1,86 @@
+"""Making every tensor of a volume positive definite, and counting what it took."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mvnet.linalg import sym3
+
+from .deduce import positive_definite
+from .errors import DataError
+from .volume import RepairReport
+
+LOWEST, HIGHEST, REFERENCE_MD = 0.1, 4.0, 0.75
+"""Plausible eigenvalues of tissue and water in um^2/ms, for a median mean diffusivity of 0.75."""
+
+
+def median_diffusivity(planes: Tensor, inside: Tensor) -> float:
+    """Median trace / 3 over the positive definite tensors in a mask; DataError when there are none."""
+    good = inside & positive_definite(planes)
+    if not good.any():
+        raise DataError(
+            f"tensors: none of the {int(inside.sum())} tensors in the mask is positive definite "
+            "(wrong component order, sign or file?)"
+        )
+    return (planes[:3].sum(0)[good].double().median() / 3).item()
+
+
+def repair(planes: Tensor, mask: Tensor) -> tuple[Tensor, RepairReport]:
+    """Positive definite tensors everywhere.
+
+    Inside the mask eigenvalues are clipped to [0.1, 4] um^2/ms, scaled by the median diffusivity over 0.75,
+    with the eigenvectors kept. Tensors without information (non-finite, or no positive eigenvalue) become the
+    mean of their valid neighbours, the median isotropic tensor when there are none; so does everything
+    outside the mask.
+
+    Args:
+        planes: (6, X, Y, Z) Mandel, um^2/ms.
+        mask: (X, Y, Z) bool.
+    Returns:
+        new planes, and the counts.
+    Raises:
+        DataError: when no tensor in the mask is positive definite.
+    """
+    medium = median_diffusivity(planes, mask)
+    low, high = LOWEST * medium / REFERENCE_MD, HIGHEST * medium / REFERENCE_MD
+    isotropic = planes.new_tensor([medium] * 3 + [0.0] * 3)[:, None, None, None]
+
+    finite = planes.isfinite().all(0)
+    usable = mask & finite
+    out = torch.where(usable, planes, isotropic)
+    values = sym3.eigvals(out, dim=0)  # (3, X, Y, Z) ascending
+    smallest, largest = values[0], values[2]
+    empty = largest <= 0  # nothing positive to keep
+    outside_range = (smallest < 0.999 * low) | (largest > 1.001 * high)  # round-off of a file is no outlier
+
+    clip = usable & outside_range & ~empty
+    if clip.any():
+        out[:, clip] = _clip_eigenvalues(out[:, clip], low, high)
+    missing = mask & (~finite | empty)
+    if missing.any():
+        out = _fill(out, mask & ~missing, missing, isotropic)
+    report = RepairReport(
+        voxels=int(mask.sum()),
+        non_finite=int((mask & ~finite).sum()),
+        non_positive=int((usable & (smallest <= 0)).sum()),
+        clipped=int((usable & outside_range & (smallest > 0)).sum()),
+    )
+    return out, report
+
+
+def _clip_eigenvalues(planes: Tensor, low: float, high: float) -> Tensor:
+    """(6, N) -> (6, N) with eigenvalues in [low, high]."""
+    values, vectors = torch.linalg.eigh(sym3.unpack(planes, dim=0))
+    clipped = (vectors * values.clamp(low, high).unsqueeze(-2)) @ vectors.mT
+    return sym3.pack(clipped, dim=0)
+
+
+def _fill(planes: Tensor, valid: Tensor, missing: Tensor, default: Tensor) -> Tensor:
+    """Replace `missing` voxels by the mean of the valid ones among their 26 neighbours, else by `default`."""
+    weight = valid.to(planes.dtype)
+    pool = torch.cat([planes * weight, weight[None]])[None]
+    sums = F.avg_pool3d(F.pad(pool, (1,) * 6), 3, stride=1)[0] * 27
+    mean = torch.where(sums[6] > 0.5, sums[:6] / sums[6].clamp_min(1), default)
+    return torch.where(missing, mean, planes)

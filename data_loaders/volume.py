@@ -1,0 +1,75 @@
+"""What a loader returns: a tensor volume with everything needed to write it back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class RepairReport:
+    """What reading found and changed.
+
+    voxels: number of voxels in the mask.
+    non_finite: tensors with NaN or infinite components, filled in from their neighbours.
+    non_positive: tensors with an eigenvalue <= 0, lifted to the lower bound (filled in when none is
+        positive).
+    clipped: positive tensors with an eigenvalue outside the plausible range.
+    messages: deductions and warnings, one line each.
+    """
+
+    voxels: int
+    non_finite: int = 0
+    non_positive: int = 0
+    clipped: int = 0
+    messages: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Acquisition:
+    """What the diffusion-weighted images add to the tensors.
+
+    b0: (X, Y, Z) fitted signal without weighting, in image units.
+    noise: (X, Y, Z) expected affine-invariant error of the tensor per Mandel component; 0 where unknown.
+    residual: (X, Y, Z) root-mean-square fit residual over sigma, about 1 where the tensor model holds.
+    sigma: (X, Y, Z) standard deviation of the signal noise, in image units.
+    dwi: (X, Y, Z, M) float32 images.
+    bvals: (M,) in s/mm^2.
+    bvecs: (M, 3) unit vectors in voxel axes, zero for b = 0.
+    """
+
+    b0: Tensor
+    noise: Tensor
+    residual: Tensor
+    sigma: Tensor
+    dwi: np.ndarray
+    bvals: np.ndarray
+    bvecs: np.ndarray
+
+
+@dataclass(frozen=True)
+class DTIVolume:
+    """A volume of diffusion tensors.
+
+    tensors: (6, X, Y, Z) float32 Mandel planes in um^2/ms and voxel axes; positive definite everywhere,
+        isotropic with the median diffusivity outside the mask.
+    mask: (X, Y, Z) bool.
+    affine: (4, 4) voxel-to-world matrix.
+    header: nibabel NIfTI header of the file read.
+    order, unit, frame: component order, unit and reference axes of the file, to which the writers return.
+    report: what was deduced and repaired.
+    acquisition: present when the tensors were fitted to diffusion-weighted images.
+    """
+
+    tensors: Tensor
+    mask: Tensor
+    affine: np.ndarray
+    header: Any
+    order: str
+    unit: str
+    frame: str
+    report: RepairReport
+    acquisition: Acquisition | None = None

@@ -1,0 +1,189 @@
+"""Group actions: how an element of a Lie algebra moves a point.
+
+Conventions, everywhere: left action, right-trivialised. A field gives xi(t, z) in the Lie algebra, the flow is
+z' = xi . z, a step is exp(xi) . z. On matrices [u, v] = u v - v u; on axis vectors of so(3) it is u x v.
+
+| action            | z                      | xi                     | exp(xi) . z                  |
+|-------------------|------------------------|------------------------|------------------------------|
+| `Translation`     | any shape              | same shape             | z + xi                       |
+| `CircleAction`    | angles (...), radians  | angular velocity (...) | z + xi, wrapped to (-pi, pi] |
+| `RotationAction`  | matrices (..., 3, 3)   | axis vectors (..., 3)  | exp(hat xi) z                |
+| `Congruence`      | SPD (..., n, n)        | gl(n) (..., n, n)      | A z A^T, A = exp(xi)         |
+| `PlaneCongruence` | SPD planes (B, 6, ...) | gl(3) (B, 9, ...)      | the same, on planes          |
+
+A new action is one subclass of `GroupAction`. Source: paper section 2.4.3; Iserles et al., Acta Numerica (2000).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+from mvnet.linalg import gl3, so3, sym3
+from mvnet.manifolds.circle import wrap
+
+# dexpinv_u = sum_k B_k / k! ad_u^k, B_k the Bernoulli numbers: Hairer, Lubich, Wanner (2006), eq. III.4.11
+_BERNOULLI = (1.0, -1 / 2, 1 / 12, 0.0, -1 / 720)
+MOST_COMMUTATORS = len(_BERNOULLI) - 1
+
+
+class GroupAction(ABC):
+    """A Lie group acting on points, through its algebra."""
+
+    @abstractmethod
+    def act(self, xi: Tensor, z: Tensor) -> Tensor:
+        """exp(xi) . z"""
+
+    @abstractmethod
+    def cay_act(self, xi: Tensor, z: Tensor) -> Tensor:
+        """cay(xi) . z with cay(u) = (I - u/2)^-1 (I + u/2)"""
+
+    @abstractmethod
+    def bracket(self, a: Tensor, b: Tensor) -> Tensor:
+        """[a, b]"""
+
+    @abstractmethod
+    def dcayinv(self, u: Tensor, v: Tensor) -> Tensor:
+        """(I - u/2) v (I + u/2): inverse of the right-trivialised differential of cay, exact."""
+
+    @abstractmethod
+    def algebra_shape(self, z: Tensor) -> tuple[int, ...]:
+        """Shape of xi at the points z; ValueError where z is not of the action's layout."""
+
+    def dexpinv(self, u: Tensor, v: Tensor, order: int) -> Tensor:
+        """Inverse of the right-trivialised differential of exp, up to `order` nested commutators.
+
+        dexpinv_u(v) = v - [u, v]/2 + [u, [u, v]]/12 - [u, [u, [u, [u, v]]]]/720 + ...
+        """
+        if not 0 <= order <= MOST_COMMUTATORS:
+            raise ValueError(f"order: found {order} commutators, expected 0 to {MOST_COMMUTATORS}")
+        total, nested = v, v
+        for coefficient in _BERNOULLI[1 : order + 1]:
+            nested = self.bracket(u, nested)
+            if coefficient:
+                total = total + coefficient * nested
+        return total
+
+
+class Translation(GroupAction):
+    """R^n on itself: every Lie-group method becomes the Runge-Kutta method of its tableau."""
+
+    def act(self, xi: Tensor, z: Tensor) -> Tensor:
+        return z + xi
+
+    def cay_act(self, xi: Tensor, z: Tensor) -> Tensor:
+        return z + xi
+
+    def bracket(self, a: Tensor, b: Tensor) -> Tensor:
+        return torch.zeros_like(a + b)
+
+    def dexpinv(self, u: Tensor, v: Tensor, order: int) -> Tensor:
+        return v
+
+    def dcayinv(self, u: Tensor, v: Tensor) -> Tensor:
+        return v
+
+    def algebra_shape(self, z: Tensor) -> tuple[int, ...]:
+        return tuple(z.shape)
+
+
+class CircleAction(Translation):
+    """SO(2) on S^1; angles in radians, (-pi, pi] after every step."""
+
+    def act(self, xi: Tensor, z: Tensor) -> Tensor:
+        return wrap(z + xi)
+
+    def cay_act(self, xi: Tensor, z: Tensor) -> Tensor:
+        """The rotation cay(xi J), J = [[0, -1], [1, 0]], turns by 2 arctan(xi / 2)."""
+        return wrap(z + 2 * torch.atan(xi / 2))
+
+    def dcayinv(self, u: Tensor, v: Tensor) -> Tensor:
+        return (1 + u * u / 4) * v
+
+
+class RotationAction(GroupAction):
+    """SO(3) on itself by left multiplication; xi in axis vectors, radians."""
+
+    def act(self, xi: Tensor, z: Tensor) -> Tensor:
+        return so3.exp(xi) @ z
+
+    def cay_act(self, xi: Tensor, z: Tensor) -> Tensor:
+        return so3.cayley(xi) @ z
+
+    def bracket(self, a: Tensor, b: Tensor) -> Tensor:
+        return torch.linalg.cross(*torch.broadcast_tensors(a, b))
+
+    def dcayinv(self, u: Tensor, v: Tensor) -> Tensor:
+        """v - u x v / 2 + (u . v) u / 4, since hat(u) hat(v) hat(u) = -(u . v) hat(u)"""
+        return v - self.bracket(u, v) / 2 + (u * v).sum(-1, keepdim=True) * u / 4
+
+    def algebra_shape(self, z: Tensor) -> tuple[int, ...]:
+        if z.shape[-2:] != (3, 3):
+            raise ValueError(f"z: found shape {tuple(z.shape)}, expected rotations (..., 3, 3)")
+        return tuple(z.shape[:-1])
+
+
+class _GeneralLinear(GroupAction):
+    """What both layouts of GL(n) share: everything that follows from the product of the algebra."""
+
+    @abstractmethod
+    def product(self, a: Tensor, b: Tensor) -> Tensor:
+        """a b"""
+
+    def bracket(self, a: Tensor, b: Tensor) -> Tensor:
+        return self.product(a, b) - self.product(b, a)
+
+    def dcayinv(self, u: Tensor, v: Tensor) -> Tensor:
+        """v - [u, v]/2 - u v u/4"""
+        uv = self.product(u, v)
+        return v - (uv - self.product(v, u)) / 2 - self.product(uv, u) / 4
+
+
+class Congruence(_GeneralLinear):
+    """GL(n) on Sym+(n) by A P A^T, point layout. The fast form for fields of 3x3 tensors is `PlaneCongruence`."""
+
+    def product(self, a: Tensor, b: Tensor) -> Tensor:
+        return a @ b
+
+    def act(self, xi: Tensor, z: Tensor) -> Tensor:
+        return _symmetric(torch.linalg.matrix_exp(xi), z)
+
+    def cay_act(self, xi: Tensor, z: Tensor) -> Tensor:
+        identity = torch.eye(xi.shape[-1], dtype=xi.dtype, device=xi.device)
+        return _symmetric(torch.linalg.solve(identity - xi / 2, identity + xi / 2), z)
+
+    def algebra_shape(self, z: Tensor) -> tuple[int, ...]:
+        if z.ndim < 2 or z.shape[-1] != z.shape[-2]:
+            raise ValueError(f"z: found shape {tuple(z.shape)}, expected symmetric matrices (..., n, n)")
+        return tuple(z.shape)
+
+
+def _symmetric(a: Tensor, p: Tensor) -> Tensor:
+    """A P A^T, symmetric to the last bit."""
+    q = a @ p @ a.mT
+    return (q + q.mT) / 2
+
+
+class PlaneCongruence(_GeneralLinear):
+    """GL(3) on Sym+(3), field layout: 6 Mandel planes moved by 9 row-major planes at `dim`."""
+
+    def __init__(self, dim: int = 1):
+        self.dim = dim
+
+    def product(self, a: Tensor, b: Tensor) -> Tensor:
+        return gl3.matmul(a, b, dim=self.dim)
+
+    def act(self, xi: Tensor, z: Tensor) -> Tensor:
+        return sym3.congruence(gl3.exp(xi, dim=self.dim), z, dim=self.dim)
+
+    def cay_act(self, xi: Tensor, z: Tensor) -> Tensor:
+        return sym3.congruence(gl3.cayley(xi, dim=self.dim), z, dim=self.dim)
+
+    def algebra_shape(self, z: Tensor) -> tuple[int, ...]:
+        if not -z.ndim <= self.dim < z.ndim or z.shape[self.dim] != 6:
+            raise ValueError(f"z: found shape {tuple(z.shape)}, expected 6 Mandel planes at dim {self.dim}")
+        shape = list(z.shape)
+        shape[self.dim] = 9
+        return tuple(shape)

@@ -1,0 +1,181 @@
+"""The contract every manifold of this folder honours.
+
+Conventions, kept by all of them:
+
+- A batch of points is one tensor of shape (..., *point_shape); a batch of tangent vectors has the same shape, in ambient
+  form (the derivative of a curve of points). Leading dims broadcast.
+- `exp(x, v)`, `log(x, y)`, `inner(x, u, v)`, `transport(x, y, v)`: the base point comes first.
+- `dist` is in the unit of the metric: radians on the circle, sphere and rotations; log units on SPD matrices.
+- dtype and device follow the input. Random methods take a `torch.Generator`; nothing reads the global state.
+
+To add a manifold: one file with a subclass, one line in `__init__.py` (MANIFOLDS), one line in tests/manifolds/cases.py.
+Source: paper section 2.3 (features evolving on Lie groups or homogeneous manifolds).
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from mvnet.manifolds._smooth import expand_points, point_sum, safe_sqrt
+from mvnet.manifolds.mean import frechet_mean
+
+
+class Manifold(ABC):
+    """A Riemannian manifold whose points are tensors of shape point_shape."""
+
+    # ---- what every manifold gives ----
+
+    @property
+    @abstractmethod
+    def point_shape(self) -> tuple[int, ...]:
+        """Shape of one point, e.g. (3, 3) for SPD(3) and () for an angle."""
+
+    @property
+    @abstractmethod
+    def dim(self) -> int:
+        """Dimension of the tangent spaces."""
+
+    @abstractmethod
+    def exp(self, x: Tensor, v: Tensor) -> Tensor:
+        """Point reached at time 1 by the geodesic from x with velocity v."""
+
+    @abstractmethod
+    def log(self, x: Tensor, y: Tensor) -> Tensor:
+        """Velocity at x of the shortest geodesic that reaches y at time 1: exp(x, log(x, y)) = y."""
+
+    @abstractmethod
+    def inner(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
+        """Riemannian metric <u, v>_x, shape (...)."""
+
+    @abstractmethod
+    def transport(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
+        """Parallel transport of v from the tangent space at x to that at y, along the shortest geodesic."""
+
+    @abstractmethod
+    def to_tangent(self, x: Tensor, v: Tensor) -> Tensor:
+        """Ambient-orthogonal projection of v, shape (..., *point_shape), to the tangent space at x."""
+
+    @abstractmethod
+    def project(self, x: Tensor) -> Tensor:
+        """A nearest point of the manifold to x in the ambient (Frobenius) distance."""
+
+    @abstractmethod
+    def violation(self, x: Tensor) -> Tensor:
+        """How far x is from satisfying the constraint, dimensionless, shape (...); 0 on the manifold, inf if beyond repair."""
+
+    @abstractmethod
+    def random_point(
+        self,
+        shape: Sequence[int] = (),
+        *,
+        generator: torch.Generator,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> Tensor:
+        """Random points, shape (*shape, *point_shape); device defaults to the generator's."""
+
+    # ---- what follows from it; a subclass overrides where a closed form is better ----
+
+    @property
+    def point_ndim(self) -> int:
+        """Number of trailing dims that hold one point."""
+        return len(self.point_shape)
+
+    @property
+    def retraction_order(self) -> float:
+        """Order in |v| to which `retract` agrees with `exp`: 1, 2, or inf where it is exp."""
+        return math.inf
+
+    def norm(self, x: Tensor, v: Tensor) -> Tensor:
+        """|v|_x = sqrt(<v, v>_x), shape (...); its gradient at v = 0 is 0, not nan."""
+        return safe_sqrt(self.inner(x, v, v).clamp(min=0))
+
+    def dist(self, x: Tensor, y: Tensor) -> Tensor:
+        """Geodesic distance |log(x, y)|_x, shape (...); its gradient at x = y is 0, not nan."""
+        return self.norm(x, self.log(x, y))
+
+    def squared_dist(self, x: Tensor, y: Tensor) -> Tensor:
+        """Squared geodesic distance, shape (...), smooth at x = y."""
+        v = self.log(x, y)
+        return self.inner(x, v, v)
+
+    def geodesic(self, x: Tensor, y: Tensor, t: Tensor | float) -> Tensor:
+        """Point exp(x, t log(x, y)); t is a number or a tensor that broadcasts with the batch shape."""
+        if isinstance(t, Tensor):
+            t = expand_points(t, self.point_ndim)
+        return self.exp(x, t * self.log(x, y))
+
+    def retract(self, x: Tensor, v: Tensor) -> Tensor:
+        """A cheap step from x along v that agrees with exp(x, v) to `retraction_order`."""
+        return self.exp(x, v)
+
+    def riemannian_gradient(self, x: Tensor, g: Tensor) -> Tensor:
+        """Tangent vector r with <r, v>_x = sum(g * v) for every tangent v.
+
+        Args:
+            x: points; g: the ambient gradient that autograd gives, same shape.
+        """
+        basis = self.tangent_basis(x)
+        at = x.unsqueeze(-self.point_ndim - 1)
+        pairs = basis.unsqueeze(-self.point_ndim - 1), basis.unsqueeze(-self.point_ndim - 2)
+        gram = self.inner(at.unsqueeze(-self.point_ndim - 1), *pairs)
+        slopes = point_sum(g.unsqueeze(-self.point_ndim - 1) * basis, self.point_ndim)
+        coefficients = torch.linalg.solve(gram, slopes.unsqueeze(-1)).squeeze(-1)
+        return (expand_points(coefficients, self.point_ndim) * basis).sum(-self.point_ndim - 1)
+
+    def tangent_basis(self, x: Tensor) -> Tensor:
+        """Ambient-orthonormal basis of the tangent space at x, shape (..., dim, *point_shape); carries no gradient."""
+        size = math.prod(self.point_shape)
+        with torch.no_grad():
+            ambient = torch.eye(size, dtype=x.dtype, device=x.device).reshape(size, *self.point_shape)
+            projector = self.to_tangent(x.unsqueeze(x.ndim - self.point_ndim), ambient)
+            projector = projector.reshape(*projector.shape[: x.ndim - self.point_ndim], size, size)
+            vectors = torch.linalg.eigh(projector)[1][..., -self.dim :]
+        return vectors.mT.reshape(*vectors.shape[:-2], self.dim, *self.point_shape)
+
+    def random_tangent(self, x: Tensor, *, generator: torch.Generator) -> Tensor:
+        """Random normal tangent vectors at x, same shape as x."""
+        noise = torch.randn(x.shape, generator=generator, dtype=x.dtype, device=generator.device)
+        return self.to_tangent(x, noise.to(x.device))
+
+    def initial_mean(self, points: Tensor, weights: Tensor) -> Tensor:
+        """Where the Frechet mean's iteration starts; points (N, ..., *point_shape), weights (N, ...) of sum 1."""
+        return points[0]
+
+    def mean(self, points: Tensor, weights: Tensor | None = None, axis: int = -1) -> Tensor:
+        """Weighted Frechet mean: the minimiser over m of sum_i w_i dist(m, x_i)^2.
+
+        Args:
+            points: shape (..., *point_shape).
+            weights: >= 0, broadcasts with the batch shape (...); normalised here to sum 1 along the axis. None: equal.
+            axis: which dim of the (broadcast) batch shape is averaged; negative counts from its end.
+        Returns:
+            shape of the batch without that axis, then point_shape. Gradients with respect to points and weights are exact to
+            first order (implicit function theorem).
+        """
+        return frechet_mean(self, points, weights, axis)
+
+    def check_point(self, x: Tensor, name: str = "x", atol: float | None = None) -> None:
+        """Raise a ValueError that names the argument unless every entry of x is a point of this manifold.
+
+        Args:
+            atol: bound on `violation`; default 1e3 rounding units of the dtype.
+        """
+        found = tuple(x.shape)
+        if len(found) < self.point_ndim or found[len(found) - self.point_ndim :] != self.point_shape:
+            raise ValueError(f"{name}: shape {found} found, (..., {', '.join(map(str, self.point_shape))}) expected on {self}")
+        if not x.is_floating_point():
+            raise ValueError(f"{name}: dtype {x.dtype} found, a real floating dtype expected")
+        atol = 1e3 * torch.finfo(x.dtype).eps if atol is None else atol
+        violation = self.violation(x)
+        bad = ~(violation <= atol)  # so that nan counts as bad
+        if bad.any():
+            raise ValueError(
+                f"{name}: {int(bad.sum())} of {bad.numel()} points are not on {self} "
+                f"(constraint violation {violation[bad].max().item():.3g} found, at most {atol:.3g} expected)"
+            )

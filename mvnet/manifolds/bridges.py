@@ -1,0 +1,190 @@
+"""Bridges to other libraries: any geomstats manifold as one of ours, ours as a pymanopt manifold.
+
+Both libraries are imported by the caller's own use of them: geomstats comes in with the space that is handed over (its backend,
+numpy or pytorch, is what GEOMSTATS_BACKEND said before its import), pymanopt when `to_pymanopt` is called.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from mvnet.manifolds.base import Manifold
+
+if TYPE_CHECKING:
+    from pymanopt.manifolds.manifold import Manifold as PymanoptManifold
+
+
+def from_geomstats(space: Any) -> Manifold:
+    """Wrap a geomstats manifold equipped with a metric, e.g. `from_geomstats(Grassmannian(4, 2))`.
+
+    The metric, its factors and the shape of a point are the space's own. With geomstats' pytorch backend everything is
+    differentiable where geomstats is; with its numpy backend a tensor that requires a gradient raises a ValueError.
+    """
+    return _Geomstats(space)
+
+
+class _Geomstats(Manifold):
+    """See `from_geomstats`."""
+
+    def __init__(self, space: Any) -> None:
+        if not hasattr(space, "metric"):
+            raise ValueError(f"space: {type(space).__name__} without metric found, one equipped with a metric expected")
+        self.space = space
+
+    def __repr__(self) -> str:
+        return f"from_geomstats({type(self.space).__name__}, metric={type(self.space.metric).__name__})"
+
+    @property
+    def point_shape(self) -> tuple[int, ...]:
+        return tuple(self.space.shape)
+
+    @property
+    def dim(self) -> int:
+        return int(self.space.dim)
+
+    @property
+    def _numpy(self) -> bool:
+        return "numpy" in sys.modules["geomstats.backend"].__name__
+
+    def _call(self, function: Any, *points: Tensor, scalar: bool = False, **options: Any) -> Tensor:
+        """Evaluate function(*points) over one flat batch dim, which is the broadcasting that geomstats has everywhere."""
+        like = points[0]
+        if self._numpy and any(p.requires_grad for p in points) and torch.is_grad_enabled():
+            raise ValueError(
+                "x: a tensor that requires a gradient found, but geomstats runs on numpy; set GEOMSTATS_BACKEND=pytorch before its import"
+            )
+        points = torch.broadcast_tensors(*points)
+        batch = points[0].shape[: points[0].ndim - self.point_ndim]
+        flat = [p.reshape(-1, *self.point_shape) for p in points]
+        out = function(*(p.detach().cpu().numpy() for p in flat) if self._numpy else flat, **options)
+        out = torch.as_tensor(out).to(like)
+        return out.reshape(batch if scalar else batch + self.point_shape)
+
+    def exp(self, x: Tensor, v: Tensor) -> Tensor:
+        return self._call(lambda x, v: self.space.metric.exp(v, base_point=x), x, v)
+
+    def log(self, x: Tensor, y: Tensor) -> Tensor:
+        return self._call(lambda x, y: self.space.metric.log(y, base_point=x), x, y)
+
+    def dist(self, x: Tensor, y: Tensor) -> Tensor:
+        return self._call(self.space.metric.dist, x, y, scalar=True)
+
+    def squared_dist(self, x: Tensor, y: Tensor) -> Tensor:
+        return self._call(self.space.metric.squared_dist, x, y, scalar=True)
+
+    def inner(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
+        return self._call(lambda x, u, v: self.space.metric.inner_product(u, v, base_point=x), x, u, v, scalar=True)
+
+    def transport(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
+        """geomstats' closed form; where it has none, one rung of its pole ladder, exact on symmetric spaces."""
+
+        def along(x: Any, y: Any, v: Any) -> Any:
+            try:
+                return self.space.metric.parallel_transport(v, base_point=x, end_point=y)
+            except NotImplementedError:
+                ladder = self.space.metric.ladder_parallel_transport(v, base_point=x, end_point=y, n_rungs=1, scheme="pole")
+                return ladder["transported_tangent_vec"]
+
+        return self._call(along, x, y, v)
+
+    def to_tangent(self, x: Tensor, v: Tensor) -> Tensor:
+        return self._call(lambda x, v: self.space.to_tangent(v, base_point=x), x, v)
+
+    def project(self, x: Tensor) -> Tensor:
+        return self._call(self.space.projection, x)
+
+    def violation(self, x: Tensor) -> Tensor:
+        """0 where geomstats' `belongs` says so at its own tolerance (1e-4 in single precision), else inf."""
+        atol = 1e-9 if x.dtype == torch.float64 else 1e-4
+        belongs = self._call(lambda x: self.space.belongs(x, atol=atol), x.detach(), scalar=True)
+        return torch.where(belongs != 0, 0.0, math.inf).to(x)
+
+    def random_point(
+        self,
+        shape: Sequence[int] = (),
+        *,
+        generator: torch.Generator,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> Tensor:
+        """The space's own distribution, seeded from the generator; the global random states are put back."""
+        import numpy as np
+
+        seed = int(torch.randint(2**31, (), generator=generator, device=generator.device))
+        numpy_state = np.random.get_state()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            np.random.seed(seed)
+            try:
+                drawn = torch.as_tensor(self.space.random_point(math.prod(shape)))
+            finally:
+                np.random.set_state(numpy_state)
+        drawn = drawn.to(device or generator.device, dtype or torch.get_default_dtype())
+        return drawn.reshape(*shape, *self.point_shape)
+
+
+def to_pymanopt(manifold: Manifold, seed: int = 0) -> PymanoptManifold:
+    """Hand a manifold to pymanopt's optimisers (SteepestDescent, ConjugateGradient, TrustRegions, ...).
+
+    Points and tangent vectors are float64 arrays of manifold.point_shape, tangent vectors in ambient form; use Power or
+    Product for several points. Second derivatives, which TrustRegions wants, come from autograd through exp and transport:
+
+        Hess f(x)[v] = d/dt at 0 of transport(x_t, x, grad f(x_t)),   x_t = exp(x, t v).
+
+    Args:
+        seed: of the random points from which pymanopt starts when it is given none.
+    """
+    import numpy as np
+    from pymanopt.manifolds.manifold import Manifold as Base
+
+    def tensors(*arrays: Any) -> list[Tensor]:
+        return [torch.as_tensor(np.asarray(a, dtype=np.float64)) for a in arrays]
+
+    def vector_method(method: Any) -> Any:
+        return lambda self, *arrays: method(*tensors(*arrays)).detach().numpy()
+
+    def scalar_method(method: Any) -> Any:
+        return lambda self, *arrays: method(*tensors(*arrays)).item()
+
+    generator = torch.Generator().manual_seed(seed)
+
+    def random_tangent_vector(self: Any, point: Any) -> Any:
+        (x,) = tensors(point)
+        v = manifold.random_tangent(x, generator=generator)
+        return (v / manifold.norm(x, v)).numpy()
+
+    def hessian(self: Any, point: Any, euclidean_gradient: Any, euclidean_hessian: Any, tangent_vector: Any) -> Any:
+        x, g, h, v = tensors(point, euclidean_gradient, euclidean_hessian, tangent_vector)
+
+        def carried_gradient(t: Tensor) -> Tensor:
+            x_t = manifold.exp(x, t * v)
+            return manifold.transport(x_t, x, manifold.riemannian_gradient(x_t, g + t * h))
+
+        _, derivative = torch.autograd.functional.jvp(carried_gradient, x.new_zeros(()), x.new_ones(()))
+        return manifold.to_tangent(x, derivative).numpy()  # type: ignore[arg-type]
+
+    members = {
+        "typical_dist": property(lambda self: math.sqrt(self.dim)),
+        "dist": scalar_method(manifold.dist),
+        "inner_product": scalar_method(manifold.inner),
+        "norm": scalar_method(manifold.norm),
+        "exp": vector_method(manifold.exp),
+        "log": vector_method(manifold.log),
+        "retraction": vector_method(manifold.retract),
+        "transport": vector_method(manifold.transport),
+        "projection": vector_method(manifold.to_tangent),
+        "to_tangent_space": vector_method(manifold.to_tangent),
+        "pair_mean": vector_method(lambda x, y: manifold.geodesic(x, y, 0.5)),
+        "zero_vector": vector_method(torch.zeros_like),
+        "euclidean_to_riemannian_gradient": vector_method(manifold.riemannian_gradient),
+        "euclidean_to_riemannian_hessian": hessian,
+        "random_point": lambda self: manifold.random_point((), generator=generator, dtype=torch.float64).numpy(),
+        "random_tangent_vector": random_tangent_vector,
+    }
+    return type("MvnetManifold", (Base,), members)(f"mvnet {manifold}", manifold.dim)

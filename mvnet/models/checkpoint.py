@@ -1,0 +1,89 @@
+"""Checkpoints: a safetensors file of weights beside a JSON model card. Loading executes no code.
+
+`dti.safetensors` holds tensors only; `dti.json` names the architecture, its configuration, and what the weights were
+trained on and measured to do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from mvnet.models.dti import DTIDenoiser
+
+ARCHITECTURES: dict[str, type[nn.Module]] = {"DTIDenoiser": DTIDenoiser}
+"""A new model is one line here."""
+
+WEIGHTS = Path(__file__).parent / "weights"
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write to a temporary file beside `path`, then move it into place."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def save_tensors_atomically(path: Path, tensors: dict[str, Tensor]) -> None:
+    """A safetensors file, moved into place when complete."""
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save_checkpoint(path: str | Path, model: nn.Module, card: dict[str, Any]) -> None:
+    """Weights to `path` (.safetensors) and the card, with architecture and configuration added, to `path` (.json)."""
+    path = Path(path)
+    save_tensors_atomically(path.with_suffix(".safetensors"), model.state_dict())
+    full = {"architecture": type(model).__name__, "config": model.config, **card}
+    write_atomically(path.with_suffix(".json"), (json.dumps(full, indent=2) + "\n").encode())
+
+
+def load_checkpoint(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
+    """Model in eval mode and its card.
+
+    Args:
+        path: either file of the pair, or their common stem.
+    Raises:
+        ValueError: when a file is missing or does not describe a known architecture.
+    """
+    weights, description = Path(path).with_suffix(".safetensors"), Path(path).with_suffix(".json")
+    for file in (weights, description):
+        if not file.is_file():
+            raise ValueError(f"checkpoint: found no file {file}, expected weights (.safetensors) beside a card (.json)")
+    try:
+        card = json.loads(description.read_text())
+        model = ARCHITECTURES[card["architecture"]](**card["config"])
+        model.load_state_dict(load_file(weights))
+    except Exception as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"checkpoint: {weights.stem} cannot be loaded ({type(error).__name__}: {first})") from error
+    return model.eval(), card
+
+
+def pretrained(name: str) -> tuple[nn.Module, dict[str, Any]]:
+    """A shipped model, in eval mode, and its card: name is one of the stems in `mvnet/models/weights`."""
+    known = sorted(p.stem for p in WEIGHTS.glob("*.safetensors"))
+    if name not in known:
+        raise ValueError(f"name: found {name!r}, expected one of {known}")
+    return load_checkpoint(WEIGHTS / name)
+
+
+def weights_hash(path: str | Path) -> str:
+    """SHA-256 of a weights file: the identity of a model in provenance records."""
+    return hashlib.sha256(Path(path).with_suffix(".safetensors").read_bytes()).hexdigest()

@@ -1,0 +1,91 @@
+"""Choose: a learned intrinsic filter. A network predicts weights over the neighbourhood, the layer takes the mean.
+
+For weights w_q >= 0, sum_q w_q = 1 over the 27 neighbours q of a voxel, the weighted log-Euclidean mean
+
+    z'_p = exp( sum_q w_q log z_q )
+
+minimises sum_q w_q d(z, z_q)^2 in the log-Euclidean metric. It is positive definite whatever the weights, and commutes
+with every rotation and scaling of the values, since log(s R P R^T) = log(s) I + R log(P) R^T.
+Source: Arsigny et al., Magn. Reson. Med. 56 (2006) 411-421, eq. 5.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+NEIGHBOURS = tuple(product(range(3), repeat=3))
+_CENTRE = NEIGHBOURS.index((1, 1, 1))
+_IDENTITY_LOGIT = 4.0  # at initialisation the centre holds 2/3 of the weight
+_OUTSIDE = -1e4  # logit of a neighbour outside the mask
+
+
+class _NeighbourhoodMean(torch.autograd.Function):
+    """m_p = sum_q w_pq L_{p+q}, with a backward that adds into one padded buffer instead of 27 of them.
+
+    dL_{p+q} += w_pq dm_p,      dw_pq = <dm_p, L_{p+q}>
+    """
+
+    @staticmethod
+    def forward(ctx, logs: Tensor, weights: Tensor) -> Tensor:
+        padded = F.pad(logs, (1,) * 6)
+        ctx.save_for_backward(padded, weights)
+        out = torch.zeros_like(logs)
+        for q, window in enumerate(windows(padded)):
+            out.addcmul_(weights[:, q : q + 1], window)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        padded, weights = ctx.saved_tensors
+        to_logs, to_weights = torch.zeros_like(padded), torch.empty_like(weights)
+        for q, (window, target) in enumerate(zip(windows(padded), windows(to_logs))):
+            target.addcmul_(weights[:, q : q + 1], gradient)
+            torch.sum(gradient * window, 1, out=to_weights[:, q])
+        return to_logs[:, :, 1:-1, 1:-1, 1:-1], to_weights
+
+
+def windows(padded: Tensor) -> list[Tensor]:
+    """The 27 shifted views of a field padded by one voxel, in the order of `NEIGHBOURS`."""
+    d, h, w = (n - 2 for n in padded.shape[2:])
+    return [padded[:, :, i : i + d, j : j + h, k : k + w] for i, j, k in NEIGHBOURS]
+
+
+def neighbourhood_mean(logs: Tensor, weights: Tensor) -> Tensor:
+    """sum_q w_q log z_q over the 3x3x3 neighbourhood, zero outside the volume; differentiable once.
+
+    Args:
+        logs: (B, 6, D, H, W) log-tensors.
+        weights: (B, 27, D, H, W), in the order of `NEIGHBOURS`.
+    Returns:
+        (B, 6, D, H, W).
+    """
+    return _NeighbourhoodMean.apply(logs, weights)
+
+
+class Choose(nn.Module):
+    """Weights over the neighbourhood from features, then the log-Euclidean mean of the values.
+
+    Args:
+        channels: number of feature channels.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.logits = nn.Conv3d(channels, len(NEIGHBOURS), 1)
+        nn.init.zeros_(self.logits.weight)
+        assert self.logits.bias is not None
+        nn.init.zeros_(self.logits.bias)
+        with torch.no_grad():
+            self.logits.bias[_CENTRE] = _IDENTITY_LOGIT
+
+    def forward(self, features: Tensor, logs: Tensor, mask: Tensor) -> Tensor:
+        """features (B, C, ...), logs (B, 6, ...), mask (B, 1, ...) in {0, 1} -> mean of the logs (B, 6, ...)."""
+        inside = torch.cat(windows(F.pad(mask, (1,) * 6)), 1)
+        weights = torch.softmax(self.logits(features) + (1 - inside) * _OUTSIDE, 1)
+        return neighbourhood_mean(logs, weights)

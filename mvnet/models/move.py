@@ -1,0 +1,51 @@
+"""Move: a manifold ODE. A network predicts an element of gl(3), a Lie-group integrator acts with it.
+
+    z' = xi(t, z) . z = xi z + z xi^T,      xi(t, z) = c tanh( W [phi(features), log z, t] / c )  in gl(3)
+
+Every step of the integrator is a congruence P -> A P A^T with A = exp(...), so the state is positive definite at every
+step size. The bound c keeps the exponential's argument in the range where its fixed-cost evaluation is exact.
+Source: paper section 2.3 (networks on manifolds), section 2.4.3 (Lie-group integrators).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mvnet.integrators import PlaneCongruence, odeint
+from mvnet.linalg import sym3
+
+_BOUND = 1.0  # of each entry of xi per unit time: one step can scale a tensor by about e^2
+
+
+class Move(nn.Module):
+    """Flow of Sym+(3)-valued voxels under a velocity that depends on features, time and the value itself.
+
+    Args:
+        channels: number of feature channels, constant during the flow.
+        steps: integrator steps over the unit interval.
+        method: any Lie-group method of `mvnet.integrators`.
+    """
+
+    def __init__(self, channels: int, steps: int = 1, method: str = "rkmk3"):
+        super().__init__()
+        self.steps, self.method = steps, method
+        self.features = nn.Conv3d(channels, channels, 1)
+        self.value = nn.Conv3d(6, channels, 1, bias=False)
+        self.time = nn.Parameter(torch.zeros(channels, 1, 1, 1))
+        self.velocity = nn.Conv3d(channels, 9, 1)
+        nn.init.zeros_(self.velocity.weight)
+        assert self.velocity.bias is not None
+        nn.init.zeros_(self.velocity.bias)
+
+    def forward(self, features: Tensor, state: Tensor) -> Tensor:
+        """features (B, C, ...), state (B, 6, ...) positive definite -> state at time 1, same shape."""
+        fixed = self.features(features)
+
+        def field(t: Tensor, z: Tensor) -> Tensor:
+            hidden = F.silu(fixed + self.value(sym3.log(z)) + t * self.time)
+            return _BOUND * torch.tanh(self.velocity(hidden) / _BOUND)
+
+        times = torch.linspace(0, 1, self.steps + 1, dtype=state.dtype, device=state.device)
+        return odeint(field, state, times, action=PlaneCongruence(), method=self.method)[-1]

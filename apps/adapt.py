@@ -11,11 +11,11 @@ import copy
 from collections.abc import Callable
 
 import torch
-from torch.utils.data import DataLoader
-
 from mvnet.data_loaders.dti_fields import field_of
 from mvnet.data_loaders.dti_training_set import TrainingSet
 from mvnet.data_loaders.volume import DTIVolume
+from torch.utils.data import DataLoader
+
 from mvnet.models.dti import DTIDenoiser
 from mvnet.models.dti_training import denoising_loss
 
@@ -47,7 +47,9 @@ def adapt(
     field = field_of(volume)
     if field.bvals is None or (directions := int((field.bvals > 50).sum())) < FEWEST_DIRECTIONS:
         found = "no DWI" if field.bvals is None else f"{directions} directions"
-        raise ValueError(f"--adapt: found {found}, expected a DWI with at least {FEWEST_DIRECTIONS} directions")
+        raise ValueError(
+            f"--adapt: found {found}, expected a DWI with at least {FEWEST_DIRECTIONS} directions"
+        )
     side = min(patch, *field.mask.shape)
     data = TrainingSet([], [(1.0, field)], length=steps * batch, patch=side, blind=0.0, seed=seed)
     device = next(model.parameters()).device

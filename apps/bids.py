@@ -1,6 +1,7 @@
 """File names, sidecars and the description of a BIDS-derivative folder.
 
-Source: BIDS extension proposal 16, diffusion derivatives (draft): `<source>_model-DTI_param-<p>_dwimap.nii.gz`.
+Source: BIDS extension proposal 16, diffusion derivatives (draft), section "File names":
+`<source>_model-DTI_param-<p>_dwimap.nii.gz`.
 """
 
 from __future__ import annotations
@@ -14,14 +15,17 @@ MAPS = {
     "tensor": "Denoised diffusion tensors",
     "FA": "Fractional anisotropy of the denoised tensors",
     "MD": "Mean diffusivity of the denoised tensors",
-    "DEC": "Colour FA: |first eigenvector| times FA, red left-right, green posterior-anterior, blue inferior-superior",
-    "confidence": "exp(-e), where e is the expected affine-invariant error of the denoised tensor; 0 outside the mask",
+    "DEC": "Colour FA: FA times |first eigenvector|; red left-right, green back-front, blue down-up",
+    "confidence": "exp(-e), e the expected affine-invariant error of the denoised tensor; 0 outside the mask",
 }
 """`param` entity -> description."""
 
 FRAMES = {
     "voxel": ("ijk", "image axes"),
-    "fsl": ("ijk", "b-vector axes of FSL: image axes, the first one reversed when the determinant of the affine is positive"),
+    "fsl": (
+        "ijk",
+        "b-vector axes of FSL: image axes, the first reversed when the affine's determinant is positive",
+    ),
     "world": ("xyz", "scanner axes"),
 }
 """Frame of the tensor components -> (BIDS ReferenceAxes, in words)."""
@@ -70,7 +74,11 @@ def sidecar(param: str, *, unit: str, frame: str, order: str, provenance: dict[s
         fields["Units"] = "arbitrary, in [0, 1]"
     if param == "tensor":
         axes, words = FRAMES[frame]
-        fields |= {"OrientationRepresentation": "param", "ReferenceAxes": axes, "ReferenceAxesDescription": words}
+        fields |= {
+            "OrientationRepresentation": "param",
+            "ReferenceAxes": axes,
+            "ReferenceAxesDescription": words,
+        }
         fields["ComponentOrder"] = order
     if param == "DEC":
         fields |= {"OrientationRepresentation": "dec", "ReferenceAxes": "xyz"}

@@ -1,19 +1,23 @@
 """Peers of the DTI denoiser and the scores they are compared by; used by `mvnet demo` and by the benchmarks.
 
-Every peer of `denoisers` cleans the diffusion-weighted signal; `fit` then gives its tensors, so that all methods share one fit.
-`log_gauss` smooths tensors directly. Tensors here are (n, 3, 3) arrays in mm^2/s, one row per voxel of the mask, in C order.
+Every peer of `denoisers` cleans the diffusion-weighted signal; `fit` then gives its tensors, so that all share one
+fit. `log_gauss` smooths tensors directly. Tensors here are (n, 3, 3) arrays in mm^2/s, one row per voxel of the
+mask, in C order.
 
-How each peer of DIPY 1.12.1 is called, and why (tried on a slab of an in-vivo brain, 65 volumes, simulated and real noise):
-    mppca       defaults (patch radius 2). Voxels that no patch covers come back NaN: the noisy signal is kept there.
+How each peer of DIPY 1.12.1 is called, and why (tried on a slab of an in-vivo brain with 65 volumes, simulated
+and real noise):
+
+    mppca       defaults (patch radius 2). Voxels that no patch covers come back NaN: they keep the noisy signal.
     localpca    the true noise level, patch radius 2; NaN as above.
-    patch2self  version 3, ordinary least squares, the voxels of the mask only, b0 volumes kept and moved to the front, and
-                padded with copies of the first one to a multiple of five volumes. In that version a b0 that is not denoised
-                is replaced by the first volumes of the file (b0 last: affine-invariant RMSE 2.4 instead of 0.15), and the
-                last volumes overwrite each other unless five divides their number. Version 1 predicts from data its
-                regression has centred in place (same failure). Its random sketch is seeded here.
-    nlmeans     method "classic", patch radius 1, block radius 2, Rician. The default "blockwise" is worse at every noise level
-                (0.53 against 0.14 at SNR 30). With the true noise level it is best at SNR 8, with 0.7 of it at SNR 15 and 30:
-                both are listed.
+    patch2self  version 3, ordinary least squares, on the voxels of the mask. The b0 volumes are kept, moved to
+                the front, and padded with copies of the first one to a multiple of five volumes: that version
+                replaces a b0 it does not denoise by the first volumes of the file (b0 last: affine-invariant
+                RMSE 2.4 instead of 0.15), and lets the last volumes overwrite each other unless five divides
+                their number. Version 1 fails likewise: it predicts from data that its regression has centred in
+                place. The random sketch is seeded.
+    nlmeans     method "classic", patch radius 1, block radius 2, Rician. The default method "blockwise" gives
+                0.53 where this one gives 0.14 (SNR 30). Told the true noise level it is best at SNR 8, told 0.7
+                of it at SNR 15 and 30: both are listed.
 """
 
 from __future__ import annotations
@@ -44,7 +48,8 @@ def fit(dwi: np.ndarray, bvals: np.ndarray, bvecs: np.ndarray, mask: np.ndarray)
 
     Args:
         dwi: signal, shape (X, Y, Z, M); values below 1e-3 count as 1e-3.
-        bvals: shape (M,), s/mm^2.  bvecs: shape (M, 3), unit vectors.  mask: bool, shape (X, Y, Z), n voxels set.
+        bvals: shape (M,), s/mm^2.  bvecs: shape (M, 3), unit vectors.
+        mask: bool, shape (X, Y, Z), n voxels set.
     Returns:
         shape (n, 3, 3), mm^2/s, in the frame of the b-vectors.
     """
@@ -58,14 +63,14 @@ def fit(dwi: np.ndarray, bvals: np.ndarray, bvecs: np.ndarray, mask: np.ndarray)
 
 
 def log_gauss(tensors: np.ndarray, mask: np.ndarray, width: float) -> np.ndarray:
-    """Log-Euclidean Gaussian filter: exp of the normalised convolution of the matrix logarithms inside the mask.
+    """Log-Euclidean Gaussian filter: exp of the normalised convolution of the logarithms inside the mask.
 
     Args:
         tensors: positive definite, shape (n, 3, 3).  mask: bool, shape (X, Y, Z), n voxels set.
         width: standard deviation in voxels.
     Returns:
         shape (n, 3, 3).
-    Source: Arsigny et al., Log-Euclidean metrics for fast and simple calculus on diffusion tensors (2006), section 3.
+    Source: Arsigny et al., Magn. Reson. Med. 56 (2006) 411-421.
     """
     from scipy.ndimage import gaussian_filter
 
@@ -90,7 +95,7 @@ def scores(tensors: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     Returns:
         ai_rmse  root mean square of the affine-invariant distance |log(T^-1/2 D T^-1/2)|_F
         fa_mae   mean absolute error of the fractional anisotropy
-        v1_deg   median angle between the principal directions in degrees, where the truth's FA > 0.3 (nan if nowhere)
+        v1_deg   median angle of principal directions, degrees, where the truth's FA > 0.3 (nan if nowhere)
         dev_rmse root mean square Frobenius norm of the traceless part of log D - log T
     """
     root = np.linalg.inv(np.linalg.cholesky(truth))  # L^-1 D L^-T has the eigenvalues of T^-1 D
@@ -111,7 +116,7 @@ def scores(tensors: np.ndarray, truth: np.ndarray) -> dict[str, float]:
 
 
 def spread_directions(bvecs: np.ndarray, count: int) -> np.ndarray:
-    """Indices of `count` rows of bvecs (M, 3), spread greedily: each next one has the largest smallest antipodal angle."""
+    """Indices of `count` rows of bvecs (M, 3): the first, then always the one farthest from those before."""
     chosen = [0]
     while len(chosen) < count:
         closeness = np.abs(bvecs @ bvecs[chosen].T).max(1)
@@ -169,7 +174,7 @@ def dipy_localpca(
 def dipy_patch2self(
     dwi: np.ndarray, bvals: np.ndarray, bvecs: np.ndarray, mask: np.ndarray, sigma: float
 ) -> np.ndarray:
-    """Patch2Self on the voxels of the mask (at least 20), b0 volumes first, a multiple of five volumes; seed 0."""
+    """Patch2Self on the voxels of the mask, at least 20 of them; why like this is said above."""
     from dipy.denoise.patch2self import patch2self
 
     b0, weighted = np.flatnonzero(bvals <= 50), np.flatnonzero(bvals > 50)

@@ -1,4 +1,4 @@
-"""What a running command says, all of it on stderr: lines of text, and a progress bar with an estimate of the time left."""
+"""What a running command says, all on stderr: lines of text, and a progress bar with the time left."""
 
 from __future__ import annotations
 
@@ -24,7 +24,13 @@ class Console:
     @contextmanager
     def progress(self, label: str) -> Iterator[Progress]:
         """A bar; yields a function to be called as progress(done, total)."""
-        from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            TaskProgressColumn,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
         from rich.progress import Progress as RichProgress
 
         columns = (

@@ -13,30 +13,47 @@ app = typer.Typer(no_args_is_help=True, help="Remove noise from images with valu
 
 @app.command()
 def dti(
-    input: Annotated[Path, typer.Argument(help="DWI (with --bval, --bvec, or such files beside it) or tensor image, NIfTI.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results; created when missing.")],
+    input: Annotated[
+        Path,
+        typer.Argument(help="DWI (with --bval, --bvec, or such files beside it) or tensor image, NIfTI."),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the results; created when missing.")
+    ],
     bval: Annotated[Path | None, typer.Option(help="b-values of the DWI, s/mm^2, FSL text file.")] = None,
     bvec: Annotated[Path | None, typer.Option(help="b-vectors of the DWI, FSL text file.")] = None,
-    mask: Annotated[Path | None, typer.Option(help="Mask image, > 0 inside; made from the data when not given.")] = None,
+    mask: Annotated[
+        Path | None, typer.Option(help="Mask image, > 0 inside; made from the data when not given.")
+    ] = None,
     order: Annotated[
         str | None,
-        typer.Option(help="Components of a tensor image: fsl, mrtrix, dipy, symmatrix, dti-tk; deduced when not given."),
+        typer.Option(
+            help="Components of a tensor image: fsl, mrtrix, dipy, symmatrix, dti-tk; deduced when not given."
+        ),
     ] = None,
     unit: Annotated[
-        str | None, typer.Option(help="Unit of a tensor image: mm2/s, um2/ms, um2/s, m2/s; deduced when not given.")
+        str | None,
+        typer.Option(help="Unit of a tensor image: mm2/s, um2/ms, um2/s, m2/s; deduced when not given."),
     ] = None,
     bvec_frame: Annotated[
         str | None,
         typer.Option(
-            "--bvec-frame", "--frame", help="Axes of the b-vectors, or of a tensor image's components: fsl, voxel, world."
+            "--bvec-frame",
+            "--frame",
+            help="Axes of the b-vectors, or of a tensor image's components: fsl, voxel, world.",
         ),
     ] = None,
-    strength: Annotated[float, typer.Option(help="0 keeps the tensors, 1 denoises fully, geodesic in between.")] = 1.0,
+    strength: Annotated[
+        float, typer.Option(help="0 keeps the tensors, 1 denoises fully, geodesic in between.")
+    ] = 1.0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     adapt: Annotated[
-        bool, typer.Option("--adapt", help="Fine-tune on this DWI first (12 or more directions; takes minutes).")
+        bool,
+        typer.Option("--adapt", help="Fine-tune on this DWI first (12 or more directions; takes minutes)."),
     ] = False,
-    checkpoint: Annotated[Path | None, typer.Option(help="Weights to use instead of the shipped ones.")] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Weights to use instead of the shipped ones.")
+    ] = None,
     report: Annotated[bool, typer.Option(help="Write an HTML page with before and after.")] = True,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing results.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
@@ -44,8 +61,8 @@ def dti(
 ) -> None:
     """Denoise a diffusion tensor image.
 
-    Writes the tensor (layout, unit and axes of the input; FSL order and mm^2/s from a DWI), FA, MD, colour FA and a
-    confidence map with JSON sidecars, and an HTML page. Either all files appear or none.
+    Writes the tensor (layout, unit and axes of the input; FSL order and mm^2/s from a DWI), FA, MD, colour FA
+    and a confidence map with JSON sidecars, and an HTML page. Either all files appear or none.
     """
     from mvnet.apps.console import Console
     from mvnet.apps.denoise_dti import Options, run
@@ -77,7 +94,8 @@ def _tell(summary: dict[str, Any]) -> None:
     """The outcome in a few lines on stdout."""
     counts, numbers = summary["counts"], summary["statistics"]
     print(
-        f"{counts['voxels']} voxels, {counts['repaired']} repaired, mean change {numbers['mean_change']:.3f}, "
+        f"{counts['voxels']} voxels, {counts['repaired']} repaired, "
+        f"mean change {numbers['mean_change']:.3f}, "
         f"{summary['timings']['total']:.1f} s on {summary['device']}"
     )
     for name, path in summary["outputs"].items():

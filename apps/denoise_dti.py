@@ -1,4 +1,4 @@
-"""Denoise a diffusion tensor volume: files in, files out. What `mvnet denoise dti` does, callable from Python."""
+"""Denoise a diffusion tensor volume, files in, files out: `mvnet denoise dti` as a function."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 ORDERS = ("fsl", "mrtrix", "dipy", "symmatrix", "dti-tk")
 UNITS = ("mm2/s", "um2/ms", "um2/s", "m2/s")
 FRAMES = ("voxel", "fsl", "world")
-FEWEST_FOR_ADAPT = 12  # diffusion directions
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,8 @@ class Options:
     """Options of `mvnet denoise dti`; see its --help.
 
     input: DWI (with bval and bvec) or tensor image.  output: folder.
-    order, unit: of a tensor image, None deduces them.  frame: axes of b-vectors or components, None follows the loader.
+    order, unit: of a tensor image, None deduces them.
+    frame: axes of the b-vectors or of the components, None follows the loader.
     strength: 0 keeps the input, 1 is the network's output, between them lies the affine-invariant geodesic.
     device: "auto", "cpu", "cuda", ...  checkpoint: weights instead of the shipped ones.
     """
@@ -57,7 +57,7 @@ class Options:
 
 
 def with_siblings(options: Options) -> tuple[Options, list[str]]:
-    """Options with the .bval and .bvec files beside the input, when there are both and none were given; and a message."""
+    """Options with the .bval and .bvec files beside the input, if both exist and none was given; messages."""
     if options.bval or options.bvec or not options.input.name.endswith((".nii", ".nii.gz")):
         return options, []
     base = options.input.name.removesuffix(".gz").removesuffix(".nii")
@@ -81,12 +81,21 @@ def check(options: Options) -> None:
     if not (math.isfinite(options.strength) and 0 <= options.strength <= 1):
         raise UserError(f"--strength: found {options.strength}, expected a number in [0, 1]")
     if options.is_dwi and (options.order or options.unit):
-        raise UserError("--order and --unit describe a tensor image, but the input is a DWI (bval and bvec in use)")
+        raise UserError(
+            "--order and --unit describe a tensor image, but the input is a DWI (bval and bvec in use)"
+        )
     if options.adapt and not options.is_dwi:
         raise UserError("--adapt needs a DWI: give --bval and --bvec")
-    for name, path in (("input", options.input), ("bval", options.bval), ("bvec", options.bvec), ("mask", options.mask)):
+    for name, path in (
+        ("input", options.input),
+        ("bval", options.bval),
+        ("bvec", options.bvec),
+        ("mask", options.mask),
+    ):
         if path is not None and not path.is_file():
-            raise UserError(f"{name}: {path} is {'a folder' if path.is_dir() else 'missing'}, expected a file")
+            raise UserError(
+                f"{name}: {path} is {'a folder' if path.is_dir() else 'missing'}, expected a file"
+            )
 
 
 def run(options: Options, console: Console | None = None) -> dict[str, Any]:
@@ -97,7 +106,8 @@ def run(options: Options, console: Console | None = None) -> dict[str, Any]:
     Raises:
         UserError, DataError (both ValueError), OSError: as told by the command line in one line.
     """
-    console = console or Console(quiet=True)
+    if console is None:
+        console = Console(quiet=True)
     options, said = with_siblings(options)
     check(options)
     stem = bids.stem_of(options.input)
@@ -129,13 +139,17 @@ class Clock:
 
 
 def _plan(options: Options, stem: str) -> Outputs:
-    names = [name(stem, p) for p in bids.MAPS for name in (bids.map_name, bids.sidecar_name)]
-    if options.report:
-        names.append(report_name(stem))
+    names = output_names(stem, options.report)
     if not (options.output / "dataset_description.json").exists():
         names.append("dataset_description.json")
     inputs = [p for p in (options.input, options.bval, options.bvec, options.mask) if p is not None]
     return Outputs(options.output, names, overwrite=options.overwrite, inputs=inputs)
+
+
+def output_names(stem: str, report: bool) -> list[str]:
+    """Names of the maps, their sidecars and the page."""
+    names = [name(stem, p) for p in bids.MAPS for name in (bids.map_name, bids.sidecar_name)]
+    return [*names, report_name(stem)] if report else names
 
 
 def report_name(stem: str) -> str:
@@ -175,7 +189,7 @@ def _work(
     }
     if options.report:
         summary["outputs"]["report"] = str(options.output / report_name(stem))
-    _write_maps(volume, after, confidence, stem, outputs, _provenance(options, summary), console)
+    _write_maps(volume, after, confidence, stem, outputs, _provenance(options, summary))
     if "dataset_description.json" in outputs.names:
         _write_json(outputs.path("dataset_description.json"), bids.dataset_description(__version__))
     if options.report:
@@ -196,7 +210,9 @@ def find_device(name: str) -> torch.device:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"--device: {name!r} cannot be used ({reason}); expected auto, cpu or a GPU such as cuda") from error
+        raise UserError(
+            f"--device: {name!r} cannot be used ({reason}); expected auto, cpu or a GPU such as cuda"
+        ) from error
     return device
 
 
@@ -205,7 +221,9 @@ def _load(options: Options, console: Console) -> DTIVolume:
 
     mask = options.mask
     if not options.is_dwi:
-        return dti.load_tensors(options.input, order=options.order, mask=mask, unit=options.unit, frame=options.frame)
+        return dti.load_tensors(
+            options.input, order=options.order, mask=mask, unit=options.unit, frame=options.frame
+        )
     assert options.bval is not None and options.bvec is not None
     with console.progress("fitting tensors") as progress:
         return dti.load_dwi(
@@ -223,13 +241,8 @@ def _model(options: Options) -> tuple[Any, dict[str, str]]:
 
 
 def _adapt(model: Any, volume: DTIVolume, console: Console, device: torch.device) -> Any:
-    from mvnet.models.adapt import adapt
+    from mvnet.apps.adapt import adapt
 
-    acquisition = volume.acquisition
-    assert acquisition is not None
-    directions = int((acquisition.bvals > 50).sum())
-    if directions < FEWEST_FOR_ADAPT:
-        raise UserError(f"--adapt: found {directions} diffusion directions, expected at least {FEWEST_FOR_ADAPT}")
     with console.progress(f"adapting on {device}") as progress:
         return adapt(model, volume, seed=0, progress=progress)
 
@@ -243,7 +256,9 @@ def _denoise(
     scan = volume.acquisition
     known = {} if scan is None else {"b0": scan.b0, "noise": scan.noise, "residual": scan.residual}
     with console.progress(f"denoising on {device}") as progress:
-        out = denoise_volume(model, volume.tensors, volume.mask, strength=strength, progress=progress, **known)
+        out = denoise_volume(
+            model, volume.tensors, volume.mask, strength=strength, progress=progress, **known
+        )
     if not out.tensors[:, volume.mask].isfinite().all():
         raise RuntimeError("the network returned tensors that are not finite")
     return out.tensors, out.error, out.confidence
@@ -289,7 +304,9 @@ def _provenance(options: Options, summary: dict[str, Any]) -> dict[str, Any]:
     """What every sidecar says about how its map was made."""
     inputs = [options.input, options.bval, options.bvec, options.mask]
     sources = [{"Name": path.name, "SHA256": bids.sha256(path)} for path in inputs if path is not None]
-    kept = {k: v for k, v in summary["options"].items() if k not in ("input", "output", "bval", "bvec", "mask")}
+    kept = {
+        k: v for k, v in summary["options"].items() if k not in ("input", "output", "bval", "bvec", "mask")
+    }
     return {
         "GeneratedBy": [{"Name": "mvnet", "Version": summary["version"], "Weights": summary["weights"]}],
         "Sources": sources,
@@ -306,7 +323,6 @@ def _write_maps(
     stem: str,
     outputs: Outputs,
     provenance: dict[str, Any],
-    console: Console,
 ) -> None:
     from mvnet.apps.maps import colour_fa, fa_map, md_map
     from mvnet.data_loaders.dti import LAYOUTS, UNITS, save_scalar, save_tensors

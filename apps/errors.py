@@ -2,7 +2,8 @@
 
     2    bad input or options, no room on the disk, no permission: whatever the user can mend
     130  Ctrl-C;  143  terminated
-A defect of the program itself shows its traceback (status 1). With MVNET_DEBUG=1 in the environment everything does.
+A defect of the program itself shows its traceback (status 1); with MVNET_DEBUG=1 in the environment all
+errors do.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ class UserError(ValueError):
 def one_line(error: BaseException) -> str:
     """The text of an error on one line."""
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return "no space left on the disk; nothing was written"
+        return "no space left on the disk"
     if isinstance(error, OSError) and error.errno == errno.EFBIG:
-        return "file size limit reached; nothing was written"
+        return "a file would be larger than the system allows"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if isinstance(error, MemoryError):
-        return "not enough memory; nothing was written"
+        return "not enough memory"
     return " ".join(str(error).split()) or type(error).__name__
 
 
@@ -42,9 +43,11 @@ def guarded(work: Callable[[], object]) -> int:
     previous = signal.signal(signal.SIGTERM, terminate)
     try:
         status = work()
+        if status == INTERRUPTED:  # the parser's way to hand on a KeyboardInterrupt
+            raise KeyboardInterrupt
         return status if isinstance(status, int) else 0
     except KeyboardInterrupt:
-        _tell("interrupted; nothing was written")
+        _tell("interrupted")
         return INTERRUPTED
     except (ValueError, OSError, MemoryError) as error:
         if os.environ.get("MVNET_DEBUG"):
@@ -52,7 +55,9 @@ def guarded(work: Callable[[], object]) -> int:
         _tell(one_line(error))
         return USER_ERROR
     except Exception as error:
-        if hasattr(error, "format_message") and not os.environ.get("MVNET_DEBUG"):  # a usage error of the parser
+        if hasattr(error, "format_message") and not os.environ.get(
+            "MVNET_DEBUG"
+        ):  # a usage error of the parser
             if text := error.format_message():  # type: ignore[attr-defined]  # empty after the help of a bare command
                 _tell(one_line(ValueError(text)))
             return USER_ERROR

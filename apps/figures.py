@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 VIEWS = ("sagittal", "coronal", "axial")
-_EDGES = (("A", "P"), ("R", "L"), ("R", "L"))  # left and right edge of each view (radiological: right is on the left)
+_EDGES = (
+    ("A", "P"),
+    ("R", "L"),
+    ("R", "L"),
+)  # left and right edge of each view (radiological: right is on the left)
 BEFORE, AFTER = "#8a8f98", "#1f6fb2"
 
 
@@ -70,7 +74,7 @@ def slice_grid(viewer: Viewer, rows: list[tuple[str, np.ndarray, dict]], width: 
     """One row per volume, one column per view.
 
     Args:
-        rows: (label, volume, keywords for imshow); a `colorbar` keyword holds the label of a bar beside the row.
+        rows: (label, volume, keywords for imshow); the keyword `colorbar` labels a bar beside the row.
         width: in inches.
     """
     from matplotlib.figure import Figure
@@ -79,7 +83,9 @@ def slice_grid(viewer: Viewer, rows: list[tuple[str, np.ndarray, dict]], width: 
     widths = [shape[1] for shape in shapes]
     tall = max(shape[0] * viewer.aspect(k) for k, shape in enumerate(shapes))
     scale = (width - 1.2) / sum(widths)
-    figure = Figure(figsize=(width, len(rows) * (tall * scale + 0.12) + 0.35), layout="constrained", facecolor="white")
+    figure = Figure(
+        figsize=(width, len(rows) * (tall * scale + 0.12) + 0.35), layout="constrained", facecolor="white"
+    )
     grid = figure.subplots(len(rows), 3, squeeze=False, width_ratios=widths)
     for axes, (label, volume, keywords) in zip(grid, rows, strict=True):
         options = dict(keywords)
@@ -94,7 +100,9 @@ def slice_grid(viewer: Viewer, rows: list[tuple[str, np.ndarray, dict]], width: 
                 spine.set_visible(False)
             colour = "0.75" if options.get("cmap") != "RdBu_r" else "0.35"
             for x, letter, side in ((0.02, _EDGES[view][0], "left"), (0.98, _EDGES[view][1], "right")):
-                axis.text(x, 0.5, letter, transform=axis.transAxes, color=colour, fontsize=7, ha=side, va="center")
+                axis.text(
+                    x, 0.5, letter, transform=axis.transAxes, color=colour, fontsize=7, ha=side, va="center"
+                )
         axes[0].set_ylabel(label, fontsize=9)
         if bar and image is not None:
             figure.colorbar(image, ax=axes[2], shrink=0.8, pad=0.02).set_label(bar, fontsize=8)
@@ -109,7 +117,7 @@ def histogram(series: list[tuple[str, np.ndarray, str]], label: str, limits: tup
 
     figure = Figure(figsize=(5.2, 2.6), layout="constrained", facecolor="white")
     axis = figure.subplots()
-    edges = np.linspace(*limits, 61)
+    edges = np.linspace(*limits, 61).tolist()
     for name, values, colour in series:
         axis.hist(values, edges, histtype="stepfilled", color=colour, alpha=0.15)
         axis.hist(values, edges, histtype="step", color=colour, label=name, linewidth=1.4)

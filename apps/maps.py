@@ -21,7 +21,7 @@ def md_map(planes: Tensor, mask: Tensor) -> Tensor:
 
 
 def colour_fa(planes: Tensor, mask: Tensor, affine: np.ndarray) -> Tensor:
-    """FA times |e1| in scanner axes, so that red is left-right, green back-front, blue down-up, however the slices lie.
+    """FA times |e1| in scanner axes: red left-right, green back-front, blue down-up, however the slices lie.
 
     Args:
         planes: (6, X, Y, Z) Mandel planes in voxel axes.

@@ -1,7 +1,7 @@
 """All files of a run appear together, or none does.
 
-Files are written into a hidden folder on the same file system and moved into place when everything has succeeded. On any
-error, Ctrl-C included, the hidden folder is removed and files that were there before are as they were.
+Files are written into a hidden folder on the same file system and moved into place when all has succeeded. On
+any error, Ctrl-C included, the hidden folder is removed and files that were there before are as they were.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ class Outputs:
     Use as a context: write to `path(name)` inside; leaving the context moves the files into place.
     """
 
-    def __init__(self, folder: Path, names: Sequence[str], *, overwrite: bool = False, inputs: Iterable[Path] = ()):
+    def __init__(
+        self, folder: Path, names: Sequence[str], *, overwrite: bool = False, inputs: Iterable[Path] = ()
+    ):
         self.folder, self.names = folder, list(names)
         if folder.exists() and not folder.is_dir():
             raise UserError(f"output: {folder} is a file, expected a folder")
@@ -65,7 +67,9 @@ class Outputs:
         self._staging.mkdir()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ):
         try:
             if kind is None:
                 with _uninterrupted():

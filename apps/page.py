@@ -7,12 +7,18 @@ from collections.abc import Sequence
 from html import escape
 
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; margin-bottom: .2rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
+body { font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff; }
+body { max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.5rem; margin-bottom: .2rem; }
+h2 { font-size: 1.1rem; margin-top: 2rem; }
 p.sub { color: #667; margin-top: 0; }
-table { border-collapse: collapse; margin: .6rem 0; } td, th { padding: .25rem .9rem .25rem 0; text-align: left; border-bottom: 1px solid #e6e8eb; }
-td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; } tr.ours { font-weight: 600; background: #f3f7fb; }
-img { max-width: 100%; } figure { margin: .5rem 0; } figcaption, .note { color: #556; font-size: .9rem; }
+table { border-collapse: collapse; margin: .6rem 0; }
+td, th { padding: .25rem .9rem .25rem 0; text-align: left; border-bottom: 1px solid #e6e8eb; }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
+tr.ours { font-weight: 600; background: #f3f7fb; }
+img { max-width: 100%; }
+figure { margin: .5rem 0; }
+figcaption, .note { color: #556; font-size: .9rem; }
 """
 
 
@@ -21,23 +27,33 @@ def document(title: str, subtitle: str, parts: Sequence[str]) -> str:
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>\n<body>\n'
-        f'<h1>{escape(title)}</h1>\n<p class="sub">{escape(subtitle)}</p>\n' + "\n".join(parts) + "\n</body></html>\n"
+        f'<h1>{escape(title)}</h1>\n<p class="sub">{escape(subtitle)}</p>\n'
+        + "\n".join(parts)
+        + "\n</body></html>\n"
     )
 
 
 def heading(text: str) -> str:
+    """A section's title."""
     return f"<h2>{escape(text)}</h2>"
 
 
 def paragraph(text: str) -> str:
+    """A note in small print."""
     return f'<p class="note">{escape(text)}</p>'
+
+
+def link(target: str, text: str) -> str:
+    """A link on a line of its own."""
+    return f'<p><a href="{escape(target, quote=True)}">{escape(text)}</a></p>'
 
 
 def picture(data: bytes, caption: str) -> str:
     """A PNG with its caption."""
     code = base64.b64encode(data).decode("ascii")
-    alt = escape(caption, quote=True)
-    return f'<figure><img alt="{alt}" src="data:image/png;base64,{code}"><figcaption>{escape(caption)}</figcaption></figure>'
+    text = escape(caption, quote=True)
+    image = f'<img alt="{text}" src="data:image/png;base64,{code}">'
+    return f"<figure>{image}<figcaption>{text}</figcaption></figure>"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], marked: Sequence[int] = ()) -> str:
@@ -45,7 +61,8 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], marked: Sequence
 
     def row(cells: Sequence[str], tag: str, style: str = "") -> str:
         inner = "".join(
-            f"<{tag}{' class=n' if k and len(cells) > 2 else ''}>{escape(c)}</{tag}>" for k, c in enumerate(cells)
+            f"<{tag}{' class=n' if k and len(cells) > 2 else ''}>{escape(c)}</{tag}>"
+            for k, c in enumerate(cells)
         )
         return f"<tr{style}>{inner}</tr>"
 

@@ -49,8 +49,16 @@ def write_report(
         [
             ("input", fa_in.numpy(), grey | {"colorbar": "FA"}),
             ("denoised", fa_out.numpy(), grey | {"colorbar": "FA"}),
-            ("change", (fa_out - fa_in).numpy(), {"cmap": "RdBu_r", "vmin": -0.2, "vmax": 0.2, "colorbar": "FA change"}),
-            ("confidence", confidence.numpy(), {"cmap": "viridis", "vmin": 0, "vmax": 1, "colorbar": "confidence"}),
+            (
+                "change",
+                (fa_out - fa_in).numpy(),
+                {"cmap": "RdBu_r", "vmin": -0.2, "vmax": 0.2, "colorbar": "FA change"},
+            ),
+            (
+                "confidence",
+                confidence.numpy(),
+                {"cmap": "viridis", "vmin": 0, "vmax": 1, "colorbar": "confidence"},
+            ),
         ],
     )
     bars = histogram(
@@ -61,7 +69,9 @@ def write_report(
         page.heading("Colour FA"),
         page.picture(png(colours), "Red left-right, green back-front, blue down-up; brightness is FA."),
         page.heading("Fractional anisotropy"),
-        page.picture(png(anisotropy), "Input, denoised, the difference (denoised minus input), and the confidence map."),
+        page.picture(
+            png(anisotropy), "Input, denoised, the difference (denoised minus input), and the confidence map."
+        ),
         page.heading("Histogram of FA in the mask"),
         page.picture(png(bars), "All voxels of the mask."),
         page.heading("Provenance"),
@@ -80,36 +90,39 @@ def _brighter(colours: Tensor):
 
 def _numbers(summary: dict[str, Any]) -> list[tuple[str, str]]:
     counts, numbers = summary["counts"], summary["statistics"]
-    rows = [
-        ("Voxels in the mask", f"{counts['voxels']:,}"),
-        (
-            "Tensors repaired",
-            f"{counts['repaired']:,} ({counts['non_positive']:,} not positive, {counts['non_finite']:,} not finite); "
-            f"{counts['clipped']:,} more clipped to plausible diffusivities",
-        ),
-    ]
+    kinds = f"{counts['non_positive']:,} not positive, {counts['non_finite']:,} not finite"
+    clipped = f"{counts['clipped']:,} more clipped to plausible diffusivities"
+    noise = "not measurable without the diffusion-weighted images"
     if "sigma" in numbers:
-        rows.append(
-            ("Noise level", f"signal sigma {numbers['sigma']:.4g} (median), b0 over sigma {numbers['snr_b0']:.3g} (median)")
-        )
-    else:
-        rows.append(("Noise level", "not measurable without the diffusion-weighted images"))
-    rows += [
+        noise = f"signal sigma {numbers['sigma']:.4g}, b0 over sigma {numbers['snr_b0']:.3g} (medians)"
+    return [
+        ("Voxels in the mask", f"{counts['voxels']:,}"),
+        ("Tensors repaired", f"{counts['repaired']:,} ({kinds}); {clipped}"),
+        ("Noise level", noise),
         ("Mean change", f"{numbers['mean_change']:.3f} (affine-invariant distance)"),
-        ("Expected error left", f"{numbers['expected_error']:.3f} (affine-invariant distance, the network's estimate)"),
+        (
+            "Expected error left",
+            f"{numbers['expected_error']:.3f} (affine-invariant distance, the network's estimate)",
+        ),
         ("Mean FA", f"{numbers['fa_before']:.3f} before, {numbers['fa_after']:.3f} after"),
         ("Mean MD", f"{numbers['md_before']:.3f} before, {numbers['md_after']:.3f} after (um^2/ms)"),
     ]
-    return rows
 
 
 def _provenance(summary: dict[str, Any]) -> list[tuple[str, str]]:
     layout, options = summary["layout"], summary["options"]
-    kept = {k: v for k, v in options.items() if v not in (None, False) and k not in ("input", "output")}
+    kept = {
+        k: v
+        for k, v in options.items()
+        if v not in (None, False) and k not in ("input", "output", "checkpoint")
+    }
     return [
         ("Input", Path(options["input"]).name),
         ("Layout", f"order {layout['order']}, unit {layout['unit']}, frame {layout['frame']}"),
         ("Weights", f"{summary['weights']['name']}, sha256 {summary['weights']['sha256'][:16]}"),
-        ("Options", ", ".join(f"{k}={Path(v).name if k in ('bval', 'bvec', 'mask') else v}" for k, v in kept.items())),
+        (
+            "Options",
+            ", ".join(f"{k}={Path(v).name if k in ('bval', 'bvec', 'mask') else v}" for k, v in kept.items()),
+        ),
         ("Device", summary["device"]),
     ]

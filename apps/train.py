@@ -19,7 +19,9 @@ def group() -> None:
 
 @app.command("dti")
 def train_dti(
-    output: Annotated[Path, typer.Option("-o", "--output", help="run folder; an unfinished run in it is continued")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="run folder; an unfinished run in it is continued")
+    ],
     dwi: Annotated[Path | None, typer.Option(help="diffusion-weighted NIfTI to learn from")] = None,
     bval: Annotated[Path | None, typer.Option(help="its b-values, s/mm^2")] = None,
     bvec: Annotated[Path | None, typer.Option(help="its b-vectors")] = None,
@@ -39,10 +41,10 @@ def train_dti(
 ) -> None:
     """Train the DTI denoiser; the result is OUTPUT/dti.safetensors with its card OUTPUT/dti.json."""
     import torch
-
     from mvnet.apps.training import Run, Schedule, train
     from mvnet.data_loaders.dti_fields import resampled, scan_field, simulated_fields
     from mvnet.data_loaders.dti_training_set import TrainingSet
+
     from mvnet.models.checkpoint import save_checkpoint
     from mvnet.models.dti import DTIDenoiser
 

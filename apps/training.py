@@ -56,7 +56,9 @@ class Run:
 
     def __init__(self, folder: Path, model: nn.Module, schedule: Schedule):
         self.folder, self.model, self.schedule, self.step = folder, model, schedule, 0
-        self.optimizer = torch.optim.AdamW(model.parameters(), schedule.rate, weight_decay=schedule.weight_decay)
+        self.optimizer = torch.optim.AdamW(
+            model.parameters(), schedule.rate, weight_decay=schedule.weight_decay
+        )
         self.average = {k: v.detach().clone() for k, v in model.state_dict().items()}
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / "checkpoint.json").is_file():
@@ -65,8 +67,10 @@ class Run:
     def _load(self) -> None:
         description = json.loads((self.folder / "checkpoint.json").read_text())
         if description["schedule"] != asdict(self.schedule):
-            raise ValueError(f"schedule: found {asdict(self.schedule)}, the run in {self.folder} was started with "
-                             f"{description['schedule']}")
+            raise ValueError(
+                f"schedule: found {asdict(self.schedule)}, the run in {self.folder} was started with "
+                f"{description['schedule']}"
+            )
         device = next(self.model.parameters()).device
         tensors = load_file(self.folder / f"checkpoint-{description['step']}.safetensors", device=str(device))
         self.step = description["step"]
@@ -121,7 +125,15 @@ class Run:
 def batches(data: Dataset, schedule: Schedule, start: int) -> Iterator[Any]:
     """Batches start, start + 1, ... of a map-style data set, in order."""
     order = range(start * schedule.batch, schedule.steps * schedule.batch)
-    return iter(DataLoader(data, schedule.batch, sampler=order, num_workers=schedule.workers, prefetch_factor=4 if schedule.workers else None))
+    return iter(
+        DataLoader(
+            data,
+            schedule.batch,
+            sampler=order,
+            num_workers=schedule.workers,
+            prefetch_factor=4 if schedule.workers else None,
+        )
+    )
 
 
 def train(run: Run, objective: Objective, data: Dataset, quiet: bool = False) -> nn.Module:

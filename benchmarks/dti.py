@@ -24,10 +24,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-
 from benchmarks._harness import Bar, Benchmark
 from mvnet.apps import compare
 from mvnet.data_loaders.tensor_fit import acquisition_maps, design_matrix
+
 from mvnet.linalg import sym3
 from mvnet.models import pretrained
 from mvnet.models.inference import denoise_volume
@@ -92,7 +92,11 @@ def compare_all(model, scan: Scan, sigma: float, truth: np.ndarray, case: str, p
         add(name, compare.fit(clean, scan.bvals, scan.bvecs, scan.mask), seconds)
     for width in compare.GAUSS_WIDTHS:
         start = time.perf_counter()
-        add(f"log-Euclidean Gauss {width}", compare.log_gauss(raw, scan.mask, width), time.perf_counter() - start)
+        add(
+            f"log-Euclidean Gauss {width}",
+            compare.log_gauss(raw, scan.mask, width),
+            time.perf_counter() - start,
+        )
     return rows
 
 
@@ -116,13 +120,24 @@ def bars_of(rows: list[dict]) -> list[Bar]:
     for case in dict.fromkeys(row["case"] for row in rows):
         mine = next(r for r in rows if r["case"] == case and r["method"] == "mvnet")
         peers = [r for r in rows if r["case"] == case and r["method"] != "mvnet"]
-        for score in ("ai_rmse", "fa_mae", "v1_deg") if case.startswith("A") else ("fa_mae", "v1_deg", "dev_rmse"):
+        for score in (
+            ("ai_rmse", "fa_mae", "v1_deg") if case.startswith("A") else ("fa_mae", "v1_deg", "dev_rmse")
+        ):
             best = min(r[score] for r in peers)
-            bars.append(Bar(f"{case}: {SCORES[score]} below every peer", mine[score], f"< {best:.4f}", mine[score] < best))
+            bars.append(
+                Bar(
+                    f"{case}: {SCORES[score]} below every peer",
+                    mine[score],
+                    f"< {best:.4f}",
+                    mine[score] < best,
+                )
+            )
             if score == "ai_rmse":
                 share = RATIO[int(case.split()[-1])]
                 value = mine[score] / best
-                bars.append(Bar(f"{case}: AI-RMSE over the best peer's", value, f"<= {share}", value <= share))
+                bars.append(
+                    Bar(f"{case}: AI-RMSE over the best peer's", value, f"<= {share}", value <= share)
+                )
     return bars
 
 
@@ -145,7 +160,12 @@ def speed(model, root: Path) -> tuple[list[dict], list[Bar]]:
     compare.dipy_mppca(slab.dwi, slab.bvals, slab.bvecs, slab.mask, 0.0)
     taken = time.perf_counter() - start
     rows.append(
-        {"case": "S", "method": "DIPY mppca", "seconds": taken, "voxels_per_second": int(slab.mask.sum()) / taken}
+        {
+            "case": "S",
+            "method": "DIPY mppca",
+            "seconds": taken,
+            "voxels_per_second": int(slab.mask.sum()) / taken,
+        }
     )
     return rows, [Bar("S: seconds for 128x128x78", seconds, "< 180", seconds < 180)]
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
-
+from mvnet.data_loaders.anatomy import simulate_brain
 from mvnet.data_loaders.dti_pairs import TensorField
 from mvnet.data_loaders.dwi import load_dwi
 from mvnet.data_loaders.volume import DTIVolume
+from torch import Tensor
+
 from mvnet.linalg import sym3
 from mvnet.metrics import fractional_anisotropy
 
@@ -61,3 +62,13 @@ def resampled(field: TensorField, zoom: float) -> TensorField:
     mean = small[:7] / weight.clamp_min(0.1)
     slabs = tuple((int(torch.tensor(a * zoom).ceil()), int(b * zoom)) for a, b in field.slabs)
     return TensorField(sym3.exp(mean[:6] * mask, dim=0), mask, torch.where(mask, mean[6], 1.0), slabs)
+
+
+def simulated_fields(count: int, seed: int, side: int = 48) -> list[TensorField]:
+    """Simulated brains of side^3 voxels with a clean truth, voxel sizes of 1.5 to 2.5 mm."""
+    fields = []
+    for index in range(count):
+        brain = simulate_brain((side,) * 3, seed=seed * 1000 + index, voxel_size=1.5 + index % 3 / 2)
+        s0 = brain.s0 / white_matter_median(brain.s0, brain.tensors, brain.mask)
+        fields.append(TensorField(brain.tensors, brain.mask, s0, ((0, side),)))
+    return fields

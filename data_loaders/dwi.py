@@ -69,6 +69,8 @@ def load_dwi(
         inside = brain_mask(b0)
 
     log_s0, fitted = fit_dipy(dwi, gradients.bvals, gradients.bvecs, inside, _floor(b0, inside), progress)
+    if not fitted.isfinite().any():
+        raise DataError(f"{path}: found no voxel in the mask whose signal is finite in every volume")
     tensors, report = repair(fitted, inside)
     frame, said = check_frame(
         tensors, inside, image.header.get_zooms()[:3], axes, given=bvec_frame is not None
@@ -177,5 +179,5 @@ def _acquisition(
         keep = slice(start - low, start - low + min(_SLAB, depth - start))
         for whole, part in ((noise, maps.noise), (residual, maps.residual), (sigma, maps.sigma)):
             whole[:, :, start : start + _SLAB] = part[:, :, keep]
-    b0 = torch.where(known, log_s0, -torch.inf).exp()
+    b0 = torch.where(known, log_s0.clamp_max(80), -torch.inf).exp()
     return Acquisition(b0, noise, residual, sigma, dwi, bvals, bvecs)

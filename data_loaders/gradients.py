@@ -52,6 +52,10 @@ def read_gradients(bval: str | Path | np.ndarray, bvec: str | Path | np.ndarray,
 
     messages: list[str] = []
     weighted = values >= B0_THRESHOLD
+    if not weighted.any():
+        raise DataError(f"bval: found no b-value above 50 (largest {values.max():.3g}), expected s/mm^2")
+    if weighted.all():
+        raise DataError(f"bval: found no b0 volume (smallest b-value {values.min():.0f}), expected b < 50 s/mm^2")
     norm = np.linalg.norm(vectors, axis=1)
     if not (norm[weighted] > 0.1).all():  # also catches NaN
         raise DataError("bvec: found a zero or non-finite vector on a volume with b >= 50 s/mm^2")
@@ -59,7 +63,7 @@ def read_gradients(bval: str | Path | np.ndarray, bvec: str | Path | np.ndarray,
         messages.append("warning: b-vectors are not of unit length; they were normalised, b-values kept")
     unit = np.zeros((volumes, 3))
     unit[weighted] = vectors[weighted] / norm[weighted, None]
-    _check_scheme(values, unit)
+    _check_directions(unit[weighted])
     if values.max() > _USUAL_MAXIMUM:
         messages.append(
             f"warning: b-values up to {values.max():.0f} s/mm^2; the tensor model holds up to about 1500"
@@ -85,18 +89,8 @@ def _numbers(source: str | Path | np.ndarray, name: str) -> np.ndarray:
         raise DataError(f"{name}: {path}: not a table of numbers") from error
 
 
-def _check_scheme(values: np.ndarray, unit: np.ndarray) -> None:
-    """At least one b0 and six directions that determine a tensor."""
-    weighted = values >= B0_THRESHOLD
-    if not weighted.any():
-        raise DataError(
-            f"bval: found no b-value of 50 s/mm^2 or more (largest {values.max():.3g}), expected s/mm^2"
-        )
-    if weighted.all():
-        raise DataError(
-            f"bval: found no b0 volume (smallest b-value {values.min():.0f}), expected one below 50 s/mm^2"
-        )
-    g = unit[weighted]
+def _check_directions(g: np.ndarray) -> None:
+    """At least six directions (n, 3) that determine a tensor."""
     same = np.abs(g @ g.T) > 0.9999
     distinct = int((~np.tril(same, -1).any(1)).sum())
     if distinct < _FEWEST:

@@ -10,6 +10,7 @@ from mvnet.linalg import sym3
 
 from .deduce import positive_definite
 from .errors import DataError
+from .tensor_fit import clip_eigenvalues
 from .volume import RepairReport
 
 LOWEST, HIGHEST, REFERENCE_MD = 0.1, 4.0, 0.75
@@ -57,7 +58,7 @@ def repair(planes: Tensor, mask: Tensor) -> tuple[Tensor, RepairReport]:
 
     clip = usable & outside_range & ~empty
     if clip.any():
-        out[:, clip] = _clip_eigenvalues(out[:, clip], low, high)
+        out[:, clip] = clip_eigenvalues(out[:, clip].T, low, high).T
     missing = mask & (~finite | empty)
     if missing.any():
         out = _fill(out, mask & ~missing, missing, isotropic)
@@ -68,13 +69,6 @@ def repair(planes: Tensor, mask: Tensor) -> tuple[Tensor, RepairReport]:
         clipped=int((usable & outside_range & (smallest > 0)).sum()),
     )
     return out, report
-
-
-def _clip_eigenvalues(planes: Tensor, low: float, high: float) -> Tensor:
-    """(6, N) -> (6, N) with eigenvalues in [low, high]."""
-    values, vectors = torch.linalg.eigh(sym3.unpack(planes, dim=0))
-    clipped = (vectors * values.clamp(low, high).unsqueeze(-2)) @ vectors.mT
-    return sym3.pack(clipped, dim=0)
 
 
 def _fill(planes: Tensor, valid: Tensor, missing: Tensor, default: Tensor) -> Tensor:

@@ -66,6 +66,8 @@ def load_tensors(
     usual = layout.frame if frame is None else frame
     axes = {name: to_voxel(name, image.affine) for name in dict.fromkeys((usual, "voxel"))}
     tensors, report = repair(planes, inside)
+    if report.non_positive > report.voxels / 2:
+        messages.append("warning: most tensors are not positive definite; is the component order right?")
     if frame is not None:
         axes = {frame: axes[frame]}
     chosen, said = check_frame(tensors, inside, image.header.get_zooms()[:3], axes, given=frame is not None)

@@ -32,7 +32,8 @@ class RepairReport:
 class Acquisition:
     """What the diffusion-weighted images add to the tensors.
 
-    b0: (X, Y, Z) fitted signal without weighting, in image units.
+    b0: (X, Y, Z) fitted signal without weighting, in image units; 0 outside the mask and where no fit was
+    possible.
     noise: (X, Y, Z) expected affine-invariant error of the tensor per Mandel component; 0 where unknown.
     residual: (X, Y, Z) root-mean-square fit residual over sigma, about 1 where the tensor model holds.
     sigma: (X, Y, Z) standard deviation of the signal noise, in image units.

@@ -47,15 +47,16 @@ def manifold_loss(
     """Sum over voxels of a function of the geodesic distance.
 
     Args:
-        prediction, target: of one shape. "spd": Mandel planes (B, 6, ...) in the field layout, matrices (..., 3, 3) in the
-            point layout; "circle": radians (...); "rotations": matrices (..., 3, 3); a `Manifold`: (..., *point_shape).
+        prediction, target: of one shape. "spd": Mandel planes (B, 6, ...) in the field layout, matrices
+            (..., 3, 3) in the point layout; "circle": radians (...); "rotations": matrices (..., 3, 3);
+            a `Manifold`: (..., *point_shape).
         manifold: "spd" (affine-invariant metric), "circle", "rotations" or any `Manifold`.
         kind: "distance", "squared" or "huber".
-        mask: bool, or weights >= 0; of the shape of the distance, e.g. (B, D, H, W), or broadcasting to it. Where it is 0
-            the values may be anything, nan included; they receive zero gradient.
+        mask: bool, or weights >= 0; of the shape of the distance, e.g. (B, D, H, W), or broadcasting to it.
+            Where it is 0 the values may be anything, nan included; they receive zero gradient.
         delta: Huber's bend, in the unit of the distance (log units, radians).
         layout: "field" or "point"; only "spd" has both.
-        reduction: "sum", as in the paper; "mean", divided by the sum of the weights; "none", one loss for each voxel.
+        reduction: "sum", as in the paper; "mean", divided by the sum of the weights; "none", per voxel.
     Returns:
         scalar, or the shape of the distance for "none".
     Raises:
@@ -68,7 +69,9 @@ def manifold_loss(
     if not delta > 0:
         raise ValueError(f"delta: found {delta}, expected a positive number")
     if target.shape != prediction.shape:
-        raise ValueError(f"target: found shape {tuple(target.shape)}, expected {tuple(prediction.shape)} like prediction")
+        raise ValueError(
+            f"target: found shape {tuple(target.shape)}, expected {tuple(prediction.shape)} like prediction"
+        )
 
     geometry = _geometry(prediction, manifold, layout)
     if mask is None:
@@ -89,7 +92,7 @@ def manifold_loss(
 
 @dataclass(frozen=True)
 class _Geometry:
-    """How the values of one call are laid out: distance, shape without the dims of a point, and any point of the manifold."""
+    """How values are laid out: distance, shape without the dims of a point, and any point of the manifold."""
 
     dist: Callable[[Tensor, Tensor], Tensor]
     batch_shape: tuple[int, ...]
@@ -135,7 +138,9 @@ def _broadcast(mask: Tensor, shape: tuple[int, ...]) -> Tensor:
     try:
         return mask.expand(shape)
     except RuntimeError:
-        raise ValueError(f"mask: found shape {tuple(mask.shape)}, expected one that broadcasts to {shape}") from None
+        raise ValueError(
+            f"mask: found shape {tuple(mask.shape)}, expected one that broadcasts to {shape}"
+        ) from None
 
 
 def _expect(name: str, found: str, options: Iterable[str]) -> None:

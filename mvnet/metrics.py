@@ -1,10 +1,10 @@
 """Scalar maps of diffusion tensors, principal directions, and errors between two tensor fields.
 
-Every function takes Mandel planes with the 6 components at `dim` (default 1: fields (B, 6, ...)); scalar maps drop that dim.
-Diffusivities keep the unit of the input, angles are in degrees, the rest is dimensionless.
+Every function takes Mandel planes with the 6 components at `dim` (default 1: fields (B, 6, ...)); scalar maps
+drop that dim. Diffusivities keep the unit of the input, angles are in degrees, the rest is dimensionless.
 
-Scalar maps and errors are differentiable, with finite gradients at isotropic tensors and where the two fields coincide.
-Directions are measurements: they carry no gradient.
+Scalar maps and errors are differentiable, with finite gradients at isotropic tensors and where the two fields
+coincide. Directions are measurements: they carry no gradient.
 Source: Basser, Pierpaoli, J. Magn. Reson. B 111 (1996) 209; Arsigny et al., Magn. Reson. Med. 56 (2006) 411.
 """
 
@@ -20,6 +20,7 @@ from mvnet.linalg import affine_invariant, sym3
 
 def mean_diffusivity(p: Tensor, dim: int = 1) -> Tensor:
     """MD = tr D / 3."""
+    _check(p, dim)
     return sym3.trace(p, dim=dim) / 3
 
 
@@ -36,7 +37,7 @@ def radial_diffusivity(p: Tensor, dim: int = 1) -> Tensor:
 def fractional_anisotropy(p: Tensor, dim: int = 1) -> Tensor:
     """FA = sqrt(3/2) |D - MD I| / |D|, Frobenius norms; 0 for isotropic tensors and for the zero tensor.
 
-    In [0, 1] for positive semi-definite D, up to sqrt(3/2) otherwise. No eigenvalues: both norms are those of the planes.
+    In [0, 1] for positive semi-definite D, up to sqrt(3/2) otherwise. Both norms are those of the planes.
     """
     unit = _unit_scale(p, dim)
     return math.sqrt(1.5) * _norm(_deviatoric(unit, dim), dim) / _nonzero(_norm(unit, dim))
@@ -53,10 +54,7 @@ def log_euclidean_error(x: Tensor, y: Tensor, dim: int = 1) -> Tensor:
 
 
 def deviatoric_log_error(x: Tensor, y: Tensor, dim: int = 1) -> Tensor:
-    """|dev(log X - log Y)|: the log-Euclidean error in shape and orientation, blind to the product of the eigenvalues.
-
-    dev(A) = A - tr(A) I / 3.
-    """
+    """|dev(log X - log Y)|, dev(A) = A - tr(A) I / 3: shape and orientation, blind to the determinants."""
     return _norm(_deviatoric(sym3.log(x, dim=dim) - sym3.log(y, dim=dim), dim), dim)
 
 
@@ -74,12 +72,12 @@ def v1_angle(x: Tensor, y: Tensor, dim: int = 1) -> Tensor:
 def principal_direction(p: Tensor, dim: int = 1) -> Tensor:
     """Unit eigenvector of the largest eigenvalue, in closed form; sign arbitrary, no gradient.
 
-    1. The eigenvalue l apart from the other two (largest or smallest): all rows of D - l I are orthogonal to its vector u,
-       so u is the longest of their three cross products.
+    1. Let l be the eigenvalue apart from the other two, the largest or the smallest. The rows of D - l I are
+       orthogonal to its vector u, so u is the longest of their three cross products.
     2. If l is the smallest, the answer is in the plane a, b orthogonal to u: cos t a + sin t b with
        tan 2t = 2 a.D b / (a.D a - b.D b).
-    Backward stable (error of the order of rounding over the relative gap of the eigenvalues); where the largest eigenvalue
-    is repeated, some unit vector of its eigenspace.
+    The error is rounding over the relative gap of the eigenvalues; where the largest eigenvalue is repeated,
+    some unit vector of its eigenspace.
 
     Args:
         p: Mandel planes, 6 at dim, any unit.
@@ -99,6 +97,11 @@ def principal_direction(p: Tensor, dim: int = 1) -> Tensor:
     t = torch.atan2(2 * _dot(a, db), _dot(a, da) - _dot(b, db)) / 2
     in_plane = t.cos() * a + t.sin() * b
     return torch.where(prolate, u, in_plane).movedim(0, dim)
+
+
+def _check(p: Tensor, dim: int) -> None:
+    if not -p.ndim <= dim < p.ndim or p.shape[dim] != 6:
+        raise ValueError(f"p: found shape {tuple(p.shape)}, expected 6 Mandel planes at dim {dim}")
 
 
 def _rows(p: Tensor, dim: int) -> list[list[Tensor]]:
@@ -133,7 +136,7 @@ def _null_vector(rows: list[list[Tensor]]) -> Tensor:
 
 
 def _complement(u: Tensor) -> tuple[Tensor, Tensor]:
-    """Two unit vectors that complete u (3, ...) to an orthonormal frame. Source: Duff et al., JCGT 6 (2017) 1."""
+    """Two unit vectors that complete u (3, ...) to a frame. Source: Duff et al., JCGT 6 (2017) 1."""
     x, y, z = u
     sign = torch.where(z < 0, -1.0, 1.0).to(u.dtype)
     c = -1 / (sign + z)
@@ -143,8 +146,7 @@ def _complement(u: Tensor) -> tuple[Tensor, Tensor]:
 
 def _deviatoric(p: Tensor, dim: int) -> Tensor:
     """A - tr(A) I / 3 on planes."""
-    if p.shape[dim] != 6:
-        raise ValueError(f"p: found shape {tuple(p.shape)}, expected 6 Mandel planes at dim {dim}")
+    _check(p, dim)
     diagonal, off = p.split(3, dim)
     return torch.cat((diagonal - diagonal.mean(dim, keepdim=True), off), dim)
 

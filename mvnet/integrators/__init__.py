@@ -1,4 +1,4 @@
-"""Integrators that stay on the manifold: a field gives an element of a Lie algebra, a step acts with its exponential."""
+"""Integrators that stay on the manifold: a field gives an element of a Lie algebra, a step acts with it."""
 
 from mvnet.integrators.actions import (
     CircleAction,

@@ -1,7 +1,7 @@
 """Group actions: how an element of a Lie algebra moves a point.
 
-Conventions, everywhere: left action, right-trivialised. A field gives xi(t, z) in the Lie algebra, the flow is
-z' = xi . z, a step is exp(xi) . z. On matrices [u, v] = u v - v u; on axis vectors of so(3) it is u x v.
+Conventions, everywhere: left action, right-trivialised. A field gives xi(t, z) in the Lie algebra, the flow
+is z' = xi . z, a step is exp(xi) . z. On matrices [u, v] = u v - v u; on axis vectors of so(3) it is u x v.
 
 | action            | z                      | xi                     | exp(xi) . z                  |
 |-------------------|------------------------|------------------------|------------------------------|
@@ -11,7 +11,8 @@ z' = xi . z, a step is exp(xi) . z. On matrices [u, v] = u v - v u; on axis vect
 | `Congruence`      | SPD (..., n, n)        | gl(n) (..., n, n)      | A z A^T, A = exp(xi)         |
 | `PlaneCongruence` | SPD planes (B, 6, ...) | gl(3) (B, 9, ...)      | the same, on planes          |
 
-A new action is one subclass of `GroupAction`. Source: paper section 2.4.3; Iserles et al., Acta Numerica (2000).
+A new action is one subclass of `GroupAction`.
+Source: paper section 2.4.3; Iserles et al., Lie-group methods, Acta Numerica 9 (2000) 215.
 """
 
 from __future__ import annotations
@@ -142,7 +143,7 @@ class _GeneralLinear(GroupAction):
 
 
 class Congruence(_GeneralLinear):
-    """GL(n) on Sym+(n) by A P A^T, point layout. The fast form for fields of 3x3 tensors is `PlaneCongruence`."""
+    """GL(n) on Sym+(n) by A P A^T, point layout; fields of 3x3 tensors are faster as `PlaneCongruence`."""
 
     def product(self, a: Tensor, b: Tensor) -> Tensor:
         return a @ b

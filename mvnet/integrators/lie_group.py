@@ -2,15 +2,17 @@
 
 Two families step z' = xi(t, z) . z along a group action:
 
-    Munthe-Kaas      Runge-Kutta for u' = dphi_u^-1 xi(phi(u) . z), u(0) = 0, then z_1 = phi(u_1) . z; phi is exp or cay
+    Munthe-Kaas      Runge-Kutta for u' = dphi_u^-1 xi(phi(u) . z), u(0) = 0, then z_1 = phi(u_1) . z,
+                     in coordinates phi = exp or cay
     commutator-free  compositions of exponentials of linear combinations of the slopes
 
-Both reduce to an ordinary Runge-Kutta method where the group is commutative, and both keep z on its manifold at every
-step size. Right-trivialised throughout: dexpinv_u = 1 - ad_u/2 + ad_u^2/12 - ...
+Where the group is commutative each is an ordinary Runge-Kutta method (up to coordinates); each keeps z on its
+manifold at every step size. Right-trivialised throughout: dexpinv_u = 1 - ad_u/2 + ad_u^2/12 - ...
 
-Sources: Munthe-Kaas, Appl. Numer. Math. 29 (1999) 115; Munthe-Kaas, Owren, Phil. Trans. R. Soc. A 357 (1999) 957;
-Celledoni, Marthinsen, Owren, Future Gener. Comput. Syst. 19 (2003) 341; Crouch, Grossman, J. Nonlinear Sci. 3 (1993) 1;
-Iserles et al., Acta Numerica (2000); paper section 2.4.3.
+Sources: paper section 2.4.3; Iserles et al., Lie-group methods, Acta Numerica 9 (2000) 215;
+Munthe-Kaas, Appl. Numer. Math. 29 (1999) 115; Munthe-Kaas, Owren, Phil. Trans. R. Soc. A 357 (1999) 957;
+Celledoni, Marthinsen, Owren, Future Gener. Comput. Syst. 19 (2003) 341;
+Crouch, Grossman, J. Nonlinear Sci. 3 (1993) 1.
 """
 
 from __future__ import annotations
@@ -60,7 +62,7 @@ class Exponential:
 
 @dataclass(frozen=True)
 class Cayley:
-    """phi = cay: no truncation and no exponential; each step of a field xi must keep the spectrum of h xi from 2."""
+    """phi = cay: no truncation, no exponential. Singular where an increment u has the eigenvalue 2."""
 
     def move(self, action: GroupAction, u: Tensor, z: Tensor) -> Tensor:
         return action.cay_act(u, z)
@@ -91,9 +93,11 @@ def _combine(coefficients: Sequence[float], slopes: Sequence[Tensor]) -> Tensor 
 
 @dataclass(frozen=True)
 class MuntheKaas:
-    """Runge-Kutta in coordinates of the first or second kind around the current point.
+    """Runge-Kutta in coordinates around the current point.
 
-    u_i = sum_j a_ij k_j + brackets,    k_i = dphi_{u_i}^-1 ( h xi(t + c_i h, phi(u_i) . z) ),    z_1 = phi(sum_i b_i k_i) . z
+    u_i = sum_j a_ij k_j + brackets
+    k_i = dphi_{u_i}^-1 ( h xi(t + c_i h, phi(u_i) . z) )
+    z_1 = phi( sum_i b_i k_i + brackets ) . z
     """
 
     tableau: Tableau
@@ -114,7 +118,9 @@ class MuntheKaas:
         update = self._sum(self.tableau.b, slopes, action)
         return z if update is None else self.coordinates.move(action, update, z)
 
-    def _sum(self, coefficients: Sequence[float], slopes: Sequence[Tensor], action: GroupAction) -> Tensor | None:
+    def _sum(
+        self, coefficients: Sequence[float], slopes: Sequence[Tensor], action: GroupAction
+    ) -> Tensor | None:
         u = _combine(coefficients, slopes)
         for b in self.brackets:
             if b.stage == len(slopes) and u is not None:
@@ -139,7 +145,10 @@ class Path:
 
 @dataclass(frozen=True)
 class CommutatorFree:
-    """Y_i = path_i,    k_i = h xi(t + c_i h, Y_i),    z_1 = update;    stage 0 is z itself, and paths may share a start."""
+    """Y_i = path_i,   k_i = h xi(t + c_i h, Y_i),   z_1 = update;   stage 0 is z itself.
+
+    A path may start from the point of an earlier stage, which saves an exponential.
+    """
 
     order: int
     stages: tuple[Path, ...]

@@ -1,6 +1,6 @@
 """Explicit Runge-Kutta tableaus as data.
 
-    u_i = sum_j a_ij k_j,      k_i = h f(t + c_i h, u_i . z),      z_1 = (sum_i b_i k_i) . z,      c_i = sum_j a_ij
+    u_i = sum_j a_ij k_j,    k_i = h f(t + c_i h, z + u_i),    z_1 = z + sum_i b_i k_i,    c_i = sum_j a_ij
 
 Source: Hairer, Lubich, Wanner, Geometric Numerical Integration (2006), section II.1.1.
 """
@@ -21,7 +21,9 @@ class Tableau:
     def __post_init__(self) -> None:
         rows = [len(row) for row in self.a]
         if rows != list(range(len(self.b))):
-            raise ValueError(f"a: found rows of lengths {rows}, expected 0, 1, ... for {len(self.b)} weights b")
+            raise ValueError(
+                f"a: found rows of lengths {rows}, expected 0, 1, ... for {len(self.b)} weights b"
+            )
 
     @property
     def c(self) -> tuple[float, ...]:

@@ -17,90 +17,89 @@ import torch
 from torch import Tensor
 
 from mvnet.linalg.scalar import Scalar
-from mvnet.linalg.spectral import H2, R2, Nodes, Planes, deviator, nodes
+from mvnet.linalg.spectral import H2, R2, Planes, deviator, dot, step
 
 Vector = tuple[Tensor, Tensor, Tensor]
 _PAIRS = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))  # Mandel order
+_INDEX = {(i, k): n for n, (i, k) in enumerate(_PAIRS)} | {(k, i): n for n, (i, k) in enumerate(_PAIRS)}
+_TRIPLES = [(i, j, k) for i in range(3) for j in range(i, 3) for k in range(j, 3)]
+_SPECK = 1e-18  # its square is a normal number in float32
 
 
 class Frame(NamedTuple):
-    """Ascending eigenvectors and the eigenvalues mean + radius * nodes."""
+    """Eigenvectors of the isolated eigenvalue, the upper and the lower one of the pair; values mean + radius * nodes."""
 
     vectors: tuple[Vector, Vector, Vector]
-    mean: Tensor
-    radius: Tensor
-    nodes: Nodes
-
-
-def _dot(u: Vector, v: Vector) -> Tensor:
-    return torch.addcmul(torch.addcmul(u[0] * v[0], u[1], v[1]), u[2], v[2])
-
-
-def _combine(a: Tensor, u: Vector, b: Tensor, v: Vector) -> Vector:
-    return tuple(torch.addcmul(a * x, b, y) for x, y in zip(u, v, strict=True))  # pyright: ignore[reportReturnType]
+    values: Planes
+    gaps: Planes  # upper to lower, isolated to lower, isolated to upper; not negative
+    top: Tensor  # 1 where the isolated eigenvalue is the largest, else 0
 
 
 def _times(s: Planes, v: Vector) -> Vector:
     """S v for symmetric S with entries xx, yy, zz, yz, xz, xy."""
-    return _dot((s[0], s[5], s[4]), v), _dot((s[5], s[1], s[3]), v), _dot((s[4], s[3], s[2]), v)
+    return dot((s[0], s[5], s[4]), v), dot((s[5], s[1], s[3]), v), dot((s[4], s[3], s[2]), v)
 
 
-def _choose(mask: Tensor, u: Vector, v: Vector) -> Vector:
-    return tuple(torch.where(mask, x, y) for x, y in zip(u, v, strict=True))  # pyright: ignore[reportReturnType]
+def _choose(mask: Tensor, u: Planes, v: Planes) -> Vector:
+    """u where mask is 1, v where it is 0."""
+    x, y, z = (torch.lerp(b, a, mask) for a, b in zip(u, v, strict=True))
+    return x, y, z
 
 
 def _isolated(b: Planes, square: Planes, tau: Tensor) -> Vector:
     """Eigenvector of tau: the largest column of (B - other)(B - another) = B^2 + tau B + (tau^2 - 3) I."""
     xx, yy, zz, yz, xz, xy = (torch.addcmul(s, tau, x) for s, x in zip(square, b, strict=True))
-    c = torch.addcmul(torch.full_like(tau, -3.0), tau, tau)
+    c = tau * tau - 3
     xx, yy, zz = xx + c, yy + c, zz + c
-    v = _choose(yy >= zz, (xy, yy, yz), (xz, yz, zz))
-    v = _choose(xx >= torch.maximum(yy, zz), (xx, xy, xz), v)
-    n = _dot(v, v)
-    empty = n < torch.finfo(n.dtype).tiny * 16
-    s = torch.where(empty, 1.0, n).rsqrt()
-    return torch.where(empty, 1.0, v[0] * s), v[1] * s, v[2] * s
+    v = _choose(step(yy - zz), (xy, yy, yz), (xz, yz, zz))
+    x, y, z = _choose(step(xx - torch.maximum(yy, zz)), (xx, xy, xz), v)
+    x = x + _SPECK  # B = 0 gets the first axis
+    s = dot((x, y, z), (x, y, z)).rsqrt()
+    return x * s, y * s, z * s
 
 
 def _complement(v: Vector) -> tuple[Vector, Vector]:
     """Orthonormal u, w with (u, w, v) a frame. Source: Duff et al., Building an orthonormal basis, revisited (2017)."""
     x, y, z = v
-    sign = torch.where(z >= 0, 1.0, -1.0).to(z.dtype)
+    sign = step(z) * 2 - 1
     a = -1 / (sign + z)
-    c = x * y * a
-    return (1 + sign * x * x * a, sign * c, -sign * x), (c, sign + y * y * a, -y)
+    c, g = x * y * a, sign * x
+    return (torch.addcmul(torch.ones_like(x), g * x, a), sign * c, -g), (c, torch.addcmul(sign, y * y, a), -y)
 
 
 def frame(p: Planes) -> Frame:
-    """Eigenvectors and eigenvalues; the pair's gap 2 h comes from the 2x2 block, accurate to rounding."""
+    """Eigenvectors and eigenvalues; the pair's half gap h comes from its 2x2 block, accurate to rounding."""
     t = deviator(p)
-    z = torch.where(t.positive, t.y, -t.y)
+    z = torch.lerp(-t.y, t.y, t.top)
     v = _isolated(t.b, t.square, z * 2)
     u, w = _complement(v)
     bu = _times(t.b, u)
     # block [[-z + delta, gamma], [gamma, -z - delta]] in the basis u, w
-    delta, gamma = _dot(u, bu) + z, _dot(w, bu)
-    size = delta.abs()
+    delta, gamma = dot(u, bu) + z, dot(w, bu)
     h = torch.addcmul(gamma * gamma, delta, delta).sqrt()
-    cos = h + size
-    n = torch.addcmul(gamma * gamma, cos, cos)
-    flat = n < torch.finfo(n.dtype).tiny * 16
-    s = torch.where(flat, 1.0, n).rsqrt()
-    cos, sin = torch.where(flat, 1.0, cos * s), gamma * s
-    swap = delta < 0
-    one, two = torch.where(swap, sin, cos), torch.where(swap, cos, sin)
-    upper, lower = _combine(one, u, two, w), _combine(-two, u, one, w)  # eigenvalues -z + h, -z - h
-    low = _choose(t.positive, lower, v)
-    mid = _choose(t.positive, upper, lower)
-    high = _choose(t.positive, v, upper)
-    return Frame((low, mid, high), t.mean, t.radius, nodes(t.y, h, t.positive))
+    cos = h + delta.abs() + _SPECK
+    s = torch.addcmul(gamma * gamma, cos, cos).rsqrt()
+    cos, sin = cos * s, gamma * s
+    keep = step(delta)
+    one, two = torch.lerp(sin, cos, keep), torch.lerp(cos, sin, keep)
+    ux, uy, uz = (torch.addcmul(one * x, two, y) for x, y in zip(u, w, strict=True))
+    lx, ly, lz = (torch.addcmul(one * y, two, x, value=-1) for x, y in zip(u, w, strict=True))
+    alone, pair, tilt = t.y * 3, h * 2, torch.lerp(-h, h, t.top)
+    return Frame(
+        (v, (ux, uy, uz), (lx, ly, lz)),
+        tuple(torch.addcmul(t.mean, t.radius, x) for x in (z * 2, h - z, -h - z)),
+        tuple(t.radius * x for x in (pair, alone + tilt, alone - tilt)),
+        t.top,
+    )
 
 
-def _eigenvalues(f: Frame, scalar: Scalar) -> tuple[Planes, Planes]:
-    """Admitted eigenvalues and the gaps (mid - low, high - mid, high - low)."""
-    low, mid, high = (torch.addcmul(f.mean, f.radius, x) for x in f.nodes[:3])
-    low = scalar.admit(low, high)
-    return (low, torch.maximum(mid, low), high), tuple(f.radius * x for x in f.nodes[3:])
+def _admit(f: Frame, scalar: Scalar) -> Planes:
+    """Eigenvalues in frame order, kept inside the domain of the scalar function."""
+    if scalar.origin is None:
+        return f.values
+    high = torch.maximum(f.values[0], f.values[1])
+    alone, upper, lower = (scalar.admit(x, high) for x in f.values)
+    return alone, upper, lower
 
 
 def _slopes(scalar: Scalar, values: Planes, gaps: Planes) -> Planes:
@@ -108,7 +107,11 @@ def _slopes(scalar: Scalar, values: Planes, gaps: Planes) -> Planes:
     a, b, c = values
     zero = torch.zeros_like(a)
     same = tuple(scalar.slope(x, x, zero) for x in values)
-    return (*same, scalar.slope(b, c, gaps[1]), scalar.slope(a, c, gaps[2]), scalar.slope(a, b, gaps[0]))
+    meet = tuple(
+        scalar.slope(torch.minimum(x, y), torch.maximum(x, y), g)
+        for x, y, g in zip((b, a, a), (c, c, b), gaps, strict=True)
+    )
+    return same + meet
 
 
 def _entries(p: Planes) -> Planes:
@@ -123,57 +126,87 @@ def _mandel(p: Planes) -> Planes:
 def _into(vectors: tuple[Vector, Vector, Vector], s: Planes) -> Planes:
     """Q^T S Q as six entries."""
     images = [_times(s, v) for v in vectors]
-    return tuple(_dot(vectors[i], images[k]) for i, k in _PAIRS)
+    return tuple(dot(vectors[i], images[k]) for i, k in _PAIRS)
 
 
 def _out_of(vectors: tuple[Vector, Vector, Vector], s: Planes) -> Planes:
     """Q S Q^T as six entries."""
-    rows: tuple[Vector, Vector, Vector] = tuple(zip(*vectors, strict=True))  # pyright: ignore[reportAssignmentType]
-    return _into(rows, s)
+    x, y, z = zip(*vectors, strict=True)
+    return _into((x, y, z), s)
 
 
 def derivative(p: Planes, g: Planes, scalar: Scalar) -> Planes:
     """Df(A)[G], six Mandel planes."""
     f = frame(p)
     inside = _into(f.vectors, _entries(g))
-    table = _slopes(scalar, *_eigenvalues(f, scalar))
+    table = _slopes(scalar, _admit(f, scalar), f.gaps)
     return _mandel(_out_of(f.vectors, tuple(s * x for s, x in zip(table, inside, strict=True))))
 
 
 def second_derivative(p: Planes, g: Planes, h: Planes, scalar: Scalar) -> tuple[Planes, Planes]:
     """D2f(A)[G, H] and Df(A)[H]: the cotangents of A and G in <H, Df(A)[G]>."""
     f = frame(p)
-    values, gaps = _eigenvalues(f, scalar)
+    values = _admit(f, scalar)
     gi, hi = _into(f.vectors, _entries(g)), _into(f.vectors, _entries(h))
-    slopes = _slopes(scalar, values, gaps)
-
-    def gap(i: int, k: int) -> Tensor:
-        return torch.zeros_like(values[0]) if i == k else gaps[{(0, 1): 0, (1, 2): 1, (0, 2): 2}[i, k]]
-
-    index = {pair: n for n, pair in enumerate(_PAIRS)} | {(k, i): n for n, (i, k) in enumerate(_PAIRS)}
-    table: dict[tuple[int, ...], Tensor] = {}
-
-    def curvature(*ijk: int) -> Tensor:
-        i, j, k = key = tuple(sorted(ijk))
-        if key not in table:
-            table[key] = scalar.curvature(values[i], values[j], values[k], gap(i, j), gap(j, k))
-        return table[key]
-
+    table = {ijk: _curvature(scalar, [values[n] for n in ijk]) for ijk in _TRIPLES}
     out = []
     for i, k in _PAIRS:
-        terms = [
-            curvature(i, j, k) * (gi[index[i, j]] * hi[index[j, k]] + hi[index[i, j]] * gi[index[j, k]])
-            for j in range(3)
-        ]
-        out.append(terms[0] + terms[1] + terms[2])
-    first = tuple(s * x for s, x in zip(slopes, hi, strict=True))
+        total = torch.zeros_like(values[0])
+        for j in range(3):
+            m, n = _INDEX[i, j], _INDEX[j, k]
+            i1, i2, i3 = sorted((i, j, k))
+            total = torch.addcmul(total, table[i1, i2, i3], torch.addcmul(gi[m] * hi[n], hi[m], gi[n]))
+        out.append(total)
+    first = tuple(s * x for s, x in zip(_slopes(scalar, values, f.gaps), hi, strict=True))
     return _mandel(_out_of(f.vectors, tuple(out))), _mandel(_out_of(f.vectors, first))
 
 
+def _curvature(scalar: Scalar, x: list[Tensor]) -> Tensor:
+    low = torch.minimum(torch.minimum(x[0], x[1]), x[2])
+    high = torch.maximum(torch.maximum(x[0], x[1]), x[2])
+    mid = torch.maximum(torch.minimum(x[0], x[1]), torch.minimum(torch.maximum(x[0], x[1]), x[2]))
+    return scalar.curvature(low, mid, high)
+
+
+def _from_ascending(g: Planes, top: Tensor) -> Planes:
+    """Ascending order to frame order (isolated, upper, lower)."""
+    low, mid, high = g
+    return torch.lerp(low, high, top), torch.lerp(high, mid, top), torch.lerp(mid, low, top)
+
+
+def _to_ascending(g: Planes, top: Tensor) -> Planes:
+    alone, upper, lower = g
+    return torch.lerp(alone, lower, top), torch.lerp(lower, upper, top), torch.lerp(upper, alone, top)
+
+
 def eigenvalues_vjp(p: Planes, g: Planes) -> Planes:
-    """sum_i g_i v_i v_i^T: the gradient of eigenvalue i is its projector (one of them where eigenvalues meet)."""
+    """sum_i g_i v_i v_i^T: an eigenvalue's gradient is its projector (one of them where eigenvalues meet)."""
     f = frame(p)
-    weighted = tuple(tuple(x * y for y in v) for x, v in zip(g, f.vectors, strict=True))
-    axes = tuple(zip(*f.vectors, strict=True))
-    scaled = tuple(zip(*weighted, strict=True))
-    return _mandel(tuple(_dot(scaled[i], axes[k]) for i, k in _PAIRS))  # pyright: ignore[reportArgumentType]
+    zero = torch.zeros_like(f.top)
+    return _mandel(_out_of(f.vectors, (*_from_ascending(g, f.top), zero, zero, zero)))
+
+
+def eigenvalues_second(p: Planes, g: Planes, h: Planes) -> tuple[Planes, Planes]:
+    """Cotangents of A and g in <H, sum_i g_i P_i>:  Q ((g_i - g_k) / (l_i - l_k) H'_ik) Q^T  and  H'_ii.
+
+    The quotient is set to 0 where the gap is below rounding: there the eigenvalues are not differentiable.
+    """
+    f = frame(p)
+    inside = _into(f.vectors, _entries(h))
+    a, u, w = _from_ascending(g, f.top)
+    sign = f.top * 2 - 1
+    speck = torch.finfo(f.top.dtype).tiny
+    noise = f.values[0].abs() * (4 * torch.finfo(f.top.dtype).eps)
+    ratios = []
+    for rise, gap in zip((u - w, (a - w) * sign, (a - u) * sign), f.gaps, strict=True):
+        ratios.append(rise * gap / (gap * gap + noise * noise + speck))
+    zero = torch.zeros_like(f.top)
+    turned = (zero, zero, zero, *(r * x for r, x in zip(ratios, inside[3:], strict=True)))
+    return _mandel(_out_of(f.vectors, turned)), _to_ascending(inside[:3], f.top)
+
+
+def eigenvectors(p: Planes) -> Planes:
+    """Ascending orthonormal eigenvectors as nine planes, row-major: column i belongs to eigenvalue i."""
+    f = frame(p)
+    rows = (_to_ascending(x, f.top) for x in zip(*f.vectors, strict=True))
+    return tuple(x for row in rows for x in row)

@@ -1,8 +1,8 @@
 """Scalar functions with divided differences that stay accurate when their arguments meet.
 
-f[a, b] = (f(b) - f(a)) / (b - a) loses every digit as b -> a when taken literally. Each `slope` below takes the gap
-b - a >= 0 as a third argument, known more accurately than from the rounded a and b, and cancels nothing.
-f[a, b, c] (second derivatives only) is Taylor's polynomial about the mean where the arguments are close.
+f[a, b] = (f(b) - f(a)) / (b - a) loses every digit as b -> a when taken literally. Each `slope` below takes
+the gap b - a >= 0 as a third argument and cancels nothing. f[a, b, c], which only second derivatives need, is a
+closed form or, where the arguments are close, Taylor's polynomial about their mean.
 """
 
 from __future__ import annotations
@@ -13,40 +13,32 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+Slope = Callable[[Tensor, Tensor, Tensor], Tensor]
+
 
 @dataclass(frozen=True)
 class Scalar:
     """A smooth function f of one real variable, applied to eigenvalues.
 
-    value(a) = f(a);  slope(a, b, gap) = f[a, b] for a <= b = a + gap, and f'(a) at gap 0;
-    even(a) = (f''(a), f''''(a));  f is defined for a + origin > 0, everywhere if origin is None.
+    value(a) = f(a);  slope(a, b, gap) = f[a, b] for a <= b = a + gap, f'(a) at gap 0;
+    curvature(a, b, c) = f[a, b, c] for a <= b <= c;  f lives on a + origin > 0, everywhere if origin is None.
     """
 
     value: Callable[[Tensor], Tensor]
-    slope: Callable[[Tensor, Tensor, Tensor], Tensor]
-    even: Callable[[Tensor], tuple[Tensor, Tensor]]
+    slope: Slope
+    curvature: Slope
     origin: float | None = None
 
     def admit(self, low: Tensor, high: Tensor) -> Tensor:
-        """Smallest eigenvalue, raised to 2 eps of the largest where rounding alone decides its sign."""
+        """An eigenvalue, raised to 2 eps of the largest where rounding alone decides its sign.
+
+        One that is negative beyond rounding stays negative, and f answers with NaN.
+        """
         if self.origin is None:
             return low
         floor = (high + self.origin) * (2 * torch.finfo(high.dtype).eps)
-        return torch.where((low + self.origin).abs() < floor, floor - self.origin, low)
-
-    def curvature(self, a: Tensor, b: Tensor, c: Tensor, below: Tensor, above: Tensor) -> Tensor:
-        """f[a, b, c] for ascending arguments with gaps below = b - a and above = c - b.
-
-        Close together, with m their mean:  f''(m)/2 + f''''(m)/48 ((a-m)^2 + (b-m)^2 + (c-m)^2).
-        """
-        span = below + above
-        mean = (a + b + c) * (1 / 3)
-        edge = (66 * torch.finfo(a.dtype).eps) ** 0.25
-        close = span <= edge * (1.0 if self.origin is None else mean + self.origin)
-        apart = (self.slope(b, c, above) - self.slope(a, b, below)) / torch.where(close, 1.0, span)
-        second, fourth = self.even(mean)
-        scatter = (below * below + above * above + span * span) * (1 / 3)
-        return torch.where(close, second / 2 + fourth / 48 * scatter, apart)
+        rescued = torch.minimum(torch.add(low, floor, alpha=8) + self.origin, floor)
+        return torch.maximum(low, rescued - self.origin)
 
 
 def _floor(x: Tensor) -> Tensor:
@@ -54,10 +46,33 @@ def _floor(x: Tensor) -> Tensor:
     return x.clamp_min(torch.finfo(x.dtype).tiny)
 
 
+def _taylor(slope: Slope, even: Callable[[Tensor], tuple[Tensor, Tensor]], origin: float | None) -> Slope:
+    """f[a, b, c] from f[., .] apart and, close together, from f'' and f'''' at the mean m.
+
+    f[a, b, c] = f''(m)/2 + f''''(m)/48 ((a-m)^2 + (b-m)^2 + (c-m)^2) + O(span^3)
+    """
+
+    def curvature(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+        below, above, span = b - a, c - b, c - a
+        mean = (a + b + c) * (1 / 3)
+        edge = (66 * torch.finfo(a.dtype).eps) ** 0.25
+        close = span <= edge * (1.0 if origin is None else mean + origin)
+        apart = (slope(b, c, above) - slope(a, b, below)) / torch.where(close, 1.0, span)
+        second, fourth = even(mean)
+        scatter = (below * below + above * above + span * span) * (1 / 3)
+        return torch.where(close, second / 2 + fourth / 48 * scatter, apart)
+
+    return curvature
+
+
 def _log_slope(a: Tensor, b: Tensor, gap: Tensor) -> Tensor:
     # log(b / a) / (b - a) = log1p(x) / (x a),  x = gap / a
     x = _floor(gap / a)
     return x.log1p() / (x * a)
+
+
+def _log1p_slope(a: Tensor, b: Tensor, gap: Tensor) -> Tensor:
+    return _log_slope(a + 1, b, gap)
 
 
 def _exp_slope(a: Tensor, b: Tensor, gap: Tensor) -> Tensor:
@@ -70,21 +85,31 @@ def _sqrt_slope(a: Tensor, b: Tensor, gap: Tensor) -> Tensor:
     return 1 / (a.sqrt() + b.sqrt())
 
 
+def _sqrt_curvature(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+    s, t, u = a.sqrt(), b.sqrt(), c.sqrt()
+    return -1 / ((s + t) * (t + u) * (u + s))
+
+
 def _invsqrt_slope(a: Tensor, b: Tensor, gap: Tensor) -> Tensor:
     s, t = a.sqrt(), b.sqrt()
     return -1 / (s * t * (s + t))
 
 
-LOG = Scalar(torch.log, _log_slope, lambda a: (-1 / (a * a), -6 / (a * a * a * a)), 0.0)
-LOG1P = Scalar(
-    torch.log1p,
-    lambda a, b, gap: _log_slope(a + 1, b, gap),
-    lambda a: (-((1 + a) ** -2), -6 * (1 + a) ** -4),
-    1.0,
-)
-EXP = Scalar(torch.exp, _exp_slope, lambda a: (a.exp(), a.exp()))
-SQRT = Scalar(torch.sqrt, _sqrt_slope, lambda a: (-0.25 * a**-1.5, -0.9375 * a**-3.5), 0.0)
-INVSQRT = Scalar(torch.rsqrt, _invsqrt_slope, lambda a: (0.75 * a**-2.5, 6.5625 * a**-4.5), 0.0)
+def _invsqrt_curvature(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+    s, t, u = a.sqrt(), b.sqrt(), c.sqrt()
+    return (s + t + u) / (s * t * u) / ((s + t) * (t + u) * (u + s))
+
+
+def _log_even(a: Tensor) -> tuple[Tensor, Tensor]:
+    return -(a**-2), -6 * a**-4
+
+
+LOG = Scalar(torch.log, _log_slope, _taylor(_log_slope, _log_even, 0.0), 0.0)
+LOG1P = Scalar(torch.log1p, _log1p_slope, _taylor(_log1p_slope, lambda a: _log_even(1 + a), 1.0), 1.0)
+EXP = Scalar(torch.exp, _exp_slope, _taylor(_exp_slope, lambda a: (a.exp(), a.exp()), None))
+SQRT = Scalar(torch.sqrt, _sqrt_slope, _sqrt_curvature, 0.0)
+INVSQRT = Scalar(torch.rsqrt, _invsqrt_slope, _invsqrt_curvature, 0.0)
+INVERSE = Scalar(torch.reciprocal, lambda a, b, gap: -1 / (a * b), lambda a, b, c: 1 / (a * b * c))
 
 
 def power(exponent: float) -> Scalar:
@@ -99,7 +124,7 @@ def power(exponent: float) -> Scalar:
         fourth = second * (exponent - 2) * (exponent - 3)
         return second * a.pow(exponent - 2), fourth * a.pow(exponent - 4)
 
-    return Scalar(lambda a: a.pow(exponent), slope, even, 0.0)
+    return Scalar(lambda a: a.pow(exponent), slope, _taylor(slope, even, 0.0), 0.0)
 
 
 def log_ratio(shift: Tensor) -> Scalar:
@@ -109,9 +134,6 @@ def log_ratio(shift: Tensor) -> Scalar:
         return (shift + a.log1p()) / (1 + a)
 
     def slope(a: Tensor, b: Tensor, gap: Tensor) -> Tensor:
-        return (LOG1P.slope(a, b, gap) - value(a)) / (1 + b)
+        return (_log1p_slope(a, b, gap) - value(a)) / (1 + b)
 
-    def even(a: Tensor) -> tuple[Tensor, Tensor]:
-        raise NotImplementedError("log_ratio is used for values only")
-
-    return Scalar(value, slope, even, 1.0)
+    return Scalar(value, slope, _taylor(slope, lambda a: (a * torch.nan, a * torch.nan), 1.0), 1.0)

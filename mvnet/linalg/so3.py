@@ -27,7 +27,12 @@ _ATAN = [(-1) ** k / (2 * k + 1) for k in range(_TERMS)]  # atan x / x
 def _zeta(n: int) -> float:
     """Riemann zeta at an even n >= 2: partial sum plus Euler-Maclaurin tail."""
     m = 20
-    tail = m ** (1 - n) / (n - 1) - m**-n / 2 + n * m ** (-n - 1) / 12 - n * (n + 1) * (n + 2) * m ** (-n - 3) / 720
+    tail = (
+        m ** (1 - n) / (n - 1)
+        - m**-n / 2
+        + n * m ** (-n - 1) / 12
+        - n * (n + 1) * (n + 2) * m ** (-n - 3) / 720
+    )
     return sum(k**-n for k in range(1, m + 1)) + tail
 
 
@@ -42,7 +47,9 @@ def _series(s: Tensor, coefficients: Sequence[float]) -> Tensor:
     return total
 
 
-def _smooth(s: Tensor, coefficients: Sequence[float], closed: Callable[[Tensor], Tensor], edge: float = 1.0) -> Tensor:
+def _smooth(
+    s: Tensor, coefficients: Sequence[float], closed: Callable[[Tensor], Tensor], edge: float = 1.0
+) -> Tensor:
     """Series below `edge`, `closed(a)` with a = sqrt(s) above; neither branch ever sees the other's argument."""
     small = s < edge
     near = _series(torch.where(small, s, 0.0), coefficients)

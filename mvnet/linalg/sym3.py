@@ -1,120 +1,188 @@
-"""Symmetric 3x3 matrices in component planes (interim version)."""
+"""Symmetric 3x3 matrices in component planes: spectral functions, congruence, packing.
+
+A field of matrices is a tensor with six Mandel components xx, yy, zz, sqrt2 yz, sqrt2 xz, sqrt2 xy along `dim`
+(1 by default: (B, 6, *spatial)); the dot product of components is the Frobenius product of matrices. Any
+floating dtype (half precision computes in float32), any device, any number of dimensions.
+
+Spectral functions are at least as accurate as an eigendecomposition in the same dtype (`spectral.py`). First and
+second derivatives are closed forms too, finite and right at repeated eigenvalues (`frechet.py`). Where rounding
+alone decides the sign of an eigenvalue, log, sqrt, invsqrt and power take 2 eps of the largest for it; matrices
+that are not positive definite beyond that give NaN. A wrong number of components or an integer dtype: ValueError.
+"""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-_R2 = math.sqrt(2.0)
+from mvnet.linalg import frechet, scalar, spectral
+from mvnet.linalg.planes import Kernel, Planes, check
+from mvnet.linalg.spectral import H2, R2
 
 
-def _check(p: Tensor, dim: int, n: int = 6, name: str = "p") -> None:
-    if p.shape[dim] != n:
-        raise ValueError(f"{name}: expected {n} component planes at dim {dim}, found shape {tuple(p.shape)}")
+def _kernel(make: Callable[..., scalar.Scalar]) -> Kernel:
+    """f(A) with f = make(*scalars), and its first two derivatives."""
+
+    def second(p: Planes, g: Planes, h: Planes, *scalars: float) -> tuple[Planes, ...]:
+        return frechet.second_derivative(p, g, h, make(*scalars))
+
+    def first(p: Planes, g: Planes, *scalars: float) -> tuple[Planes, ...]:
+        return (frechet.derivative(p, g, make(*scalars)),)
+
+    def value(p: Planes, *scalars: float) -> tuple[Planes, ...]:
+        return (spectral.matrix_function(p, make(*scalars)),)
+
+    return Kernel(value, vjp=Kernel(first, 2, vjp=Kernel(second, 3, 2, last=True)))
 
 
-def pack(matrices: Tensor, dim: int = -1) -> Tensor:
-    """(..., 3, 3) symmetric -> 6 Mandel components at dim of the result."""
-    m = matrices
-    if m.shape[-2:] != (3, 3):
-        raise ValueError(f"matrices: expected (..., 3, 3), found shape {tuple(m.shape)}")
-    h = _R2 / 2
-    return torch.stack(
-        (
-            m[..., 0, 0],
-            m[..., 1, 1],
-            m[..., 2, 2],
-            h * (m[..., 1, 2] + m[..., 2, 1]),
-            h * (m[..., 0, 2] + m[..., 2, 0]),
-            h * (m[..., 0, 1] + m[..., 1, 0]),
-        ),
-        dim,
-    )
+_LOG = _kernel(lambda: scalar.LOG)
+_EXP = _kernel(lambda: scalar.EXP)
+_SQRT = _kernel(lambda: scalar.SQRT)
+_INVSQRT = _kernel(lambda: scalar.INVSQRT)
+_INVERSE = _kernel(lambda: scalar.INVERSE)
+_POWER = _kernel(scalar.power)
+_EIGENVALUES = Kernel(
+    lambda p: (spectral.eigenvalues(p),),
+    vjp=Kernel(
+        lambda p, g: (frechet.eigenvalues_vjp(p, g),),
+        2,
+        vjp=Kernel(frechet.eigenvalues_second, 3, 2, last=True),
+    ),
+)
+_EIGENVECTORS = Kernel(lambda p: (frechet.eigenvectors(p),), last=True)
 
 
-def unpack(planes: Tensor, dim: int = 1) -> Tensor:
-    """6 Mandel components at dim -> (..., 3, 3)."""
-    _check(planes, dim, name="planes")
-    a, b, c, d, e, f = planes.unbind(dim)
-    d, e, f = d / _R2, e / _R2, f / _R2
-    return torch.stack((a, f, e, f, b, d, e, d, c), -1).unflatten(-1, (3, 3))
+def _congruence(a: Planes, p: Planes) -> tuple[Planes]:
+    """A P A^T from the nine entries of A: rows of A P, then the six products needed."""
+    xx, yy, zz, yz, xz, xy = *p[:3], *(x * H2 for x in p[3:])
+    columns = ((xx, xy, xz), (xy, yy, yz), (xz, yz, zz))
+    rows = (a[:3], a[3:6], a[6:])
+    ap = [[spectral.dot(row, column) for column in columns] for row in rows]
+    scale = (1.0, 1.0, 1.0, R2, R2, R2)
+    pairs = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
+    out = [spectral.dot(ap[i], rows[k]) for i, k in pairs]
+    return (tuple(x if s == 1.0 else x * s for x, s in zip(out, scale, strict=True)),)
 
 
-class _Spectral(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, m, fun, slope):
-        lam, q = torch.linalg.eigh(m)
-        ctx.save_for_backward(lam, q)
-        ctx.slope = slope
-        return (q * fun(lam).unsqueeze(-2)) @ q.mT
-
-    @staticmethod
-    def backward(ctx, g):  # pyright: ignore
-        lam, q = ctx.saved_tensors
-        g = 0.5 * (g + g.mT)
-        s = ctx.slope(lam.unsqueeze(-1), lam.unsqueeze(-2))
-        return q @ (s * (q.mT @ g @ q)) @ q.mT, None, None
+def _congruence_symmetric(a: Planes, p: Planes) -> tuple[Planes]:
+    xx, yy, zz, yz, xz, xy = *a[:3], *(x * H2 for x in a[3:])
+    return _congruence((xx, xy, xz, xy, yy, yz, xz, yz, zz), p)
 
 
-def _log_slope(a, b):
-    lo, hi = torch.minimum(a, b), torch.maximum(a, b)
-    x = ((hi - lo) / lo).clamp_min(1e-30)
-    return torch.log1p(x) / x / lo
+_CONGRUENCE = Kernel(_congruence, 2)
+_CONGRUENCE_SYMMETRIC = Kernel(_congruence_symmetric, 2)
 
 
-def _exp_slope(a, b):
-    lo, hi = torch.minimum(a, b), torch.maximum(a, b)
-    x = (hi - lo).clamp_min(1e-30)
-    return -torch.exp(hi) * torch.expm1(-x) / x
-
-
-def _apply(p, dim, fun, slope):
-    return pack(_Spectral.apply(unpack(p, dim), fun, slope), dim if dim >= 0 else dim)  # pyright: ignore
+def _apply(kernel: Kernel, p: Tensor, dim: int, *scalars: float) -> Tensor:
+    check(p, dim, 6, "p")
+    return kernel(p, dim=dim, scalars=scalars)[0]
 
 
 def eigvals(p: Tensor, dim: int = 1) -> Tensor:
-    return torch.linalg.eigvalsh(unpack(p, dim)).movedim(-1, dim)
+    """Eigenvalues, ascending.
+
+    Args:
+        p: matrices, six Mandel planes along dim.
+    Returns:
+        three planes along dim. Where eigenvalues meet, first derivatives are those of one of the orderings, and the
+        term of second derivatives that does not exist is left out: smooth functions of the matrix are better
+        written with the functions below.
+    """
+    return _apply(_EIGENVALUES, p, dim)
+
+
+def eigenvectors(p: Tensor, dim: int = 1) -> Tensor:
+    """Orthonormal eigenvectors in ascending order of eigenvalue; signs arbitrary; not differentiable.
+
+    Args:
+        p: matrices, six Mandel planes along dim.
+    Returns:
+        nine planes along dim, the row-major matrix whose column i belongs to eigenvalue i.
+    """
+    return _apply(_EIGENVECTORS, p.detach(), dim)
 
 
 def log(p: Tensor, dim: int = 1) -> Tensor:
-    return _apply(p, dim, torch.log, _log_slope)
+    """Matrix logarithm of positive definite p; six Mandel planes along dim in and out."""
+    return _apply(_LOG, p, dim)
 
 
 def exp(p: Tensor, dim: int = 1) -> Tensor:
-    return _apply(p, dim, torch.exp, _exp_slope)
+    """Matrix exponential; six Mandel planes along dim in and out."""
+    return _apply(_EXP, p, dim)
 
 
 def sqrt(p: Tensor, dim: int = 1) -> Tensor:
-    return _apply(p, dim, torch.sqrt, lambda a, b: 1 / (a.sqrt() + b.sqrt()))
+    """Positive definite square root of positive definite p; six Mandel planes along dim in and out."""
+    return _apply(_SQRT, p, dim)
 
 
 def invsqrt(p: Tensor, dim: int = 1) -> Tensor:
-    return _apply(p, dim, torch.rsqrt, lambda a, b: -1 / (a.sqrt() + b.sqrt()) / (a * b).sqrt())
-
-
-def power(p: Tensor, a: float, dim: int = 1) -> Tensor:
-    return exp(a * log(p, dim), dim)
+    """Inverse of the positive definite square root; six Mandel planes along dim in and out."""
+    return _apply(_INVSQRT, p, dim)
 
 
 def inverse(p: Tensor, dim: int = 1) -> Tensor:
-    return pack(torch.linalg.inv(unpack(p, dim)), dim)
+    """Inverse of non-singular symmetric p; six Mandel planes along dim in and out."""
+    return _apply(_INVERSE, p, dim)
 
 
-def det(p: Tensor, dim: int = 1) -> Tensor:
-    a, b, c, d, e, f = p.unbind(dim)
-    return a * (b * c - d * d / 2) + e * (d * f / _R2 - b * e / 1) / 2 + f * (d * e / _R2 - c * f) / 2
+def power(p: Tensor, a: float, dim: int = 1) -> Tensor:
+    """p^a = exp(a log p) of positive definite p for a real number a; six Mandel planes along dim in and out."""
+    return _apply(_POWER, p, dim, float(a))
 
 
 def trace(p: Tensor, dim: int = 1) -> Tensor:
+    """Sum of the eigenvalues; the shape of p without dim."""
+    check(p, dim, 6, "p")
     return p.narrow(dim, 0, 3).sum(dim)
 
 
+def det(p: Tensor, dim: int = 1) -> Tensor:
+    """Product of the eigenvalues, as the polynomial in the entries; the shape of p without dim."""
+    check(p, dim, 6, "p")
+    xx, yy, zz, d, e, f = p.unbind(dim)
+    # d, e, f carry sqrt2:  xx yy zz + 2 yz xz xy - xx yz^2 - yy xz^2 - zz xy^2
+    return xx * (yy * zz - d * d / 2) + (H2 * d * e - zz * f / 2) * f - yy * e * e / 2
+
+
 def congruence(a: Tensor, p: Tensor, dim: int = 1) -> Tensor:
-    """A P A^T; a 9 row-major planes or 6 Mandel planes."""
-    n = a.shape[dim]
-    if n not in (6, 9):
-        raise ValueError(f"a: expected 6 or 9 component planes at dim {dim}, found shape {tuple(a.shape)}")
-    m = unpack(a, dim) if n == 6 else a.movedim(dim, -1).unflatten(-1, (3, 3))
-    return pack(m @ unpack(p, dim) @ m.mT, dim)
+    """A P A^T, the action of GL(3) on symmetric matrices.
+
+    Args:
+        a: nine row-major planes of a general matrix, or six Mandel planes of a symmetric one, along dim.
+        p: six Mandel planes along dim; broadcasts against a outside dim.
+    Returns:
+        six Mandel planes along dim.
+    """
+    check(p, dim, 6, "p")
+    if -a.dim() <= dim < a.dim() and a.shape[dim] == 6:
+        return _CONGRUENCE_SYMMETRIC(a, p, dim=dim)[0]
+    check(a, dim, 9, "a")
+    return _CONGRUENCE(a, p, dim=dim)[0]
+
+
+def pack(matrices: Tensor, dim: int = -1) -> Tensor:
+    """Mandel components of (the symmetric part of) matrices.
+
+    Args:
+        matrices: shape (..., 3, 3).
+        dim: where the six components go in the result, which has one dimension less.
+    Returns:
+        shape (..., 6) with dim = -1, (6, ...) with dim = 0.
+    """
+    m = matrices
+    if m.shape[-2:] != (3, 3):
+        raise ValueError(f"matrices: expected shape (..., 3, 3), found {tuple(m.shape)}")
+    off = [(m[..., i, k] + m[..., k, i]) * H2 for i, k in ((1, 2), (0, 2), (0, 1))]
+    return torch.stack((m[..., 0, 0], m[..., 1, 1], m[..., 2, 2], *off), dim)
+
+
+def unpack(planes: Tensor, dim: int = 1) -> Tensor:
+    """Matrices (..., 3, 3) from six Mandel planes along dim; exactly symmetric. Inverse of `pack`."""
+    check(planes, dim, 6, "planes")
+    xx, yy, zz, yz, xz, xy = planes.unbind(dim)
+    yz, xz, xy = yz * H2, xz * H2, xy * H2
+    return torch.stack((xx, xy, xz, xy, yy, yz, xz, yz, zz), -1).unflatten(-1, (3, 3))

@@ -1,12 +1,13 @@
 """log, exp, sqrt of symmetric n x n matrices with gradients that are finite at repeated eigenvalues. Private.
 
-n = 3 streams through the closed forms of `mvnet.linalg.sym3`; any other n takes `torch.linalg.eigh` and these derivatives
-of f(A) = U f(L) U^T (Daleckii-Krein; Higham, Functions of Matrices, 2008, theorem 3.11):
+n = 3 streams through the closed forms of `mvnet.linalg.sym3`; any other n takes `torch.linalg.eigh` and
+these derivatives of f(A) = U f(L) U^T (Daleckii-Krein; Higham, Functions of Matrices, 2008, theorem 3.11):
 
     D f(A)[E]       = U (f[l_i, l_j] * E') U^T                                            E' = U^T E U
     D^2 f(A)[E, F]  = U (sum_k f[l_i, l_k, l_j] (E'_ik F'_kj + F'_ik E'_kj)) U^T
 
-with divided differences f[a, b], f[a, b, c], which nothing divides by zero: eigenvectors are never differentiated.
+with divided differences f[a, b], f[a, b, c], which nothing divides by zero: eigenvectors are never
+differentiated.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from mvnet.linalg import sym3
 
 @dataclass(frozen=True)
 class ScalarFunction:
-    """f, its first divided difference f[a, b] accurate at a = b, and its derivatives of order 2 to 4 over their factorials."""
+    """f, its divided difference f[a, b] accurate at a = b, and f''/2!, f'''/3!, f''''/4!."""
 
     name: str
     value: Callable[[Tensor], Tensor]
@@ -47,7 +48,9 @@ def _log_slope(a: Tensor, b: Tensor) -> Tensor:
     return torch.where(small, (1 + q / 3 + q**2 / 5 + q**3 / 7 + q**4 / 9) * 2 / (a + b), far)
 
 
-LOG = ScalarFunction("log", torch.log, _log_slope, lambda x: (-1 / (2 * x**2), 1 / (3 * x**3), -1 / (4 * x**4)))
+LOG = ScalarFunction(
+    "log", torch.log, _log_slope, lambda x: (-1 / (2 * x**2), 1 / (3 * x**3), -1 / (4 * x**4))
+)
 EXP = ScalarFunction(
     "exp",
     torch.exp,
@@ -65,12 +68,17 @@ SQRT = ScalarFunction(
 def second_divided_difference(f: ScalarFunction, eigenvalues: Tensor) -> Tensor:
     """f[l_i, l_j, l_k], shape (..., n) -> (..., n, n, n).
 
-    With a <= b <= c the sorted triple and d = c - a:  (f[b, c] - f[a, b]) / d  where d is not small against the scale, else
-    f''/2 + f'''/6 (p + q) + f''''/24 (p^2 + p q + q^2)  about b, with p = a - b, q = c - b.
+    With a <= b <= c the sorted triple and d = c - a:  (f[b, c] - f[a, b]) / d  where d is not small against
+    the scale, else f''/2 + f'''/6 (p + q) + f''''/24 (p^2 + p q + q^2)  about b, with p = a - b, q = c - b.
     """
     n = eigenvalues.shape[-1]
     grid = (*eigenvalues.shape[:-1], n, n, n)
-    triple = torch.stack([eigenvalues.reshape(*eigenvalues.shape[:-1], *s).broadcast_to(grid) for s in ((n, 1, 1), (1, n, 1), (1, 1, n))])
+    triple = torch.stack(
+        [
+            eigenvalues.reshape(*eigenvalues.shape[:-1], *s).broadcast_to(grid)
+            for s in ((n, 1, 1), (1, n, 1), (1, 1, n))
+        ]
+    )
     a, b, c = triple.sort(0).values.unbind(0)
     scale = torch.ones_like(b) if f is EXP else b.abs()
     close = (c - a) < torch.finfo(b.dtype).eps ** 0.25 * scale
@@ -117,11 +125,12 @@ class _Differential(torch.autograd.Function):
         return None, d_a, d_e, None, None
 
 
+_SYM3_SIZE = 3  # the matrix size that takes the closed forms
 _SYM3 = {"log": sym3.log, "exp": sym3.exp, "sqrt": sym3.sqrt}
 
 
 def _call(f: ScalarFunction, a: Tensor) -> Tensor:
-    if a.shape[-1] == 3:
+    if a.shape[-1] == _SYM3_SIZE:
         return sym3.unpack(_SYM3[f.name](sym3.pack(a, dim=0), dim=0), dim=0)
     return _Function.apply(f, (a + a.mT) / 2)  # type: ignore[return-value]
 
@@ -150,5 +159,7 @@ def differential(f: Callable[[Tensor], Tensor], a: Tensor, e: Tensor) -> Tensor:
     recording = torch.is_grad_enabled()
     with torch.enable_grad():
         at = a if recording and a.requires_grad else a.detach().requires_grad_()
-        (out,) = torch.autograd.grad(f(at), at, e, create_graph=recording and (a.requires_grad or e.requires_grad))
+        (out,) = torch.autograd.grad(
+            f(at), at, e, create_graph=recording and (a.requires_grad or e.requires_grad)
+        )
     return (out + out.mT) / 2

@@ -2,13 +2,14 @@
 
 Conventions, kept by all of them:
 
-- A batch of points is one tensor of shape (..., *point_shape); a batch of tangent vectors has the same shape, in ambient
-  form (the derivative of a curve of points). Leading dims broadcast.
+- A batch of points is one tensor of shape (..., *point_shape); a batch of tangent vectors has the same
+  shape, in ambient form (the derivative of a curve of points). Leading dims broadcast.
 - `exp(x, v)`, `log(x, y)`, `inner(x, u, v)`, `transport(x, y, v)`: the base point comes first.
 - `dist` is in the unit of the metric: radians on the circle, sphere and rotations; log units on SPD matrices.
 - dtype and device follow the input. Random methods take a `torch.Generator`; nothing reads the global state.
 
-To add a manifold: one file with a subclass, one line in `__init__.py` (MANIFOLDS), one line in tests/manifolds/cases.py.
+To add a manifold: one file with a subclass, one line in `__init__.py` (MANIFOLDS), one line in
+tests/manifolds/cases.py.
 Source: paper section 2.3 (features evolving on Lie groups or homogeneous manifolds).
 """
 
@@ -66,7 +67,7 @@ class Manifold(ABC):
 
     @abstractmethod
     def violation(self, x: Tensor) -> Tensor:
-        """How far x is from satisfying the constraint, dimensionless, shape (...); 0 on the manifold, inf if beyond repair."""
+        """Constraint residual of x, dimensionless, shape (...); 0 on the manifold, inf if beyond repair."""
 
     @abstractmethod
     def random_point(
@@ -90,6 +91,11 @@ class Manifold(ABC):
     def retraction_order(self) -> float:
         """Order in |v| to which `retract` agrees with `exp`: 1, 2, or inf where it is exp."""
         return math.inf
+
+    @property
+    def expected_shape(self) -> str:
+        """The shape of a batch of points as error messages say it, e.g. "(..., 3, 3)"."""
+        return f"({', '.join(['...', *map(str, self.point_shape)])})"
 
     def norm(self, x: Tensor, v: Tensor) -> Tensor:
         """|v|_x = sqrt(<v, v>_x), shape (...); its gradient at v = 0 is 0, not nan."""
@@ -129,7 +135,7 @@ class Manifold(ABC):
         return (expand_points(coefficients, self.point_ndim) * basis).sum(-self.point_ndim - 1)
 
     def tangent_basis(self, x: Tensor) -> Tensor:
-        """Ambient-orthonormal basis of the tangent space at x, shape (..., dim, *point_shape); carries no gradient."""
+        """Ambient-orthonormal tangent basis at x, shape (..., dim, *point_shape); carries no gradient."""
         size = math.prod(self.point_shape)
         with torch.no_grad():
             ambient = torch.eye(size, dtype=x.dtype, device=x.device).reshape(size, *self.point_shape)
@@ -144,7 +150,7 @@ class Manifold(ABC):
         return self.to_tangent(x, noise.to(x.device))
 
     def initial_mean(self, points: Tensor, weights: Tensor) -> Tensor:
-        """Where the Frechet mean's iteration starts; points (N, ..., *point_shape), weights (N, ...) of sum 1."""
+        """Where the mean's iteration starts; points (N, ..., *point_shape), weights (N, ...) of sum 1."""
         return points[0]
 
     def mean(self, points: Tensor, weights: Tensor | None = None, axis: int = -1) -> Tensor:
@@ -152,11 +158,12 @@ class Manifold(ABC):
 
         Args:
             points: shape (..., *point_shape).
-            weights: >= 0, broadcasts with the batch shape (...); normalised here to sum 1 along the axis. None: equal.
+            weights: >= 0, broadcasts with the batch shape (...); normalised here to sum 1 along the axis.
+                None: equal.
             axis: which dim of the (broadcast) batch shape is averaged; negative counts from its end.
         Returns:
-            shape of the batch without that axis, then point_shape. Gradients with respect to points and weights are exact to
-            first order (implicit function theorem).
+            shape of the batch without that axis, then point_shape. Gradients with respect to points and
+            weights are exact to first order (implicit function theorem).
         """
         return frechet_mean(self, points, weights, axis)
 
@@ -168,7 +175,7 @@ class Manifold(ABC):
         """
         found = tuple(x.shape)
         if len(found) < self.point_ndim or found[len(found) - self.point_ndim :] != self.point_shape:
-            raise ValueError(f"{name}: shape {found} found, (..., {', '.join(map(str, self.point_shape))}) expected on {self}")
+            raise ValueError(f"{name}: shape {found} found, {self.expected_shape} expected on {self}")
         if not x.is_floating_point():
             raise ValueError(f"{name}: dtype {x.dtype} found, a real floating dtype expected")
         atol = 1e3 * torch.finfo(x.dtype).eps if atol is None else atol

@@ -1,7 +1,8 @@
 """Bridges to other libraries: any geomstats manifold as one of ours, ours as a pymanopt manifold.
 
-Both libraries are imported by the caller's own use of them: geomstats comes in with the space that is handed over (its backend,
-numpy or pytorch, is what GEOMSTATS_BACKEND said before its import), pymanopt when `to_pymanopt` is called.
+Both libraries are imported by the caller's own use of them: geomstats comes in with the space that is handed
+over (its backend, numpy or pytorch, is what GEOMSTATS_BACKEND said before its import), pymanopt when
+`to_pymanopt` is called.
 """
 
 from __future__ import annotations
@@ -20,21 +21,24 @@ if TYPE_CHECKING:
     from pymanopt.manifolds.manifold import Manifold as PymanoptManifold
 
 
-def from_geomstats(space: Any) -> Manifold:
+def from_geomstats(space: Any) -> GeomstatsManifold:
     """Wrap a geomstats manifold equipped with a metric, e.g. `from_geomstats(Grassmannian(4, 2))`.
 
-    The metric, its factors and the shape of a point are the space's own. With geomstats' pytorch backend everything is
-    differentiable where geomstats is; with its numpy backend a tensor that requires a gradient raises a ValueError.
+    The metric, its factors and the shape of a point are the space's own. With geomstats' pytorch backend
+    everything is differentiable where geomstats is; with its numpy backend a tensor that requires a gradient
+    raises a ValueError.
     """
-    return _Geomstats(space)
+    return GeomstatsManifold(space)
 
 
-class _Geomstats(Manifold):
+class GeomstatsManifold(Manifold):
     """See `from_geomstats`."""
 
     def __init__(self, space: Any) -> None:
         if not hasattr(space, "metric"):
-            raise ValueError(f"space: {type(space).__name__} without metric found, one equipped with a metric expected")
+            raise ValueError(
+                f"space: {type(space).__name__} without metric found, one equipped with a metric expected"
+            )
         self.space = space
 
     def __repr__(self) -> str:
@@ -49,21 +53,23 @@ class _Geomstats(Manifold):
         return int(self.space.dim)
 
     @property
-    def _numpy(self) -> bool:
+    def uses_numpy(self) -> bool:
+        """Whether geomstats runs on numpy, i.e. without gradients."""
         return "numpy" in sys.modules["geomstats.backend"].__name__
 
     def _call(self, function: Any, *points: Tensor, scalar: bool = False, **options: Any) -> Tensor:
-        """Evaluate function(*points) over one flat batch dim, which is the broadcasting that geomstats has everywhere."""
+        """Evaluate function(*points) over one flat batch dim, the broadcasting geomstats has everywhere."""
         like = points[0]
-        if self._numpy and any(p.requires_grad for p in points) and torch.is_grad_enabled():
+        if self.uses_numpy and any(p.requires_grad for p in points) and torch.is_grad_enabled():
             raise ValueError(
-                "x: a tensor that requires a gradient found, but geomstats runs on numpy; set GEOMSTATS_BACKEND=pytorch before its import"
+                "x: a tensor that requires a gradient found, but geomstats runs on numpy; "
+                "set GEOMSTATS_BACKEND=pytorch before its import"
             )
         points = torch.broadcast_tensors(*points)
         batch = points[0].shape[: points[0].ndim - self.point_ndim]
         flat = [p.reshape(-1, *self.point_shape) for p in points]
-        out = function(*(p.detach().cpu().numpy() for p in flat) if self._numpy else flat, **options)
-        out = torch.as_tensor(out).to(like)
+        out = function(*(p.detach().cpu().numpy() for p in flat) if self.uses_numpy else flat, **options)
+        out = torch.tensor(out).to(like) if self.uses_numpy else out.to(like)
         return out.reshape(batch if scalar else batch + self.point_shape)
 
     def exp(self, x: Tensor, v: Tensor) -> Tensor:
@@ -79,16 +85,19 @@ class _Geomstats(Manifold):
         return self._call(self.space.metric.squared_dist, x, y, scalar=True)
 
     def inner(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
-        return self._call(lambda x, u, v: self.space.metric.inner_product(u, v, base_point=x), x, u, v, scalar=True)
+        return self._call(
+            lambda x, u, v: self.space.metric.inner_product(u, v, base_point=x), x, u, v, scalar=True
+        )
 
     def transport(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
-        """geomstats' closed form; where it has none, one rung of its pole ladder, exact on symmetric spaces."""
+        """geomstats' closed form; without one, a rung of its pole ladder, exact on symmetric spaces."""
 
         def along(x: Any, y: Any, v: Any) -> Any:
             try:
                 return self.space.metric.parallel_transport(v, base_point=x, end_point=y)
             except NotImplementedError:
-                ladder = self.space.metric.ladder_parallel_transport(v, base_point=x, end_point=y, n_rungs=1, scheme="pole")
+                direction = self.space.metric.log(y, base_point=x)
+                ladder = self.space.metric.ladder_parallel_transport(v, base_point=x, direction=direction)
                 return ladder["transported_tangent_vec"]
 
         return self._call(along, x, y, v)
@@ -132,8 +141,9 @@ class _Geomstats(Manifold):
 def to_pymanopt(manifold: Manifold, seed: int = 0) -> PymanoptManifold:
     """Hand a manifold to pymanopt's optimisers (SteepestDescent, ConjugateGradient, TrustRegions, ...).
 
-    Points and tangent vectors are float64 arrays of manifold.point_shape, tangent vectors in ambient form; use Power or
-    Product for several points. Second derivatives, which TrustRegions wants, come from autograd through exp and transport:
+    Points and tangent vectors are float64 arrays of manifold.point_shape, tangent vectors in ambient form;
+    use Power or Product for several points. Second derivatives, which TrustRegions wants, come from autograd
+    through exp and transport:
 
         Hess f(x)[v] = d/dt at 0 of transport(x_t, x, grad f(x_t)),   x_t = exp(x, t v).
 
@@ -159,7 +169,9 @@ def to_pymanopt(manifold: Manifold, seed: int = 0) -> PymanoptManifold:
         v = manifold.random_tangent(x, generator=generator)
         return (v / manifold.norm(x, v)).numpy()
 
-    def hessian(self: Any, point: Any, euclidean_gradient: Any, euclidean_hessian: Any, tangent_vector: Any) -> Any:
+    def hessian(
+        self: Any, point: Any, euclidean_gradient: Any, euclidean_hessian: Any, tangent_vector: Any
+    ) -> Any:
         x, g, h, v = tensors(point, euclidean_gradient, euclidean_hessian, tangent_vector)
 
         def carried_gradient(t: Tensor) -> Tensor:
@@ -184,7 +196,9 @@ def to_pymanopt(manifold: Manifold, seed: int = 0) -> PymanoptManifold:
         "zero_vector": vector_method(torch.zeros_like),
         "euclidean_to_riemannian_gradient": vector_method(manifold.riemannian_gradient),
         "euclidean_to_riemannian_hessian": hessian,
-        "random_point": lambda self: manifold.random_point((), generator=generator, dtype=torch.float64).numpy(),
+        "random_point": lambda self: manifold.random_point(
+            (), generator=generator, dtype=torch.float64
+        ).numpy(),
         "random_tangent_vector": random_tangent_vector,
     }
     return type("MvnetManifold", (Base,), members)(f"mvnet {manifold}", manifold.dim)

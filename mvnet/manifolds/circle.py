@@ -86,9 +86,10 @@ class Circle(Manifold):
     def mean(self, points: Tensor, weights: Tensor | None = None, axis: int = -1) -> Tensor:
         """Global minimiser of sum_i w_i wrap(x_i - m)^2, exactly, by sorting.
 
-        With x_1 <= ... <= x_N and sum w = 1, the minimiser is one of the N means m_k of the angles of which the k lowest are
-        lifted by a turn, and the one of least variance about itself:
-            m_k = sum_i w_i x_i + 2 pi W_k,   variance_k = sum_i w_i x_i^2 + sum_{i <= k} w_i (4 pi x_i + 4 pi^2) - m_k^2,
+        With x_1 <= ... <= x_N and sum w = 1, the minimiser is one of the N means m_k of the angles of which
+        the k lowest are lifted by a turn, and the one of least variance about itself:
+            m_k = sum_i w_i x_i + 2 pi W_k,   variance_k = sum_i w_i x_i^2 + sum_{i <= k} w_i (4 pi x_i + 4
+            pi^2) - m_k^2,
         W_k = w_1 + ... + w_k. Source: Hotz and Huckemann, Intrinsic means on the circle (2015), section 3.
         """
         points, weights = prepare(self, points, weights, axis)

@@ -2,9 +2,11 @@
 
     m = argmin_m  F(m) = sum_i w_i dist(m, x_i)^2 / 2,        -grad F(m) = sum_i w_i log_m(x_i)
 
-The iteration is the Karcher flow m <- exp_m(s v), v = -grad F(m), whose step s is 1 at first and afterwards the
-Barzilai-Borwein secant estimate of the inverse Hessian of F along v, so that widely spread points do not make it diverge.
-Source: Karcher (1977); Pennec, Fillard and Ayache (2006), section 3.3; Iannazzo and Porcelli (2018) for the step.
+The iteration is the Karcher flow m <- exp_m(s v), v = -grad F(m), whose step s is 1 at first and afterwards
+the Barzilai-Borwein secant estimate of the inverse Hessian of F along v, so that widely spread points do not
+make it diverge.
+Source: Karcher (1977); Pennec, Fillard and Ayache (2006), section 3.3; Iannazzo and Porcelli (2018) for the
+step.
 """
 
 from __future__ import annotations
@@ -14,7 +16,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from mvnet.manifolds._smooth import expand_points
 
@@ -39,12 +40,13 @@ def prepare(manifold: Manifold, points: Tensor, weights: Tensor | None, axis: in
     Returns:
         points (N, ..., *point_shape) and weights (N, ...) of sum 1 along dim 0.
     Raises:
-        ValueError: shapes that do not fit, an axis out of range, an empty axis, negative weights or weights of sum 0.
+        ValueError: shapes that do not fit, an axis out of range, an empty axis, negative weights or weights
+            of sum 0.
     """
     ndim = manifold.point_ndim
     batch, found = points.shape[: points.ndim - ndim], tuple(points.shape)
     if len(found) < ndim or found[len(found) - ndim :] != manifold.point_shape:
-        raise ValueError(f"points: shape {found} found, (..., {', '.join(map(str, manifold.point_shape))}) expected")
+        raise ValueError(f"points: shape {found} found, {manifold.expected_shape} expected")
     if weights is None:
         weights = points.new_ones((1,) * len(batch))
     try:
@@ -54,7 +56,9 @@ def prepare(manifold: Manifold, points: Tensor, weights: Tensor | None, axis: in
             f"weights: shape {tuple(weights.shape)} found, one that broadcasts with {tuple(batch)} expected"
         ) from None
     if not -len(shape) <= axis < len(shape):
-        raise ValueError(f"axis: {axis} found, one of the {len(shape)} batch dims of shape {tuple(shape)} expected")
+        raise ValueError(
+            f"axis: {axis} found, one of the {len(shape)} batch dims of shape {tuple(shape)} expected"
+        )
     axis %= len(shape)
     if shape[axis] == 0:
         raise ValueError(f"points: 0 points along axis {axis} found, at least 1 expected")
@@ -63,7 +67,7 @@ def prepare(manifold: Manifold, points: Tensor, weights: Tensor | None, axis: in
     total = weights.sum(0, keepdim=True)
     if (weights < 0).any() or not (total > 0).all():
         raise ValueError(
-            f"weights: minimum {weights.min().item():.3g} and smallest sum {total.min().item():.3g} along the axis found, "
+            f"weights: minimum {weights.min().item():.3g}, smallest sum {total.min().item():.3g} found, "
             "weights >= 0 of positive sum expected"
         )
     return points, weights / total
@@ -126,7 +130,8 @@ def karcher_flow(
 def frechet_mean(manifold: Manifold, points: Tensor, weights: Tensor | None = None, axis: int = -1) -> Tensor:
     """The Karcher flow's limit with exact first derivatives; the default of `Manifold.mean`.
 
-    Warns (RuntimeWarning) if the gradient stays above the square root of the rounding unit, relative to the points' spread.
+    Warns (RuntimeWarning) if the gradient stays above the square root of the rounding unit, relative to the
+    points' spread.
     """
     points, weights = prepare(manifold, points, weights, axis)
     result = karcher_flow(manifold, points, weights, 0)
@@ -134,8 +139,9 @@ def frechet_mean(manifold: Manifold, points: Tensor, weights: Tensor | None = No
     unsolved = ~(result.gradient_norm <= torch.finfo(points.dtype).eps ** 0.5 * scale)
     if unsolved.any():
         warnings.warn(
-            f"Frechet mean on {manifold}: gradient norm {result.gradient_norm.max().item():.2g} left after {result.iterations} "
-            f"iterations in {int(unsolved.sum())} of {unsolved.numel()} means; the points may be too far apart",
+            f"Frechet mean on {manifold}: gradient norm {result.gradient_norm.max().item():.2g} left after "
+            f"{result.iterations} iterations in {int(unsolved.sum())} of {unsolved.numel()} means; "
+            "the points may be too far apart",
             RuntimeWarning,
             stacklevel=3,
         )
@@ -145,10 +151,12 @@ def frechet_mean(manifold: Manifold, points: Tensor, weights: Tensor | None = No
 
 
 class _Implicit(torch.autograd.Function):
-    """Derivatives of the root m(x, w) of G(m, x, w) = sum_i w_i log_m(x_i) = 0 by the implicit function theorem.
+    """Derivatives of the root m(x, w) of G(m, x, w) = sum_i w_i log_m(x_i) = 0 by the implicit function
+    theorem.
 
     In a basis B of the tangent space, ambient-orthonormal, G moves by  B J a + dG  when m moves by B a, where
-    J_kl = B_k . D_m G [B_l]. Hence  dm = -B J^-1 B^T dG,  and a cotangent c of m pulls back to  u = -B J^-T B^T c  on G.
+    J_kl = B_k . D_m G [B_l]. Hence  dm = -B J^-1 B^T dG,  and a cotangent c of m pulls back to  u = -B J^-T
+    B^T c  on G.
     """
 
     @staticmethod
@@ -158,8 +166,11 @@ class _Implicit(torch.autograd.Function):
         return m.clone()
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, cotangent: Tensor):  # type: ignore[override]
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                "the Frechet mean has first derivatives only; create_graph=True asks for the second"
+            )
         manifold: Manifold = ctx.manifold
         m, points, weights = (saved.detach().requires_grad_() for saved in ctx.saved_tensors)
         place = -manifold.point_ndim - 1  # dim of the basis index

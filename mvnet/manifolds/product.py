@@ -15,9 +15,11 @@ from mvnet.manifolds.mean import prepare
 
 @dataclass(frozen=True)
 class Product(Manifold):
-    """M_1 x ... x M_k; a point is one flat vector, shape (..., size), the factors' points flattened one after the other.
+    """M_1 x ... x M_k; a point is one flat vector, shape (..., size), the factors' points flattened one
+    after the other.
 
-    `pack` and `unpack` change between that vector and the tuple of the factors' points. The metric is the sum of theirs.
+    `pack` and `unpack` change between that vector and the tuple of the factors' points. The metric is the
+    sum of theirs.
     """
 
     factors: tuple[Manifold, ...]
@@ -46,14 +48,18 @@ class Product(Manifold):
 
     def pack(self, *parts: Tensor) -> Tensor:
         """Factors' points (..., *point_shape_i) -> (..., size); batch shapes broadcast."""
-        flat = [p.reshape(*p.shape[: p.ndim - f.point_ndim], -1) for p, f in zip(parts, self.factors, strict=True)]
+        flat = [
+            p.reshape(*p.shape[: p.ndim - f.point_ndim], -1) for p, f in zip(parts, self.factors, strict=True)
+        ]
         batch = torch.broadcast_shapes(*(p.shape[:-1] for p in flat))
         return torch.cat([p.broadcast_to(*batch, p.shape[-1]) for p in flat], -1)
 
     def unpack(self, x: Tensor) -> tuple[Tensor, ...]:
         """(..., size) -> the factors' points, shapes (..., *point_shape_i)."""
         parts = x.split(self.sizes, -1)
-        return tuple(p.reshape(p.shape[:-1] + f.point_shape) for p, f in zip(parts, self.factors, strict=True))
+        return tuple(
+            p.reshape(p.shape[:-1] + f.point_shape) for p, f in zip(parts, self.factors, strict=True)
+        )
 
     def _map(self, method: str, *arguments: Tensor) -> list[Tensor]:
         parts = zip(*(self.unpack(a) for a in arguments), strict=True)
@@ -117,7 +123,7 @@ class Product(Manifold):
 
 @dataclass(frozen=True)
 class Power(Manifold):
-    """k copies of one manifold, points of shape (..., k, *base.point_shape), metric the sum over the copies."""
+    """k copies of one manifold, points (..., k, *base.point_shape), metric the sum over the copies."""
 
     base: Manifold
     k: int

@@ -1,11 +1,13 @@
 """The rotation group SO(3) as matrices, with its bi-invariant metric.
 
-Convention, right-trivialised like everything here: the tangent vector with axis vector w (radians) at x is hat(w) x, and
+Convention, right-trivialised like everything here: the tangent vector with axis vector w (radians) at x is
+hat(w) x, and
 
     <hat(u) x, hat(v) x>_x = u . v = tr((hat(u) x)^T hat(v) x) / 2,
 
-half the Frobenius product, so that dist is the rotation angle in radians, at most pi. (geomstats and pymanopt use the whole
-Frobenius product: their distances are sqrt(2) times ours; their left-trivialised axis is x^T w.)
+half the Frobenius product, so that dist is the rotation angle in radians, at most pi. geomstats measures the
+same; pymanopt takes the whole Frobenius product (its distances are sqrt(2) times ours) and keeps x^T v,
+left-trivialised, in place of v.
 """
 
 from __future__ import annotations
@@ -24,8 +26,7 @@ from mvnet.manifolds.base import Manifold
 
 @dataclass(frozen=True)
 class Rotations(Manifold):
-    """SO(3): points (..., 3, 3) with x x^T = 1, det x = 1; tangent vectors (..., 3, 3) of the form hat(w) x."""
-
+    """SO(3): points (..., 3, 3), x x^T = 1, det x = 1; tangent vectors (..., 3, 3) of the form hat(w) x."""
 
     @property
     def point_shape(self) -> tuple[int, ...]:
@@ -65,7 +66,7 @@ class Rotations(Manifold):
         return point_sum(u * v, 2) / 2
 
     def transport(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
-        """hat(exp(w/2) u) y for v = hat(u) x, w = log(y x^T): half the turn from the left, half from the right"""
+        """hat(exp(w/2) u) y for v = hat(u) x, w = log(y x^T): half the turn from either side"""
         half = so3.exp(so3.log(y @ x.mT) / 2)
         return self.from_axis_vector(y, (half @ self.axis_vector(x, v).unsqueeze(-1)).squeeze(-1))
 

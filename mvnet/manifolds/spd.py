@@ -1,4 +1,4 @@
-"""Symmetric positive-definite matrices Sym+(n), the values of a diffusion-tensor image for n = 3 (paper section 2.3)."""
+"""Symmetric positive-definite matrices Sym+(n); n = 3: the values of a diffusion tensor image, paper 2.3."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from torch import Tensor
 from mvnet.manifolds import _spectral
 from mvnet.manifolds.base import Manifold
 from mvnet.manifolds.mean import prepare
-from mvnet.manifolds.spd_metrics import METRICS, AffineInvariant, LogEuclidean, log_euclidean_mean, symmetric_part
+from mvnet.manifolds.spd_metrics import (
+    METRICS,
+    AffineInvariant,
+    LogEuclidean,
+    log_euclidean_mean,
+    symmetric_part,
+)
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,9 @@ class SPD(Manifold):
         if self.n < 1:
             raise ValueError(f"n: {self.n} found, a matrix size of at least 1 expected")
         if self.metric not in METRICS:
-            raise ValueError(f"metric: {self.metric!r} found, one of {', '.join(map(repr, METRICS))} expected")
+            raise ValueError(
+                f"metric: {self.metric!r} found, one of {', '.join(map(repr, METRICS))} expected"
+            )
 
     @property
     def _metric(self) -> AffineInvariant | LogEuclidean:
@@ -78,10 +86,11 @@ class SPD(Manifold):
         return symmetric_part(v).broadcast_to(torch.broadcast_shapes(x.shape, v.shape))
 
     def project(self, x: Tensor) -> Tensor:
-        """Symmetric part with the eigenvalues raised to 64 rounding units of the largest one (or of 1 for x = 0).
+        """Symmetric part with the eigenvalues raised to 64 rounding units of the largest one (or of 1 for x
+        = 0).
 
-        Sym+(n) is open, so there is no nearest point; the floor keeps logarithms finite. The gradient is that of the
-        symmetric part.
+        Sym+(n) is open, so there is no nearest point; the floor keeps logarithms finite. The gradient is
+        that of the symmetric part.
         """
         s = symmetric_part(x)
         values, vectors = torch.linalg.eigh(s.detach())
@@ -91,7 +100,7 @@ class SPD(Manifold):
         return s + lift
 
     def violation(self, x: Tensor) -> Tensor:
-        """Asymmetry relative to the largest entry; inf where an eigenvalue is <= 0 or an entry is not finite."""
+        """Asymmetry over the largest entry; inf where an eigenvalue is <= 0 or an entry is not finite."""
         finite = x.isfinite().all(-1).all(-1)
         safe = torch.where(finite[..., None, None], x, 0.0)
         positive = torch.linalg.eigvalsh(symmetric_part(safe))[..., 0] > 0
@@ -131,7 +140,9 @@ class SPD(Manifold):
         return closed_form(*prepare(self, points, weights, axis))
 
     def _normal(self, shape: Sequence[int], generator: torch.Generator, dtype: torch.dtype | None) -> Tensor:
-        coefficients = torch.randn((*shape, self.dim, 1, 1), generator=generator, dtype=dtype, device=generator.device)
+        coefficients = torch.randn(
+            (*shape, self.dim, 1, 1), generator=generator, dtype=dtype, device=generator.device
+        )
         return (coefficients * _mandel_basis(self.n, coefficients)).sum(-3)
 
 

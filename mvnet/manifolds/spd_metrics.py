@@ -25,9 +25,11 @@ def log_euclidean_mean(points: Tensor, weights: Tensor) -> Tensor:
 
 
 class AffineInvariant:
-    """<u, v>_x = tr(x^-1 u x^-1 v), paper section 2.3; every a in GL(n) acts by isometries x -> a x a^T, and so does x -> x^-1.
+    """<u, v>_x = tr(x^-1 u x^-1 v), paper section 2.3; every a in GL(n) acts by isometries x -> a x a^T, and
+    so does x -> x^-1.
 
-    Any l with l l^T = x may stand for the square root of x in the textbook formulas; here it is the Cholesky factor.
+    Any l with l l^T = x may stand for the square root of x in the textbook formulas; here it is the Cholesky
+    factor.
     """
 
     retraction_order = 2
@@ -69,13 +71,13 @@ class AffineInvariant:
         return symmetric_part(x @ symmetric_part(g) @ x)
 
     def retract(self, x: Tensor, v: Tensor) -> Tensor:
-        """x + v + v x^-1 v / 2 = (x + (x + v) x^-1 (x + v)) / 2, second order, positive-definite for every v"""
+        """x + v + v x^-1 v / 2 = (x + (x + v) x^-1 (x + v)) / 2, second order, always positive-definite"""
         l, w = self._whiten(x, v)  # noqa: E741
         identity = torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
         return symmetric_part(l @ (identity + w + w @ w / 2) @ l.mT)
 
     def from_standard(self, x: Tensor, s: Tensor) -> Tensor:
-        """The tangent vector l s l^T: symmetric s with the Frobenius product -> tangent vectors at x, an isometry."""
+        """l s l^T: an isometry from symmetric s with the Frobenius product to the tangent vectors at x"""
         l = torch.linalg.cholesky(symmetric_part(x))  # noqa: E741
         return symmetric_part(l @ s @ l.mT)
 
@@ -98,7 +100,8 @@ class AffineInvariant3(AffineInvariant):
 
 
 class LogEuclidean:
-    """<u, v>_x = <D log(x)[u], D log(x)[v]>_F: flat, log x being a global chart; rotations, inversion and scaling are isometries.
+    """<u, v>_x = <D log(x)[u], D log(x)[v]>_F: flat, log x being a global chart; rotations, inversion and
+    scaling are isometries.
 
     Source: Arsigny, Fillard, Pennec and Ayache, Log-Euclidean metrics (2006).
     """
@@ -120,7 +123,9 @@ class LogEuclidean:
 
     def inner(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
         """<D log(x)[u], D log(x)[v]>_F"""
-        return point_sum(_spectral.differential(_spectral.log, x, u) * _spectral.differential(_spectral.log, x, v), 2)
+        return point_sum(
+            _spectral.differential(_spectral.log, x, u) * _spectral.differential(_spectral.log, x, v), 2
+        )
 
     def transport(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
         """D exp(log y)[D log(x)[v]]"""

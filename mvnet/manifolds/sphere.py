@@ -25,7 +25,7 @@ def _some_direction(x: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Sphere(Manifold):
-    """Unit vectors of R^n, shape (..., n), n >= 2; tangent vectors are orthogonal to their point. Sphere(3) is S^2."""
+    """Unit vectors of R^n, shape (..., n), n >= 2; tangent vectors are orthogonal to x. Sphere(3) is S^2."""
 
     n: int = 3
 
@@ -46,12 +46,12 @@ class Sphere(Manifold):
         return self.n - 1
 
     def exp(self, x: Tensor, v: Tensor) -> Tensor:
-        """cos(|v|) x + sin(|v|) / |v| v"""
+        """cos(|v|) x + sin(|v|) / |v| v, normalised so that rounding does not add up over many steps"""
         q = _dot(v, v)
-        return cos_sqrt(q) * x + sinc_sqrt(q) * v
+        return self.project(cos_sqrt(q) * x + sinc_sqrt(q) * v)
 
     def log(self, x: Tensor, y: Tensor) -> Tensor:
-        """a / sin(a) (y - cos(a) x), sin^2(a/2) = |x - y|^2 / 4; an arbitrary one of length pi for opposite points."""
+        """a / sin(a) (y - cos(a) x), sin^2(a/2) = |x - y|^2 / 4; some vector of length pi if y = -x."""
         half = (x - y).square().sum(-1, keepdim=True) / 4
         u = y - x - _dot(x, y - x) * x
         opposite = half.detach() > 1 - 4 * torch.finfo(half.dtype).eps
@@ -78,7 +78,9 @@ class Sphere(Manifold):
     def project(self, x: Tensor) -> Tensor:
         """x / |x|; an axis for x = 0"""
         size = safe_sqrt(_dot(x, x))
-        return torch.where(size > 0, x / torch.where(size > 0, size, 1.0), _some_direction(torch.zeros_like(x)))
+        return torch.where(
+            size > 0, x / torch.where(size > 0, size, 1.0), _some_direction(torch.zeros_like(x))
+        )
 
     def retract(self, x: Tensor, v: Tensor) -> Tensor:
         """(x + v) / |x + v|, second order"""

@@ -51,7 +51,9 @@ class Stage(nn.Module):
     def __init__(self, channels: int, dilations: tuple[int, ...], method: str):
         super().__init__()
         self.inject = nn.Conv3d(6, channels, 1)
-        self.convolutions = nn.ModuleList(nn.Conv3d(channels, channels, 3, padding=d, dilation=d) for d in dilations)
+        self.convolutions = nn.ModuleList(
+            nn.Conv3d(channels, channels, 3, padding=d, dilation=d) for d in dilations
+        )
         self.choose = Choose(channels)
         self.move = Move(channels, method=method)
 
@@ -76,8 +78,8 @@ class DTIDenoiser(nn.Module):
     def __init__(
         self,
         channels: int = 32,
-        dilations: tuple[tuple[int, ...], ...] = ((1, 2, 1), (2, 1, 2), (1, 2, 1)),
-        method: str = "rkmk3",
+        dilations: tuple[tuple[int, ...], ...] = ((1, 2, 1, 2), (1, 2, 1)),
+        method: str = "rkmk2",
     ):
         super().__init__()
         self.config = {"channels": channels, "dilations": [list(d) for d in dilations], "method": method}

@@ -24,17 +24,18 @@ class Move(nn.Module):
 
     Args:
         channels: number of feature channels, constant during the flow.
+        hidden: width of the pointwise network phi.
         steps: integrator steps over the unit interval.
         method: any Lie-group method of `mvnet.integrators`.
     """
 
-    def __init__(self, channels: int, steps: int = 1, method: str = "rkmk3"):
+    def __init__(self, channels: int, hidden: int = 16, steps: int = 1, method: str = "rkmk2"):
         super().__init__()
         self.steps, self.method = steps, method
-        self.features = nn.Conv3d(channels, channels, 1)
-        self.value = nn.Conv3d(6, channels, 1, bias=False)
-        self.time = nn.Parameter(torch.zeros(channels, 1, 1, 1))
-        self.velocity = nn.Conv3d(channels, 9, 1)
+        self.features = nn.Conv3d(channels, hidden, 1)
+        self.value = nn.Conv3d(6, hidden, 1, bias=False)
+        self.time = nn.Parameter(torch.zeros(hidden, 1, 1, 1))
+        self.velocity = nn.Conv3d(hidden, 9, 1)
         nn.init.zeros_(self.velocity.weight)
         assert self.velocity.bias is not None
         nn.init.zeros_(self.velocity.bias)

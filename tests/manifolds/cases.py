@@ -1,4 +1,4 @@
-"""The manifolds that the shared battery of laws runs over: one line each. A new manifold adds its line here."""
+"""The manifolds that the battery of laws runs over: one line each. A new manifold adds its line here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from mvnet.manifolds._smooth import expand_points
 @dataclass(frozen=True)
 class Case:
     manifold: Manifold
-    special: list = field(default_factory=list)  # points where naive derivatives are nan: identity, repeated eigenvalues
+    special: list = field(
+        default_factory=list
+    )  # points where naive derivatives are nan: identity, repeated eigenvalues
 
 
 _PRODUCT = Product(SPD(3), Circle(), Sphere(3), Rotations())
@@ -28,11 +30,16 @@ CASES = [
     Case(Sphere(6), [[1.0, 0.0, 0.0, 0.0, 0.0, 0.0]]),
     Case(Rotations(), [torch.eye(3).tolist(), torch.diag(torch.tensor([1.0, -1.0, -1.0])).tolist()]),
     Case(SPD(3), [torch.eye(3).tolist(), torch.diag(torch.tensor([1.0, 1.0, 2.0])).tolist()]),
-    Case(SPD(3, "log-euclidean"), [torch.eye(3).tolist(), torch.diag(torch.tensor([1.0, 2.0, 2.0])).tolist()]),
+    Case(
+        SPD(3, "log-euclidean"), [torch.eye(3).tolist(), torch.diag(torch.tensor([1.0, 2.0, 2.0])).tolist()]
+    ),
     Case(SPD(1), [[[1.0]]]),
     Case(SPD(2), [torch.eye(2).tolist(), (3 * torch.eye(2)).tolist()]),
     Case(SPD(4), [torch.eye(4).tolist(), torch.diag(torch.tensor([1.0, 1.0, 2.0, 2.0])).tolist()]),
-    Case(SPD(4, "log-euclidean"), [torch.eye(4).tolist(), torch.diag(torch.tensor([1.0, 1.0, 1.0, 2.0])).tolist()]),
+    Case(
+        SPD(4, "log-euclidean"),
+        [torch.eye(4).tolist(), torch.diag(torch.tensor([1.0, 1.0, 1.0, 2.0])).tolist()],
+    ),
     Case(Power(Circle(), 3), [[0.0, 0.0, 0.0]]),
     Case(Power(Rotations(), 2), [torch.eye(3).expand(2, 3, 3).tolist()]),
     Case(_PRODUCT, [[1.0, 0, 0, 0, 1, 0, 0, 0, 1, 0.0, 0, 0, 1, 1, 0, 0, 0, 1, 0, 0, 0, 1]]),
@@ -60,6 +67,6 @@ def special_points(case: Case, dtype: torch.dtype = torch.float64) -> Tensor:
 
 
 def chart(manifold: Manifold, x: Tensor, a: Tensor) -> Tensor:
-    """exp(x, sum_k a_k B_k): points near x from coordinates a (..., dim), so that derivatives are taken along the manifold."""
+    """exp(x, sum_k a_k B_k), coordinates a (..., dim): derivatives are then taken along the manifold."""
     v = (expand_points(a, manifold.point_ndim) * manifold.tangent_basis(x)).sum(-manifold.point_ndim - 1)
     return manifold.exp(x, v)

@@ -75,7 +75,9 @@ def test_a_change_of_unit_commutes_with_the_network():
 def test_strength_walks_the_geodesic():
     model, mask = small_model(), ball(9, 9, 9)
     tensors = spd_field(1, 9, 9, 9)[0].float()
-    full, half, none = (denoise_volume(model, tensors, mask, strength=s).tensors[:, mask] for s in (1.0, 0.5, 0.0))
+    full, half, none = (
+        denoise_volume(model, tensors, mask, strength=s).tensors[:, mask] for s in (1.0, 0.5, 0.0)
+    )
     torch.testing.assert_close(none, tensors[:, mask], rtol=0, atol=0)
     ends = affine_invariant_error(tensors[:, mask], full, dim=0)
     torch.testing.assert_close(affine_invariant_error(half, full, dim=0), ends / 2, rtol=1e-3, atol=1e-4)
@@ -102,7 +104,10 @@ def test_receptive_radius_is_what_an_output_depends_on():
     ],
 )
 def test_bad_arguments_are_named(change: dict, words: str):
-    arguments = {"tensors": spd_field(1, 4, 4, 4)[0].float(), "mask": torch.ones(4, 4, 4, dtype=torch.bool)} | change
+    arguments = {
+        "tensors": spd_field(1, 4, 4, 4)[0].float(),
+        "mask": torch.ones(4, 4, 4, dtype=torch.bool),
+    } | change
     with pytest.raises(ValueError, match=words.replace("(", r"\(").replace(")", r"\)").replace(".", r"\.")):
         denoise_volume(small_model(), **arguments)
 

@@ -85,7 +85,9 @@ def test_move_with_constant_velocity_is_one_exponential():
 
 def test_move_gradient_is_finite_at_repeated_eigenvalues():
     layer = randomise(Move(4).double())
-    state = torch.tensor([0.7, 0.7, 0.7, 0, 0, 0], dtype=torch.float64).view(1, 6, 1, 1, 1).repeat(1, 1, 2, 2, 2)
+    state = (
+        torch.tensor([0.7, 0.7, 0.7, 0, 0, 0], dtype=torch.float64).view(1, 6, 1, 1, 1).repeat(1, 1, 2, 2, 2)
+    )
     state.requires_grad_()
     layer(torch.ones(1, 4, 2, 2, 2, dtype=torch.float64), state).sum().backward()
     assert state.grad is not None and bool(state.grad.isfinite().all())

@@ -1,0 +1,121 @@
+"""Work and precision of every Lie-group method, on Sym+(3) under congruence and on SO(3).
+
+The flows are nonlinear and non-autonomous; the reference is an eighth-order solution in the ambient space (scipy's DOP853,
+tolerance 1e-13). Times are medians in double precision; error is the mean geodesic distance at t = 1.
+
+usage: python -m benchmarks.integrators [--quick] [--json FILE|-]
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from benchmarks._harness import Bar, Benchmark
+from torch import Tensor
+
+from mvnet.integrators import METHODS, GroupAction, PlaneCongruence, RotationAction, odeint
+from mvnet.linalg import affine_invariant, gl3, so3, sym3
+from mvnet.manifolds.rotations import Rotations
+
+REFERENCE_POINTS = 16  # the reference is solved for the first points, the clock runs on all of them
+
+
+@dataclass(frozen=True)
+class Problem:
+    """z' = field(t, z) . z on the unit interval."""
+
+    name: str
+    action: GroupAction
+    z0: Tensor
+    field: Callable[[Tensor, Tensor], Tensor]
+    velocity: Callable[[Tensor, Tensor], Tensor]  # xi . z in the ambient space
+    dist: Callable[[Tensor, Tensor], Tensor]
+
+    def reference(self) -> Tensor:
+        """z(1) of the first points, sharing nothing with the methods."""
+        from scipy.integrate import solve_ivp
+
+        start = self.z0[:REFERENCE_POINTS]
+
+        def slope(t, y):
+            z = torch.from_numpy(y).reshape(start.shape)
+            return self.velocity(self.field(torch.tensor(t), z), z).numpy().ravel()
+
+        solved = solve_ivp(slope, (0, 1), start.numpy().ravel(), method="DOP853", rtol=1e-13, atol=1e-14)
+        return torch.from_numpy(solved.y[:, -1]).reshape(start.shape)
+
+
+def tensors(n: int) -> Problem:
+    """n tensors in component planes; the velocity saturates in the tensor and turns with time."""
+    generator = torch.Generator().manual_seed(0)
+    a, b, c = 0.5 * torch.randn(3, 1, 9, generator=generator, dtype=torch.float64)
+    z0 = sym3.exp(0.6 * torch.randn(n, 6, generator=generator, dtype=torch.float64))
+
+    def field(t: Tensor, z: Tensor) -> Tensor:
+        saturated = gl3.from_matrix(sym3.unpack(z), dim=1) / (1 + sym3.trace(z)).unsqueeze(1)
+        return (3 * t).cos() * a + gl3.matmul(b, saturated) + t.sin() * gl3.matmul(saturated, c)
+
+    def velocity(xi: Tensor, z: Tensor) -> Tensor:
+        moved = gl3.to_matrix(xi) @ sym3.unpack(z)
+        return sym3.pack(moved + moved.mT, dim=1)
+
+    return Problem("SPD(3)", PlaneCongruence(), z0, field, velocity, affine_invariant.dist)
+
+
+def rotations(n: int) -> Problem:
+    """n rotations; the angular velocity has a part fixed in space, a part fixed in the body and a part that twists."""
+    generator = torch.Generator().manual_seed(1)
+    a, b, c = 0.8 * torch.randn(3, 3, generator=generator, dtype=torch.float64)
+    z0 = so3.exp(torch.randn(n, 3, generator=generator, dtype=torch.float64))
+
+    def field(t: Tensor, r: Tensor) -> Tensor:
+        return (2 * t).cos() * a + r @ b + (3 * t).sin() * r[..., 0, :1] * (r.mT @ c)
+
+    return Problem("SO(3)", RotationAction(), z0, field, lambda xi, r: so3.hat(xi) @ r, Rotations().dist)
+
+
+def solve(problem: Problem, method: str, steps: int) -> Tensor:
+    times = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
+    return odeint(problem.field, problem.z0, times, action=problem.action, method=method)[-1]
+
+
+def measure(problem: Problem, reference: Tensor, method: str, steps: int, repeats: int) -> dict:
+    """One row: mean error, evaluations of the field and median time, both for all steps."""
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        end = solve(problem, method, steps)
+        seconds.append(time.perf_counter() - start)
+    error = problem.dist(end[:REFERENCE_POINTS], reference).mean().item()
+    return {
+        "problem": problem.name,
+        "method": method,
+        "steps": steps,
+        "error": error,
+        "ms": 1e3 * statistics.median(seconds),
+    }
+
+
+def main() -> None:
+    benchmark = Benchmark("integrators", __doc__)
+    points, grids, repeats = (256, (16, 32), 1) if benchmark.quick else (4096, (8, 16, 32, 64), 3)
+    rows, bars = [], []
+    for problem in (tensors(points), rotations(points)):
+        reference = problem.reference()
+        for name, method in METHODS.items():
+            found = [measure(problem, reference, name, n, repeats) for n in grids]
+            order = math.log2(found[-2]["error"] / found[-1]["error"])
+            for row in found:
+                rows.append({**row, "order": order if row is found[-1] else None})
+            off = abs(order - method.order)
+            bars.append(Bar(f"{problem.name}: order of {name}", order, f"{method.order} +- 0.1", off <= 0.1))
+    benchmark.report(rows, bars)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""Kernels: functions of component planes, with their layout, blocking and derivatives taken care of once.
+
+A kernel is elementwise code on planes. Stored in a tensor, the planes lie along one dimension `dim`; the
+rest is brought to (B, C, N). Large inputs run in blocks small enough that temporaries stay in the cache, or
+compiled (`compile.py`). Only inputs are kept for the backward pass, which is another kernel.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mvnet.linalg import compile as compiler
+
+Planes = tuple[Tensor, ...]
+BLOCK_BYTES = 1 << 17  # of one plane of a block: some twenty of them fit a second-level cache
+SHORT = 256  # planes shorter than this are gathered into one long plane
+
+
+@dataclass(frozen=True, eq=False)
+class Kernel:
+    """fn(*input groups of planes, *scalars) -> tuple of output groups of planes.
+
+    vjp: the kernel (*inputs, *cotangents, *scalars) -> cotangents of the inputs. None derives it from fn, which
+    is right where fn has no singular intermediate. last: there is no further derivative.
+    """
+
+    fn: Callable[..., tuple[Planes, ...]]
+    inputs: int = 1
+    outputs: int = 1
+    vjp: Kernel | None = None
+    last: bool = False
+
+    @cached_property
+    def pullback(self) -> Kernel:
+        return self.vjp or Kernel(self._pull, self.inputs + self.outputs, self.inputs)
+
+    def _pull(self, *arguments: Any) -> tuple[Planes, ...]:
+        count = self.inputs + self.outputs
+        scalars = arguments[count:]
+        _, pull = torch.func.vjp(lambda *x: self.fn(*x, *scalars), *arguments[: self.inputs])
+        return pull(tuple(arguments[self.inputs : count]))
+
+    def __call__(self, *tensors: Tensor, dim: int, scalars: Sequence[float] = ()) -> tuple[Tensor, ...]:
+        """Outputs with their planes along dim; inputs broadcast against each other in all other dimensions."""
+        tensors = _broadcast(tensors, dim)
+        dtype = tensors[0].dtype
+        if dtype in (torch.float16, torch.bfloat16):
+            tensors = tuple(t.float() for t in tensors)
+        shape = list(tensors[0].shape)
+        dim %= len(shape)
+        tail, lead = math.prod(shape[dim + 1 :]), math.prod(shape[:dim])
+        gather = lead > 1 and tail < SHORT
+        if gather:
+            flat = [t.movedim(dim, 0).reshape(1, t.shape[dim], lead * tail) for t in tensors]
+        else:
+            flat = [t.reshape(lead, t.shape[dim], tail) for t in tensors]
+        rest = shape[:dim] + shape[dim + 1 :]
+        out = []
+        for t in apply(self, flat, tuple(scalars)):
+            if gather:
+                t = t.reshape(t.shape[1], *rest).movedim(0, dim)
+            else:
+                t = t.reshape(*shape[:dim], t.shape[1], *shape[dim + 1 :])
+            out.append(t.to(dtype))
+        return tuple(out)
+
+
+def _broadcast(tensors: tuple[Tensor, ...], dim: int) -> tuple[Tensor, ...]:
+    if len({t.dim() for t in tensors}) > 1:
+        raise ValueError(
+            f"expected inputs with the same number of dimensions, found {[tuple(t.shape) for t in tensors]}"
+        )
+    heads = [t.select(dim, 0).shape for t in tensors]
+    if all(h == heads[0] for h in heads):
+        return tensors
+    try:
+        shape = torch.broadcast_shapes(*heads)
+    except RuntimeError:
+        found = [tuple(t.shape) for t in tensors]
+        raise ValueError(f"expected shapes that broadcast outside dim {dim}, found {found}") from None
+    return tuple(t.movedim(dim, 0).expand(t.shape[dim], *shape).movedim(0, dim) for t in tensors)
+
+
+def check(t: Tensor, dim: int, count: int, name: str) -> None:
+    """Raise ValueError unless t is floating point with `count` planes along dim."""
+    if not -t.dim() <= dim < t.dim() or t.shape[dim] != count:
+        raise ValueError(
+            f"{name}: expected {count} component planes at dim {dim}, found shape {tuple(t.shape)}"
+        )
+    if not t.is_floating_point():
+        raise ValueError(f"{name}: expected a floating point dtype, found {t.dtype}")
+
+
+def apply(kernel: Kernel, tensors: Sequence[Tensor], scalars: tuple[float, ...]) -> tuple[Tensor, ...]:
+    """The kernel on (B, C, N) tensors, differentiable."""
+    if (torch.is_grad_enabled() and any(t.requires_grad for t in tensors)) or compiler.inline():
+        return _Apply.apply(kernel, scalars, *tensors)  # pyright: ignore[reportReturnType]
+    return run(kernel, tensors, scalars)
+
+
+@torch.no_grad()
+def run(kernel: Kernel, tensors: Sequence[Tensor], scalars: tuple[float, ...]) -> tuple[Tensor, ...]:
+    if compiler.inline():
+        return _whole(kernel, tensors, scalars)
+    out = compiler.run(kernel.fn, tensors, scalars)
+    if out is not None:
+        return out
+    batch, _, length = tensors[0].shape
+    block = BLOCK_BYTES // tensors[0].element_size()
+    if tensors[0].device.type != "cpu" or batch * length <= block:
+        return _whole(kernel, tensors, scalars)
+    return _blocks(kernel, tensors, scalars, block)
+
+
+def _whole(kernel: Kernel, tensors: Sequence[Tensor], scalars: tuple[float, ...]) -> tuple[Tensor, ...]:
+    return tuple(torch.stack(out, 1) for out in kernel.fn(*(t.unbind(1) for t in tensors), *scalars))
+
+
+def _blocks(
+    kernel: Kernel, tensors: Sequence[Tensor], scalars: tuple[float, ...], block: int
+) -> tuple[Tensor, ...]:
+    batch, _, length = tensors[0].shape
+    rows = max(1, block // length)
+    # equal blocks: a short last one would cost as many calls as a full one
+    count = math.ceil(length / block)
+    width = math.ceil(length / count)
+    results: list[Tensor] = []
+    for i in range(0, batch, rows):
+        for j in range(0, length, width):
+            parts = [t[i : i + rows, :, j : j + width].unbind(1) for t in tensors]
+            if rows == 1:
+                parts = [tuple(x[0] for x in planes) for planes in parts]
+            groups = kernel.fn(*parts, *scalars)
+            if not results:
+                results = [group[0].new_empty(batch, len(group), length) for group in groups]
+            for result, group in zip(results, groups, strict=True):
+                for place, plane in zip(result[i : i + rows, :, j : j + width].unbind(1), group, strict=True):
+                    place.copy_(plane)
+    return tuple(results)
+
+
+class _Apply(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(kernel: Kernel, scalars: tuple[float, ...], *tensors: Tensor) -> tuple[Tensor, ...]:
+        return run(kernel, tensors, scalars)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        ctx.kernel, ctx.scalars = inputs[:2]
+        ctx.save_for_backward(*inputs[2:])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
+        if ctx.kernel.last:
+            raise RuntimeError("third derivatives of spectral functions are not provided")
+        return None, None, *apply(ctx.kernel.pullback, (*ctx.saved_tensors, *grads), ctx.scalars)

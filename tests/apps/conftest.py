@@ -1,0 +1,94 @@
+"""Small inputs for the command line: a simulated DWI, a tensor image, weights of an untrained network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import nibabel
+import numpy as np
+import pytest
+import torch
+
+from mvnet.apps import main
+from mvnet.data_loaders.dti import load_dwi, save_tensors
+from mvnet.data_loaders.simulate_dti import gradient_scheme, simulate_brain, simulate_dwi
+from mvnet.models.checkpoint import save_checkpoint
+from mvnet.models.dti import DTIDenoiser
+
+SHAPE = (11, 12, 10)
+
+
+class Scan(NamedTuple):
+    """Files of a DWI, its mask, and the tensors fitted to it."""
+
+    dwi: Path
+    bval: Path
+    bvec: Path
+    mask: Path
+    tensors: Path
+
+
+class Result(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory) -> Path:
+    """Weights of an untrained, small network."""
+    torch.set_num_threads(1)
+    path = tmp_path_factory.mktemp("weights") / "tiny"
+    generator = torch.Generator().manual_seed(0)
+    model = DTIDenoiser(channels=8, dilations=((1,),))
+    for parameter in model.parameters():  # seeded without touching the global generator
+        parameter.data = 0.05 * torch.randn(parameter.shape, generator=generator)
+    save_checkpoint(path, model, {})
+    return path
+
+
+@pytest.fixture(scope="session")
+def scan(tmp_path_factory) -> Scan:
+    """A simulated brain: 12 directions, SNR 20, oblique affine; the tensor image is what `load_dwi` fits."""
+    folder = tmp_path_factory.mktemp("scan")
+    tensors, mask, s0 = simulate_brain(SHAPE, seed=3)
+    bvals, bvecs = gradient_scheme(12, seed=3)
+    dwi, _ = simulate_dwi(tensors, s0, bvals, bvecs, snr=20, generator=torch.Generator().manual_seed(3))
+    c, s = np.cos(0.2), np.sin(0.2)
+    affine = np.array([[-2 * c, 2 * s, 0, 5], [2 * s, 2 * c, 0, -7], [0, 0, 2.5, 3], [0, 0, 0, 1]])
+    paths = Scan(
+        *(folder / f"sub-01_{end}" for end in ("dwi.nii.gz", "b.bval", "b.bvec", "mask.nii.gz", "dti.nii.gz"))
+    )
+    nibabel.save(nibabel.Nifti1Image(1000 * dwi.numpy().astype(np.float32), affine), paths.dwi)
+    nibabel.save(nibabel.Nifti1Image(mask.numpy().astype(np.uint8), affine), paths.mask)
+    np.savetxt(paths.bval, bvals.numpy()[None])
+    np.savetxt(paths.bvec, bvecs.numpy().T)
+    volume = load_dwi(paths.dwi, paths.bval, paths.bvec, mask=paths.mask, bvec_frame="voxel")
+    save_tensors(volume, volume.tensors, paths.tensors)
+    return paths
+
+
+@pytest.fixture
+def run(capfd) -> Callable[..., Result]:
+    """Runs the command line inside this process: run("denoise", "dti", ...) -> status, stdout, stderr."""
+
+    def call(*arguments: object) -> Result:
+        capfd.readouterr()
+        status = main.run([str(a) for a in arguments])
+        captured = capfd.readouterr()
+        return Result(status, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def denoise(run, checkpoint) -> Callable[..., Result]:
+    """`mvnet denoise dti` with the untrained network and no page unless asked for."""
+
+    def call(*arguments: object, report: bool = False) -> Result:
+        page = "--report" if report else "--no-report"
+        return run("denoise", "dti", *arguments, "--checkpoint", checkpoint, "--device", "cpu", page)
+
+    return call

@@ -1,0 +1,101 @@
+"""The call: times, layouts of the velocity, dtypes and refusals."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from mvnet.integrators import METHODS, CircleAction, Congruence, PlaneCongruence, RotationAction, odeint, step
+
+IDENTITY = torch.eye(3, dtype=torch.float64)
+
+
+def test_states_at_every_time_start_included(flow):
+    t = [0.0, 0.2, 0.5, 0.6]
+    states = odeint(flow.xi, flow.z0, t, action=flow.action)
+    assert states.shape == (4, *flow.z0.shape)
+    torch.testing.assert_close(states[0], flow.z0, rtol=0, atol=0)
+    third = step("rkmk4", flow.xi, 0.2, 0.3, states[1], flow.action)
+    torch.testing.assert_close(third, states[2], rtol=1e-14, atol=1e-14)
+
+
+def test_one_time_is_the_start(flow):
+    torch.testing.assert_close(odeint(flow.xi, flow.z0, [0.0], action=flow.action), flow.z0[None])
+
+
+def test_backwards_in_time(flow):
+    """A fourth-order return trip of 2 x 64 steps comes home."""
+    t = torch.linspace(0, 1, 65, dtype=torch.float64)
+    end = odeint(flow.xi, flow.z0, t, action=flow.action)[-1]
+    back = odeint(flow.xi, end, t.flip(0), action=flow.action)[-1]
+    assert flow.difference(back, flow.z0).abs().max() < 1e-6
+
+
+def test_a_batch_is_its_samples(flow):
+    together = odeint(flow.xi, flow.z0, [0.0, 0.5, 1.0], action=flow.action)
+    for i in range(len(flow.z0)):
+        alone = odeint(flow.xi, flow.z0[i : i + 1], [0.0, 0.5, 1.0], action=flow.action)
+        torch.testing.assert_close(together[:, i : i + 1], alone, rtol=1e-13, atol=1e-13)
+
+
+def test_one_velocity_may_serve_a_batch():
+    xi = torch.diag(torch.tensor([0.1, 0.2, 0.3], dtype=torch.float64))
+    states = odeint(lambda t, z: xi, IDENTITY.expand(4, 3, 3), [0.0, 1.0], action=Congruence())
+    torch.testing.assert_close(states[-1], torch.linalg.matrix_exp(2 * xi).expand(4, 3, 3))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_single_precision_stays_single(method, flow):
+    theta = flow.theta.float()
+
+    def field(t, z):
+        assert t.dtype == z.dtype == torch.float32
+        return flow.field(t, z, theta)
+
+    t = torch.linspace(0, 1, 9, dtype=torch.float64)
+    states = odeint(field, flow.z0.float(), t, action=flow.action, method=method)
+    assert states.dtype == torch.float32
+    double = odeint(flow.xi, flow.z0, t, action=flow.action, method=method)
+    assert flow.difference(states.double(), double).abs().max() < 2e-5
+
+
+def test_complex_states_without_an_action():
+    z0 = torch.tensor([1.0 + 0j], dtype=torch.complex128)
+    end = odeint(lambda t, z: 1j * z, z0, torch.linspace(0, 1, 33, dtype=torch.float64))[-1]
+    torch.testing.assert_close(end, (1j * z0).exp(), rtol=1e-7, atol=1e-7)
+
+
+def test_the_gradient_of_the_end_time_is_the_velocity(flow):
+    t = torch.linspace(0, 1, 33, dtype=torch.float64).requires_grad_()
+    end = odeint(flow.xi, flow.z0, t, action=flow.action)[-1]
+    (gradient,) = torch.autograd.grad(end.sum(), t)
+    expected = flow.velocity(flow.xi(t[-1], end), end).sum().item()
+    assert gradient[-1].item() == pytest.approx(expected, abs=1e-4)
+
+
+def test_refusals():
+    def still(t, z):
+        return torch.zeros(3, 3, dtype=torch.float64)
+
+    with pytest.raises(ValueError, match=r"method: found 'dopri5', expected one of lie_euler, .*rkmk4"):
+        odeint(still, IDENTITY, [0.0, 1.0], action=Congruence(), method="dopri5")
+    with pytest.raises(ValueError, match="gradient: found 'adjoint', expected one of discrete"):
+        odeint(still, IDENTITY, [0.0, 1.0], action=Congruence(), gradient="adjoint")
+    with pytest.raises(ValueError, match=r"t: found shape \(1, 2\)"):
+        odeint(still, IDENTITY, torch.zeros(1, 2), action=Congruence())
+    with pytest.raises(ValueError, match=r"t: found shape \(0,\)"):
+        odeint(still, IDENTITY, [], action=Congruence())
+
+
+@pytest.mark.parametrize(
+    ("action", "z0", "xi", "expected"),
+    [
+        (Congruence(), (2, 3, 3), (2, 9), r"\(2, 9\), expected \(2, 3, 3\)"),
+        (PlaneCongruence(), (2, 6, 4), (2, 6, 4), r"\(2, 6, 4\), expected \(2, 9, 4\)"),
+        (RotationAction(), (2, 3, 3), (2, 3, 3), r"\(2, 3, 3\), expected \(2, 3\)"),
+        (CircleAction(), (5,), (2, 5), r"\(2, 5\), expected \(5,\)"),
+    ],
+)
+def test_a_velocity_of_the_wrong_shape_is_named(action, z0, xi, expected):
+    with pytest.raises(ValueError, match=f"field: found a value of shape {expected}"):
+        odeint(lambda t, z: torch.zeros(xi), torch.zeros(z0), [0.0, 1.0], action=action)

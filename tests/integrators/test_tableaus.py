@@ -1,0 +1,127 @@
+"""Coefficients: exact order conditions, and the classical methods in R^n."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+import torch
+
+from mvnet.integrators import METHODS, odeint
+from mvnet.integrators.lie_group import CommutatorFree, MuntheKaas
+from mvnet.integrators.tableaus import Tableau
+
+
+def exact(x: float) -> Fraction:
+    return Fraction(x).limit_denominator(1000)
+
+
+def euclidean_tableau(method) -> tuple[list[list[Fraction]], list[Fraction]]:
+    """(a, b) of the Runge-Kutta method that the Lie-group method becomes where the group is commutative."""
+    if isinstance(method, MuntheKaas):
+        rows = [list(map(exact, row)) for row in method.tableau.a]
+        b = list(map(exact, method.tableau.b))
+    else:
+        assert isinstance(method, CommutatorFree)
+        rows: list[list[Fraction]] = []
+        for path in (*method.stages, method.update):
+            width = len(rows)
+            start = rows[path.start] if rows else []
+            total = start + [Fraction(0)] * (width - len(start))
+            for exponent in path.exponents:
+                total = [x + exact(e) for x, e in zip(total, exponent, strict=True)]
+            rows.append(total)
+        b = rows.pop()
+    s = len(b)
+    return [row + [Fraction(0)] * (s - len(row)) for row in rows], b
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_order_conditions_hold_exactly(method):
+    """Every rooted tree up to the order (up to 4). Hairer, Lubich, Wanner (2006), table III.1.1."""
+    a, b = euclidean_tableau(METHODS[method])
+    c = [sum(row, Fraction(0)) for row in a]
+
+    def apply(x):
+        return [sum((aij * xj for aij, xj in zip(row, x, strict=True)), Fraction(0)) for row in a]
+
+    def times(*factors):
+        out = [Fraction(1)] * len(b)
+        for f in factors:
+            out = [x * y for x, y in zip(out, f, strict=True)]
+        return out
+
+    trees = {
+        1: [(times(), 1)],
+        2: [(c, 2)],
+        3: [(times(c, c), 3), (apply(c), 6)],
+        4: [(times(c, c, c), 4), (times(c, apply(c)), 8), (apply(times(c, c)), 12), (apply(apply(c)), 24)],
+    }
+    for order in range(1, METHODS[method].order + 1):
+        for weights, gamma in trees[order]:
+            assert sum(times(b, weights)) == Fraction(1, gamma)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_nodes_are_row_sums(method):
+    a, _ = euclidean_tableau(METHODS[method])
+    m = METHODS[method]
+    c = m.tableau.c if isinstance(m, MuntheKaas) else m.c  # pyright: ignore[reportAttributeAccessIssue]
+    assert [exact(x) for x in c] == [sum(row, Fraction(0)) for row in a]
+
+
+def euler(f, t, h, z):
+    return z + h * f(t, z)
+
+
+def midpoint(f, t, h, z):
+    return z + h * f(t + h / 2, z + h / 2 * f(t, z))
+
+
+def heun(f, t, h, z):
+    k = f(t, z)
+    return z + h / 2 * (k + f(t + h, z + h * k))
+
+
+def kutta3(f, t, h, z):
+    k1 = f(t, z)
+    k2 = f(t + h / 2, z + h / 2 * k1)
+    return z + h / 6 * (k1 + 4 * k2 + f(t + h, z + h * (2 * k2 - k1)))
+
+
+def rk4(f, t, h, z):
+    k1 = f(t, z)
+    k2 = f(t + h / 2, z + h / 2 * k1)
+    k3 = f(t + h / 2, z + h / 2 * k2)
+    return z + h / 6 * (k1 + 2 * k2 + 2 * k3 + f(t + h, z + h * k3))
+
+
+CLASSICAL = {
+    "lie_euler": euler,
+    "lie_midpoint": midpoint,
+    "rkmk2": heun,
+    "rkmk3": kutta3,
+    "rkmk4": rk4,
+    "rkmk4_two_commutators": rk4,
+    "cf4": rk4,
+    "cayley_rk4": rk4,
+}
+
+
+@pytest.mark.parametrize("method", CLASSICAL)
+def test_without_an_action_the_textbook_method(method):
+    z0 = torch.tensor([0.2, -1.0, 0.7], dtype=torch.float64)
+
+    def f(t, z):
+        return (z.roll(1) * t).sin() - z
+
+    t = torch.tensor([0.0, 0.4, 1.0], dtype=torch.float64)
+    expected = z0
+    for i in range(2):
+        expected = CLASSICAL[method](f, t[i], t[i + 1] - t[i], expected)
+    torch.testing.assert_close(odeint(f, z0, t, method=method)[-1], expected, rtol=1e-15, atol=1e-15)
+
+
+def test_a_tableau_that_is_not_explicit_is_refused():
+    with pytest.raises(ValueError, match="a: found rows of lengths"):
+        Tableau(2, ((1 / 2,),), (1.0,))

@@ -11,11 +11,11 @@ import copy
 from collections.abc import Callable
 
 import torch
+from torch.utils.data import DataLoader
+
 from mvnet.data_loaders.dti_fields import field_of
 from mvnet.data_loaders.dti_training_set import TrainingSet
 from mvnet.data_loaders.volume import DTIVolume
-from torch.utils.data import DataLoader
-
 from mvnet.models.dti import DTIDenoiser
 from mvnet.models.dti_training import denoising_loss
 

@@ -1,23 +1,24 @@
 """Peers of the DTI denoiser and the scores they are compared by; used by `mvnet demo` and by the benchmarks.
 
-Every peer of `denoisers` cleans the diffusion-weighted signal; `fit` then gives its tensors, so that all share one
-fit. `log_gauss` smooths tensors directly. Tensors here are (n, 3, 3) arrays in mm^2/s, one row per voxel of the
-mask, in C order.
+Every peer of `denoisers` cleans the diffusion-weighted signal; `fit` then gives its tensors, so that all
+share one fit. `log_gauss` smooths tensors directly. Tensors here are (n, 3, 3) arrays in mm^2/s, one row
+per voxel of the mask, in C order.
 
-How each peer of DIPY 1.12.1 is called, and why (tried on a slab of an in-vivo brain with 65 volumes, simulated
-and real noise):
+How each peer of DIPY 1.12.1 is called, and why (tried on a slab of an in-vivo brain with 65 volumes,
+simulated and real noise):
 
-    mppca       defaults (patch radius 2). Voxels that no patch covers come back NaN: they keep the noisy signal.
+    mppca       defaults (patch radius 2). Voxels that no patch covers come back NaN: they keep the noisy
+                signal.
     localpca    the true noise level, patch radius 2; NaN as above.
-    patch2self  version 3, ordinary least squares, on the voxels of the mask. The b0 volumes are kept, moved to
-                the front, and padded with copies of the first one to a multiple of five volumes: that version
-                replaces a b0 it does not denoise by the first volumes of the file (b0 last: affine-invariant
-                RMSE 2.4 instead of 0.15), and lets the last volumes overwrite each other unless five divides
-                their number. Version 1 fails likewise: it predicts from data that its regression has centred in
-                place. The random sketch is seeded.
-    nlmeans     method "classic", patch radius 1, block radius 2, Rician. The default method "blockwise" gives
-                0.53 where this one gives 0.14 (SNR 30). Told the true noise level it is best at SNR 8, told 0.7
-                of it at SNR 15 and 30: both are listed.
+    patch2self  version 3, ordinary least squares, on the voxels of the mask. The b0 volumes are kept, moved
+                to the front, and padded with copies of the first one to a multiple of five volumes: that
+                version replaces a b0 it does not denoise by the first volumes of the file (b0 last:
+                affine-invariant RMSE 3.2 instead of 0.15), and lets the last volumes overwrite each other
+                unless five divides their number. Version 1 predicts from data that its regression has
+                centred in place (2.2; 0.15 when that is undone). The random sketch is seeded.
+    nlmeans     method "classic", patch radius 1, block radius 2, Rician. The default method "blockwise"
+                gives 0.53 where this one gives 0.14 (SNR 30). Told the true noise level it is best at SNR
+                8, told 0.7 of it at SNR 15 and 30: both are listed.
 """
 
 from __future__ import annotations

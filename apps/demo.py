@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,10 +22,11 @@ SCORES = {"ai_rmse": "AI-RMSE", "fa_mae": "FA MAE", "v1_deg": "V1 deg", "dev_rms
 """Keys of `mvnet.apps.compare.scores` -> column titles; less is better in all."""
 
 EXPLANATION = (
-    "AI-RMSE: root mean square affine-invariant distance. FA MAE: mean absolute error of FA. V1: median angle of "
-    "the first eigenvector where the reference's FA > 0.3. dev log: root mean square of the shape part of the "
-    "log-tensors. Less is better. Every peer's signal is fitted by the same weighted least squares. localpca and "
-    "nlmeans are told the noise level, the Gaussian is shown at its best width; mvnet is told nothing."
+    "AI-RMSE: root mean square affine-invariant distance. FA MAE: mean absolute error of FA. V1: median "
+    "angle of the first eigenvector where the reference's FA > 0.3. dev log: root mean square of the "
+    "shape part of the log-tensors. Less is better. Every peer's signal is fitted by the same weighted "
+    "least squares. localpca and nlmeans are told the noise level, the Gaussian is shown at its best "
+    "width; mvnet is told nothing."
 )
 OURS, RAW = "mvnet", "raw fit (WLS)"
 
@@ -87,7 +89,11 @@ def _compare(
 
     rows, tensors = [], {}
     for method, found, seconds in _methods(case, outputs, console, checkpoint):
-        rows.append({"method": method, **scores(found, case.reference), "seconds": round(seconds, 2)})
+        numbers = {
+            key: value if math.isfinite(value) else None
+            for key, value in scores(found, case.reference).items()
+        }
+        rows.append({"method": method, **numbers, "seconds": round(seconds, 2)})
         tensors[method] = found
     return rows, tensors
 
@@ -132,7 +138,8 @@ def _ours(case: Case, outputs: Outputs, console: Console, checkpoint: Path | Non
     import nibabel
 
     from mvnet.apps.bids import map_name
-    from mvnet.apps.denoise_dti import Options, run
+    from mvnet.apps.denoise_dti import run
+    from mvnet.apps.denoise_options import Options
 
     folder = outputs.path("index.html").parent
     path = case.save(folder)
@@ -182,10 +189,8 @@ def _colour_grid(case: Case, fields: dict[str, np.ndarray]) -> Figure:
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
-    return [row["method"], f"{row['ai_rmse']:.3f}", f"{row['fa_mae']:.4f}", f"{row['v1_deg']:.2f}"] + [
-        f"{row['dev_rmse']:.3f}",
-        f"{row['seconds']:.1f}",
-    ]
+    digits = {"ai_rmse": 3, "fa_mae": 4, "v1_deg": 2, "dev_rmse": 3, "seconds": 1}
+    return [row["method"], *("-" if row[key] is None else f"{row[key]:.{n}f}" for key, n in digits.items())]
 
 
 def _print(case: Case, rows: list[dict[str, Any]]) -> None:

@@ -70,9 +70,10 @@ def real_case(directions: int = 20) -> Case:
     return Case(
         stem="real",
         about=(
-            f"Real DWI shipped with DIPY (10 x 10 x 10 voxels). Input: b0 and {directions} of "
-            f"{len(weighted)} directions. There is no truth: the reference is the raw fit of the {len(hidden) - len(base)} "
-            "directions left out, which has noise of its own and shares the b0 with the input."
+            "Real DWI shipped with DIPY (10 x 10 x 10 voxels). "
+            f"Input: b0 and {directions} of {len(weighted)} directions. There is no truth: the reference is "
+            f"the raw fit of the {len(hidden) - len(base)} directions left out, which has noise of its own "
+            "and shares the b0 with the input."
         ),
         dwi=dwi[..., shown],
         bvals=bvals[shown],

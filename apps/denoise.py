@@ -65,7 +65,8 @@ def dti(
     and a confidence map with JSON sidecars, and an HTML page. Either all files appear or none.
     """
     from mvnet.apps.console import Console
-    from mvnet.apps.denoise_dti import Options, run
+    from mvnet.apps.denoise_dti import run
+    from mvnet.apps.denoise_options import Options
 
     options = Options(
         input=input,

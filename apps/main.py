@@ -64,7 +64,9 @@ def train(context: typer.Context) -> None:
     """Train a network: `mvnet train dti --help`."""
     from mvnet.apps.train import app as training  # heavy: only when asked for
 
-    training(args=context.args, prog_name="mvnet train", standalone_mode=False)
+    status = training(args=context.args, prog_name="mvnet train", standalone_mode=False)
+    if status:
+        raise typer.Exit(status)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

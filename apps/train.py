@@ -41,10 +41,10 @@ def train_dti(
 ) -> None:
     """Train the DTI denoiser; the result is OUTPUT/dti.safetensors with its card OUTPUT/dti.json."""
     import torch
+
     from mvnet.apps.training import Run, Schedule, train
     from mvnet.data_loaders.dti_fields import resampled, scan_field, simulated_fields
     from mvnet.data_loaders.dti_training_set import TrainingSet
-
     from mvnet.models.checkpoint import save_checkpoint
     from mvnet.models.dti import DTIDenoiser
 

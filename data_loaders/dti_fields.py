@@ -6,12 +6,12 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
+
 from mvnet.data_loaders.anatomy import simulate_brain
 from mvnet.data_loaders.dti_pairs import TensorField
 from mvnet.data_loaders.dwi import load_dwi
 from mvnet.data_loaders.volume import DTIVolume
-from torch import Tensor
-
 from mvnet.linalg import sym3
 from mvnet.metrics import fractional_anisotropy
 

@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
-from mvnet.data_loaders.tensor_fit import acquisition_maps, clip_eigenvalues, design_matrix, fit_wls
 from torch import Tensor
+
+from mvnet.data_loaders.tensor_fit import acquisition_maps, clip_eigenvalues, design_matrix, fit_wls
 
 EIGENVALUE_RANGE = (0.1, 4.0)
 """um^2/ms: what a fitted tensor of living tissue is clipped to (free water at body temperature is 3)."""

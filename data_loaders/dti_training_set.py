@@ -9,10 +9,10 @@ from itertools import permutations, product
 from typing import NamedTuple
 
 import torch
-from mvnet.data_loaders.dti_pairs import Pair, TensorField, noisy_pair, split_pair
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from mvnet.data_loaders.dti_pairs import Pair, TensorField, noisy_pair, split_pair
 from mvnet.models.dti_inputs import feature_planes
 
 OCTAHEDRAL = tuple(product(permutations(range(3)), product((1, -1), repeat=3)))

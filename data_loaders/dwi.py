@@ -24,6 +24,7 @@ from .volume import Acquisition, DTIVolume
 _CHUNK = 8192  # voxels per call: DIPY's weighted fit holds several (chunk, M, 7) float64 arrays
 _SLAB, _HALO = 16, 3  # slices; the halo is the radius over which acquisition_maps pools
 _FLOOR = 1e-3  # smallest signal for the logarithm, of the median b0
+_FARTHEST = 12.0  # natural logarithms of S0 from the median b0 at which a fit means nothing
 
 Progress = Callable[[int, int], None]
 
@@ -68,7 +69,8 @@ def load_dwi(
     if inside is None:
         inside = brain_mask(b0)
 
-    log_s0, fitted = fit_dipy(dwi, gradients.bvals, gradients.bvecs, inside, _floor(b0, inside), progress)
+    typical = _typical_signal(b0, inside)
+    log_s0, fitted = fit_dipy(dwi, gradients.bvals, gradients.bvecs, inside, _FLOOR * typical, progress)
     if not fitted.isfinite().any():
         raise DataError(f"{path}: found no voxel in the mask whose signal is finite in every volume")
     tensors, report = repair(fitted, inside)
@@ -76,6 +78,7 @@ def load_dwi(
         tensors, inside, image.header.get_zooms()[:3], axes, given=bvec_frame is not None
     )
     tensors = rotate(tensors, axes[frame])
+    known = inside & ((log_s0 - np.log(typical)).abs() < _FARTHEST)  # NaN compares false
     bvecs = gradients.bvecs @ axes[frame].T
     return DTIVolume(
         tensors=tensors,
@@ -86,7 +89,7 @@ def load_dwi(
         unit="mm2/s",
         frame=frame,
         report=replace(report, messages=gradients.messages + said),
-        acquisition=_acquisition(dwi, gradients.bvals, bvecs, tensors, log_s0, inside),
+        acquisition=_acquisition(dwi, gradients.bvals, bvecs, tensors, log_s0, known),
     )
 
 
@@ -100,12 +103,13 @@ def _mean_b0(dwi: np.ndarray, gradients: Gradients, path: str | Path) -> np.ndar
     return b0
 
 
-def _floor(b0: np.ndarray, inside: Tensor) -> float:
+def _typical_signal(b0: np.ndarray, inside: Tensor) -> float:
+    """Median positive b0 in the mask."""
     values = b0[inside.numpy()]
     values = values[np.isfinite(values) & (values > 0)]
     if values.size == 0:
         raise DataError("mask: found no voxel with a positive b0 signal")
-    return _FLOOR * float(np.median(values))
+    return float(np.median(values))
 
 
 def fit_dipy(
@@ -157,13 +161,12 @@ def fit_dipy(
 
 
 def _acquisition(
-    dwi: np.ndarray, bvals: np.ndarray, bvecs: np.ndarray, tensors: Tensor, log_s0: Tensor, mask: Tensor
+    dwi: np.ndarray, bvals: np.ndarray, bvecs: np.ndarray, tensors: Tensor, log_s0: Tensor, known: Tensor
 ) -> Acquisition:
-    """Noise maps in slabs of slices with a halo, so that memory does not grow with the volume."""
+    """Noise maps of the `known` voxels, in slabs with a halo so that memory does not grow with the volume."""
     design = design_matrix(torch.as_tensor(bvals).float(), torch.as_tensor(bvecs).float())
-    known = mask & log_s0.isfinite()
-    noise, residual, sigma = (torch.zeros(mask.shape) for _ in range(3))
-    depth = mask.shape[2]
+    noise, residual, sigma = (torch.zeros(known.shape) for _ in range(3))
+    depth = known.shape[2]
     for start in range(0, depth, _SLAB):
         low, high = max(0, start - _HALO), min(depth, start + _SLAB + _HALO)
         here = known[:, :, low:high].contiguous()
@@ -179,5 +182,5 @@ def _acquisition(
         keep = slice(start - low, start - low + min(_SLAB, depth - start))
         for whole, part in ((noise, maps.noise), (residual, maps.residual), (sigma, maps.sigma)):
             whole[:, :, start : start + _SLAB] = part[:, :, keep]
-    b0 = torch.where(known, log_s0.clamp_max(80), -torch.inf).exp()
+    b0 = torch.where(known, log_s0, -torch.inf).exp()
     return Acquisition(b0, noise, residual, sigma, dwi, bvals, bvecs)

@@ -55,7 +55,7 @@ def read_gradients(bval: str | Path | np.ndarray, bvec: str | Path | np.ndarray,
     if not weighted.any():
         raise DataError(f"bval: found no b-value above 50 (largest {values.max():.3g}), expected s/mm^2")
     if weighted.all():
-        raise DataError(f"bval: found no b0 volume (smallest b-value {values.min():.0f}), expected b < 50 s/mm^2")
+        raise DataError(f"bval: found no b0 volume (smallest b {values.min():.0f}), expected b < 50 s/mm^2")
     norm = np.linalg.norm(vectors, axis=1)
     if not (norm[weighted] > 0.1).all():  # also catches NaN
         raise DataError("bvec: found a zero or non-finite vector on a volume with b >= 50 s/mm^2")

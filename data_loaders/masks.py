@@ -12,6 +12,8 @@ from torch import Tensor
 from .errors import DataError
 from .nifti import open_image, read_array
 
+_NO_BACKGROUND = 0.07
+
 MaskLike = str | Path | np.ndarray | Tensor
 
 
@@ -53,21 +55,28 @@ def tensor_mask(planes: Tensor) -> Tensor:
 def brain_mask(b0: np.ndarray) -> Tensor:
     """Median-filtered Otsu threshold of the mean b0 (DIPY's median_otsu): the largest piece, holes filled.
 
+    The threshold is sought on log(1 + b0 / 2 % of its 99th percentile), where bright water does not outweigh
+    the difference of brain and background. A volume without background (the 2nd percentile is above 7 % of
+    the 99th) is taken whole where positive.
+
     Args:
-        b0: (X, Y, Z) non-negative signal.
+        b0: (X, Y, Z) signal.
     Raises:
-        DataError: when nothing stands out from the background.
+        DataError: when the b0 is constant, or nothing stands out.
     """
     from dipy.segment.mask import median_otsu
     from scipy import ndimage
 
-    values = np.nan_to_num(np.asarray(b0, dtype=np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    values = np.nan_to_num(np.asarray(b0, dtype=np.float32), nan=0.0, posinf=0.0, neginf=0.0).clip(min=0)
     if values.max() <= values.min():
         raise DataError("dwi: the b0 image is constant, so that no mask can be made; give one")
-    _, mask = median_otsu(values, median_radius=2, numpass=1)
-    labels = np.zeros(mask.shape, dtype=np.int32)
-    count = ndimage.label(mask, output=labels)
-    if count == 0:
+    bright = np.percentile(values[values > 0], 99)
+    if np.percentile(values, 2) > _NO_BACKGROUND * bright:
+        return torch.from_numpy(values > 0)
+    mask = median_otsu(np.log1p(values / (0.02 * bright)), median_radius=2, numpass=1)[1].astype(bool)
+    if not mask.any():
         raise DataError("dwi: no brain stands out from the background of the b0 image; give a mask")
+    labels = np.zeros(mask.shape, dtype=np.int32)
+    ndimage.label(mask, output=labels)
     mask = labels == 1 + np.argmax(np.bincount(labels.ravel())[1:])
     return torch.from_numpy(np.asarray(ndimage.binary_fill_holes(mask), dtype=bool) & (values > 0))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -12,6 +14,8 @@ from .deduce import positive_definite
 from .errors import DataError
 from .tensor_fit import clip_eigenvalues
 from .volume import RepairReport
+
+_SLACK = 1.001  # the round-off of a file is no outlier
 
 LOWEST, HIGHEST, REFERENCE_MD = 0.1, 4.0, 0.75
 """Plausible eigenvalues of tissue and water in um^2/ms, for a median mean diffusivity of 0.75."""
@@ -28,13 +32,23 @@ def median_diffusivity(planes: Tensor, inside: Tensor) -> float:
     return (planes[:3].sum(0)[good].double().median() / 3).item()
 
 
+def plausible_range(median_md: float) -> tuple[float, float]:
+    """Smallest and largest eigenvalue: [0.1, 4] um^2/ms times the power of 4 nearest to the median over 0.75.
+
+    In steps, so that tissue at body temperature (median 0.38 to 1.5) has the fixed range, and a repaired
+    volume is not repaired again because its median moved a little. Fixed tissue and other liquids keep their
+    own scale.
+    """
+    scale = 4.0 ** round(math.log(median_md / REFERENCE_MD, 4))
+    return LOWEST * scale, HIGHEST * scale
+
+
 def repair(planes: Tensor, mask: Tensor) -> tuple[Tensor, RepairReport]:
     """Positive definite tensors everywhere.
 
-    Inside the mask eigenvalues are clipped to [0.1, 4] um^2/ms, scaled by the median diffusivity over 0.75,
-    with the eigenvectors kept. Tensors without information (non-finite, or no positive eigenvalue) become the
-    mean of their valid neighbours, the median isotropic tensor when there are none; so does everything
-    outside the mask.
+    Inside the mask eigenvalues are clipped to `plausible_range`, with the eigenvectors kept. Tensors without
+    information (non-finite, or no positive eigenvalue) become the mean of their valid neighbours, the median
+    isotropic tensor when there are none; so does everything outside the mask.
 
     Args:
         planes: (6, X, Y, Z) Mandel, um^2/ms.
@@ -45,7 +59,7 @@ def repair(planes: Tensor, mask: Tensor) -> tuple[Tensor, RepairReport]:
         DataError: when no tensor in the mask is positive definite.
     """
     medium = median_diffusivity(planes, mask)
-    low, high = LOWEST * medium / REFERENCE_MD, HIGHEST * medium / REFERENCE_MD
+    low, high = plausible_range(medium)
     isotropic = planes.new_tensor([medium] * 3 + [0.0] * 3)[:, None, None, None]
 
     finite = planes.isfinite().all(0)
@@ -54,7 +68,7 @@ def repair(planes: Tensor, mask: Tensor) -> tuple[Tensor, RepairReport]:
     values = sym3.eigvals(out, dim=0)  # (3, X, Y, Z) ascending
     smallest, largest = values[0], values[2]
     empty = largest <= 0  # nothing positive to keep
-    outside_range = (smallest < 0.999 * low) | (largest > 1.001 * high)  # round-off of a file is no outlier
+    outside_range = (smallest < low / _SLACK) | (largest > high * _SLACK)
 
     clip = usable & outside_range & ~empty
     if clip.any():

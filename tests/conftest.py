@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from mvnet.data_loaders.anatomy import Brain
 from torch import Tensor
+
+from mvnet.data_loaders.anatomy import Brain
 
 AFFINE = np.array([[-2.0, 0, 0, 30], [0, 2.0, 0, -20], [0, 0, 2.5, 5], [0, 0, 0, 1]])
 """Voxel-to-world matrix with negative determinant, in which FSL and voxel axes agree."""
@@ -50,6 +51,7 @@ def write_tensors(tmp_path: Path) -> Callable[..., Path]:
     planes: (6, X, Y, Z) Mandel, um^2/ms, already in the axes wanted in the file.
     """
     import nibabel
+
     from mvnet.data_loaders.layouts import LAYOUTS, UNITS
 
     def write(
@@ -75,7 +77,7 @@ def write_tensors(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def write_dwi(tmp_path: Path) -> Callable[..., tuple[Path, Path, Path]]:
-    """write(dwi, bvals, bvecs, affine=AFFINE, columns=False) -> paths of the NIfTI, the bval and the bvec file."""
+    """write(dwi, bvals, bvecs, affine=AFFINE, columns=False) -> paths of the NIfTI, bval and bvec files."""
     import nibabel
 
     def write(

@@ -11,17 +11,20 @@ Source: Daleckii, Krein (1965); Higham, Functions of Matrices (2008), theorem 3.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from mvnet.linalg.planes import Kernel, Planes
 from mvnet.linalg.scalar import Scalar
-from mvnet.linalg.spectral import H2, R2, Planes, deviator, dot, step
+from mvnet.linalg.spectral import H2, R2, deviator, dot, matrix_function, step
 
 Vector = tuple[Tensor, Tensor, Tensor]
-_PAIRS = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))  # Mandel order
-_INDEX = {(i, k): n for n, (i, k) in enumerate(_PAIRS)} | {(k, i): n for n, (i, k) in enumerate(_PAIRS)}
+Triad = tuple[Vector, Vector, Vector]
+PAIRS = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))  # Mandel order
+_INDEX = {(i, k): n for n, (i, k) in enumerate(PAIRS)} | {(k, i): n for n, (i, k) in enumerate(PAIRS)}
 _TRIPLES = [(i, j, k) for i in range(3) for j in range(i, 3) for k in range(j, 3)]
 _SPECK = 1e-18  # its square is a normal number in float32
 
@@ -29,7 +32,7 @@ _SPECK = 1e-18  # its square is a normal number in float32
 class Frame(NamedTuple):
     """Eigenvectors of the isolated eigenvalue, the upper and the lower one of the pair; values mean + radius * nodes."""
 
-    vectors: tuple[Vector, Vector, Vector]
+    vectors: Triad
     values: Planes
     gaps: Planes  # upper to lower, isolated to lower, isolated to upper; not negative
     top: Tensor  # 1 where the isolated eigenvalue is the largest, else 0
@@ -93,7 +96,7 @@ def frame(p: Planes) -> Frame:
     )
 
 
-def _admit(f: Frame, scalar: Scalar) -> Planes:
+def admit(f: Frame, scalar: Scalar) -> Planes:
     """Eigenvalues in frame order, kept inside the domain of the scalar function."""
     if scalar.origin is None:
         return f.values
@@ -102,7 +105,7 @@ def _admit(f: Frame, scalar: Scalar) -> Planes:
     return alone, upper, lower
 
 
-def _slopes(scalar: Scalar, values: Planes, gaps: Planes) -> Planes:
+def slopes(scalar: Scalar, values: Planes, gaps: Planes) -> Planes:
     """f[li, lk] in Mandel order: (0,0), (1,1), (2,2), (1,2), (0,2), (0,1)."""
     a, b, c = values
     zero = torch.zeros_like(a)
@@ -114,51 +117,45 @@ def _slopes(scalar: Scalar, values: Planes, gaps: Planes) -> Planes:
     return same + meet
 
 
-def _entries(p: Planes) -> Planes:
-    """Mandel components to matrix entries."""
-    return (*p[:3], *(x * H2 for x in p[3:]))
+def into(q: Triad, p: Planes) -> Planes:
+    """Entries of Q^T P Q, in the order of PAIRS, from Mandel planes; Q given by its columns."""
+    entries = (*p[:3], *(x * H2 for x in p[3:]))
+    images = [_times(entries, v) for v in q]
+    return tuple(dot(q[i], images[k]) for i, k in PAIRS)
 
 
-def _mandel(p: Planes) -> Planes:
-    return (*p[:3], *(x * R2 for x in p[3:]))
-
-
-def _into(vectors: tuple[Vector, Vector, Vector], s: Planes) -> Planes:
-    """Q^T S Q as six entries."""
-    images = [_times(s, v) for v in vectors]
-    return tuple(dot(vectors[i], images[k]) for i, k in _PAIRS)
-
-
-def _out_of(vectors: tuple[Vector, Vector, Vector], s: Planes) -> Planes:
-    """Q S Q^T as six entries."""
-    x, y, z = zip(*vectors, strict=True)
-    return _into((x, y, z), s)
+def out_of(q: Triad, s: Planes) -> Planes:
+    """Mandel planes of Q S Q^T from the entries of S; Q given by its columns."""
+    rows = list(zip(*q, strict=True))
+    images = [_times(s, (x, y, z)) for x, y, z in rows]
+    entries = [dot(rows[i], images[k]) for i, k in PAIRS]
+    return (*entries[:3], *(x * R2 for x in entries[3:]))
 
 
 def derivative(p: Planes, g: Planes, scalar: Scalar) -> Planes:
     """Df(A)[G], six Mandel planes."""
     f = frame(p)
-    inside = _into(f.vectors, _entries(g))
-    table = _slopes(scalar, _admit(f, scalar), f.gaps)
-    return _mandel(_out_of(f.vectors, tuple(s * x for s, x in zip(table, inside, strict=True))))
+    inside = into(f.vectors, g)
+    table = slopes(scalar, admit(f, scalar), f.gaps)
+    return out_of(f.vectors, tuple(s * x for s, x in zip(table, inside, strict=True)))
 
 
 def second_derivative(p: Planes, g: Planes, h: Planes, scalar: Scalar) -> tuple[Planes, Planes]:
     """D2f(A)[G, H] and Df(A)[H]: the cotangents of A and G in <H, Df(A)[G]>."""
     f = frame(p)
-    values = _admit(f, scalar)
-    gi, hi = _into(f.vectors, _entries(g)), _into(f.vectors, _entries(h))
+    values = admit(f, scalar)
+    gi, hi = into(f.vectors, g), into(f.vectors, h)
     table = {ijk: _curvature(scalar, [values[n] for n in ijk]) for ijk in _TRIPLES}
     out = []
-    for i, k in _PAIRS:
+    for i, k in PAIRS:
         total = torch.zeros_like(values[0])
         for j in range(3):
             m, n = _INDEX[i, j], _INDEX[j, k]
             i1, i2, i3 = sorted((i, j, k))
             total = torch.addcmul(total, table[i1, i2, i3], torch.addcmul(gi[m] * hi[n], hi[m], gi[n]))
         out.append(total)
-    first = tuple(s * x for s, x in zip(_slopes(scalar, values, f.gaps), hi, strict=True))
-    return _mandel(_out_of(f.vectors, tuple(out))), _mandel(_out_of(f.vectors, first))
+    first = tuple(s * x for s, x in zip(slopes(scalar, values, f.gaps), hi, strict=True))
+    return out_of(f.vectors, tuple(out)), out_of(f.vectors, first)
 
 
 def _curvature(scalar: Scalar, x: list[Tensor]) -> Tensor:
@@ -183,7 +180,7 @@ def eigenvalues_vjp(p: Planes, g: Planes) -> Planes:
     """sum_i g_i v_i v_i^T: an eigenvalue's gradient is its projector (one of them where eigenvalues meet)."""
     f = frame(p)
     zero = torch.zeros_like(f.top)
-    return _mandel(_out_of(f.vectors, (*_from_ascending(g, f.top), zero, zero, zero)))
+    return out_of(f.vectors, (*_from_ascending(g, f.top), zero, zero, zero))
 
 
 def eigenvalues_second(p: Planes, g: Planes, h: Planes) -> tuple[Planes, Planes]:
@@ -192,7 +189,7 @@ def eigenvalues_second(p: Planes, g: Planes, h: Planes) -> tuple[Planes, Planes]
     The quotient is set to 0 where the gap is below rounding: there the eigenvalues are not differentiable.
     """
     f = frame(p)
-    inside = _into(f.vectors, _entries(h))
+    inside = into(f.vectors, h)
     a, u, w = _from_ascending(g, f.top)
     sign = f.top * 2 - 1
     speck = torch.finfo(f.top.dtype).tiny
@@ -202,7 +199,7 @@ def eigenvalues_second(p: Planes, g: Planes, h: Planes) -> tuple[Planes, Planes]
         ratios.append(rise * gap / (gap * gap + noise * noise + speck))
     zero = torch.zeros_like(f.top)
     turned = (zero, zero, zero, *(r * x for r, x in zip(ratios, inside[3:], strict=True)))
-    return _mandel(_out_of(f.vectors, turned)), _to_ascending(inside[:3], f.top)
+    return out_of(f.vectors, turned), _to_ascending(inside[:3], f.top)
 
 
 def eigenvectors(p: Planes) -> Planes:
@@ -210,3 +207,18 @@ def eigenvectors(p: Planes) -> Planes:
     f = frame(p)
     rows = (_to_ascending(x, f.top) for x in zip(*f.vectors, strict=True))
     return tuple(x for row in rows for x in row)
+
+
+def kernel(make: Callable[..., Scalar]) -> Kernel:
+    """f(A) with f = make(*scalars), and its first two derivatives."""
+
+    def second(p: Planes, g: Planes, h: Planes, *scalars: float) -> tuple[Planes, ...]:
+        return second_derivative(p, g, h, make(*scalars))
+
+    def first(p: Planes, g: Planes, *scalars: float) -> tuple[Planes, ...]:
+        return (derivative(p, g, make(*scalars)),)
+
+    def value(p: Planes, *scalars: float) -> tuple[Planes, ...]:
+        return (matrix_function(p, make(*scalars)),)
+
+    return Kernel(value, vjp=Kernel(first, 2, vjp=Kernel(second, 3, 2, last=True)))

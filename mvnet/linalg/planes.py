@@ -29,6 +29,8 @@ class Kernel:
 
     vjp: the kernel (*inputs, *cotangents, *scalars) -> cotangents of the inputs. None derives it from fn, which
     is right where fn has no singular intermediate. last: there is no further derivative.
+    composed: fn in terms of differentiable operations on (B, C, N) tensors, (*tensors, *scalars) -> tensor. It
+    serves second derivatives in place of vjp, whose own derivative is then not needed.
     """
 
     fn: Callable[..., tuple[Planes, ...]]
@@ -36,6 +38,7 @@ class Kernel:
     outputs: int = 1
     vjp: Kernel | None = None
     last: bool = False
+    composed: Callable[..., Tensor] | None = None
 
     @cached_property
     def pullback(self) -> Kernel:
@@ -44,7 +47,7 @@ class Kernel:
     def _pull(self, *arguments: Any) -> tuple[Planes, ...]:
         count = self.inputs + self.outputs
         scalars = arguments[count:]
-        _, pull = torch.func.vjp(lambda *x: self.fn(*x, *scalars), *arguments[: self.inputs])
+        pull = torch.func.vjp(lambda *x: self.fn(*x, *scalars), *arguments[: self.inputs])[1]
         return pull(tuple(arguments[self.inputs : count]))
 
     def __call__(self, *tensors: Tensor, dim: int, scalars: Sequence[float] = ()) -> tuple[Tensor, ...]:
@@ -98,7 +101,7 @@ def check(t: Tensor, dim: int, count: int, name: str) -> None:
         raise ValueError(f"{name}: expected a floating point dtype, found {t.dtype}")
 
 
-def apply(kernel: Kernel, tensors: Sequence[Tensor], scalars: tuple[float, ...]) -> tuple[Tensor, ...]:
+def apply(kernel: Kernel, tensors: Sequence[Tensor], scalars: tuple[float, ...] = ()) -> tuple[Tensor, ...]:
     """The kernel on (B, C, N) tensors, differentiable."""
     if (torch.is_grad_enabled() and any(t.requires_grad for t in tensors)) or compiler.inline():
         return _Apply.apply(kernel, scalars, *tensors)  # pyright: ignore[reportReturnType]
@@ -162,4 +165,16 @@ class _Apply(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
         if ctx.kernel.last:
             raise RuntimeError("third derivatives of spectral functions are not provided")
+        if torch.is_grad_enabled() and ctx.kernel.composed is not None:
+            return None, None, *_composed(ctx.kernel, ctx.saved_tensors, grads, ctx.scalars)
         return None, None, *apply(ctx.kernel.pullback, (*ctx.saved_tensors, *grads), ctx.scalars)
+
+
+def _composed(
+    kernel: Kernel, tensors: tuple[Tensor, ...], grads: tuple[Tensor, ...], scalars: tuple[float, ...]
+):
+    assert kernel.composed is not None
+    wanted = [t for t in tensors if t.requires_grad]
+    out = kernel.composed(*tensors, *scalars)
+    found = iter(torch.autograd.grad(out, wanted, grads, create_graph=True))
+    return tuple(next(found) if t.requires_grad else None for t in tensors)

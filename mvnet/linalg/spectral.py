@@ -18,9 +18,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mvnet.linalg.planes import Planes
 from mvnet.linalg.scalar import Scalar
 
-Planes = tuple[Tensor, ...]
 R2 = 2.0**0.5
 H2 = 0.5**0.5
 

@@ -12,8 +12,6 @@ that are not positive definite beyond that give NaN. A wrong number of component
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
@@ -21,28 +19,12 @@ from mvnet.linalg import frechet, scalar, spectral
 from mvnet.linalg.planes import Kernel, Planes, check
 from mvnet.linalg.spectral import H2, R2
 
-
-def _kernel(make: Callable[..., scalar.Scalar]) -> Kernel:
-    """f(A) with f = make(*scalars), and its first two derivatives."""
-
-    def second(p: Planes, g: Planes, h: Planes, *scalars: float) -> tuple[Planes, ...]:
-        return frechet.second_derivative(p, g, h, make(*scalars))
-
-    def first(p: Planes, g: Planes, *scalars: float) -> tuple[Planes, ...]:
-        return (frechet.derivative(p, g, make(*scalars)),)
-
-    def value(p: Planes, *scalars: float) -> tuple[Planes, ...]:
-        return (spectral.matrix_function(p, make(*scalars)),)
-
-    return Kernel(value, vjp=Kernel(first, 2, vjp=Kernel(second, 3, 2, last=True)))
-
-
-_LOG = _kernel(lambda: scalar.LOG)
-_EXP = _kernel(lambda: scalar.EXP)
-_SQRT = _kernel(lambda: scalar.SQRT)
-_INVSQRT = _kernel(lambda: scalar.INVSQRT)
-_INVERSE = _kernel(lambda: scalar.INVERSE)
-_POWER = _kernel(scalar.power)
+_LOG = frechet.kernel(lambda: scalar.LOG)
+_EXP = frechet.kernel(lambda: scalar.EXP)
+_SQRT = frechet.kernel(lambda: scalar.SQRT)
+_INVSQRT = frechet.kernel(lambda: scalar.INVSQRT)
+_INVERSE = frechet.kernel(lambda: scalar.INVERSE)
+_POWER = frechet.kernel(scalar.power)
 _EIGENVALUES = Kernel(
     lambda p: (spectral.eigenvalues(p),),
     vjp=Kernel(

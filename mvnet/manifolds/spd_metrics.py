@@ -87,7 +87,8 @@ class AffineInvariant3(AffineInvariant):
 
     @staticmethod
     def _planes(*matrices: Tensor) -> list[Tensor]:
-        return [sym3.pack(m, dim=0) for m in torch.broadcast_tensors(*matrices)]
+        ndim = max(m.ndim for m in matrices)
+        return [sym3.pack(m[(None,) * (ndim - m.ndim)], dim=0) for m in matrices]  # the kernels broadcast
 
     def exp(self, x: Tensor, v: Tensor) -> Tensor:
         return sym3.unpack(planes.exp(*self._planes(x, v), dim=0), dim=0)

@@ -87,5 +87,5 @@ class Choose(nn.Module):
     def forward(self, features: Tensor, logs: Tensor, mask: Tensor) -> Tensor:
         """features (B, C, ...), logs (B, 6, ...), mask (B, 1, ...) in {0, 1} -> mean of the logs (B, 6, ...)."""
         inside = torch.cat(windows(F.pad(mask, (1,) * 6)), 1)
-        weights = torch.softmax(self.logits(features) + (1 - inside) * _OUTSIDE, 1)
+        weights = torch.softmax(self.logits(features).contiguous() + (1 - inside) * _OUTSIDE, 1)
         return neighbourhood_mean(logs, weights)

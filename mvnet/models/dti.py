@@ -78,7 +78,7 @@ class DTIDenoiser(nn.Module):
     def __init__(
         self,
         channels: int = 32,
-        dilations: tuple[tuple[int, ...], ...] = ((1, 2, 1, 2), (1, 2, 1)),
+        dilations: tuple[tuple[int, ...], ...] = ((1, 1, 1, 1), (1, 1, 1, 1)),
         method: str = "rkmk2",
     ):
         super().__init__()
@@ -86,6 +86,7 @@ class DTIDenoiser(nn.Module):
         self.lift = nn.Conv3d(6 + len(FEATURES), channels, 3, padding=1)
         self.stages = nn.ModuleList(Stage(channels, tuple(d), method) for d in dilations)
         self.error = nn.Conv3d(channels, 1, 1)
+        self.to(memory_format=torch.channels_last_3d)  # the layout in which CPU and GPU convolve fastest
 
     @property
     def receptive_radius(self) -> int:
@@ -106,7 +107,8 @@ class DTIDenoiser(nn.Module):
                 f"expected 6 and {len(FEATURES)} at dim 1"
             )
         mask = features[:, :1]
-        h = F.silu(self.lift(torch.cat([centred_log(tensors) * mask, features], 1))) * mask
+        planes = torch.cat([centred_log(tensors) * mask, features], 1)
+        h = F.silu(self.lift(planes.contiguous(memory_format=torch.channels_last_3d))) * mask
         z = tensors
         for stage in self.stages:
             h, z = stage(h, z, mask)

@@ -34,7 +34,7 @@ class Move(nn.Module):
         self.steps, self.method = steps, method
         self.features = nn.Conv3d(channels, hidden, 1)
         self.value = nn.Conv3d(6, hidden, 1, bias=False)
-        self.time = nn.Parameter(torch.zeros(hidden, 1, 1, 1))
+        self.time = nn.Parameter(torch.zeros(1, hidden, 1, 1, 1))
         self.velocity = nn.Conv3d(hidden, 9, 1)
         nn.init.zeros_(self.velocity.weight)
         assert self.velocity.bias is not None
@@ -42,7 +42,7 @@ class Move(nn.Module):
 
     def forward(self, features: Tensor, state: Tensor) -> Tensor:
         """features (B, C, ...), state (B, 6, ...) positive definite -> state at time 1, same shape."""
-        fixed = self.features(features)
+        fixed = self.features(features).contiguous()
 
         def field(t: Tensor, z: Tensor) -> Tensor:
             hidden = F.silu(fixed + self.value(sym3.log(z)) + t * self.time)

@@ -43,8 +43,9 @@ def checkpoint(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "tiny"
     generator = torch.Generator().manual_seed(0)
     model = DTIDenoiser(channels=8, dilations=((1,),))
-    for parameter in model.parameters():  # seeded without touching the global generator
-        parameter.data = 0.05 * torch.randn(parameter.shape, generator=generator)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(0.05 * torch.randn(parameter.shape, generator=generator))
     save_checkpoint(path, model, {})
     return path
 

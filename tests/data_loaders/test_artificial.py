@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from mvnet.data_loaders.artificial import artificial_spd_image
 
 

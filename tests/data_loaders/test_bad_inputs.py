@@ -6,6 +6,7 @@ import nibabel
 import numpy as np
 import pytest
 import torch
+
 from mvnet.data_loaders.dti import DataError, load_dwi, load_tensors
 from mvnet.data_loaders.simulate_dti import gradient_scheme
 
@@ -44,7 +45,7 @@ def _text(path):
 
 def _other_format(path):
     other = path.with_name("x.mgz")
-    nibabel.save(nibabel.MGHImage(RANDOM[..., 0].copy(), np.eye(4)), other)
+    nibabel.save(nibabel.MGHImage(np.ones((3, 3, 3), np.float32), np.eye(4)), other)  # pyright: ignore
     return other
 
 

@@ -5,10 +5,11 @@ import pytest
 import torch
 from dipy.core.gradients import gradient_table
 from dipy.reconst.dti import TensorModel
+
 from mvnet.data_loaders.dti import load_dwi, load_tensors, save_tensors
 from mvnet.data_loaders.layouts import find_layout
-from mvnet.data_loaders.simulate_dti import gradient_scheme, simulate_dwi
-
+from mvnet.data_loaders.masks import brain_mask
+from mvnet.data_loaders.simulate_dti import add_noise, gradient_scheme, simulate_dwi
 from mvnet.linalg import sym3
 from tests.conftest import read_nifti
 
@@ -101,6 +102,19 @@ def test_a_mask_is_made_from_the_b0(scan, brain, write_dwi):
     assert overlap > 0.85
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.08])
+def test_masks_leave_out_background_and_keep_water(noise, generator):
+    b0 = torch.full((24, 24, 12), 0.0)
+    b0[4:20, 4:20] = 1.0
+    b0[9:15, 9:15] = 4.0  # water over half as many voxels would win a plain threshold
+    b0 = add_noise(b0, noise, generator)
+    mask = brain_mask(b0.numpy())
+    truth = torch.zeros_like(mask)
+    truth[4:20, 4:20] = True
+    assert (mask == truth).float().mean() > 0.97
+    assert brain_mask(b0[5:19, 5:19].numpy()).all()  # a crop without background
+
+
 def test_voxels_without_signal_are_filled_and_counted(scan, brain, write_dwi):
     dwi = scan[0].clone()
     inner = brain.mask.nonzero()[[400, 700]]
@@ -110,6 +124,17 @@ def test_voxels_without_signal_are_filled_and_counted(scan, brain, write_dwi):
     assert volume.report.non_finite == 2
     assert volume.tensors.isfinite().all()
     assert volume.acquisition is not None and volume.acquisition.b0.isfinite().all()
+
+
+def test_a_mask_may_cover_the_background(scan, brain, write_dwi):
+    dwi = scan[0].clone()
+    dwi[:3] = 0
+    dwi[3:5, :, :, 7] = 3e4  # spikes over an empty signal
+    volume = load_dwi(*write_dwi(dwi, *scan[1:3]), mask=np.ones(brain.mask.shape))
+    assert volume.tensors.isfinite().all() and sym3.eigvals(volume.tensors, dim=0).min() > 0
+    assert volume.acquisition is not None
+    for name in ("b0", "noise", "residual", "sigma"):
+        assert getattr(volume.acquisition, name).isfinite().all()
 
 
 def test_six_directions_have_unknown_noise(brain, write_dwi, generator):

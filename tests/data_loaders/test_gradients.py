@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.gradients import read_gradients
 from mvnet.data_loaders.schemes import gradient_scheme

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
+
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.frames import mandel_rotation, rotate, to_voxel
 from mvnet.data_loaders.layouts import LAYOUTS, find_layout, unit_factor
-
 from mvnet.linalg import sym3
 
 MATRIX = torch.tensor([[1.0, 0.2, 0.3], [0.2, 4.0, 0.5], [0.3, 0.5, 6.0]])
@@ -31,11 +31,11 @@ def test_layout_reads_and_writes_the_components_of_its_tool(order):
 
 
 def test_unknown_names_are_refused_with_the_choices():
-    with pytest.raises(DataError, match="order.*'afni'.*fsl, mrtrix, dipy"):
+    with pytest.raises(DataError, match=r"order.*'afni'.*fsl, mrtrix, dipy"):
         find_layout("afni")
-    with pytest.raises(DataError, match="unit.*'mm'.*mm2/s"):
+    with pytest.raises(DataError, match=r"unit.*'mm'.*mm2/s"):
         unit_factor("mm")
-    with pytest.raises(DataError, match="frame.*'scanner'.*voxel, fsl, world"):
+    with pytest.raises(DataError, match=r"frame.*'scanner'.*voxel, fsl, world"):
         to_voxel("scanner", np.eye(4))
 
 

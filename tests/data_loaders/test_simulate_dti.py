@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from mvnet.data_loaders.random_fields import smooth_field
 from mvnet.data_loaders.schemes import METHODS, gradient_scheme
 from mvnet.data_loaders.simulate_dti import (
@@ -12,7 +13,6 @@ from mvnet.data_loaders.simulate_dti import (
     simulate_pair,
     white_matter_signal,
 )
-
 from mvnet.linalg import sym3
 from mvnet.metrics import fractional_anisotropy, mean_diffusivity
 

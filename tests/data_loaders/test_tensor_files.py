@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 from nibabel.affines import from_matvec
+
 from mvnet.data_loaders.deduce import deduce_order, deduce_unit
 from mvnet.data_loaders.dti import LAYOUTS, UNITS, DataError, load_tensors, save_scalar, save_tensors
 from mvnet.data_loaders.frames import rotate, to_voxel
-
 from tests.conftest import AFFINE, read_nifti
 
 OBLIQUE = from_matvec(
@@ -51,9 +51,7 @@ def test_units_are_deduced_and_kept(unit, brain, write_tensors, tmp_path):
         volume.tensors[:, volume.mask], brain.tensors[:, volume.mask], rtol=1e-4, atol=1e-5
     )
     out = save_tensors(volume, volume.tensors, tmp_path / "out.nii")
-    np.testing.assert_allclose(
-        read_nifti(out).get_fdata(), read_nifti(path).get_fdata(), rtol=1e-3, atol=0
-    )
+    np.testing.assert_allclose(read_nifti(out).get_fdata(), read_nifti(path).get_fdata(), rtol=1e-3, atol=0)
 
 
 def test_writing_keeps_affine_codes_zooms_and_units(brain, write_tensors, tmp_path):

@@ -4,10 +4,10 @@ import pytest
 import torch
 from dipy.core.gradients import gradient_table
 from dipy.reconst.dti import TensorModel
+
 from mvnet.data_loaders.signals import add_noise, clean_signal
 from mvnet.data_loaders.simulate_dti import gradient_scheme
 from mvnet.data_loaders.tensor_fit import acquisition_maps, clip_eigenvalues, design_matrix, fit_wls
-
 from mvnet.linalg import sym3
 
 
@@ -43,7 +43,7 @@ def test_the_fit_agrees_with_dipys_wls(brain, snr):
 
 
 def test_noise_maps_predict_the_error(brain):
-    signal, bvals, bvecs, tensors, s0 = _scan(brain, 40, 30.0)
+    signal, bvals, bvecs, tensors, _ = _scan(brain, 40, 30.0)
     design = design_matrix(bvals, bvecs).double()
     log_s0, fitted = fit_wls(signal, design)
     fitted = clip_eigenvalues(fitted, 0.1, 4.0)

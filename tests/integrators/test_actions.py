@@ -19,8 +19,9 @@ def algebra(flow, seed: int, scale: float = 1.0) -> torch.Tensor:
 
 def along(flow, function, u, v):
     """d/ds function(u + s v, z) at s = 0, by autograd."""
-    zero, one = torch.tensor([0.0, 1.0], dtype=torch.float64)
-    return torch.func.jvp(lambda s: function(u + s * v, flow.z0), (zero,), (one,))[1]
+    zero = torch.zeros((), dtype=torch.float64)
+    derivative = torch.autograd.functional.jacobian(lambda s: function(u + s * v, flow.z0), zero)
+    return derivative.reshape(flow.z0.shape)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def test_one_parameter_subgroups(flow):

@@ -24,11 +24,11 @@ def test_one_time_is_the_start(flow):
 
 
 def test_backwards_in_time(flow):
-    """A fourth-order return trip of 2 x 64 steps comes home."""
-    t = torch.linspace(0, 1, 65, dtype=torch.float64)
+    """A fourth-order return trip of 2 x 16 steps comes home."""
+    t = torch.linspace(0, 1, 17, dtype=torch.float64)
     end = odeint(flow.xi, flow.z0, t, action=flow.action)[-1]
     back = odeint(flow.xi, end, t.flip(0), action=flow.action)[-1]
-    assert flow.difference(back, flow.z0).abs().max() < 1e-6
+    assert flow.difference(back, flow.z0).abs().max() < 1e-4
 
 
 def test_a_batch_is_its_samples(flow):
@@ -66,11 +66,11 @@ def test_complex_states_without_an_action():
 
 
 def test_the_gradient_of_the_end_time_is_the_velocity(flow):
-    t = torch.linspace(0, 1, 33, dtype=torch.float64).requires_grad_()
+    t = torch.linspace(0, 1, 11, dtype=torch.float64).requires_grad_()
     end = odeint(flow.xi, flow.z0, t, action=flow.action)[-1]
     (gradient,) = torch.autograd.grad(end.sum(), t)
     expected = flow.velocity(flow.xi(t[-1], end), end).sum().item()
-    assert gradient[-1].item() == pytest.approx(expected, abs=1e-4)
+    assert gradient[-1].item() == pytest.approx(expected, abs=1e-3)
 
 
 def test_refusals():

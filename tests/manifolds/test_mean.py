@@ -104,13 +104,13 @@ def test_single_precision_converges_without_a_warning():
 
 
 def test_implicit_gradient_equals_unrolled_iterations():
-    """Forty plain Karcher steps with autograd through all of them give the same derivative."""
+    """Plain Karcher steps with autograd through all of them give the same derivative."""
     for m in (SPD(3), SPD(2), Rotations(), Sphere(3)):
-        x = cloud(m, 5, 0.7, seed=4).requires_grad_()
+        x = cloud(m, 5, 0.3, seed=4).requires_grad_()
         w = torch.tensor([0.1, 0.3, 0.2, 0.25, 0.15], dtype=F64, requires_grad=True)
         probe = torch.randn(m.point_shape, generator=generator(5), dtype=F64)
         y = m.initial_mean(x, w / w.sum())
-        for _ in range(40):
+        for _ in range(12):
             y = m.exp(y, (expand_points(w / w.sum(), m.point_ndim) * m.log(y, x)).sum(0))
         unrolled = torch.autograd.grad((probe * y).sum(), (x, w))
         implicit = torch.autograd.grad((probe * m.mean(x, w)).sum(), (x, w))

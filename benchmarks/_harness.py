@@ -1,0 +1,118 @@
+"""What every benchmark shares: its options, its table, its bars, its JSON.
+
+A benchmark runs as `python -m benchmarks.NAME [--quick] [--json FILE|-]`. Its JSON holds the machine, `rows` (one
+measurement each) and `bars: [{name, value, bar, holds}]`. A bar that does not hold is reported, not an error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A promise: the value measured, the bar in words ("< 0.7"), and whether it holds."""
+
+    name: str
+    value: float
+    bar: str
+    holds: bool
+
+
+class Benchmark:
+    """Options and report of one benchmark.
+
+    Args:
+        name: of the module.
+        description: for --help; its first line heads the report.
+        arguments: the command line; that of the process when None.
+    """
+
+    def __init__(self, name: str, description: str | None, arguments: Sequence[str] | None = None):
+        parser = argparse.ArgumentParser(
+            prog=f"python -m benchmarks.{name}",
+            description=description,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        parser.add_argument("--quick", action="store_true", help="fewer repeats on smaller inputs")
+        parser.add_argument("--json", metavar="FILE", help="also write the result as JSON; - prints it alone")
+        options = parser.parse_args(arguments)
+        self.name, self.quick, self._json = name, bool(options.quick), options.json
+
+    def report(self, rows: list[dict[str, Any]], bars: Sequence[Bar]) -> None:
+        """Print the table and the bars, and write the JSON where --json asked for it."""
+        result = {
+            "benchmark": self.name,
+            "machine": machine(),
+            "quick": self.quick,
+            "rows": rows,
+            "bars": [asdict(bar) for bar in bars],
+        }
+        text = json.dumps(result, indent=2, default=float) + "\n"
+        if self._json == "-":
+            sys.stdout.write(text)
+            return
+        print(f"{self.name} on {machine()}\n")
+        for group in _groups(rows):
+            print(_table(group), end="\n\n")
+        for bar in bars:
+            print(f"{'holds' if bar.holds else 'FAILS':5}  {bar.name}: {_cell(bar.value)}  (bar {bar.bar})")
+        if self._json:
+            path = Path(self._json)
+            part = path.with_name(f".{path.name}.part")
+            part.write_text(text, encoding="utf-8")
+            os.replace(part, path)
+
+
+def machine() -> str:
+    """Processor, threads and versions in one line."""
+    import torch
+
+    processor = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        names = [
+            line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line
+        ]
+        processor = names[0] if names else processor
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return f"{processor}, {torch.get_num_threads()} threads{gpu}, torch {torch.__version__}"
+
+
+def _groups(rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Consecutive rows with the same columns."""
+    groups: list[list[dict[str, Any]]] = []
+    for row in rows:
+        if groups and groups[-1][0].keys() == row.keys():
+            groups[-1].append(row)
+        else:
+            groups.append([row])
+    return groups
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    """Columns aligned, numbers to the right."""
+    columns = list(rows[0])
+    cells = [columns, *([_cell(row[c]) for c in columns] for row in rows)]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
+    left = [isinstance(rows[0][c], str) for c in columns]
+    return "\n".join(
+        "  ".join(cell.ljust(w) if to_left else cell.rjust(w) for cell, w, to_left in zip(line, widths, left))
+        for line in cells
+    )
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1e4 else f"{value:.3e}"
+    return str(value)

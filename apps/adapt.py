@@ -1,6 +1,6 @@
 """`--adapt`: fine-tune a denoiser on the user's own scan, for which no clean truth exists.
 
-Every step fits the tensors of a random half (or fewer) of the directions of a patch and asks the network for the tensors
+Every step fits the tensors of a random half (or fewer) of the directions of a patch and asks the network for those
 of the others. The noise of the two is independent, so that the best prediction of one is the best estimate of the truth
 (Noise2Noise on the manifold; Lehtinen et al., 2018). The b0 is shared, as there is often only one.
 """
@@ -47,9 +47,7 @@ def adapt(
     field = field_of(volume)
     if field.bvals is None or (directions := int((field.bvals > 50).sum())) < FEWEST_DIRECTIONS:
         found = "no DWI" if field.bvals is None else f"{directions} directions"
-        raise ValueError(
-            f"--adapt: found {found}, expected a DWI with at least {FEWEST_DIRECTIONS} directions"
-        )
+        raise ValueError(f"--adapt: found {found}, expected a DWI with at least {FEWEST_DIRECTIONS} directions")
     side = min(patch, *field.mask.shape)
     data = TrainingSet([], [(1.0, field)], length=steps * batch, patch=side, blind=0.0, seed=seed)
     device = next(model.parameters()).device

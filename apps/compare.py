@@ -109,9 +109,7 @@ def scores(tensors: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     return {
         "ai_rmse": float(np.sqrt((relative**2).sum(-1).mean())),
         "fa_mae": float(np.abs(fa - fa_true).mean()),
-        "v1_deg": float(np.degrees(np.median(np.arccos(np.clip(cosine, 0, 1)))))
-        if cosine.size
-        else float("nan"),
+        "v1_deg": float(np.degrees(np.median(np.arccos(np.clip(cosine, 0, 1))))) if cosine.size else float("nan"),
         "dev_rmse": float(np.sqrt((difference**2).sum((-2, -1)).mean())),
     }
 
@@ -151,9 +149,7 @@ def _finite(result: np.ndarray, dwi: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(result), result, dwi)
 
 
-def dipy_mppca(
-    dwi: np.ndarray, bvals: np.ndarray, bvecs: np.ndarray, mask: np.ndarray, sigma: float
-) -> np.ndarray:
+def dipy_mppca(dwi: np.ndarray, bvals: np.ndarray, bvecs: np.ndarray, mask: np.ndarray, sigma: float) -> np.ndarray:
     """Marchenko-Pastur PCA; it estimates the noise level itself."""
     from dipy.denoise.localpca import mppca
 
@@ -161,9 +157,7 @@ def dipy_mppca(
         return _finite(np.asarray(mppca(dwi, mask=mask, patch_radius=2)), dwi)
 
 
-def dipy_localpca(
-    dwi: np.ndarray, bvals: np.ndarray, bvecs: np.ndarray, mask: np.ndarray, sigma: float
-) -> np.ndarray:
+def dipy_localpca(dwi: np.ndarray, bvals: np.ndarray, bvecs: np.ndarray, mask: np.ndarray, sigma: float) -> np.ndarray:
     """Local PCA with the noise level given."""
     from dipy.denoise.localpca import localpca
 

@@ -51,12 +51,7 @@ def show(
     makers = {"real": real_case, "simulated": simulated_case}
     names = ["index.html", "comparison.json", "dataset_description.json"]
     for stem in makers:
-        names += [
-            *(
-                stem + end
-                for end in ("_dwi.nii.gz", "_dwi.bval", "_dwi.bvec", "_mask.nii.gz", "_colour-fa.png")
-            )
-        ]
+        names += [*(stem + end for end in ("_dwi.nii.gz", "_dwi.bval", "_dwi.bvec", "_mask.nii.gz", "_colour-fa.png"))]
         names += output_names(stem, report=True)
     console = Console(quiet)
     start = time.perf_counter()
@@ -89,10 +84,7 @@ def _compare(
 
     rows, tensors = [], {}
     for method, found, seconds in _methods(case, outputs, console, checkpoint):
-        numbers = {
-            key: value if math.isfinite(value) else None
-            for key, value in scores(found, case.reference).items()
-        }
+        numbers = {key: value if math.isfinite(value) else None for key, value in scores(found, case.reference).items()}
         rows.append({"method": method, **numbers, "seconds": round(seconds, 2)})
         tensors[method] = found
     return rows, tensors
@@ -114,9 +106,7 @@ def _methods(
     smooth, width, seconds = _best_gauss(raw, case)
     yield f"log-Euclidean Gaussian, {width} voxel", smooth, seconds
     for name, denoise in compare.denoisers.items():
-        clean, seconds = timed(
-            lambda denoise=denoise: denoise(case.dwi, case.bvals, case.bvecs, case.mask, case.sigma)
-        )
+        clean, seconds = timed(lambda denoise=denoise: denoise(case.dwi, case.bvals, case.bvecs, case.mask, case.sigma))
         yield name, compare.fit(clean, case.bvals, case.bvecs, case.mask), seconds
     console.say(f"{case.stem}: {OURS}")
     ours, seconds = timed(lambda: _ours(case, outputs, console, checkpoint))
@@ -151,9 +141,7 @@ def _ours(case: Case, outputs: Outputs, console: Console, checkpoint: Path | Non
     return six[:, [0, 1, 2, 1, 3, 4, 2, 4, 5]].reshape(-1, 3, 3)
 
 
-def _picture(
-    case: Case, rows: list[dict[str, Any]], tensors: dict[str, np.ndarray], outputs: Outputs
-) -> bytes:
+def _picture(case: Case, rows: list[dict[str, Any]], tensors: dict[str, np.ndarray], outputs: Outputs) -> bytes:
     """Colour FA of the reference, the raw fit, the best peer and ours; also written as a file."""
     from mvnet.apps.figures import png
 

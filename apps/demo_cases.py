@@ -42,9 +42,7 @@ class Case:
 
     def names(self) -> list[str]:
         """The names `save` writes."""
-        return [f"{self.stem}_dwi{end}" for end in (".nii.gz", ".bval", ".bvec")] + [
-            f"{self.stem}_mask.nii.gz"
-        ]
+        return [f"{self.stem}_dwi{end}" for end in (".nii.gz", ".bval", ".bvec")] + [f"{self.stem}_mask.nii.gz"]
 
 
 def real_case(directions: int = 20) -> Case:

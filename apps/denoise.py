@@ -17,9 +17,7 @@ def dti(
         Path,
         typer.Argument(help="DWI (with --bval, --bvec, or such files beside it) or tensor image, NIfTI."),
     ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for the results; created when missing.")
-    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results; created when missing.")],
     bval: Annotated[Path | None, typer.Option(help="b-values of the DWI, s/mm^2, FSL text file.")] = None,
     bvec: Annotated[Path | None, typer.Option(help="b-vectors of the DWI, FSL text file.")] = None,
     mask: Annotated[
@@ -43,17 +41,13 @@ def dti(
             help="Axes of the b-vectors, or of a tensor image's components: fsl, voxel, world.",
         ),
     ] = None,
-    strength: Annotated[
-        float, typer.Option(help="0 keeps the tensors, 1 denoises fully, geodesic in between.")
-    ] = 1.0,
+    strength: Annotated[float, typer.Option(help="0 keeps the tensors, 1 denoises fully, geodesic in between.")] = 1.0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     adapt: Annotated[
         bool,
         typer.Option("--adapt", help="Fine-tune on this DWI first (12 or more directions; takes minutes)."),
     ] = False,
-    checkpoint: Annotated[
-        Path | None, typer.Option(help="Weights to use instead of the shipped ones.")
-    ] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="Weights to use instead of the shipped ones.")] = None,
     report: Annotated[bool, typer.Option(help="Write an HTML page with before and after.")] = True,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing results.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,

@@ -126,9 +126,7 @@ def _load(options: Options, console: Console) -> DTIVolume:
 
     mask = options.mask
     if not options.is_dwi:
-        return dti.load_tensors(
-            options.input, order=options.order, mask=mask, unit=options.unit, frame=options.frame
-        )
+        return dti.load_tensors(options.input, order=options.order, mask=mask, unit=options.unit, frame=options.frame)
     assert options.bval is not None and options.bvec is not None
     with console.progress("fitting tensors") as progress:
         return dti.load_dwi(
@@ -159,11 +157,9 @@ def _denoise(
     from mvnet.models.inference import denoise_volume
 
     scan = volume.acquisition
-    known = {} if scan is None else {"b0": scan.b0, "noise": scan.noise, "residual": scan.residual}
+    known: dict[str, Any] = {} if scan is None else {"b0": scan.b0, "noise": scan.noise, "residual": scan.residual}
     with console.progress(f"denoising on {device}") as progress:
-        out = denoise_volume(
-            model, volume.tensors, volume.mask, strength=strength, progress=progress, **known
-        )
+        out = denoise_volume(model, volume.tensors, volume.mask, strength=strength, progress=progress, **known)
     if not out.tensors[:, volume.mask].isfinite().all():
         raise RuntimeError("the network returned tensors that are not finite")
     return out.tensors, out.error, out.confidence
@@ -209,9 +205,7 @@ def _provenance(options: Options, summary: dict[str, Any]) -> dict[str, Any]:
     """What every sidecar says about how its map was made."""
     inputs = [options.input, options.bval, options.bvec, options.mask]
     sources = [{"Name": path.name, "SHA256": bids.sha256(path)} for path in inputs if path is not None]
-    kept = {
-        k: v for k, v in summary["options"].items() if k not in ("input", "output", "bval", "bvec", "mask")
-    }
+    kept = {k: v for k, v in summary["options"].items() if k not in ("input", "output", "bval", "bvec", "mask")}
     return {
         "GeneratedBy": [{"Name": "mvnet", "Version": summary["version"], "Weights": summary["weights"]}],
         "Sources": sources,

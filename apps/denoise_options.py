@@ -73,9 +73,7 @@ def check(options: Options) -> None:
     if not (math.isfinite(options.strength) and 0 <= options.strength <= 1):
         raise UserError(f"--strength: found {options.strength}, expected a number in [0, 1]")
     if options.is_dwi and (options.order or options.unit):
-        raise UserError(
-            "--order and --unit describe a tensor image, but the input is a DWI (bval and bvec in use)"
-        )
+        raise UserError("--order and --unit describe a tensor image, but the input is a DWI (bval and bvec in use)")
     if options.adapt and not options.is_dwi:
         raise UserError("--adapt needs a DWI: give --bval and --bvec")
     for name, path in (
@@ -85,9 +83,7 @@ def check(options: Options) -> None:
         ("mask", options.mask),
     ):
         if path is not None and not path.is_file():
-            raise UserError(
-                f"{name}: {path} is {'a folder' if path.is_dir() else 'missing'}, expected a file"
-            )
+            raise UserError(f"{name}: {path} is {'a folder' if path.is_dir() else 'missing'}, expected a file")
 
 
 def find_device(name: str) -> torch.device:

@@ -55,9 +55,7 @@ def guarded(work: Callable[[], object]) -> int:
         _tell(one_line(error))
         return USER_ERROR
     except Exception as error:
-        if hasattr(error, "format_message") and not os.environ.get(
-            "MVNET_DEBUG"
-        ):  # a usage error of the parser
+        if hasattr(error, "format_message") and not os.environ.get("MVNET_DEBUG"):  # a usage error of the parser
             if text := error.format_message():  # type: ignore[attr-defined]  # empty after the help of a bare command
                 _tell(one_line(ValueError(text)))
             return USER_ERROR

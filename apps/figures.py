@@ -83,9 +83,7 @@ def slice_grid(viewer: Viewer, rows: list[tuple[str, np.ndarray, dict]], width: 
     widths = [shape[1] for shape in shapes]
     tall = max(shape[0] * viewer.aspect(k) for k, shape in enumerate(shapes))
     scale = (width - 1.2) / sum(widths)
-    figure = Figure(
-        figsize=(width, len(rows) * (tall * scale + 0.12) + 0.35), layout="constrained", facecolor="white"
-    )
+    figure = Figure(figsize=(width, len(rows) * (tall * scale + 0.12) + 0.35), layout="constrained", facecolor="white")
     grid = figure.subplots(len(rows), 3, squeeze=False, width_ratios=widths)
     for axes, (label, volume, keywords) in zip(grid, rows, strict=True):
         options = dict(keywords)
@@ -100,9 +98,7 @@ def slice_grid(viewer: Viewer, rows: list[tuple[str, np.ndarray, dict]], width: 
                 spine.set_visible(False)
             colour = "0.75" if options.get("cmap") != "RdBu_r" else "0.35"
             for x, letter, side in ((0.02, _EDGES[view][0], "left"), (0.98, _EDGES[view][1], "right")):
-                axis.text(
-                    x, 0.5, letter, transform=axis.transAxes, color=colour, fontsize=7, ha=side, va="center"
-                )
+                axis.text(x, 0.5, letter, transform=axis.transAxes, color=colour, fontsize=7, ha=side, va="center")
         axes[0].set_ylabel(label, fontsize=9)
         if bar and image is not None:
             figure.colorbar(image, ax=axes[2], shrink=0.8, pad=0.02).set_label(bar, fontsize=8)

@@ -41,12 +41,10 @@ def _top(
 
 @app.command()
 def demo(
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for the page and the figures.")
-    ] = Path("demo-out"),
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an existing folder's results.")
-    ] = False,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the page and the figures.")] = Path(
+        "demo-out"
+    ),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing folder's results.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")] = False,
 ) -> None:

@@ -33,9 +33,7 @@ class Outputs:
     Use as a context: write to `path(name)` inside; leaving the context moves the files into place.
     """
 
-    def __init__(
-        self, folder: Path, names: Sequence[str], *, overwrite: bool = False, inputs: Iterable[Path] = ()
-    ):
+    def __init__(self, folder: Path, names: Sequence[str], *, overwrite: bool = False, inputs: Iterable[Path] = ()):
         self.folder, self.names = folder, list(names)
         if folder.exists() and not folder.is_dir():
             raise UserError(f"output: {folder} is a file, expected a folder")
@@ -67,9 +65,7 @@ class Outputs:
         self._staging.mkdir()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ):
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
         try:
             if kind is None:
                 with _uninterrupted():

@@ -27,9 +27,7 @@ def document(title: str, subtitle: str, parts: Sequence[str]) -> str:
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>\n<body>\n'
-        f'<h1>{escape(title)}</h1>\n<p class="sub">{escape(subtitle)}</p>\n'
-        + "\n".join(parts)
-        + "\n</body></html>\n"
+        f'<h1>{escape(title)}</h1>\n<p class="sub">{escape(subtitle)}</p>\n' + "\n".join(parts) + "\n</body></html>\n"
     )
 
 
@@ -61,8 +59,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], marked: Sequence
 
     def row(cells: Sequence[str], tag: str, style: str = "") -> str:
         inner = "".join(
-            f"<{tag}{' class=n' if k and len(cells) > 2 else ''}>{escape(c)}</{tag}>"
-            for k, c in enumerate(cells)
+            f"<{tag}{' class=n' if k and len(cells) > 2 else ''}>{escape(c)}</{tag}>" for k, c in enumerate(cells)
         )
         return f"<tr{style}>{inner}</tr>"
 

@@ -111,11 +111,7 @@ def _numbers(summary: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _provenance(summary: dict[str, Any]) -> list[tuple[str, str]]:
     layout, options = summary["layout"], summary["options"]
-    kept = {
-        k: v
-        for k, v in options.items()
-        if v not in (None, False) and k not in ("input", "output", "checkpoint")
-    }
+    kept = {k: v for k, v in options.items() if v not in (None, False) and k not in ("input", "output", "checkpoint")}
     return [
         ("Input", Path(options["input"]).name),
         ("Layout", f"order {layout['order']}, unit {layout['unit']}, frame {layout['frame']}"),

@@ -19,9 +19,7 @@ def group() -> None:
 
 @app.command("dti")
 def train_dti(
-    output: Annotated[
-        Path, typer.Option("-o", "--output", help="run folder; an unfinished run in it is continued")
-    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="run folder; an unfinished run in it is continued")],
     dwi: Annotated[Path | None, typer.Option(help="diffusion-weighted NIfTI to learn from")] = None,
     bval: Annotated[Path | None, typer.Option(help="its b-values, s/mm^2")] = None,
     bvec: Annotated[Path | None, typer.Option(help="its b-vectors")] = None,

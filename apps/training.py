@@ -56,9 +56,7 @@ class Run:
 
     def __init__(self, folder: Path, model: nn.Module, schedule: Schedule):
         self.folder, self.model, self.schedule, self.step = folder, model, schedule, 0
-        self.optimizer = torch.optim.AdamW(
-            model.parameters(), schedule.rate, weight_decay=schedule.weight_decay
-        )
+        self.optimizer = torch.optim.AdamW(model.parameters(), schedule.rate, weight_decay=schedule.weight_decay)
         self.average = {k: v.detach().clone() for k, v in model.state_dict().items()}
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / "checkpoint.json").is_file():

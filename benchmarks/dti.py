@@ -9,8 +9,8 @@ B   real noise: the input is the fit of the b0 and 6 / 12 / 30 of the 64 directi
     the directions left out.
 Speed: `mvnet denoise dti` on the whole 128x128x78x65 scan, files to files, and the peak memory of its process.
 
-Ours is one model, told nothing about the noise; `localpca` and `nlmeans` are given the true sigma, the Gaussian its best
-width in every case.
+Ours is one model, told nothing about the noise; `localpca` and `nlmeans` are given the true sigma, the Gaussian its
+best width in every case.
 """
 
 from __future__ import annotations
@@ -50,13 +50,12 @@ class Scan:
 
 
 def load(root: Path, slices: slice) -> Scan:
-    import nibabel
-    from dipy.io.gradients import read_bvals_bvecs
     from dipy.segment.mask import median_otsu
+    from nibabel.nifti1 import Nifti1Image
 
     folder = root / "dti" / "invivo_sherbrooke_1p8mm"
-    dwi = np.asarray(nibabel.load(folder / "dwi.nii.gz").dataobj[:, :, slices], dtype=np.float64)
-    bvals, bvecs = read_bvals_bvecs(str(folder / "dwi.bval"), str(folder / "dwi.bvec"))
+    dwi = np.asarray(Nifti1Image.from_filename(folder / "dwi.nii.gz").dataobj[:, :, slices], dtype=np.float64)
+    bvals, bvecs = np.loadtxt(folder / "dwi.bval"), np.loadtxt(folder / "dwi.bvec").T
     mask = median_otsu(dwi[..., bvals < 50].mean(-1), median_radius=2, numpass=1)[1] & (dwi.min(-1) > 0)
     return Scan(dwi, bvals, bvecs, mask)
 
@@ -76,9 +75,7 @@ def ours(model: DTIDenoiser, scan: Scan, tensors: np.ndarray) -> np.ndarray:
     return sym3.unpack(out.tensors[:, mask].T, dim=-1).double().numpy() * 1e-3
 
 
-def compare_all(
-    model: DTIDenoiser, scan: Scan, sigma: float, truth: np.ndarray, case: str, peers: bool
-) -> list[dict]:
+def compare_all(model: DTIDenoiser, scan: Scan, sigma: float, truth: np.ndarray, case: str, peers: bool) -> list[dict]:
     """One row of scores for every method."""
     rows = []
 
@@ -129,9 +126,7 @@ def bars_of(rows: list[dict]) -> list[Bar]:
     for case in dict.fromkeys(row["case"] for row in rows if not row["case"].startswith("floor")):
         mine = next(r for r in rows if r["case"] == case and r["method"] == "mvnet")
         peers = [r for r in rows if r["case"] == case and r["method"] != "mvnet"]
-        for score in (
-            ("ai_rmse", "fa_mae", "v1_deg") if case.startswith("A") else ("fa_mae", "v1_deg", "dev_rmse")
-        ):
+        for score in ("ai_rmse", "fa_mae", "v1_deg") if case.startswith("A") else ("fa_mae", "v1_deg", "dev_rmse"):
             best = min(r[score] for r in peers)
             bars.append(
                 Bar(
@@ -144,9 +139,7 @@ def bars_of(rows: list[dict]) -> list[Bar]:
             if score == "ai_rmse":
                 share = RATIO[int(case.split()[-1])]
                 value = mine[score] / best
-                bars.append(
-                    Bar(f"{case}: AI-RMSE over the best peer's", value, f"<= {share}", value <= share)
-                )
+                bars.append(Bar(f"{case}: AI-RMSE over the best peer's", value, f"<= {share}", value <= share))
     return bars
 
 

@@ -30,9 +30,7 @@ class Bundle:
     anisotropy: float
 
 
-def random_bundle(
-    centre: Tensor, semi_axes: Tensor, radii: tuple[float, float], generator: torch.Generator
-) -> Bundle:
+def random_bundle(centre: Tensor, semi_axes: Tensor, radii: tuple[float, float], generator: torch.Generator) -> Bundle:
     """A cubic Bezier curve between two points of the ellipsoid, bent through its interior.
 
     Args:

@@ -89,7 +89,5 @@ def deduce_unit(median_md: float) -> tuple[str, list[str]]:
     md = median_md * UNITS[unit]
     messages = [f"unit {unit} deduced: median mean diffusivity {median_md:.3g} as stored, {md:.2f} um^2/ms"]
     if not 0.3 <= md <= 3:
-        messages.append(
-            f"warning: median mean diffusivity {md:.2g} um^2/ms is unusual for tissue; give the unit"
-        )
+        messages.append(f"warning: median mean diffusivity {md:.2g} um^2/ms is unusual for tissue; give the unit")
     return unit, messages

@@ -68,7 +68,7 @@ def simulated_fields(count: int, seed: int, side: int = 48) -> list[TensorField]
     """Simulated brains of side^3 voxels with a clean truth, voxel sizes of 1.5 to 2.5 mm."""
     fields = []
     for index in range(count):
-        brain = simulate_brain((side,) * 3, seed=seed * 1000 + index, voxel_size=1.5 + index % 3 / 2)
+        brain = simulate_brain((side, side, side), seed=seed * 1000 + index, voxel_size=1.5 + index % 3 / 2)
         s0 = brain.s0 / white_matter_median(brain.s0, brain.tensors, brain.mask)
         fields.append(TensorField(brain.tensors, brain.mask, s0, ((0, side),)))
     return fields

@@ -55,10 +55,8 @@ class TensorField:
     bvecs: Tensor | None = None
 
     def patch(self, n: int, generator: torch.Generator) -> TensorField:
-        """A random n^3 patch inside a slab and at least 40 % inside the mask (the fullest of twenty tries otherwise)."""
-        lengths = torch.tensor(
-            [max(stop - start - n + 1, 0) for start, stop in self.slabs], dtype=torch.float
-        )
+        """A random n^3 patch inside a slab and at least half inside the mask, or the fullest of twenty tries."""
+        lengths = torch.tensor([max(stop - start - n + 1, 0) for start, stop in self.slabs], dtype=torch.float)
         if lengths.sum() == 0:
             raise ValueError(f"slabs: found {self.slabs}, expected one of at least {n} slices")
         best, best_share = None, -1.0
@@ -76,7 +74,7 @@ class TensorField:
             share = float(self.mask[window].float().mean())
             if share > best_share:
                 best, best_share = window, share
-            if share > 0.4:
+            if share > 0.5:
                 break
         assert best is not None
         return replace(
@@ -88,7 +86,7 @@ class TensorField:
             dwi=None if self.dwi is None else self.dwi[best],
         )
 
-    def turned(self, permutation: tuple[int, int, int], signs: tuple[int, int, int]) -> TensorField:
+    def turned(self, permutation: tuple[int, ...], signs: tuple[int, ...]) -> TensorField:
         """Image under the octahedral-group element x'_i = s_i x_{p_i}, acting on voxels, tensors and b-vectors."""
 
         def voxels(volume: Tensor, lead: int) -> Tensor:
@@ -108,19 +106,13 @@ class TensorField:
 _MANDEL = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 
 
-def turn_components(
-    planes: Tensor, permutation: tuple[int, int, int], signs: tuple[int, int, int]
-) -> list[Tensor]:
+def turn_components(planes: Tensor, permutation: tuple[int, ...], signs: tuple[int, ...]) -> list[Tensor]:
     """D'_ij = s_i s_j D_{p_i p_j} on Mandel planes (6, ...)."""
     place = {frozenset(ij): k for k, ij in enumerate(_MANDEL)}
-    return [
-        signs[i] * signs[j] * planes[place[frozenset((permutation[i], permutation[j]))]] for i, j in _MANDEL
-    ]
+    return [signs[i] * signs[j] * planes[place[frozenset((permutation[i], permutation[j]))]] for i, j in _MANDEL]
 
 
-def noisy_pair(
-    field: TensorField, bvals: Tensor, bvecs: Tensor, snr: float, generator: torch.Generator
-) -> Pair:
+def noisy_pair(field: TensorField, bvals: Tensor, bvecs: Tensor, snr: float, generator: torch.Generator) -> Pair:
     """Signals of the field with Rician noise of sigma = 1 / snr, fitted back.
 
     Args:
@@ -145,9 +137,7 @@ def split_pair(field: TensorField, directions: int, generator: torch.Generator) 
         raise ValueError("field: found no measured signals, expected dwi, bvals and bvecs")
     weighted = (field.bvals > 50).nonzero()[:, 0]
     if not 6 <= directions <= len(weighted) - 6:
-        raise ValueError(
-            f"directions: found {directions}, expected 6 to {len(weighted) - 6} of {len(weighted)}"
-        )
+        raise ValueError(f"directions: found {directions}, expected 6 to {len(weighted) - 6} of {len(weighted)}")
     base = (field.bvals <= 50).nonzero()[:, 0]
     order = weighted[torch.randperm(len(weighted), generator=generator)]
     chosen, rest = torch.cat([base, order[:directions]]), torch.cat([base, order[directions:]])

@@ -55,9 +55,7 @@ def load_dwi(
     """
     image = open_image(path)
     if len(image.shape) != 4:
-        raise DataError(
-            f"{path}: found a {len(image.shape)}-D image of shape {image.shape}, expected (X, Y, Z, M)"
-        )
+        raise DataError(f"{path}: found a {len(image.shape)}-D image of shape {image.shape}, expected (X, Y, Z, M)")
     gradients = read_gradients(bval, bvec, image.shape[3])
     usual = bvec_frame or "fsl"
     axes = {name: to_voxel(name, image.affine) for name in dict.fromkeys((usual, "voxel"))}
@@ -74,9 +72,7 @@ def load_dwi(
     if not fitted.isfinite().any():
         raise DataError(f"{path}: found no voxel in the mask whose signal is finite in every volume")
     tensors, report = repair(fitted, inside)
-    frame, said = check_frame(
-        tensors, inside, image.header.get_zooms()[:3], axes, given=bvec_frame is not None
-    )
+    frame, said = check_frame(tensors, inside, image.header.get_zooms()[:3], axes, given=bvec_frame is not None)
     tensors = rotate(tensors, axes[frame])
     known = inside & ((log_s0 - np.log(typical)).abs() < _FARTHEST)  # NaN compares false
     bvecs = gradients.bvecs @ axes[frame].T

@@ -31,9 +31,7 @@ def to_voxel(frame: str, affine: np.ndarray) -> np.ndarray:
         raise DataError(f"frame: found {frame!r}, expected one of {', '.join(FRAMES)}")
     linear = np.asarray(affine, dtype=np.float64)[:3, :3]
     if not np.isfinite(linear).all() or abs(np.linalg.det(linear)) < 1e-12:
-        raise DataError(
-            "affine: found a singular or non-finite matrix, expected an invertible voxel-to-world affine"
-        )
+        raise DataError("affine: found a singular or non-finite matrix, expected an invertible voxel-to-world affine")
     if frame == "voxel":
         return np.eye(3)
     if frame == "fsl":
@@ -58,6 +56,4 @@ def rotate(planes: Tensor, q: np.ndarray) -> Tensor:
     if np.array_equal(np.abs(q), np.eye(3)):
         signs = torch.tensor(np.sign(np.diag(matrix)), dtype=planes.dtype, device=planes.device)
         return planes * signs.view(6, *[1] * (planes.ndim - 1))
-    return torch.einsum(
-        "ab,b...->a...", torch.as_tensor(matrix, dtype=planes.dtype, device=planes.device), planes
-    )
+    return torch.einsum("ab,b...->a...", torch.as_tensor(matrix, dtype=planes.dtype, device=planes.device), planes)

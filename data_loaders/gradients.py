@@ -65,9 +65,7 @@ def read_gradients(bval: str | Path | np.ndarray, bvec: str | Path | np.ndarray,
     unit[weighted] = vectors[weighted] / norm[weighted, None]
     _check_directions(unit[weighted])
     if values.max() > _USUAL_MAXIMUM:
-        messages.append(
-            f"warning: b-values up to {values.max():.0f} s/mm^2; the tensor model holds up to about 1500"
-        )
+        messages.append(f"warning: b-values up to {values.max():.0f} s/mm^2; the tensor model holds up to about 1500")
     return Gradients(values, unit, messages)
 
 

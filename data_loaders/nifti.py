@@ -41,9 +41,7 @@ def open_image(path: str | Path) -> Any:
     if kind.kind not in "iufb":
         raise DataError(f"{path}: found values of type {kind}, expected real numbers")
     if len(image.shape) < 3:
-        raise DataError(
-            f"{path}: found a {len(image.shape)}-D image of shape {image.shape}, expected at least 3-D"
-        )
+        raise DataError(f"{path}: found a {len(image.shape)}-D image of shape {image.shape}, expected at least 3-D")
     if 0 in image.shape:
         raise DataError(f"{path}: found shape {image.shape}, expected no empty dimension")
     return image

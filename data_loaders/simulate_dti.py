@@ -88,9 +88,7 @@ def simulate_pair(
         n_directions = round(_log_uniform(*DIRECTIONS, generator))
     if snr is None:
         snr = _log_uniform(*SNR, generator)
-    brain = simulate_brain(
-        shape, voxel_size=voxel_size, semi_axes=semi_axes, generator=generator, device=device
-    )
+    brain = simulate_brain(shape, voxel_size=voxel_size, semi_axes=semi_axes, generator=generator, device=device)
     bvals, bvecs = (x.to(device) for x in gradient_scheme(n_directions, b, n_b0, seed))
     dwi, _ = simulate_dwi(brain.tensors, brain.s0, bvals, bvecs, snr, generator, coils)
 
@@ -103,9 +101,7 @@ def simulate_pair(
     noisy[:3] = OUTSIDE_MD
     noisy[:, mask] = fitted.T
     b0 = torch.zeros_like(brain.s0).masked_scatter(mask, log_s0.exp())
-    return SimulatedPair(
-        noisy, brain.tensors, mask, b0, maps.noise, maps.residual, maps.sigma, dwi, bvals, bvecs, snr
-    )
+    return SimulatedPair(noisy, brain.tensors, mask, b0, maps.noise, maps.residual, maps.sigma, dwi, bvals, bvecs, snr)
 
 
 def _log_uniform(low: float, high: float, generator: torch.Generator) -> float:

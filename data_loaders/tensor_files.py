@@ -89,9 +89,7 @@ def _components(values: np.ndarray, path: str | Path) -> np.ndarray:
     if len(shape) == 5 and shape[3] == 1:
         values = values[:, :, :, 0]
     if values.ndim != 4 or values.shape[-1] != 6:
-        raise DataError(
-            f"{path}: found shape {shape}, expected six components: (X, Y, Z, 6) or (X, Y, Z, 1, 6)"
-        )
+        raise DataError(f"{path}: found shape {shape}, expected six components: (X, Y, Z, 6) or (X, Y, Z, 1, 6)")
     return values
 
 
@@ -101,7 +99,5 @@ def _layout(stored: np.ndarray, ndim: int, intent: int, order: str | None) -> tu
     layout = find_layout(order)
     messages = [f"order {order} ({layout.symbols}) as given"]
     if layout.ndim != ndim:
-        messages.append(
-            f"warning: the file is {ndim}-D; {order} files, and so the output, are {layout.ndim}-D"
-        )
+        messages.append(f"warning: the file is {ndim}-D; {order} files, and so the output, are {layout.ndim}-D")
     return layout, messages

@@ -32,9 +32,7 @@ def design_matrix(bvals: Tensor, bvecs: Tensor) -> Tensor:
         ValueError: when the two do not hold one row per volume.
     """
     if bvecs.shape != (len(bvals), 3):
-        raise ValueError(
-            f"bvecs: found shape {tuple(bvecs.shape)}, expected ({len(bvals)}, 3), one row per b-value"
-        )
+        raise ValueError(f"bvecs: found shape {tuple(bvecs.shape)}, expected ({len(bvals)}, 3), one row per b-value")
     b = bvals.unsqueeze(1) * 1e-3
     x, y, z = bvecs.unbind(1)
     outer = torch.stack([x * x, y * y, z * z, _SQRT2 * y * z, _SQRT2 * x * z, _SQRT2 * x * y], 1)
@@ -86,12 +84,8 @@ def _box_sum(volume: Tensor, radius: int) -> Tensor:
     """Sum over a cube of side 2 radius + 1, zero-padded: (X, Y, Z) -> (X, Y, Z)."""
     out = volume[None, None]
     for axis in range(3):
-        kernel = torch.ones(
-            (1, 1, *(2 * radius + 1 if a == axis else 1 for a in range(3))), dtype=volume.dtype
-        )
-        out = F.conv3d(
-            out, kernel.to(volume.device), padding=tuple(radius if a == axis else 0 for a in range(3))
-        )
+        kernel = torch.ones((1, 1, *(2 * radius + 1 if a == axis else 1 for a in range(3))), dtype=volume.dtype)
+        out = F.conv3d(out, kernel.to(volume.device), padding=tuple(radius if a == axis else 0 for a in range(3)))
     return out[0, 0]
 
 
@@ -115,9 +109,7 @@ def acquisition_maps(
         ValueError: when the mask and the signal disagree on N.
     """
     if int(mask.sum()) != len(signal):
-        raise ValueError(
-            f"mask: found {int(mask.sum())} voxels, expected {len(signal)}, one per row of signal"
-        )
+        raise ValueError(f"mask: found {int(mask.sum())} voxels, expected {len(signal)}, one per row of signal")
     freedom = signal.shape[1] - 7
     zero = torch.zeros(mask.shape, dtype=signal.dtype, device=signal.device)
     if freedom < 1 or len(signal) == 0:
@@ -166,7 +158,5 @@ def clip_eigenvalues(tensors: Tensor, low: float | Tensor, high: float | Tensor)
     """Nearest symmetric matrices with eigenvalues in [low, high], low > 0: (N, 6) Mandel -> (N, 6) Mandel."""
     basis = _mandel_basis(tensors)
     values, vectors = torch.linalg.eigh(torch.einsum("nk,kij->nij", tensors, basis))
-    values = torch.minimum(
-        torch.maximum(values, torch.as_tensor(low).to(values)), torch.as_tensor(high).to(values)
-    )
+    values = torch.minimum(torch.maximum(values, torch.as_tensor(low).to(values)), torch.as_tensor(high).to(values))
     return torch.einsum("nia,na,nja,kij->nk", vectors, values, vectors, basis)

@@ -35,9 +35,7 @@ def save_tensors(
         DataError: another shape than the volume's, unknown order, unit or frame, missing folder.
     """
     if tensors.shape != volume.tensors.shape:
-        raise DataError(
-            f"tensors: found shape {tuple(tensors.shape)}, expected {tuple(volume.tensors.shape)}"
-        )
+        raise DataError(f"tensors: found shape {tuple(tensors.shape)}, expected {tuple(volume.tensors.shape)}")
     layout = find_layout(order or volume.order)
     back = to_voxel(frame or volume.frame, volume.affine).T
     planes = torch.where(volume.mask, tensors.detach().cpu(), 0.0)

@@ -138,9 +138,7 @@ def _broadcast(mask: Tensor, shape: tuple[int, ...]) -> Tensor:
     try:
         return mask.expand(shape)
     except RuntimeError:
-        raise ValueError(
-            f"mask: found shape {tuple(mask.shape)}, expected one that broadcasts to {shape}"
-        ) from None
+        raise ValueError(f"mask: found shape {tuple(mask.shape)}, expected one that broadcasts to {shape}") from None
 
 
 def _expect(name: str, found: str, options: Iterable[str]) -> None:

@@ -187,7 +187,5 @@ def test_refusals(arguments, message):
 
 
 def test_refuses_a_field_without_six_planes():
-    with pytest.raises(
-        ValueError, match=r"prediction: found shape \(2, 3, 3\), expected 6 Mandel planes at dim 1"
-    ):
+    with pytest.raises(ValueError, match=r"prediction: found shape \(2, 3, 3\), expected 6 Mandel planes at dim 1"):
         manifold_loss(torch.eye(3).expand(2, 3, 3), torch.eye(3).expand(2, 3, 3))

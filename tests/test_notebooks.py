@@ -18,9 +18,7 @@ def read(path: Path):
 def test_notebook_runs(path, tmp_path):
     nbclient = pytest.importorskip("nbclient", reason="nbclient is in the extra `dev`")
     pytest.importorskip("ipykernel", reason="ipykernel is in the extra `dev`")
-    nbclient.NotebookClient(
-        read(path), timeout=120, resources={"metadata": {"path": str(tmp_path)}}
-    ).execute()
+    nbclient.NotebookClient(read(path), timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -118,9 +118,7 @@ class MuntheKaas:
         update = self._sum(self.tableau.b, slopes, action)
         return z if update is None else self.coordinates.move(action, update, z)
 
-    def _sum(
-        self, coefficients: Sequence[float], slopes: Sequence[Tensor], action: GroupAction
-    ) -> Tensor | None:
+    def _sum(self, coefficients: Sequence[float], slopes: Sequence[Tensor], action: GroupAction) -> Tensor | None:
         u = _combine(coefficients, slopes)
         for b in self.brackets:
             if b.stage == len(slopes) and u is not None:

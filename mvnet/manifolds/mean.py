@@ -135,8 +135,10 @@ def frechet_mean(manifold: Manifold, points: Tensor, weights: Tensor | None = No
     """
     points, weights = prepare(manifold, points, weights, axis)
     result = karcher_flow(manifold, points, weights, 0)
-    scale = 1 + manifold.dist(result.mean, points.detach()).amax(0)
-    unsolved = ~(result.gradient_norm <= torch.finfo(points.dtype).eps ** 0.5 * scale)
+    rounding = torch.finfo(points.dtype).eps ** 0.5
+    unsolved = ~(result.gradient_norm <= rounding)
+    if unsolved.any():  # seldom, so that the spread costs nothing else
+        unsolved &= ~(result.gradient_norm <= rounding * manifold.dist(result.mean, points.detach()).amax(0))
     if unsolved.any():
         warnings.warn(
             f"Frechet mean on {manifold}: gradient norm {result.gradient_norm.max().item():.2g} left after "

@@ -13,7 +13,7 @@ from mvnet.manifolds.base import Manifold
 from mvnet.manifolds.mean import prepare
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Product(Manifold):
     """M_1 x ... x M_k; a point is one flat vector, shape (..., size), the factors' points flattened one
     after the other.
@@ -28,6 +28,9 @@ class Product(Manifold):
         if not factors:
             raise ValueError("factors: none found, at least one manifold expected")
         object.__setattr__(self, "factors", tuple(factors))
+
+    def __repr__(self) -> str:
+        return f"Product({', '.join(map(repr, self.factors))})"
 
     @property
     def sizes(self) -> tuple[int, ...]:

@@ -65,18 +65,14 @@ def load_checkpoint(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
     weights, description = Path(path).with_suffix(".safetensors"), Path(path).with_suffix(".json")
     for file in (weights, description):
         if not file.is_file():
-            raise ValueError(
-                f"checkpoint: found no file {file}, expected weights (.safetensors) beside a card (.json)"
-            )
+            raise ValueError(f"checkpoint: found no file {file}, expected weights (.safetensors) beside a card (.json)")
     try:
         card = json.loads(description.read_text())
         model = ARCHITECTURES[card["architecture"]](**card["config"])
         model.load_state_dict(load_file(weights))
     except Exception as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(
-            f"checkpoint: {weights.stem} cannot be loaded ({type(error).__name__}: {first})"
-        ) from error
+        raise ValueError(f"checkpoint: {weights.stem} cannot be loaded ({type(error).__name__}: {first})") from error
     return model.eval(), card
 
 

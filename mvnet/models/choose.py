@@ -20,7 +20,7 @@ from torch.autograd.function import once_differentiable
 
 NEIGHBOURS = tuple(product(range(3), repeat=3))
 _CENTRE = NEIGHBOURS.index((1, 1, 1))
-_IDENTITY_LOGIT = 4.0  # at initialisation the centre holds 2/3 of the weight
+_IDENTITY_LOGIT = 5.0  # at initialisation the centre holds 85 % of the weight
 _OUTSIDE = -1e4  # logit of a neighbour outside the mask
 
 

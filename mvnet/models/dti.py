@@ -32,6 +32,9 @@ REFERENCE_DIFFUSIVITY = 0.75
 """um^2/ms: tissue of this mean diffusivity is where the log-tensor features are centred."""
 
 
+_LOG_ERROR_RANGE = 4.0  # |log error| stays below: exp(-log error) enters the loss of the error head
+
+
 class DenoisedField(NamedTuple):
     """tensors (B, 6, D, H, W), um^2/ms; log_error (B, 1, D, H, W), log of the expected affine-invariant distance."""
 
@@ -51,9 +54,7 @@ class Stage(nn.Module):
     def __init__(self, channels: int, dilations: tuple[int, ...], method: str):
         super().__init__()
         self.inject = nn.Conv3d(6, channels, 1)
-        self.convolutions = nn.ModuleList(
-            nn.Conv3d(channels, channels, 3, padding=d, dilation=d) for d in dilations
-        )
+        self.convolutions = nn.ModuleList(nn.Conv3d(channels, channels, 3, padding=d, dilation=d) for d in dilations)
         self.choose = Choose(channels)
         self.move = Move(channels, method=method)
 
@@ -86,13 +87,16 @@ class DTIDenoiser(nn.Module):
         self.lift = nn.Conv3d(6 + len(FEATURES), channels, 3, padding=1)
         self.stages = nn.ModuleList(Stage(channels, tuple(d), method) for d in dilations)
         self.error = nn.Conv3d(channels, 1, 1)
-        self.to(memory_format=torch.channels_last_3d)  # the layout in which CPU and GPU convolve fastest
+        # the layout in which CPU and GPU convolve fastest
+        self.to(memory_format=torch.channels_last_3d)  # pyright: ignore[reportCallIssue]
 
     @property
     def receptive_radius(self) -> int:
-        """Voxels on each side that an output voxel can depend on: what tiles must overlap by."""
-        convolutions = 1 + sum(sum(d) for d in self.config["dilations"])
-        return convolutions + len(self.stages)  # each choose reaches one voxel further
+        """Voxels on each side that an output voxel can depend on: what tiles must overlap by.
+
+        The weights of a choose come from the features of its own voxel, so it reaches no further than a convolution.
+        """
+        return 1 + sum(sum(d) for d in self.config["dilations"])
 
     def forward(self, tensors: Tensor, features: Tensor) -> DenoisedField:
         """Denoise.
@@ -112,7 +116,8 @@ class DTIDenoiser(nn.Module):
         z = tensors
         for stage in self.stages:
             h, z = stage(h, z, mask)
-        return DenoisedField(z, self.error(h.detach()))
+        log_error = _LOG_ERROR_RANGE * torch.tanh(self.error(h.detach()) / _LOG_ERROR_RANGE)
+        return DenoisedField(z, log_error)
 
 
 def centred_log(tensors: Tensor) -> Tensor:

@@ -17,9 +17,7 @@ _LIMIT = 3.0
 
 def diffusivity_scale(tensors: Tensor, mask: Tensor) -> Tensor:
     """Median mean diffusivity over the mask, over the reference: (6, X, Y, Z), (X, Y, Z) bool -> scalar."""
-    return (tensors[:3].mean(0)[mask].median() / REFERENCE_DIFFUSIVITY).clamp_min(
-        torch.finfo(tensors.dtype).tiny
-    )
+    return (tensors[:3].mean(0)[mask].median() / REFERENCE_DIFFUSIVITY).clamp_min(torch.finfo(tensors.dtype).tiny)
 
 
 def feature_planes(

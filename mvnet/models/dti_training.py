@@ -49,8 +49,6 @@ def denoising_loss(
         noise = affine_invariant.dist(noisy, target)
     loss = relative_loss(distance, noise, mask)
     log_error = out.log_error[:, 0]
-    calibration = ((log_error + distance.detach() * (-log_error).exp()) * mask).sum() / mask.sum().clamp_min(
-        1
-    )
+    calibration = ((log_error + distance.detach() * (-log_error).exp()) * mask).sum() / mask.sum().clamp_min(1)
     share = float((distance.detach() * mask).sum() / (noise * mask).sum().clamp_min(1e-12))
     return loss + 0.1 * calibration, {"loss": float(loss.detach()), "error_ratio": share}

@@ -42,9 +42,7 @@ def tiles(mask: Tensor, block: int, overlap: int) -> Iterator[Tile]:
         first, last = int(used[0]), int(used[-1]) + 1
         side = ceil((last - first) / ceil((last - first) / block))
         starts = range(first, last, side)
-        axes.append(
-            [(s, min(s + side, last), max(s - overlap, 0), min(s + side + overlap, length)) for s in starts]
-        )
+        axes.append([(s, min(s + side, last), max(s - overlap, 0), min(s + side + overlap, length)) for s in starts])
     for spans in product(*axes):
         inner = tuple(slice(start, stop) for start, stop, _, _ in spans)
         if mask[inner].any():
@@ -107,9 +105,7 @@ def denoise_volume(
             progress(done, len(jobs))
     if strength < 1:
         moved = (
-            affine_invariant.geodesic(tensors[:, mask], out[:, mask], strength, dim=0)
-            if strength
-            else tensors[:, mask]
+            affine_invariant.geodesic(tensors[:, mask], out[:, mask], strength, dim=0) if strength else tensors[:, mask]
         )
         out[:, mask] = moved
     return DenoisedVolume(out, error, torch.where(mask, (-error).exp(), torch.zeros_like(error)))
@@ -117,7 +113,5 @@ def denoise_volume(
 
 def outside_isotropic(tensors: Tensor, mask: Tensor) -> Tensor:
     """Identity outside the mask, so that no kernel meets a matrix without a logarithm."""
-    identity = torch.tensor([1.0, 1, 1, 0, 0, 0], dtype=tensors.dtype, device=tensors.device)[
-        :, None, None, None
-    ]
+    identity = torch.tensor([1.0, 1, 1, 0, 0, 0], dtype=tensors.dtype, device=tensors.device)[:, None, None, None]
     return torch.where(mask, tensors, identity)

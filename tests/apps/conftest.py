@@ -59,9 +59,7 @@ def scan(tmp_path_factory) -> Scan:
     dwi, _ = simulate_dwi(tensors, s0, bvals, bvecs, snr=20, generator=torch.Generator().manual_seed(3))
     c, s = np.cos(0.2), np.sin(0.2)
     affine = np.array([[-2 * c, 2 * s, 0, 5], [2 * s, 2 * c, 0, -7], [0, 0, 2.5, 3], [0, 0, 0, 1]])
-    paths = Scan(
-        *(folder / f"sub-01_{end}" for end in ("dwi.nii.gz", "b.bval", "b.bvec", "mask.nii.gz", "dti.nii.gz"))
-    )
+    paths = Scan(*(folder / f"sub-01_{end}" for end in ("dwi.nii.gz", "b.bval", "b.bvec", "mask.nii.gz", "dti.nii.gz")))
     nibabel.save(nibabel.Nifti1Image(1000 * dwi.numpy().astype(np.float32), affine), paths.dwi)
     nibabel.save(nibabel.Nifti1Image(mask.numpy().astype(np.uint8), affine), paths.mask)
     np.savetxt(paths.bval, bvals.numpy()[None])

@@ -42,9 +42,7 @@ def test_scores_of_known_differences():
     turn = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
     rod = np.diag([3.0, 1.0, 1.0])[None]
     turned = compare.scores(turn @ rod @ turn.T, rod)
-    assert turned["v1_deg"] == pytest.approx(np.degrees(0.3)) and turned["fa_mae"] == pytest.approx(
-        0, abs=1e-12
-    )
+    assert turned["v1_deg"] == pytest.approx(np.degrees(0.3)) and turned["fa_mae"] == pytest.approx(0, abs=1e-12)
 
 
 def test_the_affine_invariant_score_is_affine_invariant():

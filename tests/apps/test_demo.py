@@ -16,9 +16,7 @@ def small(monkeypatch):
     """One peer and a small simulated brain, so that the demo takes seconds."""
     few = {name: compare.denoisers[name] for name in ("DIPY nlmeans",)}
     monkeypatch.setattr(compare, "denoisers", few)
-    monkeypatch.setattr(
-        demo, "simulated_case", partial(demo_cases.simulated_case, shape=(14, 14, 10), directions=12)
-    )
+    monkeypatch.setattr(demo, "simulated_case", partial(demo_cases.simulated_case, shape=(14, 14, 10), directions=12))
 
 
 def test_the_demo_compares_and_leaves_a_page(small, checkpoint, tmp_path, capfd):

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import shutil
+from functools import partial
 from pathlib import Path
 
 import nibabel
@@ -63,9 +64,7 @@ def test_a_dwi_gives_every_map_and_changes_no_input(scan, denoise, tmp_path):
 
 def test_sidecars_say_where_a_map_comes_from(scan, denoise, checkpoint, tmp_path):
     assert denoise(*inputs_of(scan), "-o", tmp_path / "out", "--strength", 0.5).status == 0
-    fields = {
-        p: json.loads((tmp_path / "out" / MAPS[p].replace(".nii.gz", ".json")).read_text()) for p in MAPS
-    }
+    fields = {p: json.loads((tmp_path / "out" / MAPS[p].replace(".nii.gz", ".json")).read_text()) for p in MAPS}
     weights = hashlib.sha256(checkpoint.with_suffix(".safetensors").read_bytes()).hexdigest()
     for sidecar in fields.values():
         assert sidecar["GeneratedBy"][0]["Weights"]["sha256"] == weights
@@ -75,10 +74,7 @@ def test_sidecars_say_where_a_map_comes_from(scan, denoise, checkpoint, tmp_path
         }
         assert sidecar["Options"]["strength"] == 0.5
         assert str(scan.dwi.parent) not in json.dumps(sidecar)
-    assert (
-        fields["tensor"]["ReferenceAxes"] == "ijk"
-        and fields["tensor"]["OrientationRepresentation"] == "param"
-    )
+    assert fields["tensor"]["ReferenceAxes"] == "ijk" and fields["tensor"]["OrientationRepresentation"] == "param"
     assert fields["tensor"]["Units"] == fields["MD"]["Units"] == "mm^2/s"
     assert fields["tensor"]["ComponentOrder"] == "xx xy xz yy yz zz"
     description = json.loads((tmp_path / "out" / "dataset_description.json").read_text())
@@ -93,9 +89,7 @@ def test_strength_zero_returns_a_tensor_image_as_it_was(order, scan, denoise, tm
     save_tensors(volume, volume.tensors, source, order=order, unit=layout.unit, frame=layout.frame)
     options = ["--order", order, "--unit", layout.unit, "--frame", layout.frame, "--mask", scan.mask]
     assert denoise(source, *options, "-o", tmp_path / "out", "--strength", 0).status == 0
-    image = nibabel.Nifti1Image.from_filename(
-        tmp_path / "out" / "sub-01_dti_model-DTI_param-tensor_dwimap.nii.gz"
-    )
+    image = nibabel.Nifti1Image.from_filename(tmp_path / "out" / "sub-01_dti_model-DTI_param-tensor_dwimap.nii.gz")
     original = nibabel.Nifti1Image.from_filename(source)
     assert image.shape == original.shape
     assert image.header["intent_code"] == original.header["intent_code"]
@@ -221,7 +215,7 @@ def test_source_entities(name, stem):
 def test_adapt_fine_tunes_on_the_scan(scan, denoise, tmp_path, monkeypatch):
     from mvnet.apps import adapt
 
-    monkeypatch.setattr(adapt.adapt, "__kwdefaults__", {**adapt.adapt.__kwdefaults__, "steps": 2, "patch": 8})
+    monkeypatch.setattr(adapt, "adapt", partial(adapt.adapt, steps=2, patch=8))
     plain = denoise(*inputs_of(scan), "-o", tmp_path / "plain")
     result = denoise(*inputs_of(scan), "-o", tmp_path / "out", "--adapt")
     assert (plain.status, result.status) == (0, 0), result.err

@@ -88,7 +88,5 @@ def test_figures_become_png():
 
 
 def test_text_is_escaped():
-    html = page.document(
-        "<a>", "b & c", [page.table(("x", "y", "z"), [("<d>", "1", "2")]), page.paragraph("<e>")]
-    )
+    html = page.document("<a>", "b & c", [page.table(("x", "y", "z"), [("<d>", "1", "2")]), page.paragraph("<e>")])
     assert "<a>" not in html and "<d>" not in html and "<e>" not in html and "b &amp; c" in html

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from mvnet.apps.training import Run, Schedule, train
 from torch import nn
 from torch.utils.data import Dataset
+
+from mvnet.apps.training import Run, Schedule, train
 
 SCHEDULE = Schedule(steps=12, batch=2, rate=1e-2, warm_up=3, checkpoint_every=5, workers=0)
 

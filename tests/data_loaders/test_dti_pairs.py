@@ -2,11 +2,11 @@
 
 import pytest
 import torch
+
 from mvnet.data_loaders.dti_fields import resampled
 from mvnet.data_loaders.dti_pairs import TensorField, noisy_pair, split_pair, turn_components
 from mvnet.data_loaders.dti_training_set import OCTAHEDRAL, TrainingSet, random_scheme
 from mvnet.data_loaders.tensor_fit import design_matrix
-
 from mvnet.linalg import sym3
 from mvnet.manifolds import SPD
 

@@ -79,9 +79,7 @@ def test_tensors_are_in_voxel_axes_whatever_the_axes_of_the_bvecs(scan, brain, w
     out = save_tensors(volume, volume.tensors, tmp_path / "t.nii.gz")
     again = load_tensors(out, frame=frame)
     assert (again.order, again.unit) == ("fsl", "mm2/s")
-    torch.testing.assert_close(
-        again.tensors[:, brain.mask], volume.tensors[:, brain.mask], rtol=1e-3, atol=1e-4
-    )
+    torch.testing.assert_close(again.tensors[:, brain.mask], volume.tensors[:, brain.mask], rtol=1e-3, atol=1e-4)
 
 
 def test_noise_maps_do_not_depend_on_the_slabs(scan, brain, write_dwi, monkeypatch):

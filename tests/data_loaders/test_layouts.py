@@ -63,9 +63,7 @@ def test_rotation_of_components_is_congruence_and_orthogonal():
     q, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))
     planes = sym3.pack(MATRIX, dim=0)[:, None]
     turned = sym3.unpack(rotate(planes, q), dim=0)[0]
-    torch.testing.assert_close(
-        turned, torch.tensor(q, dtype=torch.float32) @ MATRIX @ torch.tensor(q.T).float()
-    )
+    torch.testing.assert_close(turned, torch.tensor(q, dtype=torch.float32) @ MATRIX @ torch.tensor(q.T).float())
     six = mandel_rotation(q)
     np.testing.assert_allclose(six @ six.T, np.eye(6), atol=1e-12)
     torch.testing.assert_close(rotate(rotate(planes, q), q.T), planes)

@@ -57,15 +57,11 @@ def test_the_wrong_axes_raise_a_warning(sherbrooke, fitted):
 def test_brain_tensors_go_through_every_layout(fitted, tmp_path):
     for order in ("fsl", "mrtrix", "dipy", "symmatrix", "dti-tk"):
         unit = "um2/ms" if order == "dti-tk" else "mm2/s"
-        path = save_tensors(
-            fitted, fitted.tensors, tmp_path / "t.nii.gz", order=order, unit=unit, frame="voxel"
-        )
+        path = save_tensors(fitted, fitted.tensors, tmp_path / "t.nii.gz", order=order, unit=unit, frame="voxel")
         again = load_tensors(path, frame="voxel")
         assert (again.order, again.unit) == (order, unit)
         assert not any("ambiguous" in line for line in again.report.messages)
-        torch.testing.assert_close(
-            again.tensors[:, fitted.mask], fitted.tensors[:, fitted.mask], rtol=1e-3, atol=1e-3
-        )
+        torch.testing.assert_close(again.tensors[:, fitted.mask], fitted.tensors[:, fitted.mask], rtol=1e-3, atol=1e-3)
 
 
 def test_camino_slice(data_root, tmp_path):

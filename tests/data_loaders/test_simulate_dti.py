@@ -81,9 +81,7 @@ def test_directions_are_spread_over_the_half_sphere(n, method):
     # the mean of g g^T is close to I / 3: no preferred direction
     assert (g.T @ g / n - torch.eye(3) / 3).abs().max() < 0.08
     again = gradient_scheme(n, b=1200, n_b0=3, seed=4, method=method)[1]
-    assert torch.equal(again, bvecs) and not torch.equal(
-        gradient_scheme(n, seed=5, method=method)[1][1:], g.float()
-    )
+    assert torch.equal(again, bvecs) and not torch.equal(gradient_scheme(n, seed=5, method=method)[1][1:], g.float())
 
 
 def test_six_directions_repel_into_the_icosahedron():

@@ -11,9 +11,7 @@ from mvnet.data_loaders.dti import LAYOUTS, UNITS, DataError, load_tensors, save
 from mvnet.data_loaders.frames import rotate, to_voxel
 from tests.conftest import AFFINE, read_nifti
 
-OBLIQUE = from_matvec(
-    np.linalg.qr(np.array([[1.0, 0.2, 0.1], [0.3, 1.0, -0.2], [0.0, 0.1, 1.0]]))[0] * 2.0, [5, 6, 7]
-)
+OBLIQUE = from_matvec(np.linalg.qr(np.array([[1.0, 0.2, 0.1], [0.3, 1.0, -0.2], [0.0, 0.1, 1.0]]))[0] * 2.0, [5, 6, 7])
 
 
 def _in_file_axes(planes, frame, affine):
@@ -47,9 +45,7 @@ def test_units_are_deduced_and_kept(unit, brain, write_tensors, tmp_path):
     path = write_tensors(brain.tensors * brain.mask, "dipy", unit)
     volume = load_tensors(path)
     assert volume.unit == unit
-    torch.testing.assert_close(
-        volume.tensors[:, volume.mask], brain.tensors[:, volume.mask], rtol=1e-4, atol=1e-5
-    )
+    torch.testing.assert_close(volume.tensors[:, volume.mask], brain.tensors[:, volume.mask], rtol=1e-4, atol=1e-5)
     out = save_tensors(volume, volume.tensors, tmp_path / "out.nii")
     np.testing.assert_allclose(read_nifti(out).get_fdata(), read_nifti(path).get_fdata(), rtol=1e-3, atol=0)
 

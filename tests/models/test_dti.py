@@ -1,6 +1,7 @@
-"""The DTI network: on the manifold, seamless in tiles, blind to what lies outside, round trip through its checkpoint."""
+"""The DTI network: on the manifold, seamless in tiles, blind to what lies outside, and its checkpoints."""
 
 import json
+from typing import Any
 
 import pytest
 import torch
@@ -75,9 +76,7 @@ def test_a_change_of_unit_commutes_with_the_network():
 def test_strength_walks_the_geodesic():
     model, mask = small_model(), ball(9, 9, 9)
     tensors = spd_field(1, 9, 9, 9)[0].float()
-    full, half, none = (
-        denoise_volume(model, tensors, mask, strength=s).tensors[:, mask] for s in (1.0, 0.5, 0.0)
-    )
+    full, half, none = (denoise_volume(model, tensors, mask, strength=s).tensors[:, mask] for s in (1.0, 0.5, 0.0))
     torch.testing.assert_close(none, tensors[:, mask], rtol=0, atol=0)
     ends = affine_invariant_error(tensors[:, mask], full, dim=0)
     torch.testing.assert_close(affine_invariant_error(half, full, dim=0), ends / 2, rtol=1e-3, atol=1e-4)
@@ -104,7 +103,7 @@ def test_receptive_radius_is_what_an_output_depends_on():
     ],
 )
 def test_bad_arguments_are_named(change: dict, words: str):
-    arguments = {
+    arguments: dict[str, Any] = {
         "tensors": spd_field(1, 4, 4, 4)[0].float(),
         "mask": torch.ones(4, 4, 4, dtype=torch.bool),
     } | change
@@ -178,7 +177,7 @@ def test_the_shipped_model_denoises_a_simulated_brain():
     from mvnet.data_loaders.simulate_dti import simulate_pair
 
     model, card = pretrained("dti")
-    assert card["architecture"] == "DTIDenoiser"
+    assert isinstance(model, DTIDenoiser) and card["architecture"] == "DTIDenoiser"
     pair = simulate_pair(seed=12345, shape=(32, 32, 32), snr=12.0)
     out = denoise_volume(model, pair.noisy, pair.mask)
     before = affine_invariant_error(pair.noisy, pair.clean, dim=0)[pair.mask].mean()

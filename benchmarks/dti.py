@@ -30,12 +30,12 @@ import torch
 
 from benchmarks._harness import Bar, Benchmark
 from mvnet.apps import compare
-from mvnet.data_loaders.tensor_fit import acquisition_maps, design_matrix
+from mvnet.apps.demo import SCORES
+from mvnet.data_loaders.dwi import fit_signals
 from mvnet.linalg import sym3
 from mvnet.models import DTIDenoiser, pretrained
 from mvnet.models.inference import denoise_volume
 
-SCORES = {"ai_rmse": "AI-RMSE", "fa_mae": "FA MAE", "v1_deg": "V1 deg", "dev_rmse": "dev log RMSE"}
 RATIO = {30: 0.96, 15: 0.80, 8: 0.70}  # of the best peer's AI-RMSE, by SNR
 
 
@@ -60,19 +60,12 @@ def load(root: Path, slices: slice) -> Scan:
     return Scan(dwi, bvals, bvecs, mask)
 
 
-def ours(model: DTIDenoiser, scan: Scan, tensors: np.ndarray) -> np.ndarray:
-    """Denoised tensors (n, 3, 3) mm^2/s from the fit (n, 3, 3) mm^2/s and the scan's own noise information."""
+def ours(model: DTIDenoiser, scan: Scan) -> np.ndarray:
+    """What `mvnet denoise dti` computes: fit, noise maps, network; tensors (n, 3, 3) in mm^2/s."""
     mask = torch.from_numpy(scan.mask)
-    planes = sym3.pack(torch.from_numpy(tensors).float() * 1e3, dim=-1)
-    volume = torch.tensor([1.0, 1, 1, 0, 0, 0])[:, None, None, None].expand(6, *mask.shape).clone()
-    volume[:, mask] = planes.T
-    signal = torch.from_numpy(scan.dwi[scan.mask]).float()
-    design = design_matrix(torch.from_numpy(scan.bvals).float(), torch.from_numpy(scan.bvecs).float())
-    log_s0 = (signal.clamp_min(1e-3).log() - planes @ design[:, :6].T).mean(1)
-    maps = acquisition_maps(signal, planes, log_s0, design, mask)
-    b0 = torch.zeros(mask.shape).masked_scatter(mask, log_s0.exp())
-    out = denoise_volume(model, volume, mask, b0=b0, noise=maps.noise, residual=maps.residual)
-    return sym3.unpack(out.tensors[:, mask].T, dim=-1).double().numpy() * 1e-3
+    tensors, _, maps = fit_signals(scan.dwi.astype(np.float32), scan.bvals, scan.bvecs, mask)
+    out = denoise_volume(model, tensors, mask, b0=maps.b0, noise=maps.noise, residual=maps.residual)
+    return sym3.unpack(out.tensors[:, mask], dim=0).double().numpy() * 1e-3
 
 
 def compare_all(model: DTIDenoiser, scan: Scan, sigma: float, truth: np.ndarray, case: str, peers: bool) -> list[dict]:
@@ -86,7 +79,7 @@ def compare_all(model: DTIDenoiser, scan: Scan, sigma: float, truth: np.ndarray,
     raw = compare.fit(scan.dwi, scan.bvals, scan.bvecs, scan.mask)
     add("raw WLS", raw, time.perf_counter() - start)
     start = time.perf_counter()
-    add("mvnet", ours(model, scan, raw), time.perf_counter() - start)
+    add("mvnet", ours(model, scan), time.perf_counter() - start)
     for name, denoise in compare.denoisers.items() if peers else ():
         start = time.perf_counter()
         clean = denoise(scan.dwi, scan.bvals, scan.bvecs, scan.mask, sigma)
@@ -158,7 +151,7 @@ def quality(model: DTIDenoiser, root: Path, quick: bool) -> list[dict]:
     """Rows of protocols A and B; `quick` takes three slices and leaves the slow peers out."""
     scan = load(root, slice(34, 37) if quick else slice(30, 42))
     truth = compare.fit(scan.dwi, scan.bvals, scan.bvecs, scan.mask)
-    moved = compare.scores(ours(model, scan, truth), truth)
+    moved = compare.scores(ours(model, scan), truth)
     rows = [{"case": "floor of A", "method": "mvnet on the scan itself", **moved, "seconds": None}]
     for snr in RATIO:
         noisy, sigma = simulated(scan, truth, snr)

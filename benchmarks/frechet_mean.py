@@ -156,8 +156,9 @@ def main() -> None:
         bars += [
             Bar(f"spread {spread}: iterations", iterations, "<= 12", iterations <= 12),
             Bar(f"spread {spread}: gradient norm", norm, "<= 1e-9", norm <= TOLERANCE),
-            Bar(f"spread {spread}: time over the fastest peer's", share, "< 1", share < 1),
         ]
+        if not benchmark.quick:  # with a thousand tensors the clock sees the overhead of calls only
+            bars.append(Bar(f"spread {spread}: time over the fastest peer's", share, "< 1", share < 1))
     rows.append(neighbourhoods(n, repeats))
     benchmark.report(rows, bars)
 

@@ -19,7 +19,7 @@ from .masks import MaskLike, brain_mask, read_mask
 from .nifti import open_image, read_array
 from .repair import repair
 from .tensor_fit import acquisition_maps, design_matrix
-from .volume import Acquisition, DTIVolume
+from .volume import Acquisition, DTIVolume, RepairReport
 
 _CHUNK = 8192  # voxels per call: DIPY's weighted fit holds several (chunk, M, 7) float64 arrays
 _SLAB, _HALO = 16, 3  # slices; the halo is the radius over which acquisition_maps pools
@@ -67,17 +67,10 @@ def load_dwi(
     if inside is None:
         inside = brain_mask(b0)
 
-    typical = _typical_signal(b0, inside)
-    log_s0, fitted = fit_dipy(dwi, gradients.bvals, gradients.bvecs, inside, _FLOOR * typical, progress)
-    if not fitted.isfinite().any():
-        raise DataError(f"{path}: found no voxel in the mask whose signal is finite in every volume")
-    tensors, report = repair(fitted, inside)
+    tensors, report, scan = fit_signals(dwi, gradients.bvals, gradients.bvecs, inside, progress)
     frame, said = check_frame(tensors, inside, image.header.get_zooms()[:3], axes, given=bvec_frame is not None)
-    tensors = rotate(tensors, axes[frame])
-    known = inside & ((log_s0 - np.log(typical)).abs() < _FARTHEST)  # NaN compares false
-    bvecs = gradients.bvecs @ axes[frame].T
     return DTIVolume(
-        tensors=tensors,
+        tensors=rotate(tensors, axes[frame]),
         mask=inside,
         affine=np.array(image.affine),
         header=image.header.copy(),
@@ -85,8 +78,31 @@ def load_dwi(
         unit="mm2/s",
         frame=frame,
         report=replace(report, messages=gradients.messages + said),
-        acquisition=_acquisition(dwi, gradients.bvals, bvecs, tensors, log_s0, known),
+        acquisition=replace(scan, bvecs=gradients.bvecs @ axes[frame].T),
     )
+
+
+def fit_signals(
+    dwi: np.ndarray, bvals: np.ndarray, bvecs: np.ndarray, mask: Tensor, progress: Progress | None = None
+) -> tuple[Tensor, RepairReport, Acquisition]:
+    """Tensors, made positive definite, and noise maps of signals already in memory.
+
+    Args:
+        dwi: (X, Y, Z, M) float32.
+        bvals, bvecs: (M,) in s/mm^2 and (M, 3).
+        mask: (X, Y, Z) bool.
+    Returns:
+        (6, X, Y, Z) Mandel, um^2/ms, in the axes of the b-vectors; what was repaired; the acquisition.
+    Raises:
+        DataError: when no voxel in the mask has a positive b0, or a finite signal.
+    """
+    typical = _typical_signal(dwi[..., bvals < B0_THRESHOLD].mean(-1), mask)
+    log_s0, fitted = fit_dipy(dwi, bvals, bvecs, mask, _FLOOR * typical, progress)
+    if not fitted.isfinite().any():
+        raise DataError("signals: found no voxel in the mask whose signal is finite in every volume")
+    tensors, report = repair(fitted, mask)
+    known = mask & ((log_s0 - np.log(typical)).abs() < _FARTHEST)  # NaN compares false
+    return tensors, report, _acquisition(dwi, bvals, bvecs, tensors, log_s0, known)
 
 
 def _mean_b0(dwi: np.ndarray, gradients: Gradients, path: str | Path) -> np.ndarray:

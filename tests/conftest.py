@@ -14,6 +14,8 @@ from torch import Tensor
 
 from mvnet.data_loaders.anatomy import Brain
 
+torch.set_num_threads(1)  # thousands of tiny operations: one thread is the fastest
+
 AFFINE = np.array([[-2.0, 0, 0, 30], [0, 2.0, 0, -20], [0, 0, 2.5, 5], [0, 0, 0, 1]])
 """Voxel-to-world matrix with negative determinant, in which FSL and voxel axes agree."""
 

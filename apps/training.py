@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from mvnet.models.checkpoint import save_tensors_atomically, write_atomically
+from mvnet.models.checkpoint import write_atomically, write_tensors
 
 Objective = Callable[[nn.Module, Any], tuple[Tensor, dict[str, float]]]
 
@@ -89,7 +89,7 @@ class Run:
             state = self.optimizer.state[parameter]
             tensors |= {f"mean/{index}": state["exp_avg"], f"square/{index}": state["exp_avg_sq"]}
         current = self.folder / f"checkpoint-{self.step}.safetensors"
-        save_tensors_atomically(current, tensors)
+        write_tensors(current, tensors)
         description = {"step": self.step, "schedule": asdict(self.schedule)}
         write_atomically(self.folder / "checkpoint.json", json.dumps(description, indent=2).encode())
         for old in self.folder.glob("checkpoint-*.safetensors"):

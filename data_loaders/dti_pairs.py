@@ -16,10 +16,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mvnet.data_loaders.repair import HIGHEST, LOWEST
 from mvnet.data_loaders.tensor_fit import acquisition_maps, clip_eigenvalues, design_matrix, fit_wls
-
-EIGENVALUE_RANGE = (0.1, 4.0)
-"""um^2/ms: what a fitted tensor of living tissue is clipped to (free water at body temperature is 3)."""
 
 
 class Pair(NamedTuple):
@@ -144,14 +142,14 @@ def split_pair(field: TensorField, directions: int, generator: torch.Generator) 
     signal = field.dwi[field.mask].to(field.tensors.dtype)
     target = torch.zeros_like(field.tensors)
     _, fitted = fit_wls(signal[:, rest], design_matrix(field.bvals[rest], field.bvecs[rest]))
-    target[:, field.mask] = clip_eigenvalues(fitted, *EIGENVALUE_RANGE).T
+    target[:, field.mask] = clip_eigenvalues(fitted, LOWEST, HIGHEST).T
     design = design_matrix(field.bvals[chosen], field.bvecs[chosen])
     return _fitted_pair(signal[:, chosen], design, target, field.mask)
 
 
 def _fitted_pair(signal: Tensor, design: Tensor, target: Tensor, mask: Tensor) -> Pair:
     log_s0, fitted = fit_wls(signal, design)
-    fitted = clip_eigenvalues(fitted, *EIGENVALUE_RANGE)
+    fitted = clip_eigenvalues(fitted, LOWEST, HIGHEST)
     maps = acquisition_maps(signal, fitted, log_s0, design, mask)
     outside = torch.tensor([1.0, 1.0, 1.0, 0.0, 0.0, 0.0], dtype=signal.dtype)[:, None, None, None]
     noisy = (outside * 0.75).expand(6, *mask.shape).clone()

@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mvnet.linalg import sym3
+
 _SQRT2 = 2**0.5
 _MIN_SIGNAL = 1e-6  # of the mean signal: the logarithm needs positive values
 
@@ -137,26 +139,12 @@ def acquisition_maps(
 
 def _metric(tensors: Tensor) -> Tensor:
     """Gram matrix tr(D^-1 E_i D^-1 E_j) of the Mandel basis at D: (N, 6) -> (N, 6, 6)."""
-    basis = _mandel_basis(tensors)
-    matrices = torch.einsum("nk,kij->nij", tensors, basis)
-    inverse = torch.linalg.inv(matrices)
-    left = torch.einsum("nij,kjl->nkil", inverse, basis)  # D^-1 E_k
+    basis = sym3.unpack(torch.eye(6, dtype=tensors.dtype, device=tensors.device))  # (6, 3, 3)
+    left = torch.einsum("nij,kjl->nkil", torch.linalg.inv(sym3.unpack(tensors)), basis)  # D^-1 E_k
     return torch.einsum("nkij,nlji->nkl", left, left)
 
 
-def _mandel_basis(like: Tensor) -> Tensor:
-    """The six orthonormal symmetric matrices E_k of the Mandel order, (6, 3, 3)."""
-    basis = torch.zeros(6, 3, 3, dtype=like.dtype, device=like.device)
-    for k in range(3):
-        basis[k, k, k] = 1
-    for k, (i, j) in enumerate([(1, 2), (0, 2), (0, 1)], start=3):
-        basis[k, i, j] = basis[k, j, i] = 1 / _SQRT2
-    return basis
-
-
-def clip_eigenvalues(tensors: Tensor, low: float | Tensor, high: float | Tensor) -> Tensor:
-    """Nearest symmetric matrices with eigenvalues in [low, high], low > 0: (N, 6) Mandel -> (N, 6) Mandel."""
-    basis = _mandel_basis(tensors)
-    values, vectors = torch.linalg.eigh(torch.einsum("nk,kij->nij", tensors, basis))
-    values = torch.minimum(torch.maximum(values, torch.as_tensor(low).to(values)), torch.as_tensor(high).to(values))
-    return torch.einsum("nia,na,nja,kij->nk", vectors, values, vectors, basis)
+def clip_eigenvalues(tensors: Tensor, low: float, high: float) -> Tensor:
+    """The same eigenvectors with eigenvalues in [low, high]: (N, 6) Mandel -> (N, 6) Mandel."""
+    values, vectors = torch.linalg.eigh(sym3.unpack(tensors))
+    return sym3.pack((vectors * values.clamp(low, high).unsqueeze(-2)) @ vectors.mT)

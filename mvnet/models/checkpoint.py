@@ -9,11 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from mvnet.models.dti import DTIDenoiser
@@ -26,30 +25,23 @@ WEIGHTS = Path(__file__).parent / "weights"
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write to a temporary file beside `path`, then move it into place."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def save_tensors_atomically(path: Path, tensors: dict[str, Tensor]) -> None:
-    """A safetensors file, moved into place when complete."""
     temporary = path.with_name(f".{path.name}.part")
     try:
-        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, temporary)
+        temporary.write_bytes(data)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
+def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    """A safetensors file, moved into place when complete."""
+    write_atomically(path, save({name: value.detach().cpu().contiguous() for name, value in tensors.items()}))
+
+
 def save_checkpoint(path: str | Path, model: nn.Module, card: dict[str, Any]) -> None:
     """Weights to `path` (.safetensors) and the card, with architecture and configuration added, to `path` (.json)."""
     path = Path(path)
-    save_tensors_atomically(path.with_suffix(".safetensors"), model.state_dict())
+    write_tensors(path.with_suffix(".safetensors"), model.state_dict())
     full = {"architecture": type(model).__name__, "config": model.config, **card}
     write_atomically(path.with_suffix(".json"), (json.dumps(full, indent=2) + "\n").encode())
 

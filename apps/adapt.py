@@ -14,12 +14,10 @@ import torch
 from torch.utils.data import DataLoader
 
 from mvnet.data_loaders.dti_fields import field_of
-from mvnet.data_loaders.dti_training_set import TrainingSet
+from mvnet.data_loaders.dti_training_set import FEWEST_DIRECTIONS, TrainingSet
 from mvnet.data_loaders.volume import DTIVolume
 from mvnet.models.dti import DTIDenoiser
 from mvnet.models.dti_training import denoising_loss
-
-FEWEST_DIRECTIONS = 12  # two fits of six
 
 
 def adapt(

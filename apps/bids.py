@@ -20,6 +20,9 @@ MAPS = {
 }
 """`param` entity -> description."""
 
+DATASET = "dataset_description.json"
+"""Name of the file that describes the folder."""
+
 FRAMES = {
     "voxel": ("ijk", "image axes"),
     "fsl": (
@@ -36,9 +39,13 @@ def stem_of(path: Path) -> str:
 
     sub-01_dir-AP_dwi.nii.gz -> sub-01_dir-AP;  sub-01_model-DTI_param-tensor_dwimap.nii.gz -> sub-01
     """
-    name = re.sub(r"\.nii(\.gz)?$", "", path.name)
-    name = re.sub(r"_(dwi|dwimap)$", "", name)
+    name = re.sub(r"_(dwi|dwimap)$", "", without_suffix(path))
     return re.sub(r"_(model|param)-[A-Za-z0-9]+", "", name)
+
+
+def without_suffix(path: Path) -> str:
+    """The file name of an image without .nii, .nii.gz, .hdr or the like."""
+    return re.sub(r"\.(nii|hdr|img)(\.(gz|bz2|zst))?$", "", path.name, flags=re.IGNORECASE)
 
 
 def map_name(stem: str, param: str) -> str:
@@ -86,7 +93,7 @@ def sidecar(param: str, *, unit: str, frame: str, order: str, provenance: dict[s
 
 
 def dataset_description(version: str) -> dict[str, Any]:
-    """Content of dataset_description.json."""
+    """Content of the file `DATASET`."""
     return {
         "Name": "mvnet: denoised diffusion tensors",
         "BIDSVersion": "1.10.0",

@@ -46,17 +46,18 @@ def show(
     Raises:
         UserError: when the outputs are in the way.
     """
+    from mvnet.apps.bids import DATASET
     from mvnet.apps.denoise_dti import output_names
 
     makers = {"real": real_case, "simulated": simulated_case}
-    names = ["index.html", "comparison.json", "dataset_description.json"]
+    names = ["index.html", "comparison.json"]
     for stem in makers:
         names += [*(stem + end for end in ("_dwi.nii.gz", "_dwi.bval", "_dwi.bvec", "_mask.nii.gz", "_colour-fa.png"))]
         names += output_names(stem, report=True)
     console = Console(quiet)
     start = time.perf_counter()
     result: dict[str, Any] = {"cases": {}}
-    with Outputs(output, names, overwrite=overwrite) as outputs:
+    with Outputs(output, names, overwrite=overwrite, shared=[DATASET]) as outputs:
         figures = {}
         for stem, make in makers.items():
             case = make()

@@ -62,10 +62,8 @@ class Clock:
 
 def _plan(options: Options, stem: str) -> Outputs:
     names = output_names(stem, options.report)
-    if not (options.output / "dataset_description.json").exists():
-        names.append("dataset_description.json")
     inputs = [p for p in (options.input, options.bval, options.bvec, options.mask) if p is not None]
-    return Outputs(options.output, names, overwrite=options.overwrite, inputs=inputs)
+    return Outputs(options.output, names, overwrite=options.overwrite, inputs=inputs, shared=[bids.DATASET])
 
 
 def output_names(stem: str, report: bool) -> list[str]:
@@ -112,8 +110,7 @@ def _work(
     if options.report:
         summary["outputs"]["report"] = str(options.output / report_name(stem))
     _write_maps(volume, after, confidence, stem, outputs, _provenance(options, summary))
-    if "dataset_description.json" in outputs.names:
-        _write_json(outputs.path("dataset_description.json"), bids.dataset_description(__version__))
+    _write_json(outputs.path(bids.DATASET), bids.dataset_description(__version__))
     if options.report:
         from mvnet.apps.report import write_report
 

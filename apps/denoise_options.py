@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mvnet.apps.bids import without_suffix
 from mvnet.apps.errors import UserError
 
 if TYPE_CHECKING:
@@ -50,9 +51,9 @@ class Options:
 
 def with_siblings(options: Options) -> tuple[Options, list[str]]:
     """Options with the .bval and .bvec files beside the input, if both exist and none was given; messages."""
-    if options.bval or options.bvec or not options.input.name.endswith((".nii", ".nii.gz")):
+    if options.bval or options.bvec:
         return options, []
-    base = options.input.name.removesuffix(".gz").removesuffix(".nii")
+    base = without_suffix(options.input)
     bval, bvec = (options.input.with_name(base + end) for end in (".bval", ".bvec"))
     if not (bval.is_file() and bvec.is_file()):
         return options, []
@@ -94,9 +95,9 @@ def find_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
+        torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:80]
         raise UserError(
             f"--device: {name!r} cannot be used ({reason}); expected auto, cpu or a GPU such as cuda"
         ) from error

@@ -1,7 +1,7 @@
 """What the command line does when something goes wrong: one line on stderr and an exit status.
 
     2    bad input or options, no room on the disk, no permission: whatever the user can mend
-    130  Ctrl-C;  143  terminated
+    130  Ctrl-C;  143  terminated;  129  the terminal was closed
 A defect of the program itself shows its traceback (status 1); with MVNET_DEBUG=1 in the environment all
 errors do.
 """
@@ -14,7 +14,9 @@ import signal
 import sys
 from collections.abc import Callable
 
-USER_ERROR, INTERRUPTED, TERMINATED = 2, 130, 143
+USER_ERROR, INTERRUPTED = 2, 130
+STOPPING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""Signals that end a run; its status is then 128 and their number."""
 
 
 class UserError(ValueError):
@@ -38,9 +40,12 @@ def guarded(work: Callable[[], object]) -> int:
     """Run `work`; returns the exit status, with errors of the user's told in one line on stderr."""
 
     def terminate(number: int, frame: object) -> None:
-        raise SystemExit(TERMINATED)  # unwinds, so that unfinished outputs are removed
+        raise SystemExit(128 + number)  # unwinds, so that unfinished outputs are removed
 
-    previous = signal.signal(signal.SIGTERM, terminate)
+    previous = {number: signal.getsignal(number) for number in STOPPING}
+    for number, handler in previous.items():
+        if handler is not signal.SIG_IGN:  # as nohup asks
+            signal.signal(number, terminate)
     try:
         status = work()
         if status == INTERRUPTED:  # the parser's way to hand on a KeyboardInterrupt
@@ -61,7 +66,8 @@ def guarded(work: Callable[[], object]) -> int:
             return USER_ERROR
         raise
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def _tell(message: str) -> None:

@@ -6,6 +6,7 @@ any error, Ctrl-C included, the hidden folder is removed and files that were the
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -16,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
-from mvnet.apps.errors import UserError
+from mvnet.apps.errors import STOPPING, UserError
 
 
 class Outputs:
@@ -27,16 +28,27 @@ class Outputs:
         names: file names in it.
         overwrite: whether existing files may be replaced.
         inputs: files that must not be replaced, whatever `overwrite` says.
+        shared: further names, of files that every run would write alike: one that is there is kept.
     Raises:
         UserError: when a file is in the way, the parent is missing, or an output would replace an input.
 
     Use as a context: write to `path(name)` inside; leaving the context moves the files into place.
     """
 
-    def __init__(self, folder: Path, names: Sequence[str], *, overwrite: bool = False, inputs: Iterable[Path] = ()):
-        self.folder, self.names = folder, list(names)
+    def __init__(
+        self,
+        folder: Path,
+        names: Sequence[str],
+        *,
+        overwrite: bool = False,
+        inputs: Iterable[Path] = (),
+        shared: Sequence[str] = (),
+    ):
+        self.folder, self.names, self._shared, self._overwrite = folder, list(names), list(shared), overwrite
         if folder.exists() and not folder.is_dir():
             raise UserError(f"output: {folder} is a file, expected a folder")
+        if folder.is_symlink() and not folder.exists():
+            raise UserError(f"output: {folder} is a link to nothing, expected a folder")
         if not folder.exists() and not folder.absolute().parent.is_dir():
             raise UserError(f"output: the parent folder {folder.absolute().parent} does not exist")
         targets = [folder / name for name in self.names]
@@ -46,23 +58,31 @@ class Outputs:
                 raise UserError(f"output: {target} is an input and would be replaced; choose another folder")
             if target.is_dir():
                 raise UserError(f"output: {target} is a folder, expected a file or nothing")
-        existing = [target for target in targets if target.exists()]
-        if existing and not overwrite:
-            more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
-            raise UserError(f"output: {existing[0]} exists{more}; give --overwrite to replace")
+        self._keep_existing()
         token = secrets.token_hex(4)
         inside = folder.is_dir()  # the folder itself may be the mount point of another file system
         parent = folder if inside else folder.absolute().parent
         self._staging = parent / (f".mvnet-{token}.partial" if inside else f".{folder.name}-{token}.partial")
 
+    def _keep_existing(self) -> None:
+        existing = [self.folder / name for name in self.names if (self.folder / name).exists()]
+        if existing and not self._overwrite:
+            more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
+            raise UserError(f"output: {existing[0]} exists{more}; give --overwrite to replace")
+
     def path(self, name: str) -> Path:
         """Where to write the file `name` for now."""
-        if name not in self.names:
+        if name not in self.names and name not in self._shared:
             raise KeyError(name)
         return self._staging / name
 
     def __enter__(self) -> Outputs:
-        self._staging.mkdir()
+        try:
+            self._staging.mkdir()
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise UserError(f"output: {self._staging.parent} cannot be written to ({error.strerror})") from error
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
@@ -75,13 +95,19 @@ class Outputs:
 
     def _commit(self) -> None:
         if not self.folder.exists():
-            self._staging.rename(self.folder)
-            return
+            try:
+                self._staging.rename(self.folder)
+                return
+            except OSError:
+                if not self.folder.is_dir():  # not made by another run at this moment
+                    raise
+        self._keep_existing()  # another run may have finished since the start
+        names = [*self.names, *(name for name in self._shared if not (self.folder / name).exists())]
         old = self._staging / ".old"
         old.mkdir()
         moved: list[str] = []
         try:
-            for name in self.names:
+            for name in names:
                 moved.append(name)
                 if (self.folder / name).exists():
                     os.replace(self.folder / name, old / name)
@@ -102,7 +128,7 @@ def _uninterrupted() -> Iterator[None]:
         yield
         return
     waiting: list[int] = []
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, *STOPPING)}
     for number in handlers:
         signal.signal(number, lambda arrived, frame: waiting.append(arrived))
     try:

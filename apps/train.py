@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Train a network.", no_args_is_help=True)
+app = typer.Typer(help="Train a network.", no_args_is_help=True, add_completion=False)
 
 
 @app.callback()
@@ -25,14 +25,14 @@ def train_dti(
     bvec: Annotated[Path | None, typer.Option(help="its b-vectors")] = None,
     bvec_frame: Annotated[str | None, typer.Option(help="axes of the b-vectors: fsl, voxel or world")] = None,
     exclude: Annotated[str, typer.Option(help="slices START:STOP of the scan that are never used")] = "",
-    simulated: Annotated[int, typer.Option(help="number of simulated brains")] = 16,
-    steps: Annotated[int, typer.Option(help="optimisation steps")] = 6000,
-    batch: Annotated[int, typer.Option(help="patches in a step")] = 2,
-    patch: Annotated[int, typer.Option(help="voxels along each side of a patch")] = 24,
-    channels: Annotated[int, typer.Option(help="feature channels")] = 32,
-    rate: Annotated[float, typer.Option(help="peak learning rate")] = 2e-3,
-    workers: Annotated[int, typer.Option(help="processes that prepare patches")] = 1,
-    threads: Annotated[int, typer.Option(help="threads of the network on the CPU, 0 for all cores")] = 0,
+    simulated: Annotated[int, typer.Option(min=0, help="number of simulated brains")] = 16,
+    steps: Annotated[int, typer.Option(min=1, help="optimisation steps")] = 4000,
+    batch: Annotated[int, typer.Option(min=1, help="patches in a step")] = 4,
+    patch: Annotated[int, typer.Option(min=1, help="voxels along each side of a patch")] = 16,
+    channels: Annotated[int, typer.Option(min=1, help="feature channels")] = 32,
+    rate: Annotated[float, typer.Option(help="peak learning rate")] = 1.5e-3,
+    workers: Annotated[int, typer.Option(min=0, help="processes that prepare patches")] = 1,
+    threads: Annotated[int, typer.Option(min=0, help="threads of the network on the CPU, 0 for all cores")] = 0,
     seed: Annotated[int, typer.Option(help="seed of everything")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", help="no progress bar")] = False,
@@ -40,6 +40,7 @@ def train_dti(
     """Train the DTI denoiser; the result is OUTPUT/dti.safetensors with its card OUTPUT/dti.json."""
     import torch
 
+    from mvnet.apps.denoise_options import find_device
     from mvnet.apps.training import Run, Schedule, train
     from mvnet.data_loaders.dti_fields import resampled, scan_field, simulated_fields
     from mvnet.data_loaders.dti_training_set import TrainingSet
@@ -48,27 +49,27 @@ def train_dti(
 
     if threads:
         torch.set_num_threads(threads)
-    where = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    where = find_device(device)
+    left_out = _slices(exclude)
     truths, scans, sources = [], [], []
     if dwi is not None:
-        left_out = slice(*(int(v) for v in exclude.split(":"))) if exclude else slice(0, 0)
         if bval is None or bvec is None:
-            raise ValueError("--dwi: found no --bval and --bvec beside it, expected both")
+            raise ValueError("--dwi was given without --bval and --bvec; a DWI needs both")
         native = scan_field(dwi, bval, bvec, bvec_frame, left_out)
-        truths += [(0.3, native), (0.2, resampled(native, 0.72))]
+        truths += [(0.45, native), (0.15, resampled(native, 0.72))]
         scans += [(0.3, native)]
         sources.append(f"{dwi.name} without slices {exclude}" if exclude else dwi.name)
     if simulated:
-        truths += [(0.2 / simulated, field) for field in simulated_fields(simulated, seed)]
+        truths += [(0.1 / simulated, field) for field in simulated_fields(simulated, seed)]
         sources.append(f"{simulated} simulated brains")
     if not truths:
         raise ValueError("training data: found none, expected --dwi with --bval and --bvec, or --simulated")
 
+    data = TrainingSet(truths, scans, length=steps * batch, patch=patch, seed=seed)
     schedule = Schedule(steps=steps, batch=batch, rate=rate, workers=workers, seed=seed)
     torch.manual_seed(seed)  # initial weights
     model = DTIDenoiser(channels=channels).to(where)
     run = Run(output, model, schedule)
-    data = TrainingSet(truths, scans, length=steps * batch, patch=patch, seed=seed)
     start, first = time.perf_counter(), run.step
     trained = train(run, _objective, data, quiet=quiet)
     card = {
@@ -84,6 +85,16 @@ def train_dti(
     save_checkpoint(output / "dti", trained, card)
     if not quiet:
         typer.echo(json.dumps(card, indent=2))
+
+
+def _slices(text: str) -> slice:
+    """START:STOP, or nothing."""
+    if not text:
+        return slice(0, 0)
+    start, _, stop = text.partition(":")
+    if not (start.isdecimal() and stop.isdecimal() and int(start) < int(stop)):
+        raise ValueError(f"--exclude: found {text!r}, expected START:STOP with 0 <= START < STOP, such as 28:44")
+    return slice(int(start), int(stop))
 
 
 def _objective(model, batch):

@@ -65,14 +65,16 @@ class Run:
     def _load(self) -> None:
         description = json.loads((self.folder / "checkpoint.json").read_text())
         if description["schedule"] != asdict(self.schedule):
-            raise ValueError(
-                f"schedule: found {asdict(self.schedule)}, the run in {self.folder} was started with "
-                f"{description['schedule']}"
-            )
+            before = description["schedule"]
+            found = ", ".join(f"{k} {v} (was {before.get(k)})" for k, v in asdict(self.schedule).items() if v != before.get(k))
+            raise ValueError(f"schedule: found {found}; the run in {self.folder} goes on with what it was started with")
         device = next(self.model.parameters()).device
         tensors = load_file(self.folder / f"checkpoint-{description['step']}.safetensors", device=str(device))
         self.step = description["step"]
-        self.model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model/")})
+        try:
+            self.model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model/")})
+        except RuntimeError as error:
+            raise ValueError(f"output: the run in {self.folder} trains a network of another size") from error
         self.average = {k[8:]: v for k, v in tensors.items() if k.startswith("average/")}
         for index, parameter in enumerate(self.optimizer.param_groups[0]["params"]):
             self.optimizer.state[parameter] = {
@@ -140,13 +142,14 @@ def train(run: Run, objective: Objective, data: Dataset, quiet: bool = False) ->
     Returns:
         the network with averaged weights, in eval mode.
     """
+    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     schedule, device = run.schedule, next(run.model.parameters()).device
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     run.model.train()
     smooth: dict[str, float] = {}
-    with Progress(*columns, disable=quiet) as progress, open(run.folder / "log.jsonl", "a") as log:
+    with Progress(*columns, console=Console(stderr=True), disable=quiet) as progress, open(run.folder / "log.jsonl", "a") as log:
         task = progress.add_task(f"training on {device}", total=schedule.steps, completed=run.step)
         for batch in batches(data, schedule, run.step):
             figures = run.update(objective, batch)

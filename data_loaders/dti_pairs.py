@@ -52,6 +52,10 @@ class TensorField:
     bvals: Tensor | None = None
     bvecs: Tensor | None = None
 
+    def largest_patch(self) -> int:
+        """Side of the largest cube inside one slab."""
+        return min(*self.mask.shape[:2], max(stop - start for start, stop in self.slabs))
+
     def patch(self, n: int, generator: torch.Generator) -> TensorField:
         """A random n^3 patch inside a slab and at least half inside the mask, or the fullest of twenty tries."""
         lengths = torch.tensor([max(stop - start - n + 1, 0) for start, stop in self.slabs], dtype=torch.float)

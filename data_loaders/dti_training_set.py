@@ -18,6 +18,8 @@ from mvnet.models.dti_inputs import feature_planes
 OCTAHEDRAL = tuple(product(permutations(range(3)), product((1, -1), repeat=3)))
 """The 48 symmetries of the cube as (permutation, signs)."""
 
+FEWEST_DIRECTIONS = 12  # of a scan that is split: two fits of six
+
 
 def random_scheme(generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """A plausible acquisition: 1 to 6 b0, 6 to 64 spread directions, one shell near b = 1000 s/mm^2.
@@ -57,18 +59,27 @@ class TrainingSet(Dataset):
         blind: share of the examples that hide the acquisition, as a file of tensors does.
         snr: range of the white-matter signal-to-noise ratio, drawn log-uniformly.
         seed: of everything.
+    Raises:
+        ValueError: when a patch does not fit into a field, or a scan has too few directions to be split.
     """
 
     truths: Sequence[tuple[float, TensorField]]
     scans: Sequence[tuple[float, TensorField]] = ()
     length: int = 1000
-    patch: int = 24
-    blind: float = 0.25
+    patch: int = 16
+    blind: float = 0.15
     snr: tuple[float, float] = (5.0, 40.0)
     seed: int = 0
     _weights: Tensor = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        largest = min(volume.largest_patch() for _, volume in (*self.truths, *self.scans))
+        if not 1 <= self.patch <= largest:
+            raise ValueError(f"patch: found {self.patch}, expected 1 to {largest}, which fits into every training volume")
+        for _, scan in self.scans:
+            count = 0 if scan.bvals is None else int((scan.bvals > 50).sum())
+            if count < FEWEST_DIRECTIONS:
+                raise ValueError(f"scans: found {count} directions, expected at least {FEWEST_DIRECTIONS}")
         self._weights = torch.tensor([weight for weight, _ in (*self.truths, *self.scans)])
 
     def __len__(self) -> int:

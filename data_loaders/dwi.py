@@ -15,7 +15,7 @@ from .errors import DataError
 from .frames import rotate, to_voxel
 from .gradients import B0_THRESHOLD, Gradients, read_gradients
 from .layouts import find_layout, unit_factor
-from .masks import MaskLike, brain_mask, read_mask
+from .masks import MaskLike, brain_mask, check_grid, read_mask
 from .nifti import open_image, read_array
 from .repair import repair
 from .tensor_fit import acquisition_maps, design_matrix
@@ -24,6 +24,7 @@ from .volume import Acquisition, DTIVolume, RepairReport
 _CHUNK = 8192  # voxels per call: DIPY's weighted fit holds several (chunk, M, 7) float64 arrays
 _SLAB, _HALO = 16, 3  # slices; the halo is the radius over which acquisition_maps pools
 _FLOOR = 1e-3  # smallest signal for the logarithm, of the median b0
+_EXTREME = 1e12  # signals beyond it, or below its inverse, leave float32 when squared
 _FARTHEST = 12.0  # natural logarithms of S0 from the median b0 at which a fit means nothing
 
 Progress = Callable[[int, int], None]
@@ -62,6 +63,7 @@ def load_dwi(
     if bvec_frame is not None:
         axes = {bvec_frame: axes[bvec_frame]}
     inside = None if mask is None else read_mask(mask, image.shape[:3])
+    messages = [] if mask is None else check_grid(mask, image.affine)
     dwi = read_array(image, path)
     b0 = _mean_b0(dwi, gradients, path)
     if inside is None:
@@ -77,7 +79,7 @@ def load_dwi(
         order="fsl",
         unit="mm2/s",
         frame=frame,
-        report=replace(report, messages=gradients.messages + said),
+        report=replace(report, messages=gradients.messages + messages + report.messages + said),
         acquisition=replace(scan, bvecs=gradients.bvecs @ axes[frame].T),
     )
 
@@ -121,7 +123,10 @@ def _typical_signal(b0: np.ndarray, inside: Tensor) -> float:
     values = values[np.isfinite(values) & (values > 0)]
     if values.size == 0:
         raise DataError("mask: found no voxel with a positive b0 signal")
-    return float(np.median(values))
+    typical = float(np.median(values))
+    if not 1 / _EXTREME < typical < _EXTREME:
+        raise DataError(f"signals: found a median b0 of {typical:.3g}, expected between 1e-12 and 1e12")
+    return typical
 
 
 def fit_dipy(

@@ -76,7 +76,10 @@ def _numbers(source: str | Path | np.ndarray, name: str) -> np.ndarray:
     if not path.is_file():
         raise DataError(f"{name}: {path}: no such file")
     try:
-        rows = [line.replace(",", " ").split() for line in path.read_text().splitlines() if line.strip()]
+        lines = [line.partition("#")[0] for line in path.read_text(encoding="utf-8-sig").splitlines()]
+        rows = [line.replace(",", " ").split() for line in lines if line.strip()]
+        if not rows:
+            raise DataError(f"{name}: {path}: the file is empty, expected numbers")
         widths = {len(row) for row in rows}
         if len(widths) != 1:
             raise DataError(f"{name}: {path}: found rows of {sorted(widths)} numbers, expected equal rows")

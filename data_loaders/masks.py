@@ -13,6 +13,7 @@ from .errors import DataError
 from .nifti import open_image, read_array
 
 _NO_BACKGROUND = 0.07
+_SAME_PLACE = 0.1  # mm
 
 MaskLike = str | Path | np.ndarray | Tensor
 
@@ -38,6 +39,16 @@ def read_mask(mask: MaskLike, shape: tuple[int, ...]) -> Tensor:
     if not inside.any():
         raise DataError("mask: found no voxel above zero")
     return inside
+
+
+def check_grid(mask: MaskLike, affine: np.ndarray) -> list[str]:
+    """A warning when a mask file says that it lies elsewhere than the image with this affine (4, 4)."""
+    if not isinstance(mask, str | Path):
+        return []
+    difference = np.abs(open_image(mask).affine - affine).max()
+    if difference < _SAME_PLACE:
+        return []
+    return [f"warning: the affine of the mask differs from the image's by up to {difference:.3g}; is it of this image?"]
 
 
 def tensor_mask(planes: Tensor) -> Tensor:

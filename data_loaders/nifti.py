@@ -16,7 +16,7 @@ _SUFFIXES = (".nii", ".nii.gz")
 
 
 def open_image(path: str | Path) -> Any:
-    """The nibabel NIfTI-1 or NIfTI-2 image at `path`, its data not read yet.
+    """The nibabel NIfTI-1 or NIfTI-2 image at `path`, one file or a pair .hdr and .img, its data not read yet.
 
     Raises:
         DataError: missing or empty file, not a NIfTI, damaged header, complex or colour values, fewer than 3
@@ -35,7 +35,7 @@ def open_image(path: str | Path) -> Any:
         image = nibabel.load(path)
     except (ImageFileError, HeaderDataError, EOFError, OSError, zlib.error, ValueError) as error:
         raise DataError(f"{path}: not a readable NIfTI image ({_line(error)})") from error
-    if not isinstance(image, nibabel.Nifti1Image):
+    if not isinstance(image, nibabel.Nifti1Pair):
         raise DataError(f"{path}: found a {type(image).__name__}, expected a NIfTI image")
     kind = np.dtype(image.header.get_data_dtype())
     if kind.kind not in "iufb":
@@ -92,7 +92,9 @@ def write_image(
         raise DataError(f"{path.parent}: no such folder")
     data = data.astype(np.uint8 if data.dtype == bool else np.float32, copy=False)
 
-    new = header.copy()
+    kind = nibabel.Nifti2Image if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Image
+    block, endianness = header.binaryblock, header.endianness
+    new = kind.header_class(block, endianness, False, header.extensions)  # the header of one file, also from a pair
     zooms = [float(z) for z in header.get_zooms()][: data.ndim]
     zooms = [z if np.isfinite(z) else 1.0 for z in zooms] + [1.0] * (data.ndim - len(zooms))
     new.set_data_shape(data.shape)
@@ -101,7 +103,6 @@ def write_image(
     new.set_intent(*intent)
     new.set_slope_inter(1, 0)
     new["cal_min"] = new["cal_max"] = 0
-    kind = nibabel.Nifti2Image if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Image
     image = kind(data, affine, new)
 
     temporary = path.with_name(f".{secrets.token_hex(4)}.{path.name}")

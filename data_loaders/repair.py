@@ -15,6 +15,7 @@ from .errors import DataError
 from .tensor_fit import clip_eigenvalues
 from .volume import RepairReport
 
+_MOSTLY_BAD = "warning: most tensors are not positive definite; are the component order, or the gradients, right?"
 _SLACK = 1.001  # the round-off of a file is no outlier
 
 LOWEST, HIGHEST, REFERENCE_MD = 0.1, 4.0, 0.75
@@ -27,7 +28,7 @@ def median_diffusivity(planes: Tensor, inside: Tensor) -> float:
     if not good.any():
         raise DataError(
             f"tensors: none of the {int(inside.sum())} tensors in the mask is positive definite "
-            "(wrong component order, sign or file?)"
+            "(wrong component order, sign, gradients or file?)"
         )
     return (planes[:3].sum(0)[good].double().median() / 3).item()
 
@@ -76,11 +77,13 @@ def repair(planes: Tensor, mask: Tensor) -> tuple[Tensor, RepairReport]:
     missing = mask & (~finite | empty)
     if missing.any():
         out = _fill(out, mask & ~missing, missing, isotropic)
+    voxels, non_positive = int(mask.sum()), int((usable & (smallest <= 0)).sum())
     report = RepairReport(
-        voxels=int(mask.sum()),
+        voxels=voxels,
         non_finite=int((mask & ~finite).sum()),
-        non_positive=int((usable & (smallest <= 0)).sum()),
+        non_positive=non_positive,
         clipped=int((usable & outside_range & (smallest > 0)).sum()),
+        messages=[_MOSTLY_BAD] if non_positive > voxels / 2 else [],
     )
     return out, report
 

@@ -12,7 +12,7 @@ from .deduce import deduce_order, deduce_unit
 from .errors import DataError
 from .frames import rotate, to_voxel
 from .layouts import TensorLayout, find_layout, unit_factor
-from .masks import MaskLike, read_mask, tensor_mask
+from .masks import MaskLike, check_grid, read_mask, tensor_mask
 from .nifti import open_image, read_array
 from .repair import median_diffusivity, repair
 from .volume import DTIVolume
@@ -48,14 +48,18 @@ def load_tensors(
     if not planes.isfinite().all(0).any():
         raise DataError(f"{path}: found no finite tensor")
 
-    inside = read_mask(mask, tuple(planes.shape[1:])) if mask is not None else tensor_mask(planes)
+    if mask is None:
+        inside = tensor_mask(planes)
+    else:
+        inside = read_mask(mask, tuple(planes.shape[1:]))
+        messages += check_grid(mask, image.affine)
     if not inside.any():
         raise DataError(f"{path}: found no tensor with positive trace, expected positive definite tensors")
     if unit is None and order == "dti-tk":
         unit = layout.unit
     if unit is None:
         # scaled by a power of two first: the determinant of m^2/s tensors underflows float32
-        scale = 2.0 ** -np.round(np.log2(float(planes[:, inside].nan_to_num(0, 0, 0).abs().mean())))
+        scale = 2.0 ** -np.round(np.log2(float(planes[:3, inside].nan_to_num(0, 0, 0).abs().amax(0).median())))
         unit, said = deduce_unit(median_diffusivity(planes * scale, inside) / scale)
         messages += said
         if layout.name == "symmatrix" and order is None and unit == "um2/ms":
@@ -66,8 +70,6 @@ def load_tensors(
     usual = layout.frame if frame is None else frame
     axes = {name: to_voxel(name, image.affine) for name in dict.fromkeys((usual, "voxel"))}
     tensors, report = repair(planes, inside)
-    if report.non_positive > report.voxels / 2:
-        messages.append("warning: most tensors are not positive definite; is the component order right?")
     if frame is not None:
         axes = {frame: axes[frame]}
     chosen, said = check_frame(tensors, inside, image.header.get_zooms()[:3], axes, given=frame is not None)
@@ -79,7 +81,7 @@ def load_tensors(
         order=layout.name,
         unit=unit,
         frame=chosen,
-        report=replace(report, messages=messages + said),
+        report=replace(report, messages=messages + report.messages + said),
     )
 
 

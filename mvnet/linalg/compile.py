@@ -20,6 +20,11 @@ from torch import Tensor
 
 LARGE = 1 << 16  # matrices in one call below which a call costs its overhead, compiled or not
 REPAID = 1 << 27  # matrices after which eager runs have cost about as much as compiling
+_OPTIONS: dict[str, str | int | bool] = {
+    "cpp.dynamic_threads": True,  # as many threads as torch has when called, not when compiled
+    "realize_opcount_threshold": 8,  # at the default 30 the same code takes five times as long to make
+    "max_fusion_size": 10000,  # nodes in one loop: a whole kernel, however long
+}
 Graph = Callable[..., tuple[Tensor, ...]]
 
 _log = logging.getLogger(__name__)
@@ -83,8 +88,8 @@ def run(fn: Callable, tensors: Sequence[Tensor], scalars: Sequence[float]) -> tu
 
 def _dynamic(t: Tensor) -> Tensor:
     t = t.detach()  # a fresh tensor object: the mark below is an attribute
-    for axis in (-1,) if t.dim() == 2 else (0, -1):
-        torch._dynamo.maybe_mark_dynamic(t, axis)
+    for axis in (1,) if t.dim() == 2 else (0, 2):
+        torch._dynamo.mark_dynamic(t, axis)
     return t
 
 
@@ -95,4 +100,4 @@ def _compile(fn: Callable, axis: int, groups: int) -> Graph:
 
     # compilations are cached, and their number limited, per code object: each kernel gets one of its own
     own = types.FunctionType(graph.__code__.replace(), graph.__globals__, "graph", None, graph.__closure__)
-    return torch.compile(own, fullgraph=True, options={"cpp.dynamic_threads": True})
+    return torch.compile(own, fullgraph=True, options=_OPTIONS)

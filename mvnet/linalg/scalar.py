@@ -42,8 +42,8 @@ class Scalar:
 
 
 def _floor(x: Tensor) -> Tensor:
-    """Keeps x / x = 1 at x = 0, where every ratio below has its limit."""
-    return x.clamp_min(torch.finfo(x.dtype).tiny)
+    """Keeps x / x = 1 at x = 0, where every ratio below has its limit; far enough from subnormal numbers."""
+    return x.clamp_min(torch.finfo(x.dtype).tiny * 2.0**30)
 
 
 def _taylor(slope: Slope, even: Callable[[Tensor], tuple[Tensor, Tensor]], origin: float | None) -> Slope:
@@ -76,9 +76,9 @@ def _log1p_slope(a: Tensor, b: Tensor, gap: Tensor) -> Tensor:
 
 
 def _exp_slope(a: Tensor, b: Tensor, gap: Tensor) -> Tensor:
-    # (e^b - e^a) / gap = e^b (1 - e^-gap) / gap: overflows only where e^b does
+    # (e^b - e^a) / gap = (e^a + e^b) tanh(gap / 2) / gap. Not expm1: torch.compile makes exp(x) - 1 of it
     x = _floor(gap)
-    return b.exp() * torch.expm1(-x) / -x
+    return (a.exp() + b.exp()) * torch.tanh(x * 0.5) / x
 
 
 def _sqrt_slope(a: Tensor, b: Tensor, gap: Tensor) -> Tensor:
@@ -113,11 +113,11 @@ INVERSE = Scalar(torch.reciprocal, lambda a, b, gap: -1 / (a * b), lambda a, b, 
 
 
 def power(exponent: float) -> Scalar:
-    """a -> a^exponent.  f[a, b] = a^(exponent - 1) expm1(exponent log1p(x)) / x,  x = gap / a."""
+    """a -> a^exponent.  f[a, b] = (a^e + b^e) tanh(e log1p(x) / 2) / (x a),  x = gap / a,  e the exponent."""
 
     def slope(a: Tensor, b: Tensor, gap: Tensor) -> Tensor:
         x = _floor(gap / a)
-        return a.pow(exponent - 1) * torch.expm1(x.log1p() * exponent) / x
+        return (a.pow(exponent) + b.pow(exponent)) * torch.tanh(x.log1p() * (exponent * 0.5)) / (x * a)
 
     def even(a: Tensor) -> tuple[Tensor, Tensor]:
         second = exponent * (exponent - 1)

@@ -38,12 +38,18 @@ def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     write_atomically(path, save({name: value.detach().cpu().contiguous() for name, value in tensors.items()}))
 
 
+def _pair(path: str | Path) -> tuple[Path, Path]:
+    """Weights and card of a checkpoint; `path` is either of them, or what they have in common (it may hold dots)."""
+    stem = str(path).removesuffix(".safetensors").removesuffix(".json")
+    return Path(f"{stem}.safetensors"), Path(f"{stem}.json")
+
+
 def save_checkpoint(path: str | Path, model: nn.Module, card: dict[str, Any]) -> None:
     """Weights to `path` (.safetensors) and the card, with architecture and configuration added, to `path` (.json)."""
-    path = Path(path)
-    write_tensors(path.with_suffix(".safetensors"), model.state_dict())
+    weights, description = _pair(path)
+    write_tensors(weights, model.state_dict())
     full = {"architecture": type(model).__name__, "config": model.config, **card}
-    write_atomically(path.with_suffix(".json"), (json.dumps(full, indent=2) + "\n").encode())
+    write_atomically(description, (json.dumps(full, indent=2) + "\n").encode())
 
 
 def load_checkpoint(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
@@ -54,7 +60,7 @@ def load_checkpoint(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
     Raises:
         ValueError: when a file is missing or does not describe a known architecture.
     """
-    weights, description = Path(path).with_suffix(".safetensors"), Path(path).with_suffix(".json")
+    weights, description = _pair(path)
     for file in (weights, description):
         if not file.is_file():
             raise ValueError(f"checkpoint: found no file {file}, expected weights (.safetensors) beside a card (.json)")
@@ -64,7 +70,10 @@ def load_checkpoint(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
         model.load_state_dict(load_file(weights))
     except Exception as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"checkpoint: {weights.stem} cannot be loaded ({type(error).__name__}: {first})") from error
+        raise ValueError(
+            f"checkpoint: {weights.stem} cannot be loaded ({type(error).__name__}: {first[:160]}); "
+            "expected weights and card as `mvnet train` writes them"
+        ) from error
     return model.eval(), card
 
 
@@ -78,4 +87,4 @@ def pretrained(name: str) -> tuple[nn.Module, dict[str, Any]]:
 
 def weights_hash(path: str | Path) -> str:
     """SHA-256 of a weights file: the identity of a model in provenance records."""
-    return hashlib.sha256(Path(path).with_suffix(".safetensors").read_bytes()).hexdigest()
+    return hashlib.sha256(_pair(path)[0].read_bytes()).hexdigest()

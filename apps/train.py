@@ -56,11 +56,11 @@ def train_dti(
         if bval is None or bvec is None:
             raise ValueError("--dwi was given without --bval and --bvec; a DWI needs both")
         native = scan_field(dwi, bval, bvec, bvec_frame, left_out)
-        truths += [(0.45, native), (0.15, resampled(native, 0.72))]
-        scans += [(0.3, native)]
+        truths += [(0.6, native), (0.1, resampled(native, 0.72))]
+        scans += [(0.25, native)]
         sources.append(f"{dwi.name} without slices {exclude}" if exclude else dwi.name)
     if simulated:
-        truths += [(0.1 / simulated, field) for field in simulated_fields(simulated, seed)]
+        truths += [(0.05 / simulated, field) for field in simulated_fields(simulated, seed)]
         sources.append(f"{simulated} simulated brains")
     if not truths:
         raise ValueError("training data: found none, expected --dwi with --bval and --bvec, or --simulated")

@@ -66,7 +66,9 @@ class Run:
         description = json.loads((self.folder / "checkpoint.json").read_text())
         if description["schedule"] != asdict(self.schedule):
             before = description["schedule"]
-            found = ", ".join(f"{k} {v} (was {before.get(k)})" for k, v in asdict(self.schedule).items() if v != before.get(k))
+            found = ", ".join(
+                f"{k} {v} (was {before.get(k)})" for k, v in asdict(self.schedule).items() if v != before.get(k)
+            )
             raise ValueError(f"schedule: found {found}; the run in {self.folder} goes on with what it was started with")
         device = next(self.model.parameters()).device
         tensors = load_file(self.folder / f"checkpoint-{description['step']}.safetensors", device=str(device))
@@ -149,7 +151,10 @@ def train(run: Run, objective: Objective, data: Dataset, quiet: bool = False) ->
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     run.model.train()
     smooth: dict[str, float] = {}
-    with Progress(*columns, console=Console(stderr=True), disable=quiet) as progress, open(run.folder / "log.jsonl", "a") as log:
+    with (
+        Progress(*columns, console=Console(stderr=True), disable=quiet) as progress,
+        open(run.folder / "log.jsonl", "a") as log,
+    ):
         task = progress.add_task(f"training on {device}", total=schedule.steps, completed=run.step)
         for batch in batches(data, schedule, run.step):
             figures = run.update(objective, batch)

@@ -75,7 +75,9 @@ class TrainingSet(Dataset):
     def __post_init__(self) -> None:
         largest = min(volume.largest_patch() for _, volume in (*self.truths, *self.scans))
         if not 1 <= self.patch <= largest:
-            raise ValueError(f"patch: found {self.patch}, expected 1 to {largest}, which fits into every training volume")
+            raise ValueError(
+                f"patch: found {self.patch}, expected 1 to {largest}, which fits into every training volume"
+            )
         for _, scan in self.scans:
             count = 0 if scan.bvals is None else int((scan.bvals > 50).sum())
             if count < FEWEST_DIRECTIONS:

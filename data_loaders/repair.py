@@ -16,6 +16,7 @@ from .tensor_fit import clip_eigenvalues
 from .volume import RepairReport
 
 _MOSTLY_BAD = "warning: most tensors are not positive definite; are the component order, or the gradients, right?"
+_ABSURD = 1e9  # times the plausible maximum: beyond it the closed-form eigenvalues overflow
 _SLACK = 1.001  # the round-off of a file is no outlier
 
 LOWEST, HIGHEST, REFERENCE_MD = 0.1, 4.0, 0.75
@@ -63,7 +64,7 @@ def repair(planes: Tensor, mask: Tensor) -> tuple[Tensor, RepairReport]:
     low, high = plausible_range(medium)
     isotropic = planes.new_tensor([medium] * 3 + [0.0] * 3)[:, None, None, None]
 
-    finite = planes.isfinite().all(0)
+    finite = planes.abs().amax(0) < _ABSURD * high  # NaN compares false
     usable = mask & finite
     out = torch.where(usable, planes, isotropic)
     values = sym3.eigvals(out, dim=0)  # (3, X, Y, Z) ascending

@@ -14,7 +14,7 @@ class RepairReport:
     """What reading found and changed.
 
     voxels: number of voxels in the mask.
-    non_finite: tensors with NaN or infinite components, filled in from their neighbours.
+    non_finite: tensors with NaN, infinite or absurdly large components, filled in from their neighbours.
     non_positive: tensors with an eigenvalue <= 0, lifted to the lower bound (filled in when none is
         positive).
     clipped: positive tensors with an eigenvalue outside the plausible range.

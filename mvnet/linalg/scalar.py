@@ -126,14 +126,3 @@ def power(exponent: float) -> Scalar:
 
     return Scalar(lambda a: a.pow(exponent), slope, _taylor(slope, even, 0.0), 0.0)
 
-
-def log_ratio(shift: Tensor) -> Scalar:
-    """a -> (shift + log(1 + a)) / (1 + a):  f[a, b] = (log1p[a, b] - f(a)) / (1 + b)."""
-
-    def value(a: Tensor) -> Tensor:
-        return (shift + a.log1p()) / (1 + a)
-
-    def slope(a: Tensor, b: Tensor, gap: Tensor) -> Tensor:
-        return (_log1p_slope(a, b, gap) - value(a)) / (1 + b)
-
-    return Scalar(value, slope, _taylor(slope, lambda a: (a * torch.nan, a * torch.nan), 1.0), 1.0)

@@ -182,6 +182,26 @@ def missing_checkpoint(scan, folder):
     return [scan.tensors, "--checkpoint", folder / "nothing"], "checkpoint"
 
 
+def device_without_memory(scan, folder):
+    return [scan.tensors, "--device", "meta"], "'meta' cannot be used"
+
+
+def damaged_weights(scan, folder):
+    (folder / "x.json").write_text('{"architecture": "DTIDenoiser", "config": {}}')
+    (folder / "x.safetensors").write_bytes(b"junk")
+    return [scan.tensors, "--checkpoint", folder / "x"], "x cannot be loaded"
+
+
+def another_card(scan, folder):
+    (folder / "x.v2.json").write_text("{}")
+    (folder / "x.v2.safetensors").touch()
+    return [scan.tensors, "--checkpoint", folder / "x.v2"], "x.v2 cannot be loaded"
+
+
+def folder_as_checkpoint(scan, folder):
+    return [scan.tensors, "--checkpoint", "."], "checkpoint: found no file"
+
+
 def unknown_option(scan, folder):
     return [scan.tensors, "--sharpen"], "--sharpen"
 
@@ -220,6 +240,10 @@ CASES = [
     adapt_with_few_directions,
     unknown_device,
     missing_checkpoint,
+    device_without_memory,
+    damaged_weights,
+    another_card,
+    folder_as_checkpoint,
     unknown_option,
 ]
 

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 import mvnet
-from mvnet.apps.errors import TERMINATED, guarded, one_line
+from mvnet.apps.errors import STOPPING, guarded, one_line
 
 
 def test_version(run):
@@ -38,6 +38,7 @@ def test_help_imports_nothing_heavy():
 def test_training_is_reachable(run):
     result = run("train", "dti", "--help")
     assert result.status == 0 and "--steps" in result.out
+    assert "completion" not in run("train", "--help").out
 
 
 @pytest.mark.parametrize("arguments", [["polish"], ["denoise", "sound"], ["--loud"], ["denoise", "dti"]])
@@ -46,20 +47,29 @@ def test_a_wrong_command_is_one_line(run, arguments):
     assert status == 2 and out == "" and err.startswith("mvnet: error: ") and err.count("\n") == 1
 
 
-def test_termination_unwinds():
+@pytest.mark.parametrize("number", STOPPING)
+def test_termination_unwinds(number):
     cleaned = []
 
     def work():
         try:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
         finally:
             cleaned.append(True)
 
-    before = signal.getsignal(signal.SIGTERM)
+    before = signal.getsignal(number)
     with pytest.raises(SystemExit) as stopped:
         guarded(work)
-    assert stopped.value.code == TERMINATED and cleaned == [True]
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert stopped.value.code == 128 + number and cleaned == [True]
+    assert signal.getsignal(number) is before
+
+
+def test_nohup_is_respected():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert guarded(lambda: os.kill(os.getpid(), signal.SIGHUP)) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_one_line():

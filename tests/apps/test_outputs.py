@@ -102,6 +102,9 @@ def test_what_is_in_the_way_is_told_at_once(tmp_path):
         Outputs(tmp_path, ["b.txt"], overwrite=True)
     with pytest.raises(UserError, match="is a file"):
         Outputs(tmp_path / "a.txt", NAMES)
+    (tmp_path / "dangling").symlink_to(tmp_path / "nothing")
+    with pytest.raises(UserError, match="a link to nothing"):
+        Outputs(tmp_path / "dangling", NAMES)
     with pytest.raises(UserError, match="does not exist"):
         Outputs(tmp_path / "x" / "y", NAMES)
     with pytest.raises(UserError, match="is an input"):
@@ -109,3 +112,36 @@ def test_what_is_in_the_way_is_told_at_once(tmp_path):
     (tmp_path / "link.txt").symlink_to(tmp_path / "a.txt")
     with pytest.raises(UserError, match="is an input"):
         Outputs(tmp_path, ["link.txt"], overwrite=True, inputs=[tmp_path / "a.txt"])
+
+
+@pytest.mark.parametrize("existing", [False, True])
+def test_of_two_runs_at_once_the_first_to_finish_is_kept(existing, tmp_path):
+    folder = tmp_path / "out"
+    if existing:
+        folder.mkdir()
+    with pytest.raises(UserError, match=r"a\.txt exists"), Outputs(folder, NAMES) as late:
+        with Outputs(folder, NAMES) as early:
+            write(early, "early ")
+        write(late, "late ")
+    assert contents(tmp_path) == {f"out/{name}": f"early {name}" for name in NAMES}
+
+
+@pytest.mark.parametrize("existing", [False, True])
+def test_runs_at_once_with_other_names_share_a_folder(existing, tmp_path):
+    folder = tmp_path / "out"
+    if existing:
+        folder.mkdir()
+    with Outputs(folder, ["a.txt"], shared=["common"]) as late, Outputs(folder, ["b.txt"], shared=["common"]) as early:
+        for outputs, name, text in ((late, "a.txt", "late"), (early, "b.txt", "early")):
+            outputs.path(name).write_text(text)
+            outputs.path("common").write_text(text)
+    assert contents(tmp_path) == {"out/a.txt": "late", "out/b.txt": "early", "out/common": "early"}
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path, monkeypatch):
+    def refused(self):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "mkdir", refused)
+    with pytest.raises(UserError, match="cannot be written to"), Outputs(tmp_path / "out", NAMES):
+        pass

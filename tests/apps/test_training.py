@@ -1,6 +1,7 @@
 """The training loop: a run that was interrupted and resumed gives what an uninterrupted one gives."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,8 +66,14 @@ def test_a_run_keeps_one_checkpoint_and_a_log(tmp_path):
 
 def test_another_schedule_does_not_resume(tmp_path):
     train(new_run(tmp_path), objective, Line(), quiet=True)
-    with pytest.raises(ValueError, match="schedule"):
-        new_run(tmp_path, Schedule(steps=99))
+    with pytest.raises(ValueError, match=r"schedule: found steps 99 \(was 12\)"):
+        new_run(tmp_path, replace(SCHEDULE, steps=99))
+
+
+def test_another_network_does_not_resume(tmp_path):
+    train(new_run(tmp_path), objective, Line(), quiet=True)
+    with pytest.raises(ValueError, match="another size"):
+        Run(tmp_path, nn.Linear(2, 1), SCHEDULE)
 
 
 def test_a_step_without_a_finite_gradient_changes_nothing(tmp_path):
@@ -76,3 +83,26 @@ def test_a_step_without_a_finite_gradient_changes_nothing(tmp_path):
     assert figures["skipped"] == 1
     for name, value in run.model.state_dict().items():
         torch.testing.assert_close(value, before[name], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--simulated", 0], "training data: found none"),
+        (["--simulated", -1], "--simulated"),
+        (["--dwi", "DWI"], "--dwi was given without"),
+        (["--dwi", "DWI", "--bval", "x.bval", "--bvec", "BVEC"], "x.bval"),
+        (["--exclude", "3-5"], "'3-5', expected START:STOP"),
+        (["--exclude", "9:2"], "'9:2', expected START:STOP"),
+        (["--dwi", "DWI", "--bval", "BVAL", "--bvec", "BVEC", "--exclude", "2:9", "--patch", 4], "patch: found 4"),
+        (["--simulated", 1, "--patch", 49], "patch: found 49, expected 1 to 48"),
+        (["--device", "abacus"], "'abacus'"),
+        (["--steps", 0], "--steps"),
+    ],
+)
+def test_bad_options_of_train_are_one_line_and_leave_nothing(arguments, words, scan, run, tmp_path):
+    files = {"DWI": scan.dwi, "BVAL": scan.bval, "BVEC": scan.bvec}
+    defaults = ["--simulated", 0, "--channels", 4, "--workers", 0]
+    status, out, err = run("train", "dti", "-o", tmp_path / "run", *defaults, *(files.get(a, a) for a in arguments))
+    assert status == 2 and out == "" and err.count("\n") == 1 and err.startswith("mvnet: error: ") and words in err
+    assert list(tmp_path.iterdir()) == []

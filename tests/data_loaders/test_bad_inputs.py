@@ -133,6 +133,14 @@ def test_a_volume_of_nan_in_a_scan(tmp_path, brain):
     _refused(load_dwi, path, bvals.numpy(), bvecs.numpy(), mask=brain.mask, match="finite in every volume")
 
 
+@pytest.mark.parametrize("factor", [1e-20, 1e20])
+def test_signals_beyond_single_precision(factor, tmp_path):
+    bvals, bvecs = gradient_scheme(6)
+    dwi = np.float32(factor) * (1 + RANDOM[..., [0, 1, 2, 3, 4, 5, 0]])
+    path = _nifti(tmp_path / "d.nii.gz", dwi)
+    _refused(load_dwi, path, bvals.numpy(), bvecs.numpy(), mask=np.ones(SHAPE), match="median b0")
+
+
 def test_a_constant_b0_has_no_mask(tmp_path):
     bvals, bvecs = gradient_scheme(6)
     path = _nifti(tmp_path / "d.nii.gz", np.ones((*SHAPE, 7), dtype=np.float32))

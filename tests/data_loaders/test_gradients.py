@@ -32,6 +32,13 @@ def test_rows_and_columns(columns, separator, tmp_path):
     assert found.is_b0.tolist() == [True] * 2 + [False] * 6 and found.messages == []
 
 
+@pytest.mark.parametrize("form", ["\ufeff{}", "{} \n\n", "# s/mm^2\n{}", "{},", "{}\r\n"])
+def test_text_files_of_other_programs(form, tmp_path):
+    text = form.format(" ".join(str(b) for b in BVALS))
+    (tmp_path / "b").write_text(text, encoding="utf-8", newline="")
+    np.testing.assert_allclose(read_gradients(tmp_path / "b", BVECS, 8).bvals, BVALS)
+
+
 def test_vectors_of_b0_do_not_matter_and_others_are_normalised():
     vectors = 1.3 * BVECS
     vectors[0] = np.nan

@@ -48,6 +48,13 @@ def test_repair_is_idempotent_on_its_result(brain, generator):
     assert torch.equal(twice[:, brain.mask], once[:, brain.mask])
 
 
+def test_a_volume_of_bad_tensors_is_told(brain):
+    planes = brain.tensors.clone()
+    planes[0, : planes.shape[1] * 3 // 4] -= 3
+    assert repair(brain.tensors, brain.mask)[1].messages == []
+    assert "most tensors" in repair(planes, brain.mask)[1].messages[0]
+
+
 def test_negative_tensors_are_refused(brain):
     with pytest.raises(DataError, match=r"none of the .* positive definite"):
         repair(-brain.tensors, brain.mask)

@@ -68,6 +68,41 @@ def test_writing_keeps_affine_codes_zooms_and_units(brain, write_tensors, tmp_pa
     assert read_nifti(tmp_path / "m.nii.gz").get_data_dtype() == np.uint8
 
 
+@pytest.mark.parametrize("kind", [nibabel.Nifti1Pair, nibabel.Nifti2Pair, nibabel.Nifti2Image])
+@pytest.mark.parametrize("endianness", ["<", ">"])
+def test_pairs_other_versions_and_byte_orders(kind, endianness, brain, write_tensors, tmp_path):
+    source = read_nifti(write_tensors(brain.tensors * brain.mask, "dipy"))
+    header = kind.header_class(endianness=endianness)
+    header.set_xyzt_units("mm", "sec")
+    image = kind(source.get_fdata().astype(np.float32), source.affine, header)
+    image.set_sform(source.affine, code=2)
+    path = tmp_path / ("x.img" if "Pair" in kind.__name__ else "x.nii")
+    nibabel.save(image, path)
+    volume = load_tensors(path)
+    torch.testing.assert_close(volume.tensors[:, volume.mask], brain.tensors[:, volume.mask], rtol=1e-4, atol=1e-5)
+    out = read_nifti(save_tensors(volume, volume.tensors, tmp_path / "out.nii.gz"))
+    np.testing.assert_allclose(out.get_fdata(), image.get_fdata(), atol=2e-9)
+    np.testing.assert_array_equal(out.affine, image.affine)
+    assert out.header.get_xyzt_units() == ("mm", "sec") and out.header["sform_code"] == 2
+
+
+def test_a_few_absurd_tensors_do_not_hide_the_unit(brain, write_tensors):
+    planes = brain.tensors * brain.mask
+    planes[:, 10] *= 1e30
+    volume = load_tensors(write_tensors(planes), order="fsl")
+    assert volume.unit == "mm2/s" and volume.tensors.abs().max() < 10
+
+
+def test_a_mask_of_another_place_is_told(brain, write_tensors, tmp_path):
+    path = write_tensors(brain.tensors * brain.mask)
+    for shift, told in ((0.0, False), (5.0, True)):
+        affine = AFFINE.copy()
+        affine[0, 3] += shift
+        nibabel.save(nibabel.Nifti1Image(brain.mask.numpy().astype(np.uint8), affine), tmp_path / "mask.nii.gz")
+        messages = load_tensors(path, mask=tmp_path / "mask.nii.gz").report.messages
+        assert any("affine of the mask" in line for line in messages) == told
+
+
 def test_explicit_order_unit_and_mask_are_followed(brain, write_tensors):
     path = write_tensors(brain.tensors, "symmatrix")
     mask = brain.mask.numpy().copy()

@@ -3,7 +3,7 @@
 Affine-invariant log, exp and dist of random positive definite 3x3 matrices, float32, 1 M matrices per call for ours;
 the peers get 100 k of them, since they cost the same per matrix and take seconds for more. Medians, M = million
 matrices per second. "limit" is what reading the inputs and writing the outputs once would allow at the speed of a
-measured copy. "compile s" is the first compiled call. Below, the spectral functions beside torch.linalg.eigh.
+measured copy. Everything in a row is measured in turns. Below, the spectral functions beside torch.linalg.eigh.
 """
 
 from __future__ import annotations
@@ -23,26 +23,20 @@ from mvnet.linalg import affine_invariant, sym3
 EAGER, COMPILED = 15.0, 100.0
 
 
-def rate(run: Callable[[], Any], matrices: int, repeats: int) -> float:
-    """Median million matrices per second, after one call to warm up."""
-    run()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return matrices / statistics.median(times) / 1e6
+def rates(runs: dict[str, tuple[Callable[[], Any], int]], repeats: int) -> dict[str, float]:
+    """Median million matrices per second of each (callable, matrices), in turns, so that load hits all alike.
 
-
-def compiled_rate(run: Callable[[], Any], matrices: int, repeats: int) -> tuple[float, float]:
-    """Rate with MVNET_COMPILE=1, and the seconds of the first call."""
-    os.environ["MVNET_COMPILE"] = "1"
-    start = time.perf_counter()
-    run()
-    seconds = time.perf_counter() - start
-    value = rate(run, matrices, repeats)
-    os.environ["MVNET_COMPILE"] = "0"
-    return value, seconds
+    Names that start with "compiled" run with MVNET_COMPILE=1, the others with 0.
+    """
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for turn in range(repeats + 1):
+        for name, (run, _) in runs.items():
+            os.environ["MVNET_COMPILE"] = "1" if name.startswith("compiled") else "0"
+            start = time.perf_counter()
+            run()
+            if turn:  # the first is for warming up and compiling
+                times[name].append(time.perf_counter() - start)
+    return {name: runs[name][1] / statistics.median(values) / 1e6 for name, values in times.items()}
 
 
 def spd(matrices: int, generator: torch.Generator) -> Tensor:
@@ -77,7 +71,7 @@ def geomstats_operations(x: Tensor, y: Tensor, v: Tensor) -> dict[str, Callable[
 
 def main() -> None:
     benchmark = Benchmark("kernels", __doc__)
-    ours, theirs, repeats = (100_000, 10_000, 3) if benchmark.quick else (1_000_000, 100_000, 7)
+    ours, theirs, repeats = (100_000, 10_000, 3) if benchmark.quick else (1_000_000, 100_000, 9)
     os.environ["MVNET_COMPILE"] = "0"
     generator = torch.Generator().manual_seed(0)
     x, y = spd(ours, generator), spd(ours, generator)
@@ -85,33 +79,36 @@ def main() -> None:
     small = [sym3.unpack(p[:, :theirs], 0).contiguous() for p in (x, y, v)]
     peers = {"geoopt": geoopt_operations(*small), "geomstats": geomstats_operations(*small)}
     fused = {
-        "log": lambda: affine_invariant.log(x, y, dim=0),
-        "exp": lambda: affine_invariant.exp(x, v, dim=0),
-        "dist": lambda: affine_invariant.dist(x, y, dim=0),
+        "log": (lambda: affine_invariant.log(x, y, dim=0), 18),
+        "exp": (lambda: affine_invariant.exp(x, v, dim=0), 18),
+        "dist": (lambda: affine_invariant.dist(x, y, dim=0), 13),
     }
-    copied = rate(x.clone, ours, repeats) * 12 * x.element_size()  # MB/s, reading six planes and writing six
+    spectral = {
+        "eigvals": (lambda: sym3.eigvals(x, dim=0), 9),
+        "log": (lambda: sym3.log(x, dim=0), 12),
+        "exp": (lambda: sym3.exp(x, dim=0), 12),
+    }
     rows, bars = [], []
-    for name, planes in {"log": 18, "exp": 18, "dist": 13}.items():
-        found = {peer: rate(operations[name], theirs, repeats) for peer, operations in peers.items()}
-        eager = rate(fused[name], ours, repeats)
-        compiled, seconds = compiled_rate(fused[name], ours, repeats)
-        limit = copied / (planes * x.element_size())
-        columns = {"geoopt M/s": found["geoopt"], "geomstats M/s": found["geomstats"]}
-        row = {"affine-invariant": name, **columns, "eager M/s": eager, "compiled M/s": compiled}
-        rows.append({**row, "limit M/s": limit, "compile s": seconds})
-        for peer, value in found.items():
-            share = eager / value
-            bars.append(Bar(f"{name}, eager over {peer}", share, f">= {EAGER:g}", share >= EAGER))
-            share = compiled / value
-            bars.append(Bar(f"{name}, compiled over {peer}", share, f">= {COMPILED:g}", share >= COMPILED))
-    eigh = rate(lambda: torch.linalg.eigh(small[0]), theirs, repeats)
-    for name, planes in {"eigvals": 9, "log": 12, "exp": 12}.items():
-        function = getattr(sym3, name)
-        eager = rate(lambda f=function: f(x, dim=0), ours, repeats)
-        compiled, seconds = compiled_rate(lambda f=function: f(x, dim=0), ours, repeats)
-        row = {"spectral": name, "eigh alone M/s": eigh, "eager M/s": eager, "compiled M/s": compiled}
-        rows.append({**row, "limit M/s": copied / (planes * x.element_size()), "compile s": seconds})
+    for name, (run, planes) in fused.items():
+        runs = {peer: (operations[name], theirs) for peer, operations in peers.items()}
+        runs |= {"eager": (run, ours), "compiled": (run, ours), "copy": (x.clone, ours)}
+        found = rates(runs, repeats)
+        rows.append({"affine-invariant": name, **_columns(found, planes)})
+        for peer in peers:
+            for kind, bar in (("eager", EAGER), ("compiled", COMPILED)):
+                share = found[kind] / found[peer]
+                bars.append(Bar(f"{name}, {kind} over {peer}", share, f">= {bar:g}", share >= bar))
+    for name, (run, planes) in spectral.items():
+        runs = {"eigh alone": (lambda: torch.linalg.eigh(small[0]), theirs)}
+        runs |= {"eager": (run, ours), "compiled": (run, ours), "copy": (x.clone, ours)}
+        rows.append({"spectral": name, **_columns(rates(runs, repeats), planes)})
     benchmark.report(rows, bars)
+
+
+def _columns(found: dict[str, float], planes: int) -> dict[str, float]:
+    """M/s of everything measured, and the limit: `planes` numbers moved per matrix where a copy moves twelve."""
+    limit = found.pop("copy") * 12 / planes
+    return {f"{name} M/s": value for name, value in found.items()} | {"limit M/s": limit}
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ Daleckii and Krein: with A = Q diag(l) Q^T,  G' = Q^T G Q,
 Both maps are self-adjoint, so they are their own vector-Jacobian products. Q is orthonormal whatever the gaps: the
 eigenvector of the isolated eigenvalue first, then a 2x2 rotation in its complement. Divided differences are
 bounded, hence every derivative is finite at repeated eigenvalues, and right there.
+
 Source: Daleckii, Krein (1965); Higham, Functions of Matrices (2008), theorem 3.11; Eberly (2014) for the frame.
 """
 
@@ -30,7 +31,7 @@ _SPECK = 1e-18  # its square is a normal number in float32
 
 
 class Frame(NamedTuple):
-    """Eigenvectors of the isolated eigenvalue, the upper and the lower one of the pair; values mean + radius * nodes."""
+    """Eigenvectors and eigenvalues of A: the isolated one, then the upper and the lower one of the pair."""
 
     vectors: Triad
     values: Planes

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any
 
 import torch
@@ -53,9 +53,9 @@ class Kernel:
     def __call__(self, *tensors: Tensor, dim: int, scalars: Sequence[float] = ()) -> tuple[Tensor, ...]:
         """Outputs with their planes along dim; inputs broadcast against each other in all other dimensions."""
         tensors = _broadcast(tensors, dim)
-        dtype = tensors[0].dtype
-        if dtype in (torch.float16, torch.bfloat16):
-            tensors = tuple(t.float() for t in tensors)
+        dtype = reduce(torch.promote_types, (t.dtype for t in tensors))
+        working = torch.float32 if dtype in (torch.float16, torch.bfloat16) else dtype
+        tensors = tuple(t.to(working) for t in tensors)
         shape = list(tensors[0].shape)
         dim %= len(shape)
         tail, lead = math.prod(shape[dim + 1 :]), math.prod(shape[:dim])
@@ -110,36 +110,37 @@ def apply(kernel: Kernel, tensors: Sequence[Tensor], scalars: tuple[float, ...] 
 
 @torch.no_grad()
 def run(kernel: Kernel, tensors: Sequence[Tensor], scalars: tuple[float, ...]) -> tuple[Tensor, ...]:
+    """The kernel on (B, C, N) tensors, without derivatives: inlined, compiled, or eager."""
     if compiler.inline():
         return _whole(kernel, tensors, scalars)
     out = compiler.run(kernel.fn, tensors, scalars)
     if out is not None:
         return out
-    batch, _, length = tensors[0].shape
-    block = BLOCK_BYTES // tensors[0].element_size()
-    if tensors[0].device.type != "cpu" or batch * length <= block:
+    if tensors[0].device.type != "cpu":
         return _whole(kernel, tensors, scalars)
-    return _blocks(kernel, tensors, scalars, block)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # a block lives in one core's cache: waking other threads costs more than they bring
+    try:
+        return _blocks(kernel, tensors, scalars)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _whole(kernel: Kernel, tensors: Sequence[Tensor], scalars: tuple[float, ...]) -> tuple[Tensor, ...]:
     return tuple(torch.stack(out, 1) for out in kernel.fn(*(t.unbind(1) for t in tensors), *scalars))
 
 
-def _blocks(
-    kernel: Kernel, tensors: Sequence[Tensor], scalars: tuple[float, ...], block: int
-) -> tuple[Tensor, ...]:
+def _blocks(kernel: Kernel, tensors: Sequence[Tensor], scalars: tuple[float, ...]) -> tuple[Tensor, ...]:
     batch, _, length = tensors[0].shape
+    block = BLOCK_BYTES // tensors[0].element_size()
+    if batch * length <= block:
+        return _whole(kernel, tensors, scalars)
     rows = max(1, block // length)
-    # equal blocks: a short last one would cost as many calls as a full one
-    count = math.ceil(length / block)
-    width = math.ceil(length / count)
+    width = math.ceil(length / math.ceil(length / block))  # equal blocks: a short one costs as many calls
     results: list[Tensor] = []
     for i in range(0, batch, rows):
         for j in range(0, length, width):
             parts = [t[i : i + rows, :, j : j + width].unbind(1) for t in tensors]
-            if rows == 1:
-                parts = [tuple(x[0] for x in planes) for planes in parts]
             groups = kernel.fn(*parts, *scalars)
             if not results:
                 results = [group[0].new_empty(batch, len(group), length) for group in groups]

@@ -87,7 +87,7 @@ def run(fn: Callable, tensors: Sequence[Tensor], scalars: Sequence[float]) -> tu
 
 
 def _dynamic(t: Tensor) -> Tensor:
-    t = t.detach()  # a fresh tensor object: the mark below is an attribute
+    t = t.contiguous().detach()  # other strides would compile again; the mark below is an attribute of the object
     for axis in (1,) if t.dim() == 2 else (0, 2):
         torch._dynamo.mark_dynamic(t, axis)
     return t

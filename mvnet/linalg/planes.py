@@ -94,9 +94,7 @@ def _broadcast(tensors: tuple[Tensor, ...], dim: int) -> tuple[Tensor, ...]:
 def check(t: Tensor, dim: int, count: int, name: str) -> None:
     """Raise ValueError unless t is floating point with `count` planes along dim."""
     if not -t.dim() <= dim < t.dim() or t.shape[dim] != count:
-        raise ValueError(
-            f"{name}: expected {count} component planes at dim {dim}, found shape {tuple(t.shape)}"
-        )
+        raise ValueError(f"{name}: expected {count} component planes at dim {dim}, found shape {tuple(t.shape)}")
     if not t.is_floating_point():
         raise ValueError(f"{name}: expected a floating point dtype, found {t.dtype}")
 
@@ -171,9 +169,7 @@ class _Apply(torch.autograd.Function):
         return None, None, *apply(ctx.kernel.pullback, (*ctx.saved_tensors, *grads), ctx.scalars)
 
 
-def _composed(
-    kernel: Kernel, tensors: tuple[Tensor, ...], grads: tuple[Tensor, ...], scalars: tuple[float, ...]
-):
+def _composed(kernel: Kernel, tensors: tuple[Tensor, ...], grads: tuple[Tensor, ...], scalars: tuple[float, ...]):
     assert kernel.composed is not None
     wanted = [t for t in tensors if t.requires_grad]
     out = kernel.composed(*tensors, *scalars)

@@ -125,4 +125,3 @@ def power(exponent: float) -> Scalar:
         return second * a.pow(exponent - 2), fourth * a.pow(exponent - 4)
 
     return Scalar(lambda a: a.pow(exponent), slope, _taylor(slope, even, 0.0), 0.0)
-

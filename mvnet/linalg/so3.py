@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 
 import torch
 from torch import Tensor
@@ -24,20 +25,15 @@ _CUBE = [(-1) ** k / math.factorial(2 * k + 3) for k in range(_TERMS)]  # (a - s
 _ATAN = [(-1) ** k / (2 * k + 1) for k in range(_TERMS)]  # atan x / x
 
 
-def _zeta(n: int) -> float:
-    """Riemann zeta at an even n >= 2: partial sum plus Euler-Maclaurin tail."""
-    m = 20
-    tail = (
-        m ** (1 - n) / (n - 1)
-        - m**-n / 2
-        + n * m ** (-n - 1) / 12
-        - n * (n + 1) * (n + 2) * m ** (-n - 3) / 720
-    )
-    return sum(k**-n for k in range(1, m + 1)) + tail
+def _bernoulli(count: int) -> list[Fraction]:
+    """B_n / n! for n < count:  sum_k B_k / k! / (n + 1 - k)! = 0 for n >= 1."""
+    b = [Fraction(1)]
+    for n in range(1, count):
+        b.append(-sum((b[k] / math.factorial(n + 1 - k) for k in range(n)), Fraction(0)))
+    return b
 
 
-# (1 - (a/2) cot(a/2)) / a^2 = sum_k 2 zeta(2k) / (2 pi)^(2k) s^(k-1)
-_COT = [2 * _zeta(2 * k) / (2 * math.pi) ** (2 * k) for k in range(1, 13)]
+_COT = [abs(float(b)) for b in _bernoulli(25)[2::2]]  # (1 - (a/2) cot(a/2)) / a^2 = sum_k |B_2k| / (2k)! s^(k-1)
 
 
 def _series(s: Tensor, coefficients: Sequence[float]) -> Tensor:
@@ -47,9 +43,7 @@ def _series(s: Tensor, coefficients: Sequence[float]) -> Tensor:
     return total
 
 
-def _smooth(
-    s: Tensor, coefficients: Sequence[float], closed: Callable[[Tensor], Tensor], edge: float = 1.0
-) -> Tensor:
+def _smooth(s: Tensor, coefficients: Sequence[float], closed: Callable[[Tensor], Tensor], edge: float = 1.0) -> Tensor:
     """Series below `edge`, `closed(a)` with a = sqrt(s) above; neither branch ever sees the other's argument."""
     small = s < edge
     near = _series(torch.where(small, s, 0.0), coefficients)

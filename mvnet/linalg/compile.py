@@ -14,13 +14,14 @@ import shutil
 import types
 from collections.abc import Callable, Sequence
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
 
 LARGE = 1 << 16  # matrices in one call below which a call costs its overhead, compiled or not
 REPAID = 1 << 27  # matrices after which eager runs have cost about as much as compiling
-_OPTIONS: dict[str, str | int | bool] = {
+_OPTIONS: dict[str, Any] = {
     "cpp.dynamic_threads": True,  # as many threads as torch has when called, not when compiled
     "realize_opcount_threshold": 8,  # at the default 30 the same code takes five times as long to make
     "max_fusion_size": 10000,  # nodes in one loop: a whole kernel, however long

@@ -50,9 +50,7 @@ for _k in range(14):
 def cos_sqrt(q: Tensor) -> Tensor:
     """cos(sqrt(q)), smooth at q = 0."""
     small = q < _SERIES_BELOW
-    return torch.where(
-        small, _series(torch.where(small, q, 0.0), _COS), torch.where(small, 1.0, q).sqrt().cos()
-    )
+    return torch.where(small, _series(torch.where(small, q, 0.0), _COS), torch.where(small, 1.0, q).sqrt().cos())
 
 
 def sinc_sqrt(q: Tensor) -> Tensor:

@@ -48,9 +48,7 @@ def _log_slope(a: Tensor, b: Tensor) -> Tensor:
     return torch.where(small, (1 + q / 3 + q**2 / 5 + q**3 / 7 + q**4 / 9) * 2 / (a + b), far)
 
 
-LOG = ScalarFunction(
-    "log", torch.log, _log_slope, lambda x: (-1 / (2 * x**2), 1 / (3 * x**3), -1 / (4 * x**4))
-)
+LOG = ScalarFunction("log", torch.log, _log_slope, lambda x: (-1 / (2 * x**2), 1 / (3 * x**3), -1 / (4 * x**4)))
 EXP = ScalarFunction(
     "exp",
     torch.exp,
@@ -74,10 +72,7 @@ def second_divided_difference(f: ScalarFunction, eigenvalues: Tensor) -> Tensor:
     n = eigenvalues.shape[-1]
     grid = (*eigenvalues.shape[:-1], n, n, n)
     triple = torch.stack(
-        [
-            eigenvalues.reshape(*eigenvalues.shape[:-1], *s).broadcast_to(grid)
-            for s in ((n, 1, 1), (1, n, 1), (1, 1, n))
-        ]
+        [eigenvalues.reshape(*eigenvalues.shape[:-1], *s).broadcast_to(grid) for s in ((n, 1, 1), (1, n, 1), (1, 1, n))]
     )
     a, b, c = triple.sort(0).values.unbind(0)
     scale = torch.ones_like(b) if f is EXP else b.abs()
@@ -159,7 +154,5 @@ def differential(f: Callable[[Tensor], Tensor], a: Tensor, e: Tensor) -> Tensor:
     recording = torch.is_grad_enabled()
     with torch.enable_grad():
         at = a if recording and a.requires_grad else a.detach().requires_grad_()
-        (out,) = torch.autograd.grad(
-            f(at), at, e, create_graph=recording and (a.requires_grad or e.requires_grad)
-        )
+        (out,) = torch.autograd.grad(f(at), at, e, create_graph=recording and (a.requires_grad or e.requires_grad))
     return (out + out.mT) / 2

@@ -36,9 +36,7 @@ class GeomstatsManifold(Manifold):
 
     def __init__(self, space: Any) -> None:
         if not hasattr(space, "metric"):
-            raise ValueError(
-                f"space: {type(space).__name__} without metric found, one equipped with a metric expected"
-            )
+            raise ValueError(f"space: {type(space).__name__} without metric found, one equipped with a metric expected")
         self.space = space
 
     def __repr__(self) -> str:
@@ -85,9 +83,7 @@ class GeomstatsManifold(Manifold):
         return self._call(self.space.metric.squared_dist, x, y, scalar=True)
 
     def inner(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
-        return self._call(
-            lambda x, u, v: self.space.metric.inner_product(u, v, base_point=x), x, u, v, scalar=True
-        )
+        return self._call(lambda x, u, v: self.space.metric.inner_product(u, v, base_point=x), x, u, v, scalar=True)
 
     def transport(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
         """geomstats' closed form; without one, a rung of its pole ladder, exact on symmetric spaces."""
@@ -169,9 +165,7 @@ def to_pymanopt(manifold: Manifold, seed: int = 0) -> PymanoptManifold:
         v = manifold.random_tangent(x, generator=generator)
         return (v / manifold.norm(x, v)).numpy()
 
-    def hessian(
-        self: Any, point: Any, euclidean_gradient: Any, euclidean_hessian: Any, tangent_vector: Any
-    ) -> Any:
+    def hessian(self: Any, point: Any, euclidean_gradient: Any, euclidean_hessian: Any, tangent_vector: Any) -> Any:
         x, g, h, v = tensors(point, euclidean_gradient, euclidean_hessian, tangent_vector)
 
         def carried_gradient(t: Tensor) -> Tensor:
@@ -196,9 +190,7 @@ def to_pymanopt(manifold: Manifold, seed: int = 0) -> PymanoptManifold:
         "zero_vector": vector_method(torch.zeros_like),
         "euclidean_to_riemannian_gradient": vector_method(manifold.riemannian_gradient),
         "euclidean_to_riemannian_hessian": hessian,
-        "random_point": lambda self: manifold.random_point(
-            (), generator=generator, dtype=torch.float64
-        ).numpy(),
+        "random_point": lambda self: manifold.random_point((), generator=generator, dtype=torch.float64).numpy(),
         "random_tangent_vector": random_tangent_vector,
     }
     return type("MvnetManifold", (Base,), members)(f"mvnet {manifold}", manifold.dim)

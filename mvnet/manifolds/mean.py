@@ -56,9 +56,7 @@ def prepare(manifold: Manifold, points: Tensor, weights: Tensor | None, axis: in
             f"weights: shape {tuple(weights.shape)} found, one that broadcasts with {tuple(batch)} expected"
         ) from None
     if not -len(shape) <= axis < len(shape):
-        raise ValueError(
-            f"axis: {axis} found, one of the {len(shape)} batch dims of shape {tuple(shape)} expected"
-        )
+        raise ValueError(f"axis: {axis} found, one of the {len(shape)} batch dims of shape {tuple(shape)} expected")
     axis %= len(shape)
     if shape[axis] == 0:
         raise ValueError(f"points: 0 points along axis {axis} found, at least 1 expected")
@@ -170,9 +168,7 @@ class _Implicit(torch.autograd.Function):
     @staticmethod
     def backward(ctx, cotangent: Tensor):  # type: ignore[override]
         if torch.is_grad_enabled():
-            raise RuntimeError(
-                "the Frechet mean has first derivatives only; create_graph=True asks for the second"
-            )
+            raise RuntimeError("the Frechet mean has first derivatives only; create_graph=True asks for the second")
         manifold: Manifold = ctx.manifold
         m, points, weights = (saved.detach().requires_grad_() for saved in ctx.saved_tensors)
         place = -manifold.point_ndim - 1  # dim of the basis index

@@ -51,18 +51,14 @@ class Product(Manifold):
 
     def pack(self, *parts: Tensor) -> Tensor:
         """Factors' points (..., *point_shape_i) -> (..., size); batch shapes broadcast."""
-        flat = [
-            p.reshape(*p.shape[: p.ndim - f.point_ndim], -1) for p, f in zip(parts, self.factors, strict=True)
-        ]
+        flat = [p.reshape(*p.shape[: p.ndim - f.point_ndim], -1) for p, f in zip(parts, self.factors, strict=True)]
         batch = torch.broadcast_shapes(*(p.shape[:-1] for p in flat))
         return torch.cat([p.broadcast_to(*batch, p.shape[-1]) for p in flat], -1)
 
     def unpack(self, x: Tensor) -> tuple[Tensor, ...]:
         """(..., size) -> the factors' points, shapes (..., *point_shape_i)."""
         parts = x.split(self.sizes, -1)
-        return tuple(
-            p.reshape(p.shape[:-1] + f.point_shape) for p, f in zip(parts, self.factors, strict=True)
-        )
+        return tuple(p.reshape(p.shape[:-1] + f.point_shape) for p, f in zip(parts, self.factors, strict=True))
 
     def _map(self, method: str, *arguments: Tensor) -> list[Tensor]:
         parts = zip(*(self.unpack(a) for a in arguments), strict=True)

@@ -37,9 +37,7 @@ class SPD(Manifold):
         if self.n < 1:
             raise ValueError(f"n: {self.n} found, a matrix size of at least 1 expected")
         if self.metric not in METRICS:
-            raise ValueError(
-                f"metric: {self.metric!r} found, one of {', '.join(map(repr, METRICS))} expected"
-            )
+            raise ValueError(f"metric: {self.metric!r} found, one of {', '.join(map(repr, METRICS))} expected")
 
     @property
     def _metric(self) -> AffineInvariant | LogEuclidean:
@@ -140,9 +138,7 @@ class SPD(Manifold):
         return closed_form(*prepare(self, points, weights, axis))
 
     def _normal(self, shape: Sequence[int], generator: torch.Generator, dtype: torch.dtype | None) -> Tensor:
-        coefficients = torch.randn(
-            (*shape, self.dim, 1, 1), generator=generator, dtype=dtype, device=generator.device
-        )
+        coefficients = torch.randn((*shape, self.dim, 1, 1), generator=generator, dtype=dtype, device=generator.device)
         return (coefficients * _mandel_basis(self.n, coefficients)).sum(-3)
 
 

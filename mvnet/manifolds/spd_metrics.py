@@ -124,9 +124,7 @@ class LogEuclidean:
 
     def inner(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
         """<D log(x)[u], D log(x)[v]>_F"""
-        return point_sum(
-            _spectral.differential(_spectral.log, x, u) * _spectral.differential(_spectral.log, x, v), 2
-        )
+        return point_sum(_spectral.differential(_spectral.log, x, u) * _spectral.differential(_spectral.log, x, v), 2)
 
     def transport(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
         """D exp(log y)[D log(x)[v]]"""

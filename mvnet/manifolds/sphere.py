@@ -78,9 +78,7 @@ class Sphere(Manifold):
     def project(self, x: Tensor) -> Tensor:
         """x / |x|; an axis for x = 0"""
         size = safe_sqrt(_dot(x, x))
-        return torch.where(
-            size > 0, x / torch.where(size > 0, size, 1.0), _some_direction(torch.zeros_like(x))
-        )
+        return torch.where(size > 0, x / torch.where(size > 0, size, 1.0), _some_direction(torch.zeros_like(x)))
 
     def retract(self, x: Tensor, v: Tensor) -> Tensor:
         """(x + v) / |x + v|, second order"""

@@ -75,11 +75,11 @@ def test_indefinite_matrices_have_eigenvalues_exponential_and_inverse() -> None:
 def test_round_trips(spectrum: str) -> None:
     p = planes(SPECTRA[spectrum], 20)
     condition = max(SPECTRA[spectrum]) / min(SPECTRA[spectrum])
-    tolerance = {"rtol": 1e-15 * condition, "atol": 1e-14}
-    torch.testing.assert_close(sym3.exp(sym3.log(p)), p, **tolerance)
-    torch.testing.assert_close(sym3.congruence(sym3.sqrt(p), torch.ones_like(p) * _eye()), p, **tolerance)
+    rtol, atol = 1e-15 * condition, 1e-14
+    torch.testing.assert_close(sym3.exp(sym3.log(p)), p, rtol=rtol, atol=atol)
+    torch.testing.assert_close(sym3.congruence(sym3.sqrt(p), torch.ones_like(p) * _eye()), p, rtol=rtol, atol=atol)
     torch.testing.assert_close(sym3.congruence(sym3.invsqrt(p), p), _eye().expand_as(p), rtol=0, atol=1e-13 * condition)
-    torch.testing.assert_close(sym3.power(sym3.power(p, 0.3), 1 / 0.3), p, **tolerance)
+    torch.testing.assert_close(sym3.power(sym3.power(p, 0.3), 1 / 0.3), p, rtol=rtol, atol=atol)
 
 
 def _eye(dtype: torch.dtype = torch.float64) -> Tensor:

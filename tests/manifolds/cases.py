@@ -30,9 +30,7 @@ CASES = [
     Case(Sphere(6), [[1.0, 0.0, 0.0, 0.0, 0.0, 0.0]]),
     Case(Rotations(), [torch.eye(3).tolist(), torch.diag(torch.tensor([1.0, -1.0, -1.0])).tolist()]),
     Case(SPD(3), [torch.eye(3).tolist(), torch.diag(torch.tensor([1.0, 1.0, 2.0])).tolist()]),
-    Case(
-        SPD(3, "log-euclidean"), [torch.eye(3).tolist(), torch.diag(torch.tensor([1.0, 2.0, 2.0])).tolist()]
-    ),
+    Case(SPD(3, "log-euclidean"), [torch.eye(3).tolist(), torch.diag(torch.tensor([1.0, 2.0, 2.0])).tolist()]),
     Case(SPD(1), [[[1.0]]]),
     Case(SPD(2), [torch.eye(2).tolist(), (3 * torch.eye(2)).tolist()]),
     Case(SPD(4), [torch.eye(4).tolist(), torch.diag(torch.tensor([1.0, 1.0, 2.0, 2.0])).tolist()]),

@@ -144,9 +144,7 @@ def test_pymanopt_sees_numpy_and_second_derivatives_are_exact():
     assert np.array_equal(bridged.zero_vector(x), np.zeros((3, 3)))
     g, h = (s + s.T for s in rng.normal(size=(2, 3, 3)))
     ours = bridged.euclidean_to_riemannian_hessian(x, g, h, v)
-    np.testing.assert_allclose(
-        ours, theirs.euclidean_to_riemannian_hessian(x, g, h, v), rtol=1e-9, atol=1e-10
-    )
+    np.testing.assert_allclose(ours, theirs.euclidean_to_riemannian_hessian(x, g, h, v), rtol=1e-9, atol=1e-10)
 
 
 def test_importing_manifolds_loads_neither_library():

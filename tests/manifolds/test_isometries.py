@@ -55,9 +55,7 @@ ISOMETRIES = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("name", "m", "move", "push"), ISOMETRIES, ids=[f"{i[1]}-{i[0]}" for i in ISOMETRIES]
-)
+@pytest.mark.parametrize(("name", "m", "move", "push"), ISOMETRIES, ids=[f"{i[1]}-{i[0]}" for i in ISOMETRIES])
 def test_geometry_commutes_with_isometries(name, m, move, push):
     g = generator(0)
     x = m.random_point((6,), generator=g, dtype=F64)

@@ -78,9 +78,7 @@ def test_pymanopt_agrees(name):
     x = ours.random_point((), generator=g, dtype=F64)
     y = nearby(ours, x, g)
     v = 0.5 * ours.random_tangent(x, generator=g)
-    into = (
-        (lambda p, u: p.mT @ u) if name == "rotations" else (lambda p, u: u)
-    )  # they keep x^T v of v on SO(3)
+    into = (lambda p, u: p.mT @ u) if name == "rotations" else (lambda p, u: u)  # they keep x^T v of v on SO(3)
     p, q, u = x.numpy(), y.numpy(), into(x, v).numpy()
     back = lambda w: torch.as_tensor(theirs.embedding(p, w))  # noqa: E731
     assert ours.dim == theirs.dim

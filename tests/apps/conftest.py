@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 from mvnet.apps import main
+from mvnet.apps.errors import STOPPING
 from mvnet.data_loaders.dti import load_dwi, save_tensors
 from mvnet.data_loaders.simulate_dti import gradient_scheme, simulate_brain, simulate_dwi
 from mvnet.models.checkpoint import save_checkpoint
@@ -91,3 +93,13 @@ def denoise(run, checkpoint) -> Callable[..., Result]:
         return run("denoise", "dti", *arguments, "--checkpoint", checkpoint, "--device", "cpu", page)
 
     return call
+
+
+@pytest.fixture
+def listening() -> Iterator[None]:
+    """The usual answer to Ctrl-C and to stop signals, also where the tests were started with them ignored."""
+    usual = {signal.SIGINT: signal.default_int_handler} | dict.fromkeys(STOPPING, signal.SIG_DFL)
+    previous = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    yield
+    for number, handler in previous.items():
+        signal.signal(number, handler)

@@ -47,6 +47,7 @@ def test_a_wrong_command_is_one_line(run, arguments):
     assert status == 2 and out == "" and err.startswith("mvnet: error: ") and err.count("\n") == 1
 
 
+@pytest.mark.usefixtures("listening")
 @pytest.mark.parametrize("number", STOPPING)
 def test_termination_unwinds(number):
     cleaned = []

@@ -77,6 +77,7 @@ def test_an_error_while_moving_is_rolled_back(failing, tmp_path, monkeypatch):
     assert sorted(path.name for path in folder.iterdir()) == ["a.txt", "b.txt"]
 
 
+@pytest.mark.usefixtures("listening")
 def test_ctrl_c_waits_for_the_move(tmp_path, monkeypatch):
     folder, replace = tmp_path / "out", os.replace
     folder.mkdir()

@@ -182,7 +182,7 @@ def test_the_shipped_model_denoises_a_simulated_brain(blind: bool):
     model, card = pretrained("dti")
     assert isinstance(model, DTIDenoiser) and card["architecture"] == "DTIDenoiser"
     pair = simulate_pair(seed=12345, shape=(32, 32, 32), snr=12.0)
-    known = {} if blind else {"b0": pair.b0, "noise": pair.noise, "residual": pair.residual}
+    known: dict[str, Any] = {} if blind else {"b0": pair.b0, "noise": pair.noise, "residual": pair.residual}
     out = denoise_volume(model, pair.noisy, pair.mask, **known)
     truth = pair.clean[:, pair.mask]
 

@@ -149,13 +149,15 @@ def directions_left_out(scan: Scan, count: int) -> tuple[Scan, Scan]:
     return first, second
 
 
-def floor_share(truth: Scan, noisy: Scan) -> float:
+def noise_of(scan: Scan) -> torch.Tensor:
+    """Expected error of the fitted tensors, per component, (n,)."""
+    mask = torch.from_numpy(scan.mask)
+    _, _, maps = fit_signals(scan.dwi.astype(np.float32), scan.bvals, scan.bvecs, mask)
+    return maps.noise[mask].double()
+
+
+def floor_share(t: torch.Tensor, s: torch.Tensor) -> float:
     """Error of the best shrinkage over that of the noisy fit, t s / sqrt(t^2 + s^2) over s, in root mean square."""
-    mask = torch.from_numpy(truth.mask)
-    t, s = (
-        fit_signals(scan.dwi.astype(np.float32), scan.bvals, scan.bvecs, mask)[2].noise[mask].double()
-        for scan in (truth, noisy)
-    )
     best = (t * s).square() / (t.square() + s.square())
     return float((best.mean() / s.square().mean()).sqrt())
 
@@ -164,11 +166,11 @@ def quality(model: DTIDenoiser, root: Path, quick: bool) -> list[dict]:
     """Rows of protocols A and B; `quick` takes three slices and leaves the slow peers out."""
     scan = load(root, slice(34, 37) if quick else slice(30, 42))
     truth = compare.fit(scan.dwi, scan.bvals, scan.bvecs, scan.mask)
-    rows = []
+    rows, of_truth = [], noise_of(scan)
     for snr in RATIO:
         noisy, sigma = simulated(scan, truth, snr)
         found = compare_all(model, noisy, sigma, truth, f"A SNR {snr}", peers=not quick)
-        share = floor_share(scan, noisy)
+        share = floor_share(of_truth, noise_of(noisy))
         floor = dict.fromkeys(found[0], None) | {
             "case": f"floor of A SNR {snr}",
             "method": "shrinkage to the clean field",

@@ -1,0 +1,104 @@
+"""Equivariant convolutions between any two field types.
+
+Lifting is a convolution from scalars to regular fields, projection one back to scalars, a group convolution one between
+regular fields: one layer serves all. In training the kernel is expanded from its weights at every step; in evaluation it
+is kept until a weight changes, and the layer costs what a plain convolution costs. `export` gives that plain convolution.
+Source: paper section 5.1; Cohen and Welling, Group equivariant convolutional networks (2016); for the constraint on
+kernels Weiler and Cesa (2019), theorem 2.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mvnet.equivariant.expansion import KernelExpansion, bias_basis
+from mvnet.equivariant.representations import FieldType
+
+_CONVOLUTION = {2: F.conv2d, 3: F.conv3d}
+_MODULE = {2: nn.Conv2d, 3: nn.Conv3d}
+_LAYOUT = {2: torch.channels_last, 3: torch.channels_last_3d}
+
+
+class GroupConv(nn.Module):
+    """Equivariant convolution in the plane or in space, stride 1, with zero padding.
+
+    Args:
+        fields_in, fields_out: types of one group.
+        size: taps along each axis.
+        padding: zeros on every side; keeps the size of the field when None.
+        bias: constants are added to the invariant components of the output.
+        gain: the variance of the output over that of the input at initialisation; 2 suits a ReLU that follows.
+    """
+
+    def __init__(
+        self,
+        fields_in: FieldType,
+        fields_out: FieldType,
+        size: int = 3,
+        padding: int | None = None,
+        bias: bool = True,
+        gain: float = 2.0,
+    ):
+        super().__init__()
+        self.fields_in, self.fields_out = fields_in, fields_out
+        self.padding = (size - 1) // 2 if padding is None else padding
+        self.expansion = self._expansion(size)
+        self.weight = nn.Parameter(torch.randn(self.expansion.count) * (gain / self.expansion.fan_in()) ** 0.5)
+        self._invariants = bias_basis(fields_out)
+        self.bias = nn.Parameter(torch.zeros(len(self._invariants))) if bias and len(self._invariants) else None
+        self._kept: tuple[tuple, Tensor, Tensor | None] | None = None
+
+    def _expansion(self, size: int) -> KernelExpansion:
+        """The kernels of this layer; what a layer for another family of kernels overrides."""
+        return KernelExpansion(self.fields_in, self.fields_out, size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, fields_in.channels, n_1, ..., n_d) -> (B, fields_out.channels, ...)."""
+        kernel, bias = self.kernel_and_bias()
+        return _CONVOLUTION[self.fields_in.group.dim](x, kernel, bias, padding=self.padding)
+
+    def kernel_and_bias(self) -> tuple[Tensor, Tensor | None]:
+        """The plain kernel (out, in, *taps) and bias (out,), kept between calls in evaluation without gradients."""
+        if self.training or torch.is_grad_enabled():
+            self._kept = None
+            return self._expanded()
+        parameters = [p for p in (self.weight, self.bias) if p is not None]
+        state = tuple((p.data_ptr(), p._version, p.dtype) for p in parameters)
+        if self._kept is None or self._kept[0] != state:
+            self._kept = (state, *self._expanded())
+        return self._kept[1:]
+
+    def _expanded(self) -> tuple[Tensor, Tensor | None]:
+        kernel = self.expansion(self.weight).contiguous(memory_format=_LAYOUT[self.fields_in.group.dim])
+        return kernel, None if self.bias is None else self.bias @ self._invariants.to(self.bias)
+
+    def export(self) -> nn.Conv2d | nn.Conv3d:
+        """A plain torch convolution that computes the same, with weights of its own."""
+        with torch.no_grad():
+            kernel, bias = self.kernel_and_bias()
+            out = _MODULE[kernel.ndim - 2](
+                kernel.shape[1], kernel.shape[0], kernel.shape[2], padding=self.padding, bias=bias is not None
+            ).to(kernel)
+            out.weight.copy_(kernel)
+            if bias is not None:
+                assert out.bias is not None
+                out.bias.copy_(bias)
+        return out
+
+    def extra_repr(self) -> str:
+        return f"{self.fields_in} -> {self.fields_out}, size={self.expansion.shape[2]}, padding={self.padding}"
+
+
+def export(model: nn.Module) -> nn.Module:
+    """Replace every equivariant convolution inside `model`, in place, by the plain one that computes the same.
+
+    Returns:
+        the model, or the plain convolution when `model` is itself a `GroupConv`.
+    """
+    if isinstance(model, GroupConv):
+        return model.export()
+    for name, child in model.named_children():
+        setattr(model, name, export(child))
+    return model

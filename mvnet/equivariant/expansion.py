@@ -1,0 +1,121 @@
+"""From a flat vector of free weights to the kernel and the bias of an equivariant convolution.
+
+Pairs of monomial representations share one index gather over the whole kernel; each other pair multiplies its block of
+weights by a stored basis. The constants live outside parameters and buffers: a state_dict holds weights alone, and a
+module that went through float32 is exact again in float64.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from mvnet.equivariant.kernels import solved, tied
+from mvnet.equivariant.representations import FieldType, Representation
+
+
+class _Block(NamedTuple):
+    """A block of the kernel made from a stored basis (count, out, in, taps) with multiplicities (out, in)."""
+
+    rows: slice
+    columns: slice
+    weights: slice
+    multiplicity: tuple[int, int]
+    basis: Tensor
+
+
+@lru_cache(maxsize=256)
+def _tied(rho_out: Representation, rho_in: Representation, size: int):
+    return tied(rho_out, rho_in, size)
+
+
+@lru_cache(maxsize=256)
+def _solved(rho_out: Representation, rho_in: Representation, size: int) -> Tensor:
+    """Basis in which an entry of the kernel has, on average, the variance of a weight."""
+    basis = solved(rho_out, rho_in, size)
+    used = basis.square().sum(0)
+    return basis / used[used > 1e-12].mean().sqrt() if len(basis) else basis
+
+
+class KernelExpansion:
+    """The linear map from weights (count,) to kernels (out, in, *taps) between two field types.
+
+    Args:
+        fields_in, fields_out: types of one group.
+        size: taps along each axis.
+    Raises:
+        ValueError: when the groups differ, or the group does not map the taps onto each other.
+    """
+
+    def __init__(self, fields_in: FieldType, fields_out: FieldType, size: int):
+        if fields_in.group is not fields_out.group:
+            raise ValueError(f"fields: found groups {fields_in.group.name} and {fields_out.group.name}, expected one")
+        self.shape = (fields_out.channels, fields_in.channels, *(size,) * fields_in.group.dim)
+        index = torch.zeros(*self.shape[:2], size**fields_in.group.dim, dtype=torch.long)
+        sign = torch.zeros(index.shape)
+        self.blocks: list[_Block] = []
+        count = row = 0
+        for outs, rho_out in fields_out.fields:
+            rows, column = slice(row, row := row + outs * rho_out.size), 0
+            for ins, rho_in in fields_in.fields:
+                columns = slice(column, column := column + ins * rho_in.size)
+                if rho_out.is_monomial and rho_in.is_monomial:
+                    part = _tied(rho_out, rho_in, size)
+                    start = count + part.count * torch.arange(outs * ins).view(outs, 1, ins, 1, 1)
+                    block = part.index.view(1, rho_out.size, 1, rho_in.size, -1)
+                    signs = part.sign.view(block.shape).expand(outs, -1, ins, -1, -1)
+                    index[rows, columns] = (start + block).reshape(index[rows, columns].shape)
+                    sign[rows, columns] = signs.reshape(sign[rows, columns].shape)
+                    number = part.count
+                else:
+                    basis = _solved(rho_out, rho_in, size)
+                    number = len(basis)
+                    weights = slice(count, count + outs * ins * number)
+                    self.blocks.append(_Block(rows, columns, weights, (outs, ins), basis))
+                count += outs * ins * number
+        self.count = count
+        self.index = torch.where(sign == 0, 0, index).flatten()
+        self.sign = sign.flatten()
+        self._placed: dict[tuple[torch.device, torch.dtype], tuple[Tensor, Tensor, list[Tensor]]] = {}
+
+    def fan_in(self) -> float:
+        """Mean number of non-zero entries that add up to one output channel."""
+        covered = (self.sign != 0).view(self.shape[0], self.shape[1], -1).double()
+        for block in self.blocks:
+            used = (block.basis.square().sum(0) > 1e-12).double().repeat(*block.multiplicity, 1)
+            covered[block.rows, block.columns] = used
+        return max(float(covered.sum((1, 2)).mean()), 1.0)
+
+    def __call__(self, weights: Tensor) -> Tensor:
+        """weights (count,) -> kernel (out, in, *taps), differentiable."""
+        index, sign, bases = self._constants(weights)
+        kernel = (weights.index_select(0, index) * sign).view(*self.shape[:2], -1)
+        for block, basis in zip(self.blocks, bases):
+            outs, ins = block.multiplicity
+            number, so, si, st = basis.shape
+            part = (weights[block.weights].view(-1, number) @ basis.flatten(1)).view(outs, ins, so, si, st)
+            kernel[block.rows, block.columns] = part.transpose(1, 2).reshape(outs * so, ins * si, st)
+        return kernel.view(self.shape)
+
+    def _constants(self, like: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+        key = (like.device, like.dtype)
+        if key not in self._placed:
+            bases = [block.basis.to(like) for block in self.blocks]
+            self._placed[key] = self.index.to(like.device), self.sign.to(like), bases
+        return self._placed[key]
+
+
+def bias_basis(fields: FieldType) -> Tensor:
+    """(count, channels) float64: the constant fields of a type that every group element leaves alone, largest entry 1."""
+    vectors, start = [], 0
+    for count, rho in fields.fields:
+        invariant = rho.invariants
+        invariant = invariant / invariant.abs().amax(1, keepdim=True) if len(invariant) else invariant
+        for _ in range(count):
+            padded = torch.zeros(len(invariant), fields.channels, dtype=torch.float64)
+            padded[:, start : (start := start + rho.size)] = invariant
+            vectors.append(padded)
+    return torch.cat(vectors)

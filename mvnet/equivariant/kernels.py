@@ -1,0 +1,104 @@
+"""Kernels that commute with a group: the linear maps between field types, solved once and expanded at every step.
+
+A convolution with kernel k maps fields of type rho_1 to fields of type rho_2 equivariantly exactly when
+
+    k(g x) = rho_2(g) k(x) rho_1(g)^-1        for every group element g and every tap x
+
+(paper section 5.1, the constraint k(h2 g h1) = rho_2(h2) k(g) rho_1(h1) written for translations with a finite group H).
+The entries k[o, i, x] form a representation rho_2 (x) rho_1 (x) taps, and the kernels are its fixed vectors:
+
+- monomial representations only permute the entries, up to sign: entries on one orbit share one weight. The kernel is an
+  index gather and no basis is stored (`tied`).
+- any other: the null space is solved numerically, orbit of taps by orbit of taps (`solved`).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from mvnet.equivariant.representations import Points, Representation, fixed_vectors, kronecker
+
+
+@lru_cache(maxsize=None)
+def taps(group, size: int) -> Points:
+    """The size^d grid of a kernel as a permutation representation, in row-major order (on-grid groups only).
+
+    Raises:
+        ValueError: when the group does not map the grid onto itself.
+    """
+    if not all(group.on_grid):
+        raise ValueError(f"group: found {group.name} on a {size}-tap grid, expected one that maps taps onto taps")
+    line = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
+    grid = torch.cartesian_prod(*(line,) * group.dim).reshape(-1, group.dim)
+    return Points(group, grid, f"taps{size}")
+
+
+class Tied(NamedTuple):
+    """Entry e of the flattened kernel (out, in, taps) is sign[e] * weight[index[e]], zero where the sign is 0."""
+
+    index: Tensor
+    sign: Tensor
+    count: int
+
+
+def tied(rho_out: Representation, rho_in: Representation, size: int) -> Tied:
+    """Solution for monomial representations: orbits of entries; those on which the signs contradict vanish.
+
+    Raises:
+        ValueError: when a representation is not monomial.
+    """
+    if not (rho_out.is_monomial and rho_in.is_monomial):
+        raise ValueError(f"rho: found {rho_out} and {rho_in}, expected signed permutations")
+    grid = taps(rho_out.group, size)
+    so, si, st = rho_out.size, rho_in.size, grid.size
+    order = rho_out.group.order
+    image = (
+        (rho_out.images.view(order, so, 1, 1) * si + rho_in.images.view(order, 1, si, 1)) * st
+        + grid.images.view(order, 1, 1, st)
+    ).view(order, -1)
+    sign = (rho_out.signs.view(order, so, 1, 1) * rho_in.signs.view(order, 1, si, 1)).expand(-1, -1, -1, st)
+    sign = sign.reshape(order, -1)
+    entries = torch.arange(image.shape[1])
+    vanishes = ((image == entries) & (sign < 0)).any(0)
+    representative, element = image.min(0)
+    to_representative = sign.gather(0, element[None])[0]
+    kept, index = torch.unique(torch.where(vanishes, image.shape[1], representative), return_inverse=True)
+    count = len(kept) - int(bool(vanishes.any()))
+    return Tied(index.clamp_max(max(count - 1, 0)), torch.where(vanishes, 0.0, to_representative), count)
+
+
+def solved(rho_out: Representation, rho_in: Representation, size: int) -> Tensor:
+    """Solution for any orthogonal representations: orthonormal basis (count, out, in, taps) of the kernels.
+
+    On one orbit of taps the kernel is fixed by its value at one of them, x, which the stabiliser of x must leave alone:
+    k(x) = rho_2(s) k(x) rho_1(s)^-1. The others follow by k(g x) = rho_2(g) k(x) rho_1(g)^-1.
+    """
+    group, grid = rho_out.group, taps(rho_out.group, size)
+    joint = kronecker(rho_out.matrices, rho_in.matrices)
+    basis, seen = [], set()
+    for tap in range(grid.size):
+        if tap in seen:
+            continue
+        orbit = grid.images[:, tap]
+        seen.update(orbit.tolist())
+        at_tap = fixed_vectors(joint[orbit == tap].mean(0))
+        members = torch.unique(orbit)
+        block = torch.zeros(len(at_tap), rho_out.size * rho_in.size, grid.size, dtype=torch.float64)
+        for member in members:
+            g = int((orbit == member).nonzero()[0, 0])
+            block[:, :, member] = at_tap @ joint[g].mT
+        basis.append(block / len(members) ** 0.5)
+    return torch.cat(basis).view(-1, rho_out.size, rho_in.size, grid.size)
+
+
+def constraint_error(kernel: Tensor, rho_out: Representation, rho_in: Representation) -> float:
+    """Largest violation of k(g x) = rho_2(g) k(x) rho_1(g)^-1 over every g and x; kernel (out, in, *taps)."""
+    grid = taps(rho_out.group, kernel.shape[2])
+    flat = kernel.detach().flatten(2).double()
+    moved = torch.einsum("gij,jkx,glk->gilx", rho_out.matrices, flat, rho_in.matrices)
+    at_image = torch.stack([flat[:, :, images] for images in grid.images])
+    return float((moved - at_image).abs().max())

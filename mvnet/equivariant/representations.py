@@ -1,0 +1,236 @@
+"""How a group acts on the values of a field: its representations, and direct sums of them.
+
+A field of type rho transforms by  (g . f)(p) = rho(g) f(M^-1 p).  Every representation here is orthogonal. Two properties
+decide what a layer may do with it: a *permutation* admits any pointwise nonlinearity, a *monomial* representation (one
+entry +-1 in each row) admits odd ones and kernels tied by index alone.
+Source: paper section 5.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from mvnet.equivariant.groups import Group
+
+_EXACT = 1e-9
+
+
+class Representation:
+    """Orthogonal matrices rho(g), (|G|, n, n) float64, one for every group element.
+
+    A new representation is a subclass that hands its matrices to this constructor.
+    """
+
+    def __init__(self, name: str, group: Group, matrices: Tensor):
+        whole = matrices.round()
+        self.name, self.group = name, group
+        self.matrices = torch.where((matrices - whole).abs() < _EXACT, whole, matrices)
+
+    @property
+    def size(self) -> int:
+        """Number of components n."""
+        return self.matrices.shape[-1]
+
+    @cached_property
+    def images(self) -> Tensor:
+        """(|G|, n) long: component i goes to component images[g, i]; of a monomial representation."""
+        return self.matrices.abs().argmax(1)
+
+    @cached_property
+    def signs(self) -> Tensor:
+        """(|G|, n): with this sign."""
+        return self.matrices.sum(1).round()
+
+    @cached_property
+    def is_monomial(self) -> bool:
+        """Whether every rho(g) is a signed permutation."""
+        whole = float((self.matrices - self.matrices.round()).abs().max()) < _EXACT
+        return whole and bool((self.matrices.abs().sum(1).round() == 1).all())
+
+    @cached_property
+    def is_permutation(self) -> bool:
+        """Whether every rho(g) is a permutation."""
+        return self.is_monomial and bool((self.signs > 0).all())
+
+    @cached_property
+    def invariants(self) -> Tensor:
+        """(count, n) orthonormal vectors b with rho(g) b = b for every g: the biases that are allowed."""
+        return fixed_vectors(self.matrices.mean(0))
+
+    def __repr__(self) -> str:
+        return f"{self.name}[{self.size}]"
+
+
+def fixed_vectors(average: Tensor) -> Tensor:
+    """Orthonormal basis (count, n) of the space onto which the group average (n, n) projects."""
+    values, vectors = torch.linalg.eigh((average + average.mT) / 2)
+    return vectors[:, values > 0.5].mT.contiguous()
+
+
+class Trivial(Representation):
+    """Scalars: rho(g) = 1."""
+
+    def __init__(self, group: Group):
+        super().__init__("trivial", group, torch.ones(group.order, 1, 1, dtype=torch.float64))
+
+
+class Sign(Representation):
+    """Pseudo-scalars: rho(g) = det g."""
+
+    def __init__(self, group: Group):
+        super().__init__("sign", group, torch.linalg.det(group.matrices).round().view(-1, 1, 1))
+
+
+class Vector(Representation):
+    """Vectors: rho(g) = M."""
+
+    def __init__(self, group: Group):
+        super().__init__("vector", group, group.matrices)
+
+
+class PseudoVector(Representation):
+    """Axial vectors of space, such as a rotation axis: rho(g) = det(M) M."""
+
+    def __init__(self, group: Group):
+        if group.dim != 3:
+            raise ValueError(f"group: found {group.name} in dimension {group.dim}, expected a group of space")
+        determinant = torch.linalg.det(group.matrices).round().view(-1, 1, 1)
+        super().__init__("pseudo-vector", group, determinant * group.matrices)
+
+
+class Matrix(Representation):
+    """d x d matrices, row-major: X -> M X M^T, so rho(g) = M (x) M. Elements of gl(d)."""
+
+    def __init__(self, group: Group):
+        super().__init__("matrix", group, kronecker(group.matrices, group.matrices))
+
+
+class Sym2(Representation):
+    """Symmetric 3x3 matrices in Mandel components, P -> M P M^T; also their logarithms."""
+
+    def __init__(self, group: Group):
+        if group.dim != 3:
+            raise ValueError(f"group: found {group.name} in dimension {group.dim}, expected a group of space")
+        basis = _mandel_basis()
+        super().__init__("sym2", group, basis @ kronecker(group.matrices, group.matrices) @ basis.mT)
+
+
+def _mandel_basis() -> Tensor:
+    """(6, 9): the orthonormal symmetric matrices whose coefficients are the Mandel components, row-major."""
+    basis = torch.zeros(6, 3, 3, dtype=torch.float64)
+    for k, (i, j) in enumerate(((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))):
+        basis[k, i, j] = basis[k, j, i] = 1 if i == j else 0.5**0.5
+    return basis.view(6, 9)
+
+
+def kronecker(a: Tensor, b: Tensor) -> Tensor:
+    """Products a_g (x) b_g of two families of matrices (|G|, m, m) and (|G|, n, n)."""
+    return torch.einsum("gij,gkl->gikjl", a, b).reshape(len(a), a.shape[1] * b.shape[1], -1)
+
+
+class Regular(Representation):
+    """Functions on the group: (rho(g) f)(h) = f(g^-1 h), a permutation of |G| components."""
+
+    def __init__(self, group: Group):
+        super().__init__("regular", group, permutation_matrices(group.table))
+
+
+class Points(Representation):
+    """Functions on a finite set of points closed under the group, permuted as the points are.
+
+    Args:
+        group: acts on the points.
+        points: (n, d) float64, all different.
+        name: of the set.
+    Raises:
+        ValueError: when the set is not closed.
+    """
+
+    def __init__(self, group: Group, points: Tensor, name: str = "points"):
+        moved = torch.einsum("gij,nj->gni", group.matrices, points.double())
+        difference = (moved[:, :, None] - points).abs().amax(-1)
+        distance, images = difference.min(-1)
+        if bool((distance > 1e-6).any()):
+            raise ValueError(f"points: found a set that {group.name} moves out of itself, expected a closed one")
+        self.points = points
+        super().__init__(name, group, permutation_matrices(images))
+
+
+class Quotient(Points):
+    """Functions on G / H, as the orbit of a point whose stabiliser is H.
+
+    Of the cube: (1, 0, 0) its 6 faces, (1, 1, 1) its 8 vertices, (1, 1, 0) its 12 edges, (2, 1, 0) and (2, 1, 1) the two
+    orbits of 24 points on mirror planes; of the square: (1, 0) its 4 sides, (1, 1) its 4 corners.
+
+    Args:
+        group: G.
+        point: d coordinates.
+        name: of the orbit.
+    """
+
+    def __init__(self, group: Group, point: Sequence[float], name: str | None = None):
+        orbit = group.matrices @ torch.tensor(point, dtype=torch.float64)
+        first = [i for i in range(len(orbit)) if i == 0 or float((orbit[:i] - orbit[i]).abs().amax(-1).min()) > 1e-6]
+        super().__init__(group, orbit[first], name or "orbit" + "".join(f"{c:g}" for c in point))
+
+
+def permutation_matrices(images: Tensor) -> Tensor:
+    """images (|G|, n): component i goes to images[g, i] -> (|G|, n, n) float64."""
+    return torch.nn.functional.one_hot(images).mT.double()
+
+
+class FieldType:
+    """A direct sum: the value of a field at a point, as `fields` of the given representations one after the other.
+
+    Channels of one field are contiguous.
+
+    Args:
+        fields: pairs (multiplicity, representation), all of one group.
+    """
+
+    def __init__(self, *fields: tuple[int, Representation]):
+        groups = {id(rho.group): rho.group for _, rho in fields}
+        if len(groups) != 1:
+            raise ValueError(f"fields: found groups {[g.name for g in groups.values()]}, expected one")
+        self.fields = tuple((count, rho) for count, rho in fields if count)
+        self.group = next(iter(groups.values()))
+
+    @property
+    def channels(self) -> int:
+        """Number of channels of the sum."""
+        return sum(count * rho.size for count, rho in self.fields)
+
+    def expanded(self) -> list[Representation]:
+        """Every field's representation, in channel order."""
+        return [rho for count, rho in self.fields for _ in range(count)]
+
+    @property
+    def is_permutation(self) -> bool:
+        """Whether every field admits a pointwise nonlinearity."""
+        return all(rho.is_permutation for _, rho in self.fields)
+
+    @property
+    def is_monomial(self) -> bool:
+        """Whether every field admits an odd pointwise nonlinearity."""
+        return all(rho.is_monomial for _, rho in self.fields)
+
+    def act_on_values(self, g: int, x: Tensor) -> Tensor:
+        """rho(g) at every point, x (B, C, ...)."""
+        if x.shape[1] != self.channels:
+            raise ValueError(f"x: found {x.shape[1]} channels, expected {self.channels} of {self}")
+        out, start = [], 0
+        for count, rho in self.fields:
+            block = x[:, start : (start := start + count * rho.size)].unflatten(1, (count, rho.size))
+            out.append(torch.einsum("ij,bcj...->bci...", rho.matrices[g].to(x), block).flatten(1, 2))
+        return torch.cat(out, 1)
+
+    def act(self, g: int, x: Tensor) -> Tensor:
+        """(g . f)(p) = rho(g) f(M^-1 p) of a field x (B, C, n_1, ..., n_d)."""
+        return self.act_on_values(g, self.group.act(g, x))
+
+    def __repr__(self) -> str:
+        return " + ".join(f"{count} {rho}" for count, rho in self.fields)

@@ -29,7 +29,8 @@ def train_dti(
     steps: Annotated[int, typer.Option(min=1, help="optimisation steps")] = 4000,
     batch: Annotated[int, typer.Option(min=1, help="patches in a step")] = 4,
     patch: Annotated[int, typer.Option(min=1, help="voxels along each side of a patch")] = 16,
-    channels: Annotated[int, typer.Option(min=1, help="feature channels")] = 32,
+    network: Annotated[str, typer.Option(help="equivariant, or ordinary at the same cost")] = "equivariant",
+    share: Annotated[float, typer.Option(min=0.01, max=1, help="of the training data that is used")] = 1.0,
     rate: Annotated[float, typer.Option(help="peak learning rate")] = 1.5e-3,
     workers: Annotated[int, typer.Option(min=0, help="processes that prepare patches")] = 1,
     threads: Annotated[int, typer.Option(min=0, help="threads of the network on the CPU, 0 for all cores")] = 0,
@@ -56,7 +57,7 @@ def train_dti(
         if bval is None or bvec is None:
             raise ValueError("--dwi was given without --bval and --bvec; a DWI needs both")
         native = scan_field(dwi, bval, bvec, bvec_frame, left_out)
-        truths += [(0.6, native), (0.1, resampled(native, 0.72))]
+        truths += [(0.55, native), (0.05, resampled(native, COARSE)), (0.1, resampled(native, THICK))]
         scans += [(0.25, native)]
         sources.append(f"{dwi.name} without slices {exclude}" if exclude else dwi.name)
     if simulated:
@@ -68,7 +69,7 @@ def train_dti(
     data = TrainingSet(truths, scans, length=steps * batch, patch=patch, seed=seed)
     schedule = Schedule(steps=steps, batch=batch, rate=rate, workers=workers, seed=seed)
     torch.manual_seed(seed)  # initial weights
-    model = DTIDenoiser(channels=channels).to(where)
+    model = DTIDenoiser(**NETWORKS[network]).to(where)
     run = Run(output, model, schedule)
     start, first = time.perf_counter(), run.step
     trained = train(run, _objective, data, quiet=quiet)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from pathlib import Path
 
 import torch
@@ -35,11 +36,11 @@ def field_of(volume: DTIVolume, exclude: slice = slice(0, 0)) -> TensorField:
     slabs = ((0, start), (stop, depth)) if stop > start else ((0, depth),)
     scan = volume.acquisition
     if scan is None:
-        return TensorField(volume.tensors, volume.mask, torch.ones(volume.mask.shape), slabs)
+        return TensorField(volume.tensors, volume.mask, torch.ones(volume.mask.shape), slabs, spacing=volume.spacing)
     unit = white_matter_median(scan.b0, volume.tensors, volume.mask)
     bvals, bvecs = torch.as_tensor(scan.bvals).float(), torch.as_tensor(scan.bvecs).float()
     signal = torch.from_numpy(scan.dwi) / unit
-    return TensorField(volume.tensors, volume.mask, scan.b0 / unit, slabs, signal, bvals, bvecs)
+    return TensorField(volume.tensors, volume.mask, scan.b0 / unit, slabs, signal, bvals, bvecs, volume.spacing)
 
 
 def white_matter_median(b0: Tensor, tensors: Tensor, mask: Tensor) -> Tensor:
@@ -48,20 +49,22 @@ def white_matter_median(b0: Tensor, tensors: Tensor, mask: Tensor) -> Tensor:
     return b0[white if white.any() else mask].median()
 
 
-def resampled(field: TensorField, zoom: float) -> TensorField:
-    """The field on a grid of `zoom` times the voxels a side: trilinear in the log-tensors, inside the mask only.
+def resampled(field: TensorField, zoom: tuple[float, float, float]) -> TensorField:
+    """The field on a grid of `zoom` times the voxels along each axis: trilinear in the log-tensors, inside the mask.
 
     Coarser voxels average what they cover, which also lowers the noise of a fitted truth. The signals are dropped.
     """
     inside = field.mask.to(field.tensors.dtype)
     planes = torch.cat([sym3.log(field.tensors, dim=0) * inside, (field.s0 * inside)[None], inside[None]])
-    size = [round(n * zoom) for n in field.mask.shape]
+    size = [round(n * z) for n, z in zip(field.mask.shape, zoom)]
     small = F.interpolate(planes[None], size=size, mode="trilinear", align_corners=False)[0]
     weight = small[7]
     mask = weight > 0.7
     mean = small[:7] / weight.clamp_min(0.1)
-    slabs = tuple((int(torch.tensor(a * zoom).ceil()), int(b * zoom)) for a, b in field.slabs)
-    return TensorField(sym3.exp(mean[:6] * mask, dim=0), mask, torch.where(mask, mean[6], 1.0), slabs)
+    slabs = tuple((ceil(a * zoom[2]), int(b * zoom[2])) for a, b in field.slabs)
+    spacing = tuple(length / z for length, z in zip(field.spacing, zoom))
+    s0 = torch.where(mask, mean[6], 1.0)
+    return TensorField(sym3.exp(mean[:6] * mask, dim=0), mask, s0, slabs, spacing=spacing)  # type: ignore[arg-type]
 
 
 def simulated_fields(count: int, seed: int, side: int = 48) -> list[TensorField]:

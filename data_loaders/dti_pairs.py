@@ -42,6 +42,7 @@ class TensorField:
         slabs: ranges [start, stop) along z that may be used.
         dwi: (X, Y, Z, M) measured signals in the unit of `s0`, or None for a field without a scan.
         bvals, bvecs: (M,) s/mm^2 and (M, 3), of the scan.
+        spacing: lengths of the sides of a voxel, in any unit.
     """
 
     tensors: Tensor
@@ -51,6 +52,7 @@ class TensorField:
     dwi: Tensor | None = None
     bvals: Tensor | None = None
     bvecs: Tensor | None = None
+    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
     def largest_patch(self) -> int:
         """Side of the largest cube inside one slab."""
@@ -102,6 +104,7 @@ class TensorField:
             s0=voxels(self.s0, 0),
             dwi=None if self.dwi is None else voxels(self.dwi, 0),
             bvecs=None if self.bvecs is None else self.bvecs[:, list(permutation)] * torch.tensor(signs),
+            spacing=tuple(self.spacing[p] for p in permutation),
         )
 
 

@@ -40,7 +40,7 @@ def random_scheme(generator: torch.Generator) -> tuple[Tensor, Tensor]:
 
 
 class Example(NamedTuple):
-    """What the network sees and should give: noisy, target (6, n, n, n) um^2/ms, features (5, n, n, n)."""
+    """What the network sees and should give: noisy, target (6, n, n, n) um^2/ms, features (11, n, n, n)."""
 
     noisy: Tensor
     target: Tensor
@@ -89,16 +89,17 @@ class TrainingSet(Dataset):
 
     def __getitem__(self, index: int) -> Example:
         generator = torch.Generator().manual_seed((self.seed << 40) + index)
-        pair = self._pair(generator)
+        pair, spacing = self._pair(generator)
         # the gain of the scanner is known to the median of a volume, not to that of a patch
         scale = math.exp(_uniform(-0.2, 0.2, generator))
         if float(torch.rand((), generator=generator)) < self.blind:
-            features = feature_planes(pair.mask)
+            features = feature_planes(pair.mask, spacing=spacing)
         else:
-            features = feature_planes(pair.mask, pair.b0, pair.noise, pair.residual, b0_scale=scale)
+            maps = (pair.b0, pair.noise, pair.residual)
+            features = feature_planes(pair.mask, *maps, b0_scale=scale, spacing=spacing)
         return Example(pair.noisy, pair.target, features)
 
-    def _pair(self, generator: torch.Generator) -> Pair:
+    def _pair(self, generator: torch.Generator) -> tuple[Pair, tuple[float, float, float]]:
         which = int(torch.multinomial(self._weights, 1, generator=generator))
         source = (*self.truths, *self.scans)[which][1].patch(self.patch, generator)
         permutation, signs = OCTAHEDRAL[int(torch.randint(48, (1,), generator=generator))]
@@ -107,10 +108,10 @@ class TrainingSet(Dataset):
             assert source.bvals is not None
             most = int((source.bvals > 50).sum()) // 2
             directions = round(6 * math.exp(_uniform(0, math.log(most / 6), generator)))
-            return split_pair(source, directions, generator)
+            return split_pair(source, directions, generator), source.spacing
         bvals, bvecs = random_scheme(generator)
         snr = self.snr[0] * math.exp(_uniform(0, math.log(self.snr[1] / self.snr[0]), generator))
-        return noisy_pair(source, bvals, bvecs, snr, generator)
+        return noisy_pair(source, bvals, bvecs, snr, generator), source.spacing
 
 
 def _uniform(low: float, high: float, generator: torch.Generator) -> float:

@@ -74,3 +74,8 @@ class DTIVolume:
     frame: str
     report: RepairReport
     acquisition: Acquisition | None = None
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Lengths of the sides of a voxel, mm."""
+        return tuple(float(length) for length in np.linalg.norm(self.affine[:3, :3], axis=0))  # type: ignore[return-value]

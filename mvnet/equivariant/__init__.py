@@ -1,8 +1,14 @@
 """Networks that commute with symmetries (paper section 5)."""
 
+from mvnet.equivariant.circle import CircleConv, CircleGate, ModulusReLU
 from mvnet.equivariant.conv import GroupConv, export
 from mvnet.equivariant.groups import GROUPS, Group, group, voxel_group
+from mvnet.equivariant.measure import EquivarianceError, equivariance_error
+from mvnet.equivariant.nonlinearity import Gated, NormNonlinearity, Pointwise
+from mvnet.equivariant.norm import FieldAffine, FieldNorm
+from mvnet.equivariant.pooling import BlockPool, HaarPool, Kronecker
 from mvnet.equivariant.representations import (
+    REPRESENTATIONS,
     FieldType,
     Matrix,
     Points,
@@ -14,24 +20,42 @@ from mvnet.equivariant.representations import (
     Sym2,
     Trivial,
     Vector,
+    field_type,
 )
+from mvnet.equivariant.tensor_product import TensorProduct
 
 __all__ = [
     "GROUPS",
+    "REPRESENTATIONS",
+    "BlockPool",
+    "CircleConv",
+    "CircleGate",
+    "EquivarianceError",
+    "FieldAffine",
+    "FieldNorm",
     "FieldType",
+    "Gated",
     "Group",
     "GroupConv",
+    "HaarPool",
+    "Kronecker",
     "Matrix",
+    "ModulusReLU",
+    "NormNonlinearity",
     "Points",
+    "Pointwise",
     "PseudoVector",
     "Quotient",
     "Regular",
     "Representation",
     "Sign",
     "Sym2",
+    "TensorProduct",
     "Trivial",
     "Vector",
+    "equivariance_error",
     "export",
+    "field_type",
     "group",
     "voxel_group",
 ]

@@ -1,8 +1,8 @@
 """Equivariant convolutions between any two field types.
 
-Lifting is a convolution from scalars to regular fields, projection one back to scalars, a group convolution one between
-regular fields: one layer serves all. In training the kernel is expanded from its weights at every step; in evaluation it
-is kept until a weight changes, and the layer costs what a plain convolution costs. `export` gives that plain convolution.
+Lifting is a convolution from scalars to regular fields, projection one back to scalars, a group convolution one
+between regular fields: one layer serves all. In training the kernel is expanded from its weights at every step; in
+evaluation it is kept until a weight changes, and the layer costs what a plain convolution costs, which `export` gives.
 Source: paper section 5.1; Cohen and Welling, Group equivariant convolutional networks (2016); for the constraint on
 kernels Weiler and Cesa (2019), theorem 2.
 """
@@ -53,6 +53,11 @@ class GroupConv(nn.Module):
     def _expansion(self, size: int) -> KernelExpansion:
         """The kernels of this layer; what a layer for another family of kernels overrides."""
         return KernelExpansion(self.fields_in, self.fields_out, size)
+
+    def train(self, mode: bool = True) -> GroupConv:
+        """As in torch, and the kept kernel is dropped: weights that were written through `.data` count from here on."""
+        self._kept = None
+        return super().train(mode)
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, fields_in.channels, n_1, ..., n_d) -> (B, fields_out.channels, ...)."""

@@ -7,6 +7,7 @@ module that went through float32 is exact again in float64.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -34,8 +35,11 @@ def _tied(rho_out: Representation, rho_in: Representation, size: int):
 
 @lru_cache(maxsize=256)
 def _solved(rho_out: Representation, rho_in: Representation, size: int) -> Tensor:
-    """Basis in which an entry of the kernel has, on average, the variance of a weight."""
-    basis = solved(rho_out, rho_in, size)
+    return unit_variance(solved(rho_out, rho_in, size))
+
+
+def unit_variance(basis: Tensor) -> Tensor:
+    """The basis (count, ...) scaled so that an entry of the kernel has, on average, the variance of a weight."""
     used = basis.square().sum(0)
     return basis / used[used > 1e-12].mean().sqrt() if len(basis) else basis
 
@@ -46,11 +50,18 @@ class KernelExpansion:
     Args:
         fields_in, fields_out: types of one group.
         size: taps along each axis.
+        basis_for: a basis (count, out, in, size^d) for a pair (rho_out, rho_in); the on-grid kernels when None.
     Raises:
         ValueError: when the groups differ, or the group does not map the taps onto each other.
     """
 
-    def __init__(self, fields_in: FieldType, fields_out: FieldType, size: int):
+    def __init__(
+        self,
+        fields_in: FieldType,
+        fields_out: FieldType,
+        size: int,
+        basis_for: Callable[[Representation, Representation], Tensor] | None = None,
+    ):
         if fields_in.group is not fields_out.group:
             raise ValueError(f"fields: found groups {fields_in.group.name} and {fields_out.group.name}, expected one")
         self.shape = (fields_out.channels, fields_in.channels, *(size,) * fields_in.group.dim)
@@ -62,7 +73,7 @@ class KernelExpansion:
             rows, column = slice(row, row := row + outs * rho_out.size), 0
             for ins, rho_in in fields_in.fields:
                 columns = slice(column, column := column + ins * rho_in.size)
-                if rho_out.is_monomial and rho_in.is_monomial:
+                if basis_for is None and rho_out.is_monomial and rho_in.is_monomial:
                     part = _tied(rho_out, rho_in, size)
                     start = count + part.count * torch.arange(outs * ins).view(outs, 1, ins, 1, 1)
                     block = part.index.view(1, rho_out.size, 1, rho_in.size, -1)
@@ -71,14 +82,16 @@ class KernelExpansion:
                     sign[rows, columns] = signs.reshape(sign[rows, columns].shape)
                     number = part.count
                 else:
-                    basis = _solved(rho_out, rho_in, size)
+                    basis = _solved(rho_out, rho_in, size) if basis_for is None else basis_for(rho_out, rho_in)
                     number = len(basis)
                     weights = slice(count, count + outs * ins * number)
-                    self.blocks.append(_Block(rows, columns, weights, (outs, ins), basis))
+                    if number:
+                        self.blocks.append(_Block(rows, columns, weights, (outs, ins), basis))
                 count += outs * ins * number
         self.count = count
         self.index = torch.where(sign == 0, 0, index).flatten()
         self.sign = sign.flatten()
+        self._any_tied = bool(self.sign.any())
         self._placed: dict[tuple[torch.device, torch.dtype], tuple[Tensor, Tensor, list[Tensor]]] = {}
 
     def fan_in(self) -> float:
@@ -92,7 +105,10 @@ class KernelExpansion:
     def __call__(self, weights: Tensor) -> Tensor:
         """weights (count,) -> kernel (out, in, *taps), differentiable."""
         index, sign, bases = self._constants(weights)
-        kernel = (weights.index_select(0, index) * sign).view(*self.shape[:2], -1)
+        if self._any_tied:
+            kernel = (weights.index_select(0, index) * sign).view(*self.shape[:2], -1)
+        else:
+            kernel = weights.new_zeros(*self.shape[:2], sign.numel() // (self.shape[0] * self.shape[1]))
         for block, basis in zip(self.blocks, bases):
             outs, ins = block.multiplicity
             number, so, si, st = basis.shape
@@ -109,7 +125,7 @@ class KernelExpansion:
 
 
 def bias_basis(fields: FieldType) -> Tensor:
-    """(count, channels) float64: the constant fields of a type that every group element leaves alone, largest entry 1."""
+    """(count, channels) float64: constant fields of a type that every element leaves alone, largest entry 1."""
     vectors, start = [], 0
     for count, rho in fields.fields:
         invariant = rho.invariants

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 
 import torch
 import torch.nn.functional as F
@@ -161,6 +161,7 @@ _MIRRORS = ((-1, 1, 1), (1, -1, 1), (1, 1, -1))
 GROUPS: dict[str, Callable[[], Group]] = {
     **{f"C{n}": (lambda n=n: cyclic(n)) for n in (1, 2, 4, 6, 8, 12, 16)},
     **{f"D{n}": (lambda n=n: dihedral(n)) for n in (1, 2, 4, 6, 8, 12, 16)},
+    "E": lambda: generated("E", [_diagonal(1, 1, 1)]),
     "O": lambda: generated("O", [_quarter_turn(0), _quarter_turn(2)]),
     "Oh": lambda: generated("Oh", [_quarter_turn(0), _quarter_turn(2), _diagonal(*_INVERSION)]),
     "D2h": lambda: generated("D2h", [_diagonal(*m) for m in _MIRRORS]),
@@ -173,11 +174,12 @@ GROUPS: dict[str, Callable[[], Group]] = {
         for axis, name in enumerate("ijk")
     },
 }
-"""Groups by name. In the plane C_n and D_n; in space the rotations O of the cube, all its symmetries Oh, and those of a
-box: D4h with its four-fold axis along array axis i, j or k, and D2h. A new group is one line here."""
+"""Groups by name. In the plane C_n and D_n; in space the identity alone E, the rotations O of the cube, all its
+symmetries Oh, and those of a box: D4h with its four-fold axis along array axis i, j or k, and D2h. A new group is one
+line here."""
 
 
-@lru_cache(maxsize=None)
+@cache
 def group(name: str) -> Group:
     """The group of that name, built once.
 

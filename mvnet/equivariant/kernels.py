@@ -4,7 +4,7 @@ A convolution with kernel k maps fields of type rho_1 to fields of type rho_2 eq
 
     k(g x) = rho_2(g) k(x) rho_1(g)^-1        for every group element g and every tap x
 
-(paper section 5.1, the constraint k(h2 g h1) = rho_2(h2) k(g) rho_1(h1) written for translations with a finite group H).
+(paper section 5.1: k(h2 g h1) = rho_2(h2) k(g) rho_1(h1), written for translations with a finite group H).
 The entries k[o, i, x] form a representation rho_2 (x) rho_1 (x) taps, and the kernels are its fixed vectors:
 
 - monomial representations only permute the entries, up to sign: entries on one orbit share one weight. The kernel is an
@@ -14,17 +14,18 @@ The entries k[o, i, x] form a representation rho_2 (x) rho_1 (x) taps, and the k
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from mvnet.equivariant.groups import Group
 from mvnet.equivariant.representations import Points, Representation, fixed_vectors, kronecker
 
 
-@lru_cache(maxsize=None)
-def taps(group, size: int) -> Points:
+@cache
+def taps(group: Group, size: int) -> Points:
     """The size^d grid of a kernel as a permutation representation, in row-major order (on-grid groups only).
 
     Raises:
@@ -77,7 +78,7 @@ def solved(rho_out: Representation, rho_in: Representation, size: int) -> Tensor
     On one orbit of taps the kernel is fixed by its value at one of them, x, which the stabiliser of x must leave alone:
     k(x) = rho_2(s) k(x) rho_1(s)^-1. The others follow by k(g x) = rho_2(g) k(x) rho_1(g)^-1.
     """
-    group, grid = rho_out.group, taps(rho_out.group, size)
+    grid = taps(rho_out.group, size)
     joint = kronecker(rho_out.matrices, rho_in.matrices)
     basis, seen = [], set()
     for tap in range(grid.size):

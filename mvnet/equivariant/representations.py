@@ -1,14 +1,14 @@
 """How a group acts on the values of a field: its representations, and direct sums of them.
 
-A field of type rho transforms by  (g . f)(p) = rho(g) f(M^-1 p).  Every representation here is orthogonal. Two properties
-decide what a layer may do with it: a *permutation* admits any pointwise nonlinearity, a *monomial* representation (one
-entry +-1 in each row) admits odd ones and kernels tied by index alone.
+A field of type rho transforms by  (g . f)(p) = rho(g) f(M^-1 p).  Every representation here is orthogonal. Two
+properties decide what a layer may do with it: a *permutation* admits any pointwise nonlinearity, a *monomial*
+representation (one entry +-1 in each row) admits odd ones and kernels tied by index alone.
 Source: paper section 5.1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
 import torch
@@ -163,8 +163,8 @@ class Points(Representation):
 class Quotient(Points):
     """Functions on G / H, as the orbit of a point whose stabiliser is H.
 
-    Of the cube: (1, 0, 0) its 6 faces, (1, 1, 1) its 8 vertices, (1, 1, 0) its 12 edges, (2, 1, 0) and (2, 1, 1) the two
-    orbits of 24 points on mirror planes; of the square: (1, 0) its 4 sides, (1, 1) its 4 corners.
+    Of the cube: (1, 0, 0) its 6 faces, (1, 1, 1) its 8 vertices, (1, 1, 0) its 12 edges, (2, 1, 0) and (2, 1, 1) the
+    two orbits of 24 points on mirror planes; of the square: (1, 0) its 4 sides, (1, 1) its 4 corners.
 
     Args:
         group: G.
@@ -181,6 +181,37 @@ class Quotient(Points):
 def permutation_matrices(images: Tensor) -> Tensor:
     """images (|G|, n): component i goes to images[g, i] -> (|G|, n, n) float64."""
     return torch.nn.functional.one_hot(images).mT.double()
+
+
+REPRESENTATIONS: dict[str, Callable[[Group], Representation]] = {
+    "trivial": Trivial,
+    "sign": Sign,
+    "vector": Vector,
+    "pseudo-vector": PseudoVector,
+    "matrix": Matrix,
+    "sym2": Sym2,
+    "regular": Regular,
+    "faces": lambda group: Quotient(group, (1, 0, 0), "faces"),
+    "vertices": lambda group: Quotient(group, (1, 1, 1), "vertices"),
+    "edges": lambda group: Quotient(group, (1, 1, 0), "edges"),
+    "flags": lambda group: Quotient(group, (2, 1, 1), "flags"),
+    "faces-edges": lambda group: Quotient(group, (2, 1, 0), "faces-edges"),
+    "sides": lambda group: Quotient(group, (1, 0), "sides"),
+    "corners": lambda group: Quotient(group, (1, 1), "corners"),
+}
+"""Representations by name. A new one is a class, or an orbit, and one line here."""
+
+
+def field_type(group: Group, fields: Mapping[str, int]) -> FieldType:
+    """The direct sum of named representations with multiplicities, such as {"trivial": 4, "regular": 2}.
+
+    Raises:
+        ValueError: when a name is not known.
+    """
+    for name in fields:
+        if name not in REPRESENTATIONS:
+            raise ValueError(f"fields: found {name!r}, expected one of {sorted(REPRESENTATIONS)}")
+    return FieldType(*((count, REPRESENTATIONS[name](group)) for name, count in fields.items()))
 
 
 class FieldType:

@@ -5,7 +5,8 @@ For weights w_q >= 0, sum_q w_q = 1 over the 27 neighbours q of a voxel, the wei
     z'_p = exp( sum_q w_q log z_q )
 
 minimises sum_q w_q d(z, z_q)^2 in the log-Euclidean metric. It is positive definite whatever the weights, and commutes
-with every rotation and scaling of the values, since log(s R P R^T) = log(s) I + R log(P) R^T.
+with every rotation and scaling of the values, since log(s R P R^T) = log(s) I + R log(P) R^T. The weights are a field of
+the representation that permutes the neighbours: the layer commutes with the symmetries of the grid as well.
 Source: Arsigny et al., Magn. Reson. Med. 56 (2006) 411-421, eq. 5.
 """
 
@@ -18,9 +19,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from mvnet.equivariant import FieldType, GroupConv
+from mvnet.equivariant.kernels import taps
+
 NEIGHBOURS = tuple(product(range(3), repeat=3))
 _CENTRE = NEIGHBOURS.index((1, 1, 1))
-_IDENTITY_LOGIT = 5.0  # at initialisation the centre holds 85 % of the weight
+_PRIOR_LOGIT = 5.0  # of the centre: at initialisation it holds 85 % of the weight
 _OUTSIDE = -1e4  # logit of a neighbour outside the mask
 
 
@@ -72,20 +76,21 @@ class Choose(nn.Module):
     """Weights over the neighbourhood from features, then the log-Euclidean mean of the values.
 
     Args:
-        channels: number of feature channels.
+        fields: type of the features.
     """
 
-    def __init__(self, channels: int):
+    prior: Tensor
+
+    def __init__(self, fields: FieldType):
         super().__init__()
-        self.logits = nn.Conv3d(channels, len(NEIGHBOURS), 1)
+        self.logits = GroupConv(fields, FieldType((1, taps(fields.group, 3))), 1)
         nn.init.zeros_(self.logits.weight)
-        assert self.logits.bias is not None
-        nn.init.zeros_(self.logits.bias)
-        with torch.no_grad():
-            self.logits.bias[_CENTRE] = _IDENTITY_LOGIT
+        prior = torch.zeros(len(NEIGHBOURS), 1, 1, 1)
+        prior[_CENTRE] = _PRIOR_LOGIT
+        self.register_buffer("prior", prior, persistent=False)
 
     def forward(self, features: Tensor, logs: Tensor, mask: Tensor) -> Tensor:
         """features (B, C, ...), logs (B, 6, ...), mask (B, 1, ...) in {0, 1} -> mean of the logs (B, 6, ...)."""
         inside = torch.cat(windows(F.pad(mask, (1,) * 6)), 1)
-        weights = torch.softmax(self.logits(features).contiguous() + (1 - inside) * _OUTSIDE, 1)
-        return neighbourhood_mean(logs, weights)
+        logits = self.logits(features).contiguous() + self.prior
+        return neighbourhood_mean(logs, torch.softmax(logits + (1 - inside) * _OUTSIDE, 1))

@@ -9,24 +9,37 @@ Architecture (paper sections 2.3 and 2.4.3; the state never leaves the manifold)
         z   <- flow of  z' = xi(t, z; h) . z         move: Lie-group integrator, congruence by GL(3)
     log of the expected affine-invariant error from h: the confidence map
 
+Every layer commutes with the symmetries Oh of the cube, which act on the voxels and on the tensors, P -> R P R^T: turning
+a volume turns the result, exactly. The shape of a voxel enters as one more tensor, so that an anisotropic grid leaves
+just the symmetries that are true of it, D4h or D2h (paper section 5.1).
+
 Features are zero outside the mask after every layer, as the padding of a convolution is: nothing exists out there, and
 the result does not depend on how much empty space surrounds the mask.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mvnet.equivariant import FieldType, GroupConv, Sym2, Trivial, field_type
+from mvnet.equivariant import group as find_group
 from mvnet.linalg import sym3
 from mvnet.models.choose import Choose
 from mvnet.models.move import Move
 
-FEATURES = ("mask", "known", "log_b0", "log_noise", "log_residual")
+SCALARS = ("mask", "known", "log_b0", "log_noise", "log_residual")
 """Scalar inputs beside the tensor: mask and whether a DWI was given, in {0, 1}; the others zero where unknown."""
+
+FEATURES = len(SCALARS) + 6
+"""Planes beside the tensor: the scalars, and the shape of a voxel as a symmetric tensor (zero for a cube)."""
+
+TRUNK = {"regular": 1}
+HIDDEN = {"flags": 1}
 
 REFERENCE_DIFFUSIVITY = 0.75
 """um^2/ms: tissue of this mean diffusivity is where the log-tensor features are centred."""
@@ -46,17 +59,18 @@ class Stage(nn.Module):
     """One choose-then-move step with the residual convolutions that drive it.
 
     Args:
-        channels: feature channels.
-        dilations: one 3x3x3 convolution for each entry.
+        fields: type of the features.
+        hidden: type of the hidden layer of the move.
+        convolutions: number of residual 3x3x3 convolutions.
         method: integrator of the move.
     """
 
-    def __init__(self, channels: int, dilations: tuple[int, ...], method: str):
+    def __init__(self, fields: FieldType, hidden: FieldType, convolutions: int, method: str):
         super().__init__()
-        self.inject = nn.Conv3d(6, channels, 1)
-        self.convolutions = nn.ModuleList(nn.Conv3d(channels, channels, 3, padding=d, dilation=d) for d in dilations)
-        self.choose = Choose(channels)
-        self.move = Move(channels, method=method)
+        self.inject = GroupConv(FieldType((1, Sym2(fields.group))), fields, 1, gain=1.0)
+        self.convolutions = nn.ModuleList(GroupConv(fields, fields, 3, gain=0.5) for _ in range(convolutions))
+        self.choose = Choose(fields)
+        self.move = Move(fields, hidden, method=method)
 
     def forward(self, h: Tensor, z: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         logs = centred_log(z) * mask
@@ -71,24 +85,40 @@ class DTIDenoiser(nn.Module):
     """Sym+(3)-valued manifold-ODE network on volumes.
 
     Args:
-        channels: feature channels of the trunk.
-        dilations: for every stage, the dilations of its convolutions.
+        fields: features of the trunk, multiplicities of named representations; permutations only.
+        hidden: features inside the moves, likewise.
+        convolutions: number of residual convolutions of every stage.
+        group: "Oh" for a network that commutes with the symmetries of the cube, "E" for an ordinary one.
         method: Lie-group integrator of the move, a name of `mvnet.integrators.METHODS`.
+    Raises:
+        ValueError: on features that no pointwise nonlinearity keeps equivariant.
     """
 
     def __init__(
         self,
-        channels: int = 32,
-        dilations: tuple[tuple[int, ...], ...] = ((1, 1, 1, 1), (1, 1, 1, 1)),
+        fields: Mapping[str, int] = TRUNK,
+        hidden: Mapping[str, int] = HIDDEN,
+        convolutions: Sequence[int] = (4, 4),
+        group: str = "Oh",
         method: str = "rkmk2",
     ):
         super().__init__()
-        self.config = {"channels": channels, "dilations": [list(d) for d in dilations], "method": method}
-        self.lift = nn.Conv3d(6 + len(FEATURES), channels, 3, padding=1)
-        self.stages = nn.ModuleList(Stage(channels, tuple(d), method) for d in dilations)
-        self.error = nn.Conv3d(channels, 1, 1)
-        # the layout in which CPU and GPU convolve fastest
-        self.to(memory_format=torch.channels_last_3d)  # pyright: ignore[reportCallIssue]
+        self.config = {
+            "fields": dict(fields),
+            "hidden": dict(hidden),
+            "convolutions": list(convolutions),
+            "group": group,
+            "method": method,
+        }
+        symmetry = find_group(group)
+        trunk, inner = field_type(symmetry, fields), field_type(symmetry, hidden)
+        for given in (trunk, inner):
+            if not given.is_permutation:
+                raise ValueError(f"fields: found {given}, expected permutation representations only")
+        scalar, tensor = Trivial(symmetry), Sym2(symmetry)
+        self.lift = GroupConv(FieldType((1, tensor), (len(SCALARS), scalar), (1, tensor)), trunk, 3)
+        self.stages = nn.ModuleList(Stage(trunk, inner, count, method) for count in convolutions)
+        self.error = GroupConv(trunk, FieldType((1, scalar)), 1, gain=1.0)
 
     @property
     def receptive_radius(self) -> int:
@@ -96,19 +126,19 @@ class DTIDenoiser(nn.Module):
 
         The weights of a choose come from the features of its own voxel, so it reaches no further than a convolution.
         """
-        return 1 + sum(sum(d) for d in self.config["dilations"])
+        return 1 + sum(self.config["convolutions"])
 
     def forward(self, tensors: Tensor, features: Tensor) -> DenoisedField:
         """Denoise.
 
         Args:
             tensors: (B, 6, D, H, W) Mandel planes, positive definite, tissue near `REFERENCE_DIFFUSIVITY` um^2/ms.
-            features: (B, 5, D, H, W), the planes named in `FEATURES`.
+            features: (B, 11, D, H, W), the planes named in `SCALARS`, then the voxel shape: 6 Mandel planes.
         """
-        if tensors.shape[1] != 6 or features.shape[1] != len(FEATURES):
+        if tensors.shape[1] != 6 or features.shape[1] != FEATURES:
             raise ValueError(
                 f"tensors and features: found {tensors.shape[1]} and {features.shape[1]} planes, "
-                f"expected 6 and {len(FEATURES)} at dim 1"
+                f"expected 6 and {FEATURES} at dim 1"
             )
         mask = features[:, :1]
         planes = torch.cat([centred_log(tensors) * mask, features], 1)

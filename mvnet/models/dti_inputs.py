@@ -1,10 +1,12 @@
-"""What the DTI network sees: tensors in the unit of typical tissue, and the scalar planes of `FEATURES`.
+"""What the DTI network sees: tensors in the unit of typical tissue, the scalar planes of `SCALARS`, the voxel shape.
 
 Dividing by the median mean diffusivity makes the network commute with a change of unit or of temperature (ex-vivo
 tissue); dividing the b0 by its median makes it commute with the scanner's gain.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -26,16 +28,21 @@ def feature_planes(
     noise: Tensor | None = None,
     residual: Tensor | None = None,
     b0_scale: float | Tensor | None = None,
+    spacing: Sequence[float] = (1.0, 1.0, 1.0),
 ) -> Tensor:
-    """The planes of `mvnet.models.dti.FEATURES`.
+    """The planes of `mvnet.models.dti.SCALARS`, then the shape of a voxel.
+
+    The shape is the traceless diagonal tensor log(spacing / geometric mean of spacing): turned as a tensor is, it is
+    the shape of the turned voxel.
 
     Args:
         mask: (X, Y, Z) bool.
         b0: (X, Y, Z) in any unit, or None.
         noise, residual: (X, Y, Z) maps of `mvnet.data_loaders.tensor_fit.acquisition_maps`, or None; zero is unknown.
         b0_scale: the b0 of typical tissue; the median over the mask when None.
+        spacing: lengths of the sides of a voxel, in any unit.
     Returns:
-        (5, X, Y, Z) in the dtype of the maps (float32 without any).
+        (11, X, Y, Z) in the dtype of the maps (float32 without any).
     """
     given = next((m for m in (b0, noise, residual) if m is not None), None)
     dtype = given.dtype if given is not None else torch.float32
@@ -49,7 +56,9 @@ def feature_planes(
         planes[3] = _log_ratio(noise, _TYPICAL_NOISE) * (noise > 0) * inside
     if residual is not None:
         planes[4] = _log_ratio(residual, 1.0) * (residual > 0) * inside
-    return torch.stack(planes)
+    sides = torch.tensor(spacing, dtype=torch.float64).log()
+    shape = torch.cat([sides - sides.mean(), torch.zeros(3)]).to(inside)
+    return torch.cat([torch.stack(planes), shape.view(6, 1, 1, 1) * inside])
 
 
 def _log_ratio(x: Tensor, reference: float | Tensor) -> Tensor:

@@ -2,7 +2,9 @@
 
 With d = d_AI(prediction, target) per voxel and r the root-mean-square of d_AI(noisy, target) over the patch,
 
-    loss = mean sqrt(1 + (d / r)^2) - 1      quadratic for small errors, linear for outliers, free of the noise level
+    loss = mean c^2 ( sqrt(1 + (d / c r)^2) - 1 ),  c = 3
+
+quadratic for errors up to a few times the noise, linear for outliers, free of the noise level,
 
 so that a clean scan and a noisy one weigh the same. The error head s minimises  log s + d / s, whose minimum is the
 conditional mean of d. Paper section 2.3 (sum of geodesic distances).
@@ -16,11 +18,12 @@ from torch import Tensor
 from mvnet.linalg import affine_invariant
 from mvnet.models.dti import DTIDenoiser
 
+_OUTLIER = 3.0  # c: an error of so many times the patch noise r counts as an outlier
 _SMALLEST_NOISE = 0.05  # of the patch noise r: a perfect input must not blow the loss up
 
 
 def relative_loss(distance: Tensor, noise: Tensor, mask: Tensor) -> Tensor:
-    """Mean over masked voxels, then over samples, of sqrt(1 + (d / r)^2) - 1.
+    """Mean over masked voxels, then over samples, of c^2 (sqrt(1 + (d / c r)^2) - 1).
 
     Args:
         distance: (B, D, H, W) distance of the prediction to the target.
@@ -29,7 +32,7 @@ def relative_loss(distance: Tensor, noise: Tensor, mask: Tensor) -> Tensor:
     """
     count = mask.sum((1, 2, 3)).clamp_min(1)
     r2 = ((noise.square() * mask).sum((1, 2, 3)) / count).clamp_min(_SMALLEST_NOISE**2)
-    robust = (1 + distance.square() / r2[:, None, None, None]).sqrt() - 1
+    robust = _OUTLIER**2 * ((1 + distance.square() / (_OUTLIER**2 * r2[:, None, None, None])).sqrt() - 1)
     return ((robust * mask).sum((1, 2, 3)) / count).mean()
 
 
@@ -40,7 +43,7 @@ def denoising_loss(
 
     Args:
         noisy, target: (B, 6, D, H, W) um^2/ms.
-        features: (B, 5, D, H, W).
+        features: (B, 11, D, H, W).
     """
     mask = features[:, 0]
     out = model(noisy, features)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from math import ceil
 from typing import NamedTuple
@@ -60,6 +60,7 @@ def denoise_volume(
     b0: Tensor | None = None,
     noise: Tensor | None = None,
     residual: Tensor | None = None,
+    spacing: Sequence[float] = (1.0, 1.0, 1.0),
     strength: float = 1.0,
     block: int = 64,
     progress: Callable[[int, int], None] | None = None,
@@ -71,6 +72,7 @@ def denoise_volume(
         tensors: (6, X, Y, Z) Mandel planes, um^2/ms, positive definite inside the mask.
         mask: (X, Y, Z) bool.
         b0, noise, residual: (X, Y, Z) maps of the acquisition, or None.
+        spacing: lengths of the sides of a voxel, in any unit.
         strength: 0 leaves the tensors untouched, 1 is the network's output, in between lies the affine-invariant
             geodesic.
         block: side of a tile in voxels; memory grows with its cube, the result does not depend on it.
@@ -90,7 +92,7 @@ def denoise_volume(
         raise ValueError(f"strength: found {strength}, expected a number in [0, 1]")
     device = next(model.parameters()).device
     scale = diffusivity_scale(tensors, mask)
-    features = feature_planes(mask, b0, noise, residual).to(tensors.dtype)
+    features = feature_planes(mask, b0, noise, residual, spacing=spacing).to(tensors.dtype)
     out, error = tensors.clone(), torch.zeros_like(tensors[0])
     jobs = list(tiles(mask, block, model.receptive_radius))
     for done, (outer, inner, place) in enumerate(jobs, start=1):

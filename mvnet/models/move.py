@@ -3,7 +3,8 @@
     z' = xi(t, z) . z = xi z + z xi^T,      xi(t, z) = c tanh( W [phi(features), log z, t] / c )  in gl(3)
 
 Every step of the integrator is a congruence P -> A P A^T with A = exp(...), so the state is positive definite at every
-step size. The bound c keeps the exponential's argument in the range where its fixed-cost evaluation is exact.
+step size. The bound c keeps the exponential's argument in the range where its fixed-cost evaluation is exact. The tanh of
+each entry is odd, and the symmetries of the cube permute the entries of xi up to sign: the bound commutes with them.
 Source: paper section 2.3 (networks on manifolds), section 2.4.3 (Lie-group integrators).
 """
 
@@ -13,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mvnet.equivariant import FieldType, GroupConv, Matrix, Sym2, Trivial
 from mvnet.integrators import PlaneCongruence, odeint
 from mvnet.linalg import sym3
 
@@ -23,29 +25,29 @@ class Move(nn.Module):
     """Flow of Sym+(3)-valued voxels under a velocity that depends on features, time and the value itself.
 
     Args:
-        channels: number of feature channels, constant during the flow.
-        hidden: width of the pointwise network phi.
+        fields: type of the features, constant during the flow.
+        hidden: type of the hidden layer of the pointwise network phi, permutations only.
         steps: integrator steps over the unit interval.
         method: any Lie-group method of `mvnet.integrators`.
     """
 
-    def __init__(self, channels: int, hidden: int = 16, steps: int = 1, method: str = "rkmk2"):
+    def __init__(self, fields: FieldType, hidden: FieldType, steps: int = 1, method: str = "rkmk2"):
         super().__init__()
         self.steps, self.method = steps, method
-        self.features = nn.Conv3d(channels, hidden, 1)
-        self.value = nn.Conv3d(6, hidden, 1, bias=False)
-        self.time = nn.Parameter(torch.zeros(1, hidden, 1, 1, 1))
-        self.velocity = nn.Conv3d(hidden, 9, 1)
+        group = fields.group
+        self.features = GroupConv(fields, hidden, 1)
+        self.value = GroupConv(FieldType((1, Sym2(group))), hidden, 1, bias=False)
+        self.time = GroupConv(FieldType((1, Trivial(group))), hidden, 1, bias=False)
+        nn.init.zeros_(self.time.weight)
+        self.velocity = GroupConv(hidden, FieldType((1, Matrix(group))), 1)
         nn.init.zeros_(self.velocity.weight)
-        assert self.velocity.bias is not None
-        nn.init.zeros_(self.velocity.bias)
 
     def forward(self, features: Tensor, state: Tensor) -> Tensor:
         """features (B, C, ...), state (B, 6, ...) positive definite -> state at time 1, same shape."""
         fixed = self.features(features).contiguous()
 
         def field(t: Tensor, z: Tensor) -> Tensor:
-            hidden = F.silu(fixed + self.value(sym3.log(z)) + t * self.time)
+            hidden = F.silu(fixed + self.value(sym3.log(z)) + self.time(t.view(1, 1, 1, 1, 1)))
             return _BOUND * torch.tanh(self.velocity(hidden) / _BOUND)
 
         times = torch.linspace(0, 1, self.steps + 1, dtype=state.dtype, device=state.device)

@@ -1,0 +1,79 @@
+"""Sums over the components of every field of a type, factors for every field, and the invariant part of a field.
+
+A tensor x (B, fields.channels, ...) holds `number(fields)` fields, in channel order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from mvnet.equivariant.expansion import bias_basis
+from mvnet.equivariant.representations import FieldType
+
+
+def number(fields: FieldType) -> int:
+    """Number of fields of a type."""
+    return sum(count for count, _ in fields.fields)
+
+
+def check_channels(fields: FieldType, x: Tensor, name: str = "x") -> None:
+    """Raises ValueError when x (B, C, ...) has not the channels of the type."""
+    if x.ndim < 2 or x.shape[1] != fields.channels:
+        raise ValueError(f"{name}: found shape {tuple(x.shape)}, expected (B, {fields.channels}, ...) for {fields}")
+
+
+def blocks(fields: FieldType, x: Tensor) -> Iterator[Tensor]:
+    """Views (B, count, size, ...) of x (B, channels, ...), one for each pair (count, representation) of the type."""
+    start = 0
+    for count, rho in fields.fields:
+        yield x[:, start : (start := start + count * rho.size)].unflatten(1, (count, rho.size))
+
+
+def squares(fields: FieldType, x: Tensor) -> Tensor:
+    """(B, channels, ...) -> (B, number of fields, ...): squared Euclidean norm of every field at every point."""
+    parts = [b[:, :, 0].square() if b.shape[2] == 1 else b.square().sum(2) for b in blocks(fields, x)]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
+
+
+def scale(fields: FieldType, x: Tensor, factor: Tensor) -> Tensor:
+    """Every field of x (B, channels, ...) times its own factor (B or 1, number of fields, ... or 1, ...)."""
+    parts, start = [], 0
+    for block in blocks(fields, x):
+        part = factor[:, start : (start := start + block.shape[1])].unsqueeze(2)
+        parts.append((block * part).flatten(1, 2))
+    return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
+
+
+class Constant:
+    """A tensor outside of parameters and buffers: whole numbers stay so, others follow the dtype asked for."""
+
+    def __init__(self, value: Tensor):
+        self._value = value
+        self._placed: dict[tuple[torch.device, torch.dtype], Tensor] = {}
+
+    def __call__(self, like: Tensor) -> Tensor:
+        """The tensor on the device and, when floating, in the dtype of another."""
+        key = (like.device, like.dtype)
+        if key not in self._placed:
+            self._placed[key] = self._value.to(like if self._value.is_floating_point() else like.device)
+        return self._placed[key]
+
+
+def repeats(fields: FieldType) -> Tensor:
+    """(channels,) long: the field that each channel belongs to."""
+    sizes = torch.tensor([rho.size for rho in fields.expanded()])
+    return torch.arange(len(sizes)).repeat_interleave(sizes)
+
+
+def invariant_basis(fields: FieldType) -> Tensor:
+    """(count, channels) float64, orthonormal: the constant fields that every group element leaves alone."""
+    basis = bias_basis(fields)
+    return basis / basis.norm(dim=1, keepdim=True)
+
+
+def spatial(parameter: Tensor, x: Tensor) -> Tensor:
+    """(C,) -> (1, C, 1, ..., 1) with as many axes as x."""
+    return parameter.view(1, -1, *(1,) * (x.ndim - 2))

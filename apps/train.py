@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import json
 import time
+from math import ceil
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+NETWORKS = {
+    "equivariant": {},
+    "ordinary": {"fields": {"regular": 48}, "hidden": {"regular": 24}, "group": "E"},
+}
+"""The shipped network, and one of as many channels that knows no symmetry but has learned some from turned patches."""
+
+_COARSE, _THICK = (0.72, 0.72, 0.72), (1.0, 1.0, 0.6)  # share of the voxels along each axis that stay
 
 app = typer.Typer(help="Train a network.", no_args_is_help=True, add_completion=False)
 
@@ -43,7 +52,7 @@ def train_dti(
 
     from mvnet.apps.denoise_options import find_device
     from mvnet.apps.training import Run, Schedule, train
-    from mvnet.data_loaders.dti_fields import resampled, scan_field, simulated_fields
+    from mvnet.data_loaders.dti_fields import central, resampled, scan_field, simulated_fields
     from mvnet.data_loaders.dti_training_set import TrainingSet
     from mvnet.models.checkpoint import save_checkpoint
     from mvnet.models.dti import DTIDenoiser
@@ -52,15 +61,20 @@ def train_dti(
         torch.set_num_threads(threads)
     where = find_device(device)
     left_out = _slices(exclude)
+    if network not in NETWORKS:
+        raise ValueError(f"--network: found {network!r}, expected one of {sorted(NETWORKS)}")
     truths, scans, sources = [], [], []
     if dwi is not None:
         if bval is None or bvec is None:
             raise ValueError("--dwi was given without --bval and --bvec; a DWI needs both")
         native = scan_field(dwi, bval, bvec, bvec_frame, left_out)
-        truths += [(0.55, native), (0.05, resampled(native, COARSE)), (0.1, resampled(native, THICK))]
+        if share < 1:
+            native = central(native, share)
+        truths += [(0.55, native), (0.05, resampled(native, _COARSE)), (0.1, resampled(native, _THICK))]
         scans += [(0.25, native)]
-        sources.append(f"{dwi.name} without slices {exclude}" if exclude else dwi.name)
-    if simulated:
+        used = "" if share == 1 else f"the middle {share:.0%} of "
+        sources.append(used + (f"{dwi.name} without slices {exclude}" if exclude else dwi.name))
+    if simulated := ceil(share * simulated):
         truths += [(0.05 / simulated, field) for field in simulated_fields(simulated, seed)]
         sources.append(f"{simulated} simulated brains")
     if not truths:

@@ -11,7 +11,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -34,9 +34,16 @@ class Benchmark:
         name: of the module.
         description: for --help; its first line heads the report.
         arguments: the command line; that of the process when None.
+        add_options: adds options of its own to the parser; they are read from `options`.
     """
 
-    def __init__(self, name: str, description: str | None, arguments: Sequence[str] | None = None):
+    def __init__(
+        self,
+        name: str,
+        description: str | None,
+        arguments: Sequence[str] | None = None,
+        add_options: Callable[[argparse.ArgumentParser], object] | None = None,
+    ):
         parser = argparse.ArgumentParser(
             prog=f"python -m benchmarks.{name}",
             description=description,
@@ -44,17 +51,20 @@ class Benchmark:
         )
         parser.add_argument("--quick", action="store_true", help="fewer repeats on smaller inputs")
         parser.add_argument("--json", metavar="FILE", help="also write the result as JSON; - prints it alone")
-        options = parser.parse_args(arguments)
+        if add_options is not None:
+            add_options(parser)
+        self.options = options = parser.parse_args(arguments)
         self.name, self.quick, self._json = name, bool(options.quick), options.json
 
-    def report(self, rows: list[dict[str, Any]], bars: Sequence[Bar]) -> None:
-        """Print the table and the bars, and write the JSON where --json asked for it."""
+    def report(self, rows: list[dict[str, Any]], bars: Sequence[Bar], data: Any = None) -> None:
+        """Print the table and the bars, and write the JSON, `data` included, where --json asked for it."""
         result = {
             "benchmark": self.name,
             "machine": machine(),
             "quick": self.quick,
             "rows": rows,
             "bars": [asdict(bar) for bar in bars],
+            **({} if data is None else {"data": data}),
         }
         text = json.dumps(result, indent=2, default=float) + "\n"
         if self._json == "-":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import ceil
 from pathlib import Path
 
@@ -41,6 +42,24 @@ def field_of(volume: DTIVolume, exclude: slice = slice(0, 0)) -> TensorField:
     bvals, bvecs = torch.as_tensor(scan.bvals).float(), torch.as_tensor(scan.bvecs).float()
     signal = torch.from_numpy(scan.dwi) / unit
     return TensorField(volume.tensors, volume.mask, scan.b0 / unit, slabs, signal, bvals, bvecs, volume.spacing)
+
+
+def central(field: TensorField, share: float) -> TensorField:
+    """A box around the centre of the mask with this share of its extent in the plane, in all slices of the slabs."""
+    window = []
+    for axis in (0, 1):
+        used = field.mask.any(dim=2).any(dim=1 - axis).nonzero()[:, 0]
+        first, last = int(used[0]), int(used[-1]) + 1
+        side = round((last - first) * share**0.5)
+        start = (first + last - side) // 2
+        window.append(slice(start, start + side))
+    return replace(
+        field,
+        tensors=field.tensors[:, *window],
+        mask=field.mask[*window],
+        s0=field.s0[*window],
+        dwi=None if field.dwi is None else field.dwi[*window],
+    )
 
 
 def white_matter_median(b0: Tensor, tensors: Tensor, mask: Tensor) -> Tensor:

@@ -1,6 +1,9 @@
 """Layers for fields of complex numbers that commute with the phase, with conjugation and with a group of the plane.
 
-A field z (B, C, n_1, ..., n_d), complex, its channels typed by a `FieldType`. The layers satisfy
+A field is z (B, C, n_1, ..., n_d), complex, or its planes (2, B, C, n_1, ..., n_d), the real and the imaginary part;
+its channels are typed by a `FieldType`. A layer gives back what it was given. The way from complex numbers to planes
+and back costs about half a convolution on the CPU: a network goes it once, by `planes` and `from_planes`. The layers
+satisfy
 
     f(e^{ia} z) = e^{ia} f(z),        f(conj z) = conj f(z),        f(g . z) = g . f(z)
 
@@ -24,19 +27,43 @@ from mvnet.equivariant.representations import FieldType, Trivial
 
 
 def planes(z: Tensor) -> Tensor:
-    """(B, C, ...) complex -> (2 B, C, ...) real: the real parts, then the imaginary ones.
+    """(B, C, ...) complex -> (2, B, C, ...): real and imaginary parts, each in the memory layout of z.
 
     Raises:
         ValueError: when z is real.
     """
     if not z.is_complex():
         raise ValueError(f"z: found {z.dtype}, expected a complex field")
-    return torch.cat((z.real, z.imag))
+    return torch.cat((z.real, z.imag)).unflatten(0, (2, len(z)))
 
 
 def from_planes(p: Tensor) -> Tensor:
     """Inverse of `planes`."""
-    return torch.complex(*p.chunk(2))
+    return torch.complex(p[0], p[1])
+
+
+class _OnPlanes(nn.Module):
+    """A layer that computes on (2 B, C, ...), the real parts before the imaginary ones."""
+
+    fields_in: FieldType
+    fields_out: FieldType
+
+    def forward(self, z: Tensor) -> Tensor:
+        """z (B, fields_in.channels, ...) complex, or its planes (2, B, ...) -> the same of fields_out.
+
+        Raises:
+            ValueError: when it is neither.
+        """
+        if z.is_complex():
+            return from_planes(self(planes(z)))
+        if z.ndim != self.fields_in.group.dim + 3 or len(z) != 2:
+            raise ValueError(f"z: found {z.dtype} of shape {tuple(z.shape)}, expected a complex field or two planes")
+        p = z.flatten(0, 1)
+        fieldwise.check_channels(self.fields_in, p, "z")
+        return self.on_planes(p).unflatten(0, (2, -1))
+
+    def on_planes(self, p: Tensor) -> Tensor:
+        raise NotImplementedError
 
 
 def units(fields: FieldType) -> FieldType:
@@ -57,7 +84,7 @@ def modulus(parts: FieldType, p: Tensor, eps: float) -> Tensor:
     return (real + imaginary + eps**2).sqrt()
 
 
-class CircleConv(nn.Module):
+class CircleConv(_OnPlanes):
     """A real equivariant convolution of the real and of the imaginary part.
 
     Args:
@@ -74,12 +101,11 @@ class CircleConv(nn.Module):
         self.fields_in, self.fields_out = fields_in, fields_out
         self.conv = GroupConv(fields_in, fields_out, size, padding, bias=False, gain=gain)
 
-    def forward(self, z: Tensor) -> Tensor:
-        """z (B, fields_in.channels, ...) complex -> (B, fields_out.channels, ...) complex."""
-        return from_planes(self.conv(planes(z)))
+    def on_planes(self, p: Tensor) -> Tensor:
+        return self.conv(p)
 
 
-class CircleGate(nn.Module):
+class CircleGate(_OnPlanes):
     """z_i -> 2 sigmoid(h_i) z_i with h from two real equivariant convolutions of invariants.
 
     The invariants are the moduli |z_i|, and Re(p_k conj q_k) / sqrt(|p_k|^2 + |q_k|^2) for pairs (p_k, q_k) of learned
@@ -105,12 +131,10 @@ class CircleGate(nn.Module):
         self.mix = GroupConv(FieldType(*gates.fields, *hidden.fields), hidden, size)
         self.gate = GroupConv(hidden, gates, 1, gain=1.0)
 
-    def forward(self, z: Tensor) -> Tensor:
-        """z (B, fields.channels, ...) complex -> the same shape."""
-        p = planes(z)
+    def on_planes(self, p: Tensor) -> Tensor:
         invariants = torch.cat((modulus(self._units, p, self.eps), self._products(p)), 1)
         factor = 2 * torch.sigmoid(self.gate(F.relu(self.mix(invariants))))
-        return from_planes(fieldwise.scale(self._units, p, torch.cat((factor, factor))))
+        return fieldwise.scale(self._units, p, torch.cat((factor, factor)))
 
     def _products(self, p: Tensor) -> Tensor:
         """(2 B, C, ...) -> (B, hidden.channels, ...): Re(p conj q) / sqrt(|p|^2 + |q|^2 + eps^2)."""
@@ -119,7 +143,7 @@ class CircleGate(nn.Module):
         return (a * b + c * d) * (squared + self.eps**2).rsqrt()
 
 
-class ModulusReLU(nn.Module):
+class ModulusReLU(_OnPlanes):
     """z_i -> relu(|z_i| - t) z_i / |z_i|: keeps the phase, non-expansive. |z| is sqrt(|z|^2 + eps^2).
 
     One t > 0 for each field, the softplus of a parameter.
@@ -138,10 +162,8 @@ class ModulusReLU(nn.Module):
         self._owner = fieldwise.Constant(torch.arange(len(sizes)).repeat_interleave(sizes))
         self.raw = nn.Parameter(raw_threshold(threshold, len(sizes)))
 
-    def forward(self, z: Tensor) -> Tensor:
-        """z (B, fields.channels, ...) complex -> the same shape."""
-        p = planes(z)
+    def on_planes(self, p: Tensor) -> Tensor:
         length = modulus(self._units, p, self.eps)
         threshold = F.softplus(self.raw).index_select(0, self._owner(self.raw))
         factor = F.relu(length - fieldwise.spatial(threshold, length)) / length
-        return from_planes(fieldwise.scale(self._units, p, torch.cat((factor, factor))))
+        return fieldwise.scale(self._units, p, torch.cat((factor, factor)))

@@ -27,7 +27,7 @@ from mvnet.equivariant.representations import FieldType, Regular, Representation
 
 
 class Harmonic(Representation):
-    """The pair cos(m theta), sin(m theta): rotation by m alpha under a rotation by alpha, theta -> alpha - theta mirrored.
+    """The pair cos(m theta), sin(m theta): turned by m alpha under theta -> theta + alpha; also for mirrored angles.
 
     Frequency 0 is the single 1. Also a type of field: the irreps of SO(2) and O(2), restricted to the group.
 
@@ -120,7 +120,7 @@ def coefficients(rho_out: Representation, rho_in: Representation, frequency: int
 
 @lru_cache(maxsize=256)
 def harmonic_basis(rho_out: Representation, rho_in: Representation, size: int, rings: tuple[Ring, ...]) -> Tensor:
-    """Basis (count, out, in, size^2) float64 of the kernels from rho_in to rho_out, entries of unit variance on average.
+    """Basis (count, out, in, size^2) float64 of the kernels from rho_in to rho_out; entries of unit mean variance.
 
     Raises:
         ValueError: when the group is not one of the plane.

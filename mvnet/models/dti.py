@@ -38,8 +38,9 @@ SCALARS = ("mask", "known", "log_b0", "log_noise", "log_residual")
 FEATURES = len(SCALARS) + 6
 """Planes beside the tensor: the scalars, and the shape of a voxel as a symmetric tensor (zero for a cube)."""
 
-TRUNK = {"regular": 1}
+TRUNK = {"trivial": 6, "faces": 1, "edges": 1, "flags": 1}
 HIDDEN = {"flags": 1}
+"""Features of 48 and 24 channels, on orbits of the cube: pointwise nonlinearities keep them equivariant."""
 
 REFERENCE_DIFFUSIVITY = 0.75
 """um^2/ms: tissue of this mean diffusivity is where the log-tensor features are centred."""

@@ -44,9 +44,10 @@ class ResidualDenoiser(nn.Module):
         self.lift, self.projection = lift, projection
         self.layers = nn.ModuleList(layers)
         self.lift_affine = FieldAffine(hidden)
-        self.affines = nn.ModuleList(FieldAffine(hidden) for _ in layers)
-        for affine in self.affines:
+        affines = [FieldAffine(hidden) for _ in layers]
+        for affine in affines:
             nn.init.constant_(affine.scale, residual_scale)
+        self.affines = nn.ModuleList(affines)
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, colours, H, W) -> the denoised image, same shape."""
@@ -76,7 +77,8 @@ def ordinary_denoiser(
         mixing = torch.randn(channels, colours)
         lift.weight.zero_()[:, :, 1, 1] = mixing
         projection.weight[:, :, 0, 0] = torch.linalg.pinv(mixing)
-        nn.init.zeros_(projection.bias)
+        assert projection.bias is not None
+        projection.bias.zero_()
     return ResidualDenoiser(lift, body, projection, FieldType((channels, Trivial(named_group("C1")))), residual_scale)
 
 

@@ -44,7 +44,7 @@ def checkpoint(tmp_path_factory) -> Path:
     torch.set_num_threads(1)
     path = tmp_path_factory.mktemp("weights") / "tiny"
     generator = torch.Generator().manual_seed(0)
-    model = DTIDenoiser(channels=8, dilations=((1,),))
+    model = DTIDenoiser(fields={"faces": 1, "trivial": 2}, hidden={"faces": 1}, convolutions=(1,))
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.copy_(0.05 * torch.randn(parameter.shape, generator=generator))

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mvnet.data_loaders.dti_fields import resampled
+from mvnet.data_loaders.dti_fields import central, resampled
 from mvnet.data_loaders.dti_pairs import TensorField, noisy_pair, split_pair, turn_components
 from mvnet.data_loaders.dti_training_set import OCTAHEDRAL, TrainingSet, random_scheme
 from mvnet.data_loaders.tensor_fit import design_matrix
@@ -81,7 +81,7 @@ def test_examples_depend_on_seed_and_index_alone(index: int):
     for first, second in zip(data[0][index], data[1][index]):
         torch.testing.assert_close(first, second, rtol=0, atol=0)
     noisy, target, features = data[0][index]
-    assert noisy.shape == target.shape == (6, 8, 8, 8) and features.shape == (5, 8, 8, 8)
+    assert noisy.shape == target.shape == (6, 8, 8, 8) and features.shape == (11, 8, 8, 8)
     assert bool((sym3.eigvals(noisy, dim=0) > 0).all())
 
 
@@ -96,6 +96,16 @@ def test_random_schemes_are_spread():
 def test_resampling_a_constant_field_changes_nothing_and_respects_slabs():
     source = field(20)
     constant = torch.tensor([0.9, 0.7, 0.5, 0.1, 0.0, 0.1]).view(6, 1, 1, 1).expand(6, 20, 20, 20)
-    small = resampled(TensorField(constant, torch.ones_like(source.mask), source.s0, ((0, 5), (11, 20))), 0.7)
+    small = resampled(TensorField(constant, torch.ones_like(source.mask), source.s0, ((0, 5), (11, 20))), (0.7,) * 3)
     assert small.mask.shape == (14, 14, 14) and small.slabs == ((0, 3), (8, 14))
     torch.testing.assert_close(small.tensors, constant[:, :14, :14, :14], rtol=1e-4, atol=1e-5)
+
+
+def test_a_share_is_a_box_around_the_middle_and_thick_slices_are_told():
+    source = field(20)
+    half = central(source, 0.25)
+    assert half.mask.shape == (10, 10, 20) and half.slabs == source.slabs
+    torch.testing.assert_close(half.tensors, source.tensors[:, 5:15, 5:15], rtol=0, atol=0)
+    thick = resampled(source, (1.0, 1.0, 0.5))
+    assert thick.mask.shape == (20, 20, 10) and thick.spacing == (1.0, 1.0, 2.0)
+    assert thick.turned((2, 0, 1), (1, -1, 1)).spacing == (2.0, 1.0, 1.0)

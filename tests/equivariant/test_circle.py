@@ -19,6 +19,7 @@ from mvnet.equivariant import (
     field_type,
     group,
 )
+from mvnet.equivariant.circle import from_planes, planes
 
 from .cases import build, example, field, mixed, permutations
 
@@ -101,9 +102,24 @@ def test_conv_is_one_real_convolution_of_both_parts():
     assert set(layer.state_dict()) == {"conv.weight"} and fields.channels == z.shape[1]
 
 
+@pytest.mark.parametrize("g", ["D4", "Oh"])
+@pytest.mark.parametrize("name", LAYERS)
+def test_planes_in_planes_out(name, g):
+    layer = build(LAYERS[name], g)
+    z = example(layer)
+    p = planes(z)
+    assert torch.equal(from_planes(p), z) and torch.equal(p[1], z.imag)
+    with torch.no_grad():
+        assert_close(from_planes(layer(p)), layer(z), rtol=0, atol=0)
+
+
 def test_errors():
     g = group("D4")
     with pytest.raises(ValueError, match="expected a complex field"):
         build(LAYERS["CircleConv"], "D4")(field(mixed(g)))
+    with pytest.raises(ValueError, match="z: found shape"):
+        build(LAYERS["CircleConv"], "D4")(example(build(LAYERS["CircleConv"], "D4"))[:, 1:])
+    with pytest.raises(ValueError, match="expected a complex field"):
+        planes(field(mixed(g)))
     with pytest.raises(ValueError, match="hidden: found"):
         CircleGate(mixed(g), field_type(g, {"vector": 1}))

@@ -140,11 +140,10 @@ def test_accurate_off_the_grid(name, fields, size, bound):
                 HarmonicConv(*pair, size)
                 for pair in ((image, hidden), (hidden, hidden), (hidden, hidden), (hidden, image))
             ]
-            model = nn.Sequential(*(part for conv in convs for part in (conv, nn.ReLU())))[:-1].double().eval()
-            randomise(model, seed)
-            unconstrained = export(nn.Sequential(*model))
-            randomise(unconstrained, seed)
-            for net, found in ((nn.Sequential(*model), errors), (unconstrained, plain)):
+            constrained = nn.Sequential(convs[0], *(part for conv in convs[1:] for part in (nn.ReLU(), conv)))
+            unconstrained = export(nn.Sequential(*constrained.children()))
+            for net, found in ((constrained, errors), (unconstrained, plain)):
+                randomise(net.double().eval(), seed)
                 y = net(waves(61, 0.0))
                 for k in range(1, 4):
                     angle = k * math.pi / 4

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from mvnet.equivariant import field_type, group
 from mvnet.linalg import sym3
 from mvnet.metrics import affine_invariant_error
 from mvnet.models import load_checkpoint, pretrained, save_checkpoint
@@ -15,7 +16,7 @@ from mvnet.models.dti_training import denoising_loss, relative_loss
 from mvnet.models.inference import denoise_volume, tiles
 from tests.models.test_layers import randomise, spd_field
 
-SMALL = {"channels": 4, "dilations": ((1,), (2,))}
+SMALL = {"fields": {"faces": 1, "trivial": 2}, "hidden": {"faces": 1}, "convolutions": (1, 2)}
 
 
 def small_model(seed: int = 0) -> DTIDenoiser:
@@ -36,6 +37,49 @@ def test_output_is_positive_definite_whatever_the_weights():
     features = feature_planes(mask).double()[None]
     out = model(spd_field(1, 8, 7, 6), features)
     assert bool((sym3.eigvals(out.tensors) > 0).all())
+
+
+INPUT = {"trivial": 5, "sym2": 1}
+
+
+@pytest.mark.parametrize("fields", [{"faces": 1, "trivial": 2}, {"flags": 1, "edges": 1, "regular": 1}])
+@pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-12), (torch.float32, 1e-5)])
+def test_the_network_commutes_with_every_symmetry_of_the_cube(fields, dtype, tolerance):
+    """Voxels, tensors and the shape of a voxel turned together turn the result, on anisotropic voxels too."""
+    torch.manual_seed(0)
+    model = randomise(DTIDenoiser(fields=fields, hidden={"flags": 1}, convolutions=(1, 1)), 0.05).to(dtype).eval()
+    cube = group("Oh")
+    tensor, inputs = field_type(cube, {"sym2": 1}), field_type(cube, INPUT)
+    mask = ball(6, 6, 6)
+    mask[0, :2, :3] = True  # no symmetry of its own
+    maps = [torch.rand(6, 6, 6, generator=torch.Generator().manual_seed(k)) for k in range(3)]
+    features = feature_planes(mask, *maps, spacing=(1.0, 1.0, 2.5)).to(dtype)[None]
+    logs = torch.randn(1, 6, 6, 6, 6, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    tensors = sym3.exp(0.4 * logs).to(dtype)
+    with torch.no_grad():
+        out = model(tensors, features)
+        for g in range(cube.order):
+            turned = model(tensor.act(g, tensors), inputs.act(g, features))
+            expected = tensor.act(g, out.tensors)
+            assert float((turned.tensors - expected).abs().max() / expected.abs().max()) < tolerance
+            error = cube.act(g, out.log_error)
+            assert float((turned.log_error - error).abs().max()) < tolerance
+
+
+def test_an_ordinary_network_commutes_with_nothing():
+    torch.manual_seed(0)
+    model = randomise(DTIDenoiser({"regular": 8}, {"regular": 4}, (1, 1), group="E"), 0.2).double()
+    tensors, features = spd_field(1, 5, 5, 5), feature_planes(torch.ones(5, 5, 5, dtype=torch.bool)).double()[None]
+    cube = group("Oh")
+    tensor = field_type(cube, {"sym2": 1})
+    with torch.no_grad():
+        turned = model(tensor.act(5, tensors), features).tensors - tensor.act(5, model(tensors, features).tensors)
+    assert float(turned.abs().max()) > 1e-2
+
+
+def test_features_that_no_pointwise_nonlinearity_keeps_are_refused():
+    with pytest.raises(ValueError, match="vector"):
+        DTIDenoiser(fields={"trivial": 2, "vector": 1})
 
 
 def test_tiles_cover_the_mask_once():

@@ -3,10 +3,14 @@
 import pytest
 import torch
 
+from mvnet.equivariant import field_type, group
 from mvnet.linalg import gl3, sym3
 from mvnet.manifolds import SPD
 from mvnet.models.choose import NEIGHBOURS, Choose, neighbourhood_mean
 from mvnet.models.move import Move
+
+
+PLAIN = field_type(group("E"), {"trivial": 4})
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -48,7 +52,7 @@ def test_neighbourhood_mean_gradient():
 
 
 def test_choose_keeps_a_constant_field_and_ignores_what_is_outside_the_mask():
-    layer = randomise(Choose(4).double())
+    layer = randomise(Choose(PLAIN).double())
     features = torch.randn(1, 4, 5, 5, 5, generator=generator(), dtype=torch.float64)
     mask = torch.ones(1, 1, 5, 5, 5, dtype=torch.float64)
     mask[..., 3:] = 0
@@ -61,7 +65,7 @@ def test_choose_keeps_a_constant_field_and_ignores_what_is_outside_the_mask():
 @pytest.mark.parametrize("method", ["lie_euler", "rkmk3", "rkmk4", "cf4", "cayley_rk4"])
 @pytest.mark.parametrize("steps", [1, 3])
 def test_move_stays_positive_definite(method: str, steps: int):
-    layer = randomise(Move(4, steps=steps, method=method).double(), scale=3.0)
+    layer = randomise(Move(PLAIN, PLAIN, steps=steps, method=method).double(), scale=3.0)
     features = torch.randn(1, 4, 4, 4, 4, generator=generator(), dtype=torch.float64)
     out = layer(features, spd_field(1, 4, 4, 4))
     assert bool((sym3.eigvals(out) > 0).all())
@@ -70,11 +74,11 @@ def test_move_stays_positive_definite(method: str, steps: int):
 def test_move_is_the_identity_at_initialisation():
     state = spd_field(1, 3, 3, 3)
     features = torch.randn(1, 4, 3, 3, 3, generator=generator(), dtype=torch.float64)
-    torch.testing.assert_close(Move(4).double()(features, state), state, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(Move(PLAIN, PLAIN).double()(features, state), state, rtol=1e-12, atol=1e-12)
 
 
 def test_move_with_constant_velocity_is_one_exponential():
-    layer = Move(4, method="rkmk3").double()
+    layer = Move(PLAIN, PLAIN, method="rkmk3").double()
     with torch.no_grad():
         assert layer.velocity.bias is not None
         layer.velocity.bias.copy_(torch.linspace(-0.3, 0.4, 9))
@@ -85,7 +89,7 @@ def test_move_with_constant_velocity_is_one_exponential():
 
 
 def test_move_gradient_is_finite_at_repeated_eigenvalues():
-    layer = randomise(Move(4).double())
+    layer = randomise(Move(PLAIN, PLAIN).double())
     state = torch.tensor([0.7, 0.7, 0.7, 0, 0, 0], dtype=torch.float64).view(1, 6, 1, 1, 1).repeat(1, 1, 2, 2, 2)
     state.requires_grad_()
     layer(torch.ones(1, 4, 2, 2, 2, dtype=torch.float64), state).sum().backward()

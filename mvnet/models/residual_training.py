@@ -1,0 +1,119 @@
+"""The objective of paper section 5.2 and how its denoisers are trained and judged.
+
+    loss = mean of  1/2 |e|^2 + weight |grad e|_{1,eps},    e = Psi(x) - x*,  |v|_{1,eps} = sqrt(|v|^2 + eps^2) - eps
+
+per pixel and colour; grad is the forward difference (eq. 52). Adam with a linear warm-up; the learning rate is lowered
+when the error on a validation set stagnates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+Pair = tuple[Tensor, Tensor]
+"""Noisy and clean images, (B, colours, H, W) each."""
+
+
+def denoising_objective(error: Tensor, weight: float = 1e-3, eps: float = 1e-3) -> Tensor:
+    """Eq. (52) for an error e = Psi(x) - x* (B, colours, H, W), a scalar.
+
+    Args:
+        error: difference of the images.
+        weight: lambda of the smoothed total variation.
+        eps: where its corner is rounded.
+    """
+    corner = error[..., :-1, :-1]
+    squared = (error[..., 1:, :-1] - corner).square() + (error[..., :-1, 1:] - corner).square()
+    return error.square().mean() / 2 + weight * ((squared + eps**2).sqrt() - eps).mean()
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a denoiser is trained.
+
+    Args:
+        iterations: of Adam.
+        lr: learning rate after the warm-up.
+        warm_up: iterations over which it grows linearly from zero.
+        check: iterations between two looks at the validation error.
+        patience: how many of them in a row may fail to lower the best error by 1 % before the rate is multiplied
+            by `factor`.
+        factor: below 1.
+    """
+
+    iterations: int
+    lr: float
+    warm_up: int = 20
+    check: int = 20
+    patience: int = 2
+    factor: float = 0.3
+
+
+@dataclass(frozen=True)
+class History:
+    """The objective on every minibatch, and (iteration, mean square error, learning rate) at every check."""
+
+    training: list[float]
+    validation: list[tuple[int, float, float]]
+
+
+def train_denoiser(model: nn.Module, batch: Callable[[], Pair], validation: Pair, recipe: Recipe) -> History:
+    """Minimise eq. (52) over minibatches drawn by `batch()`, in place.
+
+    Args:
+        model: image to image.
+        batch: draws the next noisy and clean images.
+        validation: images that steer the learning rate.
+        recipe: iterations and rates.
+    """
+    optimizer = torch.optim.Adam(model.parameters(), lr=recipe.lr)
+    rate, best, stale = recipe.lr, float("inf"), 0
+    training: list[float] = []
+    checks: list[tuple[int, float, float]] = []
+    for iteration in range(1, recipe.iterations + 1):
+        for group in optimizer.param_groups:
+            group["lr"] = rate * min(1.0, iteration / max(recipe.warm_up, 1))
+        noisy, clean = batch()
+        loss = denoising_objective(model(noisy) - clean)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        training.append(float(loss.detach()))
+        if iteration % recipe.check == 0 or iteration == recipe.iterations:
+            error = mean_square_error(model, *validation)
+            checks.append((iteration, error, rate))
+            best, stale = (error, 0) if error < 0.99 * best else (best, stale + 1)
+            if stale >= recipe.patience:
+                rate, stale = rate * recipe.factor, 0
+    return History(training, checks)
+
+
+def denoised(model: nn.Module, noisy: Tensor, chunk: int = 16) -> Tensor:
+    """The model in evaluation on many images, without gradients, `chunk` at a time."""
+    was, _ = model.training, model.eval()
+    with torch.no_grad():
+        out = torch.cat([model(part) for part in noisy.split(chunk)])
+    model.train(was)
+    return out
+
+
+def mean_square_error(model: nn.Module, noisy: Tensor, clean: Tensor) -> float:
+    """Mean over images, colours and pixels of (Psi(x) - x*)^2."""
+    return float((denoised(model, noisy) - clean).square().mean())
+
+
+def iterations_to(training: list[float], target: float, window: int) -> int | None:
+    """First iteration at which the mean of the last `window` training errors is at most `target`; None if never."""
+    mean = running_mean(training, window)
+    reached = (mean <= target).nonzero()
+    return int(reached[0]) + window if len(reached) else None
+
+
+def running_mean(training: list[float], window: int) -> Tensor:
+    """(n - window + 1,) float64: entry k is the mean of training errors k + 1, ..., k + window."""
+    total = torch.tensor([0.0, *training], dtype=torch.float64).cumsum(0)
+    return (total[window:] - total[:-window]) / window

@@ -67,6 +67,19 @@ def train(context: typer.Context) -> None:
         raise typer.Exit(status)
 
 
+@app.command()
+def verify(
+    name: Annotated[str, typer.Argument(help="A shipped network (dti), or a checkpoint.", metavar="NAME|CHECKPOINT")],
+    seed: Annotated[int, typer.Option(help="Of the random data.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")] = False,
+) -> None:
+    """Measure what a network guarantees; exit status 1 when something fails."""
+    from mvnet.apps.verify import verify as measure
+
+    if not measure(name, seed=seed, as_json=as_json):
+        raise typer.Exit(1)
+
+
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     return guarded(lambda: app(args=arguments, prog_name="mvnet", standalone_mode=False))

@@ -1,0 +1,36 @@
+"""`mvnet verify`: what a network guarantees, measured."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+
+def verify(name: str, *, seed: int, as_json: bool) -> bool:
+    """Print the guarantees of shipped weights, or of a checkpoint; returns whether all hold.
+
+    Args:
+        name: a shipped network, or a path to a checkpoint.
+        seed: of the random data.
+        as_json: one JSON object with the largest float64 error under `equivariance_error`.
+    """
+    from mvnet.models import load_checkpoint, pretrained
+    from mvnet.models.verify import verify as measure
+
+    path = Path(name)
+    is_file = path.suffix in (".json", ".safetensors") or path.with_name(path.name + ".json").is_file()
+    model, card = load_checkpoint(path) if is_file else pretrained(name)
+    found = measure(model, seed)
+    holds = all(guarantee.holds for guarantee in found)
+    if as_json:
+        exact = [g.value for g in found if g.name.startswith("equivariance error") and "float64" in g.name]
+        rows = [{**asdict(g), "holds": g.holds} for g in found]
+        summary = {"model": name, "architecture": card["architecture"], "equivariance_error": max(exact)}
+        print(json.dumps({**summary, "holds": holds, "guarantees": rows}, indent=2))
+        return holds
+    print(f"{name}: {card['architecture']}, seed {seed}")
+    for g in found:
+        bound = f"{'>' if g.lower else '<'} {g.limit:g}"
+        print(f"  {'holds' if g.holds else 'FAILS'}  {g.name}: {g.value:.2g} ({bound})")
+    return holds

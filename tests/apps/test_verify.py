@@ -1,0 +1,43 @@
+"""`mvnet verify`: exact for an equivariant network, honest about an ordinary one, one line for a bad name."""
+
+import json
+
+import pytest
+import torch
+
+from mvnet.models import save_checkpoint
+from mvnet.models.dti import DTIDenoiser
+from tests.models.test_layers import randomise
+
+
+@pytest.fixture
+def stem(tmp_path):
+    def write(**options) -> str:
+        torch.manual_seed(0)
+        save_checkpoint(tmp_path / "net", randomise(DTIDenoiser(convolutions=(1,), **options), 0.05), {})
+        return str(tmp_path / "net")
+
+    return write
+
+
+def test_an_equivariant_network_holds(stem, run):
+    done = run("verify", stem(fields={"faces": 1}, hidden={"flags": 1}), "--json")
+    summary = json.loads(done.out)
+    assert done.status == 0 and summary["holds"] and summary["equivariance_error"] < 1e-12
+    assert len(summary["guarantees"]) == 7
+
+
+def test_an_ordinary_network_fails(stem, run):
+    done = run("verify", stem(fields={"regular": 6}, hidden={"regular": 4}, group="E"))
+    assert done.status == 1 and done.out.count("FAILS") == 6 and done.out.count("holds") == 1
+
+
+def test_the_shipped_network_holds(run):
+    done = run("verify", "dti")
+    assert done.status == 0 and "FAILS" not in done.out
+
+
+@pytest.mark.parametrize("name", ["dto", "missing.safetensors"])
+def test_a_bad_name_is_one_line(name: str, run):
+    done = run("verify", name)
+    assert done.status == 2 and done.err.count("\n") == 1

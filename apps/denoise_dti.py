@@ -156,7 +156,9 @@ def _denoise(
     scan = volume.acquisition
     known: dict[str, Any] = {} if scan is None else {"b0": scan.b0, "noise": scan.noise, "residual": scan.residual}
     with console.progress(f"denoising on {device}") as progress:
-        out = denoise_volume(model, volume.tensors, volume.mask, spacing=volume.spacing, strength=strength, progress=progress, **known)
+        out = denoise_volume(
+            model, volume.tensors, volume.mask, spacing=volume.spacing, strength=strength, progress=progress, **known
+        )
     if not out.tensors[:, volume.mask].isfinite().all():
         raise RuntimeError("the network returned tensors that are not finite")
     return out.tensors, out.error, out.confidence

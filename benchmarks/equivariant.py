@@ -2,11 +2,11 @@
 
 GroupConv between regular fields and the torch convolution with the same number of channels, 3 taps, float32: forward in
 evaluation, where the expanded kernel is kept, and a training step (forward, backward to weights and input, one SGD
-update), where it is expanded every time. Medians in ms of 20 turns each, in turns, so that load hits both alike; on the
-GPU too when there is one. The plain convolution runs with its weights in either memory layout, and the ratio is to the
-faster one. Ours are channels-last: a layer alone pays in its backward pass for turning its input into that layout and
-back, a network pays once, so the bar of training is that of four layers in a row. Last, CircleConv on the planes of a
-complex field beside a real convolution of the same planes.
+update), where it is expanded every time. Medians in ms of 20 turns, each in turn, so that load hits all alike; on the
+GPU too when there is one. The plain convolution runs with its weights in either memory layout; the ratio is to the
+faster one, the median over turns. Ours are channels-last: a layer alone pays in its backward pass for turning its input
+into that layout and back, a network pays once, so the bar of training is that of four layers in a row. Last, CircleConv
+on the planes of a complex field beside a real convolution of the same planes.
 """
 
 from __future__ import annotations
@@ -34,15 +34,16 @@ CASES = [
 ]
 
 
-def medians(runs: dict[str, Callable[[], Any]], turns: int, device: torch.device) -> dict[str, float]:
-    """Median milliseconds of each callable; who goes first alternates. Two turns more to warm up."""
+def in_turns(runs: dict[str, Callable[[], Any]], turns: int, device: torch.device) -> dict[str, list[float]]:
+    """Milliseconds of each callable in every turn; who goes first alternates. Two turns more to warm up."""
     times: dict[str, list[float]] = {name: [] for name in runs}
     gc.collect()
     gc.disable()
     try:
         for turn in range(turns + 2):
-            order = list(runs) if turn % 2 else list(reversed(runs))
-            for name in order:
+            names = list(runs)
+            first = turn % len(names)
+            for name in names[first:] + names[:first]:
                 _wait(device)
                 start = time.perf_counter()
                 runs[name]()
@@ -51,7 +52,7 @@ def medians(runs: dict[str, Callable[[], Any]], turns: int, device: torch.device
                     times[name].append((time.perf_counter() - start) * 1e3)
     finally:
         gc.enable()
-    return {name: statistics.median(values) for name, values in times.items()}
+    return times
 
 
 def _wait(device: torch.device) -> None:
@@ -101,8 +102,10 @@ def measure(name: str, plain: nn.Module, ours: nn.Module, inputs: tuple[Tensor, 
     ):
         layers = {"plain": plain, "channels-last": last, "ours": ours}
         runs = {k: make(repeated(layer, depth), inputs[k == "ours"]) for k, layer in layers.items()}
-        found = medians(runs, turns, inputs[0].device)
-        ratio = found["ours"] / min(found["plain"], found["channels-last"])
+        times = in_turns(runs, turns, inputs[0].device)
+        found = {k: statistics.median(v) for k, v in times.items()}
+        faster = min(("plain", "channels-last"), key=found.__getitem__)
+        ratio = statistics.median(a / b for a, b in zip(times["ours"], times[faster]))
         rows.append({"case": case, "what": what, **{f"{k} ms": v for k, v in found.items()}, "ratio": ratio})
         if bar is not None:
             bars.append(Bar(f"{case}, {what}: ours over the faster plain", ratio, f"<= {bar}", ratio <= bar))

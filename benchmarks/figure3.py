@@ -71,7 +71,7 @@ class Setup:
     validation: int = 32
     angles: int = 24
     layers: int = 20
-    settings: tuple[tuple[float, float], ...] = ((1e-3, 0.1), (1e-3, 0.03), (3e-3, 0.1), (3e-4, 0.1))
+    settings: tuple[tuple[float, float], ...] = ((1e-3, 0.01), (3e-3, 0.01), (1e-3, 0.03), (3e-3, 0.03))
 
     @property
     def window(self) -> int:
@@ -79,7 +79,7 @@ class Setup:
         return max(self.iterations // 10, 1)
 
 
-DEFAULT = Setup(iterations=120, tuning_iterations=60, batch=4, size=32)
+DEFAULT = Setup(iterations=150, tuning_iterations=50, batch=4, size=32, validation=16)
 FULL = Setup(iterations=1500, tuning_iterations=300, batch=64, size=60, test=256, validation=64, angles=36)
 QUICK = Setup(20, 10, 2, 20, seeds=2, test=4, validation=4, angles=8, layers=3, settings=DEFAULT.settings[:2])
 

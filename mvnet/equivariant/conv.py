@@ -29,7 +29,7 @@ class GroupConv(nn.Module):
         size: taps along each axis.
         padding: zeros on every side; keeps the size of the field when None.
         bias: constants are added to the invariant components of the output.
-        gain: the variance of the output over that of the input at initialisation; 2 suits a ReLU that follows.
+        gain: the variance of the output over that of a smooth input at initialisation; 2 suits a ReLU that follows.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class GroupConv(nn.Module):
         self.fields_in, self.fields_out = fields_in, fields_out
         self.padding = (size - 1) // 2 if padding is None else padding
         self.expansion = self._expansion(size)
-        self.weight = nn.Parameter(torch.randn(self.expansion.count) * (gain / self.expansion.fan_in()) ** 0.5)
+        self.weight = nn.Parameter(torch.randn(self.expansion.count) * self.expansion.deviation() * gain**0.5)
         self._invariants = bias_basis(fields_out)
         self.bias = nn.Parameter(torch.zeros(len(self._invariants))) if bias and len(self._invariants) else None
         self._kept: tuple[tuple, Tensor, Tensor | None] | None = None

@@ -102,6 +102,19 @@ class KernelExpansion:
             covered[block.rows, block.columns] = used
         return max(float(covered.sum((1, 2)).mean()), 1.0)
 
+    def deviation(self) -> Tensor:
+        """Standard deviation (count,) of random weights with which a constant field keeps its variance.
+
+        Entries of one output channel that share a weight add up coherently on a smooth field: r of them give r^2 times
+        the variance of one, and a weight gets 1 / (r fan_in) for what would otherwise be 1 / fan_in.
+        """
+        entries = self.sign != 0
+        row = torch.arange(len(self.index)).div(len(self.index) // self.shape[0], rounding_mode="floor")
+        total = self.index[entries].bincount(minlength=self.count)
+        rows = (row * self.count + self.index)[entries].unique().remainder(self.count).bincount(minlength=self.count)
+        repeats = (total / rows.clamp_min(1)).clamp_min(1)
+        return (repeats * self.fan_in()).rsqrt()
+
     def __call__(self, weights: Tensor) -> Tensor:
         """weights (count,) -> kernel (out, in, *taps), differentiable."""
         index, sign, bases = self._constants(weights)

@@ -5,8 +5,8 @@ For weights w_q >= 0, sum_q w_q = 1 over the 27 neighbours q of a voxel, the wei
     z'_p = exp( sum_q w_q log z_q )
 
 minimises sum_q w_q d(z, z_q)^2 in the log-Euclidean metric. It is positive definite whatever the weights, and commutes
-with every rotation and scaling of the values, since log(s R P R^T) = log(s) I + R log(P) R^T. The weights are a field of
-the representation that permutes the neighbours: the layer commutes with the symmetries of the grid as well.
+with every rotation and scaling of the values, since log(s R P R^T) = log(s) I + R log(P) R^T. The weights are a field
+of the representation that permutes the neighbours: the layer commutes with the symmetries of the grid as well.
 Source: Arsigny et al., Magn. Reson. Med. 56 (2006) 411-421, eq. 5.
 """
 

@@ -9,9 +9,9 @@ Architecture (paper sections 2.3 and 2.4.3; the state never leaves the manifold)
         z   <- flow of  z' = xi(t, z; h) . z         move: Lie-group integrator, congruence by GL(3)
     log of the expected affine-invariant error from h: the confidence map
 
-Every layer commutes with the symmetries Oh of the cube, which act on the voxels and on the tensors, P -> R P R^T: turning
-a volume turns the result, exactly. The shape of a voxel enters as one more tensor, so that an anisotropic grid leaves
-just the symmetries that are true of it, D4h or D2h (paper section 5.1).
+Every layer commutes with the symmetries Oh of the cube, which act on the voxels and on the tensors, P -> R P R^T:
+turning a volume turns the result, exactly. The shape of a voxel enters as one more tensor, so that an anisotropic grid
+leaves just the symmetries that are true of it, D4h or D2h (paper section 5.1).
 
 Features are zero outside the mask after every layer, as the padding of a convolution is: nothing exists out there, and
 the result does not depend on how much empty space surrounds the mask.
@@ -38,7 +38,7 @@ SCALARS = ("mask", "known", "log_b0", "log_noise", "log_residual")
 FEATURES = len(SCALARS) + 6
 """Planes beside the tensor: the scalars, and the shape of a voxel as a symmetric tensor (zero for a cube)."""
 
-TRUNK = {"trivial": 6, "faces": 1, "edges": 1, "flags": 1}
+TRUNK = {"trivial": 8, "faces": 2, "vertices": 2, "edges": 1}
 HIDDEN = {"flags": 1}
 """Features of 48 and 24 channels, on orbits of the cube: pointwise nonlinearities keep them equivariant."""
 
@@ -77,8 +77,9 @@ class Stage(nn.Module):
         logs = centred_log(z) * mask
         h = (h + self.inject(logs)) * mask
         for convolution in self.convolutions:
-            h = h + F.silu(convolution(h)) * mask
-        z = self.move(h, uncentred_exp(self.choose(h, logs, mask)))
+            h = h + F.silu(convolution(bounded(h))) * mask
+        drive = bounded(h)
+        z = self.move(drive, uncentred_exp(self.choose(drive, logs, mask)))
         return h, z
 
 
@@ -119,7 +120,8 @@ class DTIDenoiser(nn.Module):
         scalar, tensor = Trivial(symmetry), Sym2(symmetry)
         self.lift = GroupConv(FieldType((1, tensor), (len(SCALARS), scalar), (1, tensor)), trunk, 3)
         self.stages = nn.ModuleList(Stage(trunk, inner, count, method) for count in convolutions)
-        self.error = GroupConv(trunk, FieldType((1, scalar)), 1, gain=1.0)
+        self.error = GroupConv(trunk, FieldType((1, scalar)), 1)
+        nn.init.zeros_(self.error.weight)  # exp(-log error) enters the loss
 
     @property
     def receptive_radius(self) -> int:
@@ -147,8 +149,16 @@ class DTIDenoiser(nn.Module):
         z = tensors
         for stage in self.stages:
             h, z = stage(h, z, mask)
-        log_error = _LOG_ERROR_RANGE * torch.tanh(self.error(h.detach()) / _LOG_ERROR_RANGE)
+        log_error = _LOG_ERROR_RANGE * torch.tanh(self.error(bounded(h.detach())) / _LOG_ERROR_RANGE)
         return DenoisedField(z, log_error)
+
+
+def bounded(h: Tensor) -> Tensor:
+    """h / sqrt(1 + mean of h^2 over the channels): residual features may grow, what reads them does not see it.
+
+    Pointwise and by an invariant, so that tiles and symmetries are kept.
+    """
+    return h * (1 + h.square().mean(1, keepdim=True)).rsqrt()
 
 
 def centred_log(tensors: Tensor) -> Tensor:

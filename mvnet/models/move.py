@@ -3,8 +3,8 @@
     z' = xi(t, z) . z = xi z + z xi^T,      xi(t, z) = c tanh( W [phi(features), log z, t] / c )  in gl(3)
 
 Every step of the integrator is a congruence P -> A P A^T with A = exp(...), so the state is positive definite at every
-step size. The bound c keeps the exponential's argument in the range where its fixed-cost evaluation is exact. The tanh of
-each entry is odd, and the symmetries of the cube permute the entries of xi up to sign: the bound commutes with them.
+step size. The bound c keeps the exponential's argument in the range where its fixed-cost evaluation is exact. The tanh
+of each entry is odd, and the symmetries of the cube permute the entries of xi up to sign: the bound commutes with them.
 Source: paper section 2.3 (networks on manifolds), section 2.4.3 (Lie-group integrators).
 """
 

@@ -16,14 +16,17 @@ from torch import Tensor, nn
 
 from mvnet.equivariant import FieldAffine, FieldType, Regular, Trivial
 from mvnet.equivariant import group as named_group
-from mvnet.equivariant.harmonics import HarmonicConv, Ring, default_rings
+from mvnet.equivariant.harmonics import HarmonicConv, Ring
+
+RINGS = (Ring(0.0, 0.1, 0), Ring(1.0, 0.55, 2))
+"""Kernel functions on 3x3 taps: the central tap, and a ring with the frequencies that the neighbours resolve."""
 
 
 class ResidualDenoiser(nn.Module):
     """The residual network of eq. (5) between a learnable lift and a learnable projection.
 
-    At the start it is the identity plus what the residual branches add: the lift only has its central tap, a random
-    matrix, and the projection inverts it.
+    At the start it is nearly the identity plus what the residual branches add: the projection inverts the lift, in the
+    sense of least squares.
 
     Args:
         lift, projection: convolutions from and to the image; the projection with one tap.
@@ -66,20 +69,33 @@ def ordinary_denoiser(
         channels: hidden width.
         layers: residual layers.
         colours: channels of the image.
-        residual_scale: of the initial kernels K, relative to unit gain through a ReLU.
+        residual_scale: of the scales a at the start.
     """
     lift = nn.Conv2d(colours, channels, 3, padding=1, bias=False)
     projection = nn.Conv2d(channels, colours, 1)
     body = [nn.Conv2d(channels, channels, 3, padding=1, bias=False) for _ in range(layers)]
     with torch.no_grad():
+        nn.init.kaiming_normal_(lift.weight, nonlinearity="linear")
         for conv in body:
             nn.init.kaiming_normal_(conv.weight)
-        mixing = torch.randn(channels, colours)
-        lift.weight.zero_()[:, :, 1, 1] = mixing
-        projection.weight[:, :, 0, 0] = torch.linalg.pinv(mixing)
+        projection.weight[:, :, 0, 0] = _inverse(lift.weight)
         assert projection.bias is not None
         projection.bias.zero_()
     return ResidualDenoiser(lift, body, projection, FieldType((channels, Trivial(named_group("C1")))), residual_scale)
+
+
+def _inverse(lift: Tensor, length: float = 10.0) -> Tensor:
+    """The one-tap projection (colours, channels) that best undoes a lift (channels, colours, k, k), by least squares.
+
+    The mean square error is that on images whose values at a distance d have correlation exp(-d / length).
+    """
+    colours, size = lift.shape[1], lift.shape[2]
+    line = torch.arange(size, dtype=torch.float64)
+    taps = torch.cartesian_prod(line, line).view(-1, 2)
+    root = torch.linalg.cholesky((-torch.cdist(taps, taps) / length).exp())
+    seen = lift.double().cpu().flatten(2) @ root
+    centre = torch.einsum("ij,t->ijt", torch.eye(colours, dtype=torch.float64), root[len(taps) // 2])
+    return (centre.flatten(1) @ torch.linalg.pinv(seen.flatten(1), rtol=1e-3)).to(lift)
 
 
 def equivariant_denoiser(
@@ -88,30 +104,32 @@ def equivariant_denoiser(
     layers: int = 20,
     colours: int = 3,
     residual_scale: float = 0.1,
-    size: int = 5,
-    rings: Sequence[Ring] | None = None,
+    size: int = 3,
+    rings: Sequence[Ring] = RINGS,
 ) -> ResidualDenoiser:
-    """The same network with regular fields of a group of the plane; 72,211 parameters by default.
+    """The same network with regular fields of a group of the plane; 61,947 parameters by default.
 
     Args:
         group: name, for example C8 or C16.
-        fields: regular fields; the hidden width is fields * |G| channels.
+        fields: regular fields, of |G| channels each; at least `colours`, so that the start can be the identity.
         layers, colours, residual_scale: as in `ordinary_denoiser`.
         size, rings: of the kernels, see `HarmonicConv`.
     """
     g = named_group(group)
     image, hidden = FieldType((colours, Trivial(g))), FieldType((fields, Regular(g)))
-    centre = Ring(0.0, 0.1, 0)
-    rings = default_rings(size) if rings is None else rings
-    lift = HarmonicConv(image, hidden, size, bias=False, rings=(centre, *rings[1:]))
-    projection = HarmonicConv(hidden, image, 1, rings=(centre,))
+    lift = HarmonicConv(image, hidden, size, bias=False, gain=1.0, rings=rings)
     body = [HarmonicConv(hidden, hidden, size, bias=False, rings=rings) for _ in range(layers)]
+    projection = HarmonicConv(hidden, image, 1)
     with torch.no_grad():
-        mixing = torch.randn(fields, colours)
-        # one weight for each pair of fields and kernel function, the centre first; all |G| entries of a pair are equal
-        for conv, matrix in ((lift, mixing), (projection, torch.linalg.pinv(mixing) / g.order)):
-            weight = conv.weight.zero_().view(*matrix.shape, -1)
-            weight[..., 0] = 1.0
-            unit = conv.kernel_and_bias()[0]
-            weight[..., 0] = matrix / unit[0, 0, size // 2 if conv is lift else 0, size // 2 if conv is lift else 0]
+        # the part constant along the group passes through the central tap by an orthogonal mixing; the rest stays random
+        mixing = nn.init.orthogonal_(torch.empty(fields, colours), float(lift.weight.std()) * fields**0.5)
+        kinds = [(ring, m) for ring in rings for m in range(ring.frequency + 1) for _ in range(1 + (m > 0))]
+        for weight, (ring, m) in zip(lift.weight.view(fields, colours, -1).unbind(-1), kinds):
+            if m == 0:
+                weight.copy_(mixing if ring.radius == 0 else torch.zeros_like(mixing))
+        # a projection adds up along the group: it has one weight for each field, and sees the sum of the lift's kernels
+        projection.weight.fill_(1.0)
+        unit = projection.kernel_and_bias()[0].flatten()[0]
+        summed = lift.kernel_and_bias()[0].unflatten(0, (fields, g.order)).sum(1)
+        projection.weight.copy_(_inverse(summed).flatten() / unit)
     return ResidualDenoiser(lift, body, projection, hidden, residual_scale)

@@ -9,7 +9,6 @@ from mvnet.manifolds import SPD
 from mvnet.models.choose import NEIGHBOURS, Choose, neighbourhood_mean
 from mvnet.models.move import Move
 
-
 PLAIN = field_type(group("E"), {"trivial": 4})
 
 

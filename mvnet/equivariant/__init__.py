@@ -3,6 +3,7 @@
 from mvnet.equivariant.circle import CircleConv, CircleGate, ModulusReLU
 from mvnet.equivariant.conv import GroupConv, export
 from mvnet.equivariant.groups import GROUPS, Group, group, voxel_group
+from mvnet.equivariant.harmonics import Harmonic, HarmonicConv, Ring
 from mvnet.equivariant.measure import EquivarianceError, equivariance_error
 from mvnet.equivariant.nonlinearity import Gated, NormNonlinearity, Pointwise
 from mvnet.equivariant.norm import FieldAffine, FieldNorm
@@ -38,6 +39,8 @@ __all__ = [
     "Group",
     "GroupConv",
     "HaarPool",
+    "Harmonic",
+    "HarmonicConv",
     "Kronecker",
     "Matrix",
     "ModulusReLU",
@@ -48,6 +51,7 @@ __all__ = [
     "Quotient",
     "Regular",
     "Representation",
+    "Ring",
     "Sign",
     "Sym2",
     "TensorProduct",

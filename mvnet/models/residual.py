@@ -121,7 +121,7 @@ def equivariant_denoiser(
     body = [HarmonicConv(hidden, hidden, size, bias=False, rings=rings) for _ in range(layers)]
     projection = HarmonicConv(hidden, image, 1)
     with torch.no_grad():
-        # the part constant along the group passes through the central tap by an orthogonal mixing; the rest stays random
+        # what is constant along the group passes through the central tap, mixed orthogonally; the rest stays random
         mixing = nn.init.orthogonal_(torch.empty(fields, colours), float(lift.weight.std()) * fields**0.5)
         kinds = [(ring, m) for ring in rings for m in range(ring.frequency + 1) for _ in range(1 + (m > 0))]
         for weight, (ring, m) in zip(lift.weight.view(fields, colours, -1).unbind(-1), kinds):

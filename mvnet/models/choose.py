@@ -25,6 +25,7 @@ from mvnet.equivariant.kernels import taps
 NEIGHBOURS = tuple(product(range(3), repeat=3))
 _CENTRE = NEIGHBOURS.index((1, 1, 1))
 _PRIOR_LOGIT = 5.0  # of the centre: at initialisation it holds 85 % of the weight
+_TYPICAL = 0.01  # squared distance of two noisy neighbours of one tissue in a good scan
 _OUTSIDE = -1e4  # logit of a neighbour outside the mask
 
 
@@ -72,8 +73,29 @@ def neighbourhood_mean(logs: Tensor, weights: Tensor) -> Tensor:
     return _NeighbourhoodMean.apply(logs, weights)
 
 
+@torch.no_grad()
+def dissimilarity(logs: Tensor, mask: Tensor) -> Tensor:
+    """log of the squared log-Euclidean distance to every neighbour, near 0 for typical noise, 0 outside the mask.
+
+    Invariant to every rotation of the values and to their scale, permuted as the neighbours are by symmetries of the
+    grid: what bilateral and non-local filters weigh by. Not differentiated.
+
+    Args:
+        logs: (B, 6, D, H, W) log-tensors.
+        mask: (B, 1, D, H, W) in {0, 1}.
+    Returns:
+        (B, 27, D, H, W), in the order of `NEIGHBOURS`.
+    """
+    pairs = zip(windows(F.pad(logs, (1,) * 6)), windows(F.pad(mask, (1,) * 6)))
+    squares = [
+        (window - logs).square().sum(1, keepdim=True).add_(_TYPICAL).div_(10 * _TYPICAL).log_() * inside
+        for window, inside in pairs
+    ]
+    return torch.cat(squares, 1) * mask
+
+
 class Choose(nn.Module):
-    """Weights over the neighbourhood from features, then the log-Euclidean mean of the values.
+    """Weights over the neighbourhood from features and distances, then the log-Euclidean mean of the values.
 
     Args:
         fields: type of the features.
@@ -83,14 +105,24 @@ class Choose(nn.Module):
 
     def __init__(self, fields: FieldType):
         super().__init__()
-        self.logits = GroupConv(fields, FieldType((1, taps(fields.group, 3))), 1)
+        neighbours = FieldType((1, taps(fields.group, 3)))
+        self.logits = GroupConv(fields, neighbours, 1)
+        self.distances = GroupConv(neighbours, neighbours, 1, bias=False)
         nn.init.zeros_(self.logits.weight)
+        nn.init.zeros_(self.distances.weight)
         prior = torch.zeros(len(NEIGHBOURS), 1, 1, 1)
         prior[_CENTRE] = _PRIOR_LOGIT
         self.register_buffer("prior", prior, persistent=False)
 
-    def forward(self, features: Tensor, logs: Tensor, mask: Tensor) -> Tensor:
-        """features (B, C, ...), logs (B, 6, ...), mask (B, 1, ...) in {0, 1} -> mean of the logs (B, 6, ...)."""
+    def forward(self, features: Tensor, distances: Tensor, logs: Tensor, mask: Tensor) -> Tensor:
+        """Mean of the logs (B, 6, ...).
+
+        Args:
+            features: (B, C, ...).
+            distances: (B, 27, ...) of `dissimilarity`.
+            logs: (B, 6, ...).
+            mask: (B, 1, ...) in {0, 1}.
+        """
         inside = torch.cat(windows(F.pad(mask, (1,) * 6)), 1)
-        logits = self.logits(features).contiguous() + self.prior
+        logits = (self.logits(features) + self.distances(distances)).contiguous() + self.prior
         return neighbourhood_mean(logs, torch.softmax(logits + (1 - inside) * _OUTSIDE, 1))

@@ -4,7 +4,7 @@ Architecture (paper sections 2.3 and 2.4.3; the state never leaves the manifold)
 
     h_0 = lift(log z_0, noise information)
     repeat K times:
-        h   <- residual convolutions(h + inject(log z))
+        h   <- residual convolutions(h + inject(log z, distances of log z to its 26 neighbours))
         z   <- exp( sum_q w_q(h) log z_q )          choose: weighted log-Euclidean mean of 27 neighbours
         z   <- flow of  z' = xi(t, z; h) . z         move: Lie-group integrator, congruence by GL(3)
     log of the expected affine-invariant error from h: the confidence map
@@ -28,8 +28,9 @@ from torch import Tensor, nn
 
 from mvnet.equivariant import FieldType, GroupConv, Sym2, Trivial, field_type
 from mvnet.equivariant import group as find_group
+from mvnet.equivariant.kernels import taps
 from mvnet.linalg import sym3
-from mvnet.models.choose import Choose
+from mvnet.models.choose import Choose, dissimilarity
 from mvnet.models.move import Move
 
 SCALARS = ("mask", "known", "log_b0", "log_noise", "log_residual")
@@ -68,18 +69,20 @@ class Stage(nn.Module):
 
     def __init__(self, fields: FieldType, hidden: FieldType, convolutions: int, method: str):
         super().__init__()
-        self.inject = GroupConv(FieldType((1, Sym2(fields.group))), fields, 1, gain=1.0)
+        seen = FieldType((1, Sym2(fields.group)), (1, taps(fields.group, 3)))
+        self.inject = GroupConv(seen, fields, 1, gain=1.0)
         self.convolutions = nn.ModuleList(GroupConv(fields, fields, 3, gain=0.5) for _ in range(convolutions))
         self.choose = Choose(fields)
         self.move = Move(fields, hidden, method=method)
 
     def forward(self, h: Tensor, z: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         logs = centred_log(z) * mask
-        h = (h + self.inject(logs)) * mask
+        distances = dissimilarity(logs, mask)
+        h = (h + self.inject(torch.cat([logs, distances], 1))) * mask
         for convolution in self.convolutions:
             h = h + F.silu(convolution(bounded(h))) * mask
         drive = bounded(h)
-        z = self.move(drive, uncentred_exp(self.choose(drive, logs, mask)))
+        z = self.move(drive, uncentred_exp(self.choose(drive, distances, logs, mask)))
         return h, z
 
 
@@ -127,9 +130,10 @@ class DTIDenoiser(nn.Module):
     def receptive_radius(self) -> int:
         """Voxels on each side that an output voxel can depend on: what tiles must overlap by.
 
-        The weights of a choose come from the features of its own voxel, so it reaches no further than a convolution.
+        A stage looks at the neighbours (lift, then distances) and adds its convolutions; the weights of a choose come
+        from the features of its own voxel and reach no further.
         """
-        return 1 + sum(self.config["convolutions"])
+        return len(self.config["convolutions"]) + sum(self.config["convolutions"])
 
     def forward(self, tensors: Tensor, features: Tensor) -> DenoisedField:
         """Denoise.

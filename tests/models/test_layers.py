@@ -6,7 +6,7 @@ import torch
 from mvnet.equivariant import field_type, group
 from mvnet.linalg import gl3, sym3
 from mvnet.manifolds import SPD
-from mvnet.models.choose import NEIGHBOURS, Choose, neighbourhood_mean
+from mvnet.models.choose import NEIGHBOURS, Choose, dissimilarity, neighbourhood_mean
 from mvnet.models.move import Move
 
 PLAIN = field_type(group("E"), {"trivial": 4})
@@ -50,6 +50,20 @@ def test_neighbourhood_mean_gradient():
     assert torch.autograd.gradcheck(neighbourhood_mean, (logs, weights))
 
 
+def test_dissimilarity_knows_distances_and_not_rotations():
+    logs = torch.randn(1, 6, 4, 4, 4, generator=generator(), dtype=torch.float64)
+    mask = torch.ones(1, 1, 4, 4, 4, dtype=torch.float64)
+    mask[..., 0] = 0
+    out = dissimilarity(logs, mask)
+    q, voxel, other = NEIGHBOURS.index((2, 1, 0)), (1, 2, 3), (2, 2, 2)
+    distance = (logs[0, :, *voxel] - logs[0, :, *other]).square().sum()
+    torch.testing.assert_close(out[0, q, *voxel], ((distance + 0.01) / 0.1).log())
+    assert bool((out[..., 0] == 0).all()) and bool((out[0, q, :, :, 1] == 0).all())
+    turn, _ = torch.linalg.qr(torch.randn(3, 3, generator=generator(1), dtype=torch.float64))
+    turned = sym3.pack(turn @ sym3.unpack(logs, dim=1) @ turn.mT, dim=1)
+    torch.testing.assert_close(dissimilarity(turned, mask), out)
+
+
 def test_choose_keeps_a_constant_field_and_ignores_what_is_outside_the_mask():
     layer = randomise(Choose(PLAIN).double())
     features = torch.randn(1, 4, 5, 5, 5, generator=generator(), dtype=torch.float64)
@@ -57,7 +71,7 @@ def test_choose_keeps_a_constant_field_and_ignores_what_is_outside_the_mask():
     mask[..., 3:] = 0
     logs = sym3.log(spd_field(1, 1, 1, 1)).expand(1, 6, 5, 5, 5).clone()
     logs[..., 3:] = 1e6
-    out = layer(features, logs, mask)
+    out = layer(features, dissimilarity(logs, mask), logs, mask)
     torch.testing.assert_close(out[..., :3], logs[..., :3])
 
 

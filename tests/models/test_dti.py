@@ -128,13 +128,21 @@ def test_strength_walks_the_geodesic():
 
 def test_receptive_radius_is_what_an_output_depends_on():
     model = small_model().double()
-    n = 2 * model.receptive_radius + 5
-    tensors = spd_field(1, n, 3, 3).requires_grad_()
+    radius = model.receptive_radius
+    n = 2 * radius + 5
+    tensors = spd_field(1, n, 3, 3)
     features = feature_planes(torch.ones(n, 3, 3, dtype=torch.bool)).double()[None]
-    model(tensors, features).tensors[0, :, n // 2].sum().backward()
-    assert tensors.grad is not None
-    reached = tensors.grad.abs().sum((0, 1, 3, 4)).nonzero()[:, 0] - n // 2
-    assert int(reached.abs().max()) == model.receptive_radius
+
+    def centre(distance: int | None) -> torch.Tensor:
+        """Output at the centre when the tensors at a distance are other ones."""
+        given = tensors.clone()
+        if distance is not None:
+            given[:, :, n // 2 + distance] *= 1.5
+        with torch.no_grad():
+            return model(given, features).tensors[0, :, n // 2]
+
+    assert not torch.equal(centre(radius), centre(None))
+    assert torch.equal(centre(radius + 1), centre(None))
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def train_dti(
     patch: Annotated[int, typer.Option(min=1, help="voxels along each side of a patch")] = 16,
     network: Annotated[str, typer.Option(help="equivariant, or ordinary at the same cost")] = "equivariant",
     share: Annotated[float, typer.Option(min=0.01, max=1, help="of the training data that is used")] = 1.0,
-    rate: Annotated[float, typer.Option(help="peak learning rate")] = 1.5e-3,
+    rate: Annotated[float, typer.Option(help="peak learning rate")] = 1.2e-3,
     workers: Annotated[int, typer.Option(min=0, help="processes that prepare patches")] = 1,
     threads: Annotated[int, typer.Option(min=0, help="threads of the network on the CPU, 0 for all cores")] = 0,
     seed: Annotated[int, typer.Option(help="seed of everything")] = 0,

@@ -1,0 +1,17 @@
+"""Packages that only some data need."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from .errors import DataError
+
+
+def need(module: str, extra: str) -> Any:
+    """The imported module; DataError naming `pip install mvnet[extra]` when it is not installed."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        package = module.split(".")[0]
+        raise DataError(f"{package} is not installed; these files need it: pip install mvnet[{extra}]") from error

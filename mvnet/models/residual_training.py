@@ -48,7 +48,7 @@ class Recipe:
     iterations: int
     lr: float
     warm_up: int = 20
-    check: int = 20
+    check: int = 10
     patience: int = 2
     factor: float = 0.3
 

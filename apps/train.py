@@ -1,4 +1,8 @@
-"""`mvnet train dti`: train the diffusion-tensor denoiser on a scan and on simulated brains."""
+"""Training from the command line.
+
+`mvnet train dti`: the denoiser of diffusion tensors, on a scan and on simulated brains.
+`mvnet train insar`: the denoiser of interferograms, on simulated scenes.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import json
 import time
 from math import ceil
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,6 +22,17 @@ NETWORKS = {
 
 _COARSE, _THICK = (0.72, 0.72, 0.72), (1.0, 1.0, 0.6)  # share of the voxels along each axis that stay
 
+Output = Annotated[Path, typer.Option("-o", "--output", help="run folder; an unfinished run in it is continued")]
+Steps = Annotated[int, typer.Option(min=1, help="optimisation steps")]
+Batch = Annotated[int, typer.Option(min=1, help="patches in a step")]
+Patch = Annotated[int, typer.Option(min=1, help="points along each side of a patch")]
+Rate = Annotated[float, typer.Option(help="peak learning rate")]
+Workers = Annotated[int, typer.Option(min=0, help="processes that prepare patches")]
+Threads = Annotated[int, typer.Option(min=0, help="threads of the network on the CPU, 0 for all cores")]
+Seed = Annotated[int, typer.Option(help="seed of everything")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="no progress bar")]
+
 app = typer.Typer(help="Train a network.", no_args_is_help=True, add_completion=False)
 
 
@@ -28,38 +43,34 @@ def group() -> None:
 
 @app.command("dti")
 def train_dti(
-    output: Annotated[Path, typer.Option("-o", "--output", help="run folder; an unfinished run in it is continued")],
+    output: Output,
     dwi: Annotated[Path | None, typer.Option(help="diffusion-weighted NIfTI to learn from")] = None,
     bval: Annotated[Path | None, typer.Option(help="its b-values, s/mm^2")] = None,
     bvec: Annotated[Path | None, typer.Option(help="its b-vectors")] = None,
     bvec_frame: Annotated[str | None, typer.Option(help="axes of the b-vectors: fsl, voxel or world")] = None,
     exclude: Annotated[str, typer.Option(help="slices START:STOP of the scan that are never used")] = "",
     simulated: Annotated[int, typer.Option(min=0, help="number of simulated brains")] = 16,
-    steps: Annotated[int, typer.Option(min=1, help="optimisation steps")] = 4000,
-    batch: Annotated[int, typer.Option(min=1, help="patches in a step")] = 4,
-    patch: Annotated[int, typer.Option(min=1, help="voxels along each side of a patch")] = 16,
+    steps: Steps = 4000,
+    batch: Batch = 4,
+    patch: Patch = 16,
     network: Annotated[str, typer.Option(help="equivariant, or ordinary at the same cost")] = "equivariant",
     share: Annotated[float, typer.Option(min=0.01, max=1, help="of the training data that is used")] = 1.0,
-    rate: Annotated[float, typer.Option(help="peak learning rate")] = 1.2e-3,
-    workers: Annotated[int, typer.Option(min=0, help="processes that prepare patches")] = 1,
-    threads: Annotated[int, typer.Option(min=0, help="threads of the network on the CPU, 0 for all cores")] = 0,
-    seed: Annotated[int, typer.Option(help="seed of everything")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
-    quiet: Annotated[bool, typer.Option("--quiet", help="no progress bar")] = False,
+    rate: Rate = 1.5e-3,
+    workers: Workers = 1,
+    threads: Threads = 0,
+    seed: Seed = 0,
+    device: Device = "auto",
+    quiet: Quiet = False,
 ) -> None:
     """Train the DTI denoiser; the result is OUTPUT/dti.safetensors with its card OUTPUT/dti.json."""
     import torch
 
-    from mvnet.apps.denoise_options import find_device
-    from mvnet.apps.training import Run, Schedule, train
+    from mvnet.apps.training import Schedule
     from mvnet.data_loaders.dti_fields import central, resampled, scan_field, simulated_fields
     from mvnet.data_loaders.dti_training_set import TrainingSet
-    from mvnet.models.checkpoint import save_checkpoint
     from mvnet.models.dti import DTIDenoiser
 
-    if threads:
-        torch.set_num_threads(threads)
-    where = find_device(device)
+    where = _device(device, threads)
     left_out = _slices(exclude)
     if network not in NETWORKS:
         raise ValueError(f"--network: found {network!r}, expected one of {sorted(NETWORKS)}")
@@ -84,22 +95,75 @@ def train_dti(
     schedule = Schedule(steps=steps, batch=batch, rate=rate, workers=workers, seed=seed)
     torch.manual_seed(seed)  # initial weights
     model = DTIDenoiser(**NETWORKS[network]).to(where)
+    card = {"task": "denoise diffusion tensors", "training_data": sources, "voxels_per_step": batch * patch**3}
+    _train(output, "dti", model, schedule, data, _tensor_objective, card, quiet)
+
+
+@app.command("insar")
+def train_insar(
+    output: Output,
+    steepest: Annotated[float, typer.Option(min=0, help="slopes up to about so many radians per pixel")] = 1.8,
+    steps: Steps = 6000,
+    batch: Batch = 8,
+    patch: Patch = 64,
+    rate: Rate = 4e-3,
+    workers: Workers = 1,
+    threads: Threads = 0,
+    seed: Seed = 0,
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Train the denoiser of interferograms; the result is OUTPUT/insar.safetensors with its card OUTPUT/insar.json."""
+    import torch
+
+    from mvnet.apps.training import Schedule
+    from mvnet.data_loaders.insar_training_set import PhaseTrainingSet
+    from mvnet.models.insar import InSARDenoiser
+
+    where = _device(device, threads)
+    data = PhaseTrainingSet(length=steps * batch, patch=patch, steepest=steepest, seed=seed)
+    schedule = Schedule(steps=steps, batch=batch, rate=rate, workers=workers, seed=seed)
+    torch.manual_seed(seed)  # initial weights
+    model = InSARDenoiser().to(where)
+    if patch % model.alignment:
+        raise ValueError(f"--patch: found {patch}, expected a multiple of {model.alignment}")
+    card = {
+        "task": "denoise interferograms",
+        "training_data": [f"simulated scenes, slopes up to {steepest:g} rad per pixel"],
+        "pixels_per_step": batch * patch**2,
+    }
+    _train(output, "insar", model, schedule, data, _phase_objective, card, quiet)
+
+
+def _device(name: str, threads: int):
+    import torch
+
+    from mvnet.apps.denoise_options import find_device
+
+    if threads:
+        torch.set_num_threads(threads)
+    return find_device(name)
+
+
+def _train(output: Path, name: str, model, schedule, data, objective, card: dict[str, Any], quiet: bool) -> None:
+    """Run to the end of the schedule, then write OUTPUT/NAME.safetensors and its card."""
+    from mvnet.apps.training import Run, train
+    from mvnet.models.checkpoint import save_checkpoint
+
     run = Run(output, model, schedule)
     start, first = time.perf_counter(), run.step
-    trained = train(run, _objective, data, quiet=quiet)
-    card = {
-        "task": "denoise diffusion tensors",
-        "training_data": sources,
-        "seed": seed,
-        "steps": steps,
-        "voxels_per_step": batch * patch**3,
-        "device": str(where),
+    trained = train(run, objective, data, quiet=quiet)
+    full = {
+        **card,
+        "seed": schedule.seed,
+        "steps": schedule.steps,
+        "device": str(next(model.parameters()).device),
         "seconds": round(time.perf_counter() - start) if first == 0 else None,
         "parameters": sum(p.numel() for p in trained.parameters()),
     }
-    save_checkpoint(output / "dti", trained, card)
+    save_checkpoint(output / name, trained, full)
     if not quiet:
-        typer.echo(json.dumps(card, indent=2))
+        typer.echo(json.dumps(full, indent=2))
 
 
 def _slices(text: str) -> slice:
@@ -112,8 +176,18 @@ def _slices(text: str) -> slice:
     return slice(int(start), int(stop))
 
 
-def _objective(model, batch):
+def _tensor_objective(model, batch):
     from mvnet.models.dti_training import denoising_loss
 
+    return denoising_loss(model, *_beside(model, batch))
+
+
+def _phase_objective(model, batch):
+    from mvnet.models.insar_training import phase_loss
+
+    return phase_loss(model, *_beside(model, batch))
+
+
+def _beside(model, batch):
     device = next(model.parameters()).device
-    return denoising_loss(model, *(tensor.to(device) for tensor in batch))
+    return [tensor.to(device) for tensor in batch]

@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -54,7 +55,7 @@ class PhaseTrainingSet(Dataset):
 
     length: int = 1000
     patch: int = 64
-    steepest: float = 1.8
+    steepest: float = 2.4
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -65,12 +66,14 @@ class PhaseTrainingSet(Dataset):
         return self.length
 
     def __getitem__(self, index: int) -> PhaseExample:
-        random = torch.Generator().manual_seed((self.seed << 40) + index)
+        # a generator on the CPU takes 32 bits of its seed
+        state = np.random.SeedSequence((self.seed, index)).generate_state(1)
+        random = torch.Generator().manual_seed(int(state[0]))
         varying = uniform(0, 1, random) > CONSTANT
         coherence = (0.1, HIGHEST) if varying else uniform(LOWEST, HIGHEST, random)
         scene = simulate_scene(
             (self.patch, self.patch),
-            steepness=self.steepest * uniform(0, 1, random) ** 0.7,
+            steepness=self.steepest * uniform(0, 1, random) ** 0.5,
             coherence=coherence,
             water_share=0.15 if varying else 0.0,
             generator=random,

@@ -11,6 +11,7 @@ from mvnet.equivariant.pooling import BlockPool, HaarPool, Kronecker
 from mvnet.equivariant.representations import (
     REPRESENTATIONS,
     FieldType,
+    Internal,
     Matrix,
     Points,
     PseudoVector,
@@ -21,6 +22,7 @@ from mvnet.equivariant.representations import (
     Sym2,
     Trivial,
     Vector,
+    WaveVector,
     field_type,
 )
 from mvnet.equivariant.tensor_product import TensorProduct
@@ -41,6 +43,7 @@ __all__ = [
     "HaarPool",
     "Harmonic",
     "HarmonicConv",
+    "Internal",
     "Kronecker",
     "Matrix",
     "ModulusReLU",
@@ -57,6 +60,7 @@ __all__ = [
     "TensorProduct",
     "Trivial",
     "Vector",
+    "WaveVector",
     "equivariance_error",
     "export",
     "field_type",

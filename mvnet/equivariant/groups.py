@@ -6,6 +6,9 @@ group element is an orthogonal matrix M; it acts on a scalar field by
     (g . x)(p) = x(M^-1 p)
 
 Elements whose matrix is a signed permutation move pixels onto pixels, exactly; the others interpolate.
+
+A symmetry of the values that moves no point, such as the conjugation of complex numbers, has the identity as its
+matrix. What tells such elements apart is a second, internal matrix beside the spatial one.
 Source: paper section 5.1 (group actions on signals on a domain).
 """
 
@@ -25,15 +28,17 @@ _SAME = 1e-9  # matrices of one group differ by far more
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """A finite subgroup of O(d).
+    """A finite subgroup of O(d), or of O(d) x O(k) where elements act on values alone as well.
 
     Args:
         name: Schoenflies symbol.
-        matrices: (|G|, d, d) float64 orthogonal, the identity first.
+        matrices: (|G|, d, d) float64 orthogonal, the identity first: how points move.
+        internal: (|G|, k, k) float64 orthogonal, or None; the pairs (matrix, internal) are all different.
     """
 
     name: str
     matrices: Tensor
+    internal: Tensor | None = None
 
     @property
     def order(self) -> int:
@@ -46,15 +51,22 @@ class Group:
         return self.matrices.shape[-1]
 
     @cached_property
+    def faithful(self) -> Tensor:
+        """(|G|, n, n): spatial and internal matrix as the blocks of one; the spatial one where there is no other."""
+        if self.internal is None:
+            return self.matrices
+        return torch.stack([torch.block_diag(m, v) for m, v in zip(self.matrices, self.internal)])
+
+    @cached_property
     def table(self) -> Tensor:
         """(|G|, |G|) long: table[a, b] is the index of the product a b."""
-        products = torch.einsum("aij,bjk->abik", self.matrices, self.matrices)
+        products = torch.einsum("aij,bjk->abik", self.faithful, self.faithful)
         return self.index(products)
 
     @cached_property
     def inverse(self) -> Tensor:
         """(|G|,) long: index of the inverse of each element."""
-        return self.index(self.matrices.mT)
+        return self.index(self.faithful.mT)
 
     @cached_property
     def on_grid(self) -> tuple[bool, ...]:
@@ -63,12 +75,12 @@ class Group:
         return tuple(whole.tolist())
 
     def index(self, matrices: Tensor) -> Tensor:
-        """Indices (...) of group elements given as matrices (..., d, d).
+        """Indices (...) of group elements given as matrices (..., n, n) like those of `faithful`.
 
         Raises:
             ValueError: when a matrix is not in the group.
         """
-        difference = (matrices.unsqueeze(-3) - self.matrices).abs().amax((-2, -1))
+        difference = (matrices.unsqueeze(-3) - self.faithful).abs().amax((-2, -1))
         distance, which = difference.min(-1)
         if bool((distance > 1e-6).any()):
             raise ValueError(f"matrices: found an element outside {self.name}, expected one of its {self.order}")
@@ -143,6 +155,13 @@ def dihedral(n: int) -> Group:
     return generated(f"D{n}", [rotation_2d(2 * math.pi / n), _diagonal(1, -1)])
 
 
+def with_conjugation(base: Group) -> Group:
+    """The product of a group with Z2 = {1, conjugation}: the internal matrix is +1 or -1."""
+    signs = torch.ones(2 * base.order, 1, 1, dtype=torch.float64)
+    signs[base.order :] = -1
+    return Group(f"{base.name}xZ2", base.matrices.repeat(2, 1, 1), signs)
+
+
 def _diagonal(*entries: float) -> Tensor:
     return torch.diag(torch.tensor(entries, dtype=torch.float64))
 
@@ -161,6 +180,7 @@ _MIRRORS = ((-1, 1, 1), (1, -1, 1), (1, 1, -1))
 GROUPS: dict[str, Callable[[], Group]] = {
     **{f"C{n}": (lambda n=n: cyclic(n)) for n in (1, 2, 4, 6, 8, 12, 16)},
     **{f"D{n}": (lambda n=n: dihedral(n)) for n in (1, 2, 4, 6, 8, 12, 16)},
+    **{f"{name}xZ2": (lambda name=name: with_conjugation(group(name))) for name in ("C1", "C4", "D2", "D4")},
     "E": lambda: generated("E", [_diagonal(1, 1, 1)]),
     "O": lambda: generated("O", [_quarter_turn(0), _quarter_turn(2)]),
     "Oh": lambda: generated("Oh", [_quarter_turn(0), _quarter_turn(2), _diagonal(*_INVERSION)]),
@@ -174,9 +194,9 @@ GROUPS: dict[str, Callable[[], Group]] = {
         for axis, name in enumerate("ijk")
     },
 }
-"""Groups by name. In the plane C_n and D_n; in space the identity alone E, the rotations O of the cube, all its
-symmetries Oh, and those of a box: D4h with its four-fold axis along array axis i, j or k, and D2h. A new group is one
-line here."""
+"""Groups by name. In the plane C_n and D_n, some of them times the conjugation of the values; in space the identity
+alone E, the rotations O of the cube, all its symmetries Oh, and those of a box: D4h with its four-fold axis along array
+axis i, j or k, and D2h. A new group is one line here."""
 
 
 @cache

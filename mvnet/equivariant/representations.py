@@ -102,6 +102,28 @@ class PseudoVector(Representation):
         super().__init__("pseudo-vector", group, determinant * group.matrices)
 
 
+class Internal(Representation):
+    """The internal matrices of the group. Of a product with Z2: numbers that are odd under conjugation; scalars where
+    the group moves points only."""
+
+    def __init__(self, group: Group):
+        super().__init__("internal", group, internal_matrices(group))
+
+
+class WaveVector(Representation):
+    """Wave vectors of a complex field, local gradients of its phase: they turn with the image and change sign under
+    conjugation, rho(g) = det(internal) M."""
+
+    def __init__(self, group: Group):
+        sign = torch.linalg.det(internal_matrices(group)).round().view(-1, 1, 1)
+        super().__init__("wave-vector", group, sign * group.matrices)
+
+
+def internal_matrices(group: Group) -> Tensor:
+    """(|G|, k, k): 1 for every element of a group that moves points only."""
+    return torch.ones(group.order, 1, 1, dtype=torch.float64) if group.internal is None else group.internal
+
+
 class Matrix(Representation):
     """d x d matrices, row-major: X -> M X M^T, so rho(g) = M (x) M. Elements of gl(d)."""
 
@@ -146,12 +168,14 @@ class Points(Representation):
         group: acts on the points.
         points: (n, d) float64, all different.
         name: of the set.
+        action: by which the points move, `Vector` when None.
     Raises:
         ValueError: when the set is not closed.
     """
 
-    def __init__(self, group: Group, points: Tensor, name: str = "points"):
-        moved = torch.einsum("gij,nj->gni", group.matrices, points.double())
+    def __init__(self, group: Group, points: Tensor, name: str = "points", action: Representation | None = None):
+        matrices = group.matrices if action is None else action.matrices
+        moved = torch.einsum("gij,nj->gni", matrices, points.double())
         difference = (moved[:, :, None] - points).abs().amax(-1)
         distance, images = difference.min(-1)
         if bool((distance > 1e-6).any()):
@@ -170,12 +194,16 @@ class Quotient(Points):
         group: G.
         point: d coordinates.
         name: of the orbit.
+        action: by which the point moves, `Vector` when None.
     """
 
-    def __init__(self, group: Group, point: Sequence[float], name: str | None = None):
-        orbit = group.matrices @ torch.tensor(point, dtype=torch.float64)
+    def __init__(
+        self, group: Group, point: Sequence[float], name: str | None = None, action: Representation | None = None
+    ):
+        matrices = group.matrices if action is None else action.matrices
+        orbit = matrices @ torch.tensor(point, dtype=torch.float64)
         first = [i for i in range(len(orbit)) if i == 0 or float((orbit[:i] - orbit[i]).abs().amax(-1).min()) > 1e-6]
-        super().__init__(group, orbit[first], name or "orbit" + "".join(f"{c:g}" for c in point))
+        super().__init__(group, orbit[first], name or "orbit" + "".join(f"{c:g}" for c in point), action)
 
 
 def permutation_matrices(images: Tensor) -> Tensor:
@@ -188,6 +216,8 @@ REPRESENTATIONS: dict[str, Callable[[Group], Representation]] = {
     "sign": Sign,
     "vector": Vector,
     "pseudo-vector": PseudoVector,
+    "internal": Internal,
+    "wave-vector": WaveVector,
     "matrix": Matrix,
     "sym2": Sym2,
     "regular": Regular,
@@ -198,6 +228,9 @@ REPRESENTATIONS: dict[str, Callable[[Group], Representation]] = {
     "faces-edges": lambda group: Quotient(group, (2, 1, 0), "faces-edges"),
     "sides": lambda group: Quotient(group, (1, 0), "sides"),
     "corners": lambda group: Quotient(group, (1, 1), "corners"),
+    "waves-sides": lambda group: Quotient(group, (1, 0), "waves-sides", WaveVector(group)),
+    "waves-corners": lambda group: Quotient(group, (1, 1), "waves-corners", WaveVector(group)),
+    "waves": lambda group: Quotient(group, (2, 1), "waves", WaveVector(group)),
 }
 """Representations by name. A new one is a class, or an orbit, and one line here."""
 

@@ -16,8 +16,9 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from mvnet.models.dti import DTIDenoiser
+from mvnet.models.insar import InSARDenoiser
 
-ARCHITECTURES: dict[str, type[nn.Module]] = {"DTIDenoiser": DTIDenoiser}
+ARCHITECTURES: dict[str, type[nn.Module]] = {"DTIDenoiser": DTIDenoiser, "InSARDenoiser": InSARDenoiser}
 """A new model is one line here."""
 
 WEIGHTS = Path(__file__).parent / "weights"

@@ -29,8 +29,8 @@ from mvnet.equivariant import (
     group,
 )
 
-PLANE, SPACE = ("C4", "D4", "D2"), ("O", "Oh", "D4h-k", "D2h")
-LARGE = ("D4", "Oh", "D4h-k")
+PLANE, SPACE = ("C4", "D4", "D2", "D4xZ2"), ("O", "Oh", "D4h-k", "D2h")
+LARGE = ("D4", "Oh", "D4h-k", "D4xZ2")
 
 
 class Conjugated(Representation):
@@ -57,6 +57,8 @@ def generator(seed: int) -> torch.Generator:
 def representations(g: Group) -> list[Representation]:
     """Small ones of every kind: scalar, signed, permutation, and none of these."""
     names = ("trivial", "sign", "vector", "matrix", "sides") if g.dim == 2 else ("trivial", "sign", "vector", "faces")
+    if g.internal is not None:
+        names = (*names, "internal", "waves-sides")
     plain = [rho for name in names for _, rho in field_type(g, {name: 1}).fields]
     if g.dim == 2:
         return [*plain, Conjugated(plain[3])]

@@ -34,7 +34,7 @@ def test_axioms(name):
     assert torch.equal(g.table[elements, g.inverse], torch.zeros_like(elements))
     products = torch.einsum("aij,bjk->abik", g.matrices, g.matrices)
     assert_close(g.matrices[g.table], products, rtol=0, atol=1e-12)
-    assert torch.equal(g.index(g.matrices), elements)
+    assert torch.equal(g.index(g.faithful), elements)
 
 
 def test_subgroups():

@@ -25,7 +25,8 @@ from mvnet.linalg import sym3
 
 from .cases import PLANE, SPACE, field, generator, representations
 
-PLANAR, SPATIAL = ("sides", "corners"), ("pseudo-vector", "sym2", "faces", "vertices", "edges", "flags", "faces-edges")
+PLANAR = ("sides", "corners", "waves-sides", "waves-corners", "waves")
+SPATIAL = ("pseudo-vector", "sym2", "faces", "vertices", "edges", "flags", "faces-edges")
 
 
 def every(g):

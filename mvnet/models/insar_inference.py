@@ -1,0 +1,129 @@
+"""Whole interferograms through the network in bounded memory: tiles with an overlap of the receptive field, no seams.
+
+Tiles start at multiples of the coarsest block of pixels that the network looks at, so that blocks are the same in every
+tile; a scene whose sides are no such multiples is continued by pixels that are not valid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import product
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mvnet.models.insar import InSARDenoiser
+from mvnet.models.insar_inputs import interferogram_planes, scalar_planes
+
+
+class DenoisedInterferogram(NamedTuple):
+    """phase (H, W) in (-pi, pi], that of the input where it is not valid; concentration (H, W), kappa of the von Mises
+    error of the phase, 0 where not valid; confidence (H, W) = I_1(kappa) / I_0(kappa), the expected cosine of the
+    error, in [0, 1)."""
+
+    phase: Tensor
+    concentration: Tensor
+    confidence: Tensor
+
+
+class PixelTile(NamedTuple):
+    """`outer` is what the network reads, `inner` what it writes, `place` where `inner` lies inside `outer`."""
+
+    outer: tuple[slice, slice]
+    inner: tuple[slice, slice]
+    place: tuple[slice, slice]
+
+
+def pixel_tiles(shape: tuple[int, int], block: int, overlap: int, alignment: int) -> Iterator[PixelTile]:
+    """Cover an image by tiles that write at most `block` x `block` pixels; all `outer` start at multiples of alignment.
+
+    Args:
+        shape: (rows, columns).
+        block: side of `inner`, rounded up to a multiple of alignment.
+        overlap: pixels by which `outer` is at least larger on every side, the edges of the image excepted.
+        alignment: of the coarsest block of pixels.
+    """
+    block, overlap = (-(-n // alignment) * alignment for n in (block, overlap))
+    axes = [
+        [
+            (start, min(start + block, length), max(start - overlap, 0), min(start + block + overlap, length))
+            for start in range(0, length, block)
+        ]
+        for length in shape
+    ]
+    for spans in product(*axes):
+        (top, bottom, low, high), (left, right, first, last) = spans
+        yield PixelTile(
+            (slice(low, high), slice(first, last)),
+            (slice(top, bottom), slice(left, right)),
+            (slice(top - low, bottom - low), slice(left - first, right - first)),
+        )
+
+
+@torch.no_grad()
+def denoise_interferogram(
+    model: InSARDenoiser,
+    z: Tensor,
+    coherence: Tensor | None = None,
+    valid: Tensor | None = None,
+    block: int = 512,
+    progress: Callable[[int, int], None] | None = None,
+) -> DenoisedInterferogram:
+    """Denoise an interferogram.
+
+    Args:
+        model: from `mvnet.models.pretrained("insar")`; runs on its own device and in its own precision, tile by tile.
+        z: (H, W) complex, any unit; exp(i phase) where there is no amplitude.
+        coherence: (H, W) in [0, 1] estimated from the images, or None; not finite where unknown.
+        valid: (H, W) bool; None takes finite, non-zero pixels.
+        block: side of a tile in pixels; memory grows with its square, the result does not depend on it.
+        progress: called as progress(done, total) after every tile.
+    Raises:
+        ValueError: on shapes or types that do not fit, a block below 1, or no valid pixel.
+    """
+    valid = checked(z, coherence, valid)
+    if block < 1:
+        raise ValueError(f"block: found {block}, expected a positive number of pixels")
+    like = next(model.parameters())
+    phase, concentration = z.angle(), torch.zeros_like(z.real)
+    jobs = list(pixel_tiles((z.shape[0], z.shape[1]), block, model.receptive_radius, model.alignment))
+    for done, (outer, inner, place) in enumerate(jobs, start=1):
+        keep = valid[inner]
+        if keep.any():
+            window, given = valid[outer], None if coherence is None else coherence[outer]
+            planes = padded(interferogram_planes(z[outer], window), model.alignment)
+            features = padded(scalar_planes(window, given, planes.dtype), model.alignment)
+            out = model(planes[None].to(like), features[None].to(like))
+            found = [x[0].to(phase)[place] for x in (out.phase, out.log_concentration.exp())]
+            phase[inner] = torch.where(keep, found[0], phase[inner])
+            concentration[inner] = torch.where(keep, found[1], concentration[inner])
+        if progress is not None:
+            progress(done, len(jobs))
+    confidence = torch.special.i1e(concentration) / torch.special.i0e(concentration)
+    return DenoisedInterferogram(phase, concentration, confidence)
+
+
+def checked(z: Tensor, coherence: Tensor | None, valid: Tensor | None) -> Tensor:
+    """(H, W) bool: pixels that count. Raises ValueError as `denoise_interferogram` does."""
+    if z.ndim != 2 or not z.is_complex():
+        raise ValueError(f"z: found shape {tuple(z.shape)} of {z.dtype}, expected (H, W), complex")
+    if coherence is not None and coherence.shape != z.shape:
+        raise ValueError(f"coherence: found shape {tuple(coherence.shape)}, expected {tuple(z.shape)}")
+    known = z.isfinite() & (z != 0)
+    if valid is not None:
+        if valid.shape != z.shape or valid.dtype != torch.bool:
+            raise ValueError(
+                f"valid: found shape {tuple(valid.shape)} of {valid.dtype}, expected {tuple(z.shape)} of torch.bool"
+            )
+        known = known & valid
+    if not known.any():
+        raise ValueError("valid: found no pixel with data, expected at least one")
+    return known
+
+
+def padded(planes: Tensor, alignment: int) -> Tensor:
+    """(C, H, W) continued by zeros below and to the right to multiples of alignment."""
+    height, width = planes.shape[1:]
+    return F.pad(planes, (0, -width % alignment, 0, -height % alignment))

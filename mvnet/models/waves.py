@@ -1,0 +1,90 @@
+"""Matched filters: how much of which local fringe frequency is in an interferogram.
+
+A bank of complex kernels k_j turns z into |(k_j * z)(p)|: invariant to the global phase, and a field of the group that
+permutes the kernels. An element (M, s) of D4xZ2 takes the wave vector v of a kernel to s M v, since conj z holds the
+conjugate waves. At the start
+
+    k(x) = exp(-|x|^2 / (2 sigma^2)) exp(-i v.x),        sigma = size / 4,      sum |k|^2 = 1
+
+and training is free within k_gj(x) = k_j(M^-1 x), conjugated where s = -1. The two planes of a kernel are an ordinary
+equivariant kernel from (1, internal), the types of Re z and Im z; applied to z and to -i z it gives the real and the
+imaginary part of k * z.
+Source: Gabor, Theory of communication (1946); Bruna and Mallat, Invariant scattering networks (2013), for moduli.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mvnet.equivariant import REPRESENTATIONS, FieldType, Group, GroupConv, Internal, Points, Trivial
+
+_EPS = 1e-2  # modulus below which a number counts as zero
+
+Wave = tuple[str, float]
+"""A representation ("trivial" or an orbit of wave vectors) and the length of its wave vectors, radians per pixel."""
+
+
+class WaveBank(nn.Module):
+    """|k_j * z| on every `stride`-th block of pixels.
+
+    Args:
+        group: of the plane, acting on values by conjugation.
+        waves: the fields of kernels.
+        size: taps along each axis; even where the stride is.
+        stride: side of the blocks; the output has one value for each block.
+    Raises:
+        ValueError: when size and stride are not both even or both odd.
+    """
+
+    def __init__(self, group: Group, waves: Sequence[Wave], size: int, stride: int):
+        super().__init__()
+        if (size - stride) % 2:
+            raise ValueError(f"size and stride: found {size} and {stride}, expected both even or both odd")
+        pairs = [(REPRESENTATIONS[name](group), length) for name, length in waves]
+        self.fields_out = FieldType(*((1, rho) for rho, _ in pairs))
+        fields_in = FieldType((1, Trivial(group)), (1, Internal(group)))
+        self.stride, self.padding = stride, (size - stride) // 2
+        self.kernels = GroupConv(fields_in, self.fields_out, size, bias=False)
+        self._start(torch.cat([wave_vectors(rho, length) for rho, length in pairs]), size)
+
+    @torch.no_grad()
+    def _start(self, vectors: Tensor, size: int) -> None:
+        """Weights of the kernels with the given wave vectors (J, 2)."""
+        line = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
+        x = torch.cartesian_prod(line, line)
+        angle, window = x @ vectors.mT, torch.exp(-x.square().sum(1, keepdim=True) / (2 * (size / 4) ** 2))
+        window = window / window.square().sum().sqrt()
+        # k = a + i b acts on (Re z, Im z) as (a, -b)
+        kernel = torch.stack([window * angle.cos(), window * angle.sin()]).permute(2, 0, 1)
+        expansion = self.kernels.expansion
+        total = torch.zeros(expansion.count, dtype=torch.float64)
+        total.index_add_(0, expansion.index, expansion.sign.double() * kernel.flatten())
+        count = torch.zeros_like(total).index_add_(0, expansion.index, expansion.sign.abs().double())
+        self.kernels.weight.copy_(total / count)
+
+    def forward(self, planes: Tensor) -> Tensor:
+        """planes (B, 2, H, W), real and imaginary -> (B, J, H / stride, W / stride) of type `fields_out`.
+
+        Raises:
+            ValueError: when a length is no multiple of the stride.
+        """
+        if planes.shape[-1] % self.stride or planes.shape[-2] % self.stride:
+            raise ValueError(
+                f"planes: found a field of shape {tuple(planes.shape[2:])}, expected multiples of {self.stride}"
+            )
+        real, imaginary = planes.unbind(1)
+        both = torch.cat([planes, torch.stack([imaginary, -real], 1)])  # z and -i z
+        kernel, _ = self.kernels.kernel_and_bias()
+        real, imaginary = F.conv2d(both, kernel, stride=self.stride, padding=self.padding).chunk(2)
+        return (real.square() + imaginary.square() + _EPS**2).sqrt()
+
+
+def wave_vectors(rho: object, length: float) -> Tensor:
+    """(n, 2): the orbit of wave vectors that a representation permutes, scaled to a length; zero for scalars."""
+    if not isinstance(rho, Points):
+        return torch.zeros(1, 2, dtype=torch.float64)
+    return length * rho.points / rho.points[0].norm()

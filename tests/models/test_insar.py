@@ -1,0 +1,317 @@
+"""The network of interferograms: its symmetries, its tiles, its objective, its training set and its checkpoint."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mvnet.data_loaders.insar_training_set import PhaseTrainingSet
+from mvnet.data_loaders.simulate_insar import simulate_pair
+from mvnet.equivariant import field_type, group
+from mvnet.manifolds.circle import wrap
+from mvnet.models import load_checkpoint, save_checkpoint
+from mvnet.models.insar import InSARDenoiser
+from mvnet.models.insar_inference import denoise_interferogram, pixel_tiles
+from mvnet.models.insar_inputs import interferogram_planes, scalar_planes
+from mvnet.models.insar_training import phase_loss, von_mises_nll
+from mvnet.models.transport import Stencil, transported
+from mvnet.models.verify import verify
+from mvnet.models.waves import WaveBank
+from tests.models.test_layers import randomise
+
+ORBITS = {"trivial": 1, "sides": 1, "waves-sides": 1}
+SMALL: dict[str, Any] = {
+    "fields": (ORBITS, {"waves-corners": 1, "regular": 1}),
+    "hidden": ORBITS,
+    "down": (1, 1),
+    "up": (1, 0),
+    "waves": (("trivial", 0.0), ("waves-sides", 1.0), ("waves", 1.5)),
+    "windows": (6, 8),
+    "kernels": ((3, 1), (3, 2)),
+    "move_levels": 2,
+}
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def small_model(dtype: torch.dtype = torch.float64, scale: float = 0.2, **changes: Any) -> InSARDenoiser:
+    arguments: dict[str, Any] = SMALL | changes
+    model = InSARDenoiser(**arguments)
+    randomise(model, scale)
+    return model.to(dtype).eval()
+
+
+def noisy(*shape: int, seed: int = 0) -> torch.Tensor:
+    """Complex normal numbers on a plane wave, complex128."""
+    z = torch.randn(*shape, generator=generator(seed), dtype=torch.complex128)
+    x = torch.arange(shape[-1], dtype=torch.float64)
+    return z + torch.polar(torch.ones_like(x), 0.9 * x)
+
+
+def inputs(size: int = 16, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """planes (2, 2, n, n) and features (2, 3, n, n), float64, with holes."""
+    z = noisy(2, size, size, seed=seed)
+    valid = torch.rand(2, size, size, generator=generator(seed + 1)) < 0.9
+    coherence = torch.rand(2, size, size, generator=generator(seed + 2), dtype=torch.float64)
+    planes = torch.stack([interferogram_planes(a, v) for a, v in zip(z, valid)])
+    return planes, torch.stack([scalar_planes(v, c, torch.float64) for v, c in zip(valid, coherence)])
+
+
+def apart(a: torch.Tensor, b: torch.Tensor) -> float:
+    """Largest distance on the circle, over pi."""
+    return float(wrap(a - b).abs().max()) / math.pi
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-12), (torch.float32, 1e-5)])
+def test_the_network_commutes_with_d4_and_conjugation(dtype, tolerance):
+    model, symmetry = small_model(dtype), group("D4xZ2")
+    number, odd = field_type(symmetry, {"trivial": 1, "internal": 1}), field_type(symmetry, {"internal": 1})
+    planes, features = (x.to(dtype) for x in inputs())
+    with torch.no_grad():
+        out = model(planes, features)
+        assert float(out.phase.std()) > 0.1 and float(out.log_concentration.std()) > 0.01
+        for g in range(symmetry.order):
+            turned = model(number.act(g, planes), symmetry.act(g, features))
+            assert apart(turned.phase, odd.act(g, out.phase[:, None])[:, 0]) < tolerance
+            expected = symmetry.act(g, out.log_concentration)
+            assert float((turned.log_concentration - expected).abs().max()) < 10 * tolerance
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-12), (torch.float32, 1e-5)])
+@pytest.mark.parametrize("turn", [0.1, 1.5, math.pi, -2.7])
+def test_the_network_commutes_with_the_global_phase(turn, dtype, tolerance):
+    model = small_model(dtype)
+    planes, features = inputs()
+    real, imaginary = planes.unbind(1)
+    c, s = math.cos(turn), math.sin(turn)
+    moved = torch.stack([c * real - s * imaginary, s * real + c * imaginary], 1)
+    with torch.no_grad():
+        out, after = (model(p.to(dtype), features.to(dtype)) for p in (planes, moved))
+    assert apart(after.phase, out.phase + turn) < tolerance
+    assert float((after.log_concentration - out.log_concentration).abs().max()) < 10 * tolerance
+
+
+def test_an_odd_output_vanishes_on_real_data():
+    """conj z = z: the phase equals its own negative, 0 or pi."""
+    planes, features = inputs()
+    planes[:, 1] = 0
+    with torch.no_grad():
+        phase = small_model()(planes, features).phase
+    assert float(phase.sin().abs().max()) < 1e-12
+
+
+def test_the_scale_of_the_interferogram_does_not_matter():
+    model, (planes, features) = small_model(), inputs()
+    with torch.no_grad():
+        assert apart(model(1e4 * planes, features).phase, model(planes, features).phase) < 1e-12
+
+
+def test_a_wave_bank_sees_the_wave_it_is_made_for():
+    symmetry = group("D4xZ2")
+    bank = WaveBank(symmetry, (("waves-sides", 1.2),), 8, 2).double()
+    x = torch.arange(32, dtype=torch.float64)
+    z = torch.polar(torch.ones(32, 32, dtype=torch.float64), 1.2 * x.expand(32, 32))
+    with torch.no_grad():
+        response = bank(torch.stack([z.real, z.imag])[None])[0, :, 8, 8]
+    vectors = bank.fields_out.fields[0][1].points  # type: ignore[attr-defined]
+    assert torch.equal(vectors[response.argmax()], torch.tensor([0.0, 1.0], dtype=torch.float64))
+    assert float(response.max()) > 3 * float(response.sort()[0][-2])
+
+
+@pytest.mark.parametrize("size, dilation", [(3, 1), (5, 3), (3, 2)])
+def test_transport_is_the_sum_over_the_taps(size, dilation):
+    n, m = 3, 4
+    z = torch.randn(2, 2 * n, 2 * m, generator=generator(), dtype=torch.complex128)
+    kernel = torch.randn(2, 4, size**2, n, m, generator=generator(1), dtype=torch.complex128)
+    planes, parts = (torch.stack([x.real, x.imag], 1) for x in (z, kernel))
+    out = transported(planes, parts, Stencil(size, dilation))
+    reach = dilation * (size // 2)
+    around = F.pad(z, (reach,) * 4)
+    for row, column in ((0, 0), (1, 2), (4, 5), (5, 7)):
+        window = around[:, row : row + 2 * reach + 1 : dilation, column : column + 2 * reach + 1 : dilation]
+        weights = kernel[:, 2 * (row % 2) + column % 2, :, row // 2, column // 2]
+        expected = (weights * window.flatten(1)).sum(1)
+        torch.testing.assert_close(torch.complex(*out[:, :, row, column].unbind(1)), expected)
+
+
+def test_transport_gradient():
+    planes = torch.randn(1, 2, 4, 6, generator=generator(), dtype=torch.float64, requires_grad=True)
+    kernel = torch.randn(1, 2, 4, 9, 2, 3, generator=generator(1), dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda z, k: transported(z, k, Stencil(3, 3)), (planes, kernel))
+
+
+def test_transport_in_strips_is_the_same(monkeypatch):
+    model, (planes, features) = small_model(), inputs()
+    with torch.no_grad():
+        whole = model(planes, features).phase
+        monkeypatch.setattr("mvnet.models.transport._STRIP", 1)
+        assert apart(model(planes, features).phase, whole) < 1e-12
+    assert apart(model(planes, features).phase.detach(), whole) < 1e-12
+
+
+@pytest.mark.parametrize("shape, block", [((61, 90), 16), ((50, 7), 24), ((3, 5), 512), ((96, 96), 40)])
+def test_tiles_leave_no_seam(shape, block):
+    model, z = small_model(), noisy(*shape)
+    valid = torch.rand(*shape, generator=generator(1)) < 0.95
+    valid[2:20, 3:9] = False
+    coherence = torch.rand(*shape, generator=generator(2), dtype=torch.float64)
+    coherence[0] = math.nan
+    calls: list[tuple[int, int]] = []
+    whole = denoise_interferogram(model, z, coherence, valid, block=10**6)
+    tiled = denoise_interferogram(model, z, coherence, valid, block, lambda *c: calls.append(c))
+    assert apart(tiled.phase, whole.phase) < 1e-12
+    torch.testing.assert_close(tiled.concentration, whole.concentration)
+    assert calls[-1] == (len(calls), len(calls)) and (len(calls) > 1) == (block < max(shape))
+    assert torch.equal(whole.phase[~valid], z.angle()[~valid])
+    assert bool((whole.concentration[~valid] == 0).all()) and bool((whole.concentration[valid] > 0).all())
+    assert bool(((whole.confidence >= 0) & (whole.confidence < 1)).all())
+
+
+def test_tiles_cover_every_pixel_once():
+    count = torch.zeros(61, 90)
+    for outer, inner, place in pixel_tiles((61, 90), 20, 9, 8):
+        count[inner] += 1
+        assert all(s.start % 8 == 0 for s in outer)
+        assert torch.zeros(61, 90)[outer][place].shape == count[inner].shape
+    assert bool((count == 1).all())
+
+
+def test_nan_and_zero_are_not_data_and_come_back():
+    model, z = small_model(torch.float32), noisy(24, 24).to(torch.complex64)
+    z[3, 4], z[10:12, 5:9] = math.nan, 0
+    out = denoise_interferogram(model, z)
+    assert bool(out.phase[3, 4].isnan()) and int(out.phase.isnan().sum()) == 1
+    assert bool((out.phase[10:12, 5:9] == 0).all()) and bool((out.concentration[10:12, 5:9] == 0).all())
+    assert out.phase.dtype == torch.float32 and bool(out.concentration.isfinite().all())
+
+
+def test_the_receptive_radius_bounds_what_a_pixel_depends_on():
+    model = small_model()
+    n = 2 * (-(-model.receptive_radius // 8) * 8 + 8)
+    z = noisy(n, n)
+    planes = torch.stack([z.real, z.imag])[None].requires_grad_()
+    features = scalar_planes(torch.ones(n, n, dtype=torch.bool), dtype=torch.float64)[None]
+    out = model(planes, features)
+    at = n // 2
+    (out.phase[0, at, at] + out.log_concentration[0, at, at]).backward()
+    assert planes.grad is not None
+    reached = planes.grad.abs().sum((0, 1, 2)).nonzero()[:, 0] - at
+    assert 0.5 * model.receptive_radius < int(reached.abs().max()) <= model.receptive_radius
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"z": torch.zeros(4, 4)}, "complex"),
+        ({"z": torch.ones(1, 4, 4, dtype=torch.complex64)}, r"\(1, 4, 4\)"),
+        ({"coherence": torch.ones(4, 5)}, r"\(4, 5\)"),
+        ({"valid": torch.ones(4, 4)}, "torch.float32"),
+        ({"valid": torch.zeros(4, 4, dtype=torch.bool)}, "no pixel"),
+        ({"block": 0}, "block"),
+    ],
+)
+def test_bad_arguments_are_named(change: dict, words: str):
+    arguments: dict[str, Any] = {"z": torch.ones(4, 4, dtype=torch.complex64)} | change
+    with pytest.raises(ValueError, match=words):
+        denoise_interferogram(small_model(torch.float32), **arguments)
+
+
+def test_bad_fields_and_shapes_are_refused():
+    with pytest.raises(ValueError, match="permutation"):
+        small_model(hidden={"wave-vector": 1})
+    with pytest.raises(ValueError, match="as many of each"):
+        small_model(up=(1,))
+    with pytest.raises(ValueError, match="multiples of 4"):
+        small_model()(torch.zeros(1, 2, 6, 8).double(), torch.zeros(1, 3, 6, 8).double())
+
+
+def test_gradients_are_finite_without_a_signal():
+    """z = 0 everywhere, and in part of the image; truth and prediction that coincide."""
+    torch.manual_seed(0)
+    model = InSARDenoiser(**SMALL)
+    planes = torch.zeros(2, 2, 16, 16)
+    planes[1, 0, :, :8] = 1
+    features = torch.zeros(2, 3, 16, 16)
+    features[:, 0] = 1
+    planes.requires_grad_()
+    loss, _ = phase_loss(model, planes, torch.zeros(2, 16, 16), features)
+    loss.backward()
+    assert planes.grad is not None and bool(planes.grad.isfinite().all())
+    assert all(p.grad is None or bool(p.grad.isfinite().all()) for p in model.parameters())
+
+
+def test_likelihood_is_that_of_von_mises():
+    """Against scipy, and smallest at the concentration of the errors."""
+    from scipy.stats import vonmises
+
+    error = torch.linspace(-3, 3, 7, dtype=torch.float64)
+    for kappa in (0.1, 2.0, 300.0):
+        expected = -torch.from_numpy(vonmises.logpdf(error.numpy(), kappa)) - math.log(2 * math.pi)
+        found = von_mises_nll(error, torch.full_like(error, math.log(kappa)))
+        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+    draws = torch.from_numpy(vonmises.rvs(3.0, size=20000, random_state=0))
+    tried = torch.linspace(math.log(2), math.log(4.5), 40, dtype=torch.float64)
+    losses = torch.stack([von_mises_nll(draws, t.expand_as(draws)).mean() for t in tried])
+    assert abs(float(tried[losses.argmin()].exp()) - 3) < 0.15
+
+
+def test_the_loss_ignores_pixels_that_are_not_valid():
+    model, (planes, features) = small_model(), inputs()
+    truth = torch.randn(2, 16, 16, generator=generator(5), dtype=torch.float64)
+    other = torch.where(features[:, 0] > 0, truth, truth + 1)
+    with torch.no_grad():
+        losses = [phase_loss(model, planes, phase, features)[0] for phase in (truth, other)]
+    torch.testing.assert_close(losses[0], losses[1])
+
+
+def test_a_few_steps_learn():
+    torch.manual_seed(0)
+    model = InSARDenoiser(**SMALL)
+    y, x = torch.meshgrid(torch.arange(32.0), torch.arange(32.0), indexing="ij")
+    phase = torch.stack([0.9 * x + 0.3 * y, 0.2 * x - 1.1 * y])
+    z = simulate_pair(phase, 0.6, generator=generator()).interferogram
+    planes, features = torch.stack([z.real, z.imag], 1), torch.zeros(2, 3, 32, 32)
+    features[:, 0] = 1
+    optimizer = torch.optim.Adam(model.parameters(), 2e-2)
+    errors = []
+    for _ in range(40):
+        optimizer.zero_grad()
+        loss, figures = phase_loss(model, planes, phase, features)
+        loss.backward()
+        optimizer.step()
+        errors.append(figures["rmse"])
+    assert errors[-1] < 0.7 * errors[0]
+
+
+def test_an_example_is_a_function_of_seed_and_index():
+    data = PhaseTrainingSet(length=40, patch=24, seed=1)
+    for k in range(0, 40, 7):
+        first, again = data[k], PhaseTrainingSet(length=40, patch=24, seed=1)[k]
+        assert all(torch.equal(a, b) for a, b in zip(first, again))
+        assert [tuple(x.shape) for x in first] == [(2, 24, 24), (24, 24), (3, 24, 24)]
+        assert all(bool(x.isfinite().all()) for x in first)
+        assert bool(((first.features >= 0) & (first.features <= 1)).all())
+    assert not torch.equal(data[0].planes, PhaseTrainingSet(length=40, patch=24, seed=2)[0].planes)
+    with pytest.raises(ValueError, match="patch"):
+        PhaseTrainingSet(patch=4)
+
+
+def test_checkpoint_round_trip(tmp_path):
+    model, (planes, features) = small_model(torch.float32), inputs()
+    save_checkpoint(tmp_path / "net", model, {"note": "test"})
+    again, card = load_checkpoint(tmp_path / "net")
+    assert card["architecture"] == "InSARDenoiser" and isinstance(again, InSARDenoiser)
+    with torch.no_grad():
+        before, after = (m(planes.float(), features.float()) for m in (model, again))
+    assert torch.equal(before.phase, after.phase)
+
+
+def test_verify_finds_what_the_network_guarantees():
+    model = small_model(torch.float32)
+    found = verify(model)
+    assert len(found) == 5 and all(g.holds for g in found), found
+    assert next(model.parameters()).dtype == torch.float32

@@ -96,7 +96,8 @@ def test_random_schemes_are_spread():
 def test_resampling_a_constant_field_changes_nothing_and_respects_slabs():
     source = field(20)
     constant = torch.tensor([0.9, 0.7, 0.5, 0.1, 0.0, 0.1]).view(6, 1, 1, 1).expand(6, 20, 20, 20)
-    small = resampled(TensorField(constant, torch.ones_like(source.mask), source.s0, ((0, 5), (11, 20))), (0.7, 0.7, 0.7))
+    whole = TensorField(constant, torch.ones_like(source.mask), source.s0, ((0, 5), (11, 20)))
+    small = resampled(whole, (0.7, 0.7, 0.7))
     assert small.mask.shape == (14, 14, 14) and small.slabs == ((0, 3), (8, 14))
     torch.testing.assert_close(small.tensors, constant[:, :14, :14, :14], rtol=1e-4, atol=1e-5)
 

@@ -55,7 +55,7 @@ def train_dti(
     patch: Patch = 16,
     network: Annotated[str, typer.Option(help="equivariant, or ordinary at the same cost")] = "equivariant",
     share: Annotated[float, typer.Option(min=0.01, max=1, help="of the training data that is used")] = 1.0,
-    rate: Rate = 1.5e-3,
+    rate: Rate = 1.2e-3,
     workers: Workers = 1,
     threads: Threads = 0,
     seed: Seed = 0,
@@ -81,8 +81,8 @@ def train_dti(
         native = scan_field(dwi, bval, bvec, bvec_frame, left_out)
         if share < 1:
             native = central(native, share)
-        truths += [(0.55, native), (0.05, resampled(native, _COARSE)), (0.1, resampled(native, _THICK))]
-        scans += [(0.25, native)]
+        truths += [(0.5, native), (0.05, resampled(native, _COARSE)), (0.1, resampled(native, _THICK))]
+        scans += [(0.3, native)]
         used = "" if share == 1 else f"the middle {share:.0%} of "
         sources.append(used + (f"{dwi.name} without slices {exclude}" if exclude else dwi.name))
     if simulated := ceil(share * simulated):
@@ -102,7 +102,7 @@ def train_dti(
 @app.command("insar")
 def train_insar(
     output: Output,
-    steepest: Annotated[float, typer.Option(min=0, help="slopes up to about so many radians per pixel")] = 1.8,
+    steepest: Annotated[float, typer.Option(min=0, help="slopes up to about so many radians per pixel")] = 2.4,
     steps: Steps = 6000,
     batch: Batch = 8,
     patch: Patch = 64,

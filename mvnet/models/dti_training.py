@@ -2,7 +2,7 @@
 
 With d = d_AI(prediction, target) per voxel and r the root-mean-square of d_AI(noisy, target) over the patch,
 
-    loss = mean c^2 ( sqrt(1 + (d / c r)^2) - 1 ),  c = 3
+    loss = mean c^2 ( sqrt(1 + (d / c r)^2) - 1 ),  c = 1
 
 quadratic for errors up to a few times the noise, linear for outliers, free of the noise level,
 
@@ -18,7 +18,7 @@ from torch import Tensor
 from mvnet.linalg import affine_invariant
 from mvnet.models.dti import DTIDenoiser
 
-_OUTLIER = 3.0  # c: an error of so many times the patch noise r counts as an outlier
+_OUTLIER = 1.0  # c: an error of so many times the patch noise r counts as an outlier
 _SMALLEST_NOISE = 0.05  # of the patch noise r: a perfect input must not blow the loss up
 
 

@@ -23,9 +23,8 @@ from torch import Tensor, nn
 from mvnet.equivariant import FieldType, Group, GroupConv, Internal, Kronecker, Points, Trivial, field_type
 from mvnet.equivariant import group as find_group
 from mvnet.equivariant.pooling import corners
-from mvnet.models.dti import bounded
 from mvnet.models.phase_move import PhaseMove
-from mvnet.models.pyramid import Pyramid
+from mvnet.models.pyramid import Pyramid, bounded
 from mvnet.models.transport import Transport
 from mvnet.models.waves import Wave, WaveBank
 
@@ -33,9 +32,10 @@ SCALARS = ("valid", "known", "coherence")
 """Planes beside z: validity and whether a coherence was given, in {0, 1}; coherence in [0, 1], zero where unknown."""
 
 FINE = {"trivial": 4, "sides": 1, "waves": 1, "regular": 1}
-MIDDLE = {"trivial": 4, "sides": 1, "waves-sides": 1, "waves-corners": 1, "waves": 2, "regular": 1}
-"""Features of 32 and 48 channels: orbits on which D4xZ2 acts by permutations keep pointwise nonlinearities equivariant.
-The "waves" are orbits of wave vectors."""
+COARSE = {"trivial": 4, "sides": 1, "waves-sides": 1, "waves-corners": 1, "waves": 2, "regular": 2}
+HIDDEN = {"regular": 1}
+"""Features of 32, 64 and 16 channels: orbits, which D4xZ2 permutes, so that pointwise nonlinearities keep the symmetry.
+The "waves" are orbits of wave vectors. Only "regular" can make an odd number without a direction."""
 
 WAVES: tuple[Wave, ...] = (
     ("trivial", 0.0),
@@ -44,7 +44,7 @@ WAVES: tuple[Wave, ...] = (
     ("waves", 1.9),
 )
 
-NEAR, FAR = ((-1, 0), (0, -1), (0, 1), (1, 0)), ((-1, -1), (-1, 1), (1, -1), (1, 1))
+LAGS = ((-1, 0), (0, -1), (0, 1), (1, 0))
 
 _SATURATION = 4.0  # |z| over its local mean beyond which it counts for less
 _WINDOW = 5  # blocks along each axis of the local mean
@@ -81,14 +81,14 @@ class InSARDenoiser(nn.Module):
 
     def __init__(
         self,
-        fields: Sequence[Mapping[str, int]] = (FINE, MIDDLE, MIDDLE),
-        hidden: Mapping[str, int] = FINE,
-        down: Sequence[int] = (1, 2, 3),
+        fields: Sequence[Mapping[str, int]] = (FINE, COARSE, COARSE),
+        hidden: Mapping[str, int] = HIDDEN,
+        down: Sequence[int] = (0, 2, 2),
         up: Sequence[int] = (1, 1, 0),
         waves: Sequence[Wave] = WAVES,
-        windows: Sequence[int] = (8, 16, 0),
-        kernels: Sequence[tuple[int, int]] = ((7, 1), (5, 3)),
-        move_levels: int = 3,
+        windows: Sequence[int] = (0, 12, 0),
+        kernels: Sequence[tuple[int, int]] = ((5, 1), (5, 3)),
+        move_levels: int = 1,
         group: str = "D4xZ2",
         method: str = "rkmk2",
     ):
@@ -121,7 +121,8 @@ class InSARDenoiser(nn.Module):
         self.transports = nn.ModuleList(Transport(types[0], size, dilation) for size, dilation in kernels)
         self.move = PhaseMove(types[0], inner, move_levels, method=method)
         corner = FieldType((1, corners(symmetry)))
-        self.evidence = GroupConv(FieldType(*types[0].fields, *corner.fields), inner, 1)
+        self.evidence = GroupConv(types[0], inner, 1)
+        self.strength = GroupConv(corner, inner, 1, bias=False)
         self.concentration = GroupConv(inner, corner, 1)
         nn.init.zeros_(self.concentration.weight)
 
@@ -162,7 +163,6 @@ class InSARDenoiser(nn.Module):
         entering = [bank(z) if isinstance(bank, WaveBank) else None for bank in self.banks]
         local = local_features(z, features)
         entering[0] = local if entering[0] is None else torch.cat([local, entering[0]], 1)
-        entering = [None if x is None else x.contiguous(memory_format=torch.channels_last) for x in entering]
         h = bounded(self.pyramid(entering, F.max_pool2d(valid, 2)))
 
         chosen = [z]
@@ -170,7 +170,7 @@ class InSARDenoiser(nn.Module):
             chosen.append(transport(h, chosen[-1]))
         phase = self.move(h, angle(chosen[-1]), z)
         strength = 0.5 * (chosen[-1].square().sum(1, keepdim=True) + _EPS).log()
-        evidence = F.silu(self.evidence(torch.cat([h, F.pixel_unshuffle(strength, 2)], 1)))
+        evidence = F.silu(self.evidence(h).add_(self.strength(F.pixel_unshuffle(strength, 2))))
         low, high = _LOG_CONCENTRATION
         log_concentration = F.pixel_shuffle(self.concentration(evidence), 2)[:, 0].clamp(low, high)
         return DenoisedPhase(phase, log_concentration, chosen[1:])
@@ -197,38 +197,30 @@ def levelled(planes: Tensor, valid: Tensor) -> Tensor:
 
 def local_type(group: Group) -> FieldType:
     """Of `local_features`."""
-    corner, odd = corners(group), Internal(group)
-    near, far = (Points(group, torch.tensor(lags, dtype=torch.float64), "lags") for lags in (NEAR, FAR))
-    each = Kronecker(near, corner)
-    return FieldType(
-        (1, each), (1, far), (1, Kronecker(each, odd)), (1, Kronecker(far, odd)), (3, corner), (1, Trivial(group))
-    )
+    corner = corners(group)
+    each = Kronecker(Points(group, torch.tensor(LAGS, dtype=torch.float64), "lags"), corner)
+    return FieldType((1, each), (1, Kronecker(each, Internal(group))), (3, corner), (1, Trivial(group)))
 
 
 def local_features(planes: Tensor, features: Tensor) -> Tensor:
-    """Invariants of 2x2 blocks.
-
-    z_q conj z_p / |z_q z_p|^(1/2), for every pixel p and its four nearest neighbours q, and the means over the pixels
-    for the four diagonal ones: even parts, then odd; |z|, validity and coherence of every pixel; whether the coherence
-    is known.
+    """Invariants of 2x2 blocks: z_q conj z_p / |z_q z_p|^(1/2) for every pixel p and its four neighbours q, even parts,
+    then odd; |z|, validity and coherence of every pixel; whether the coherence is known.
 
     Args:
         planes: (B, 2, H, W).
         features: (B, 3, H, W).
     Returns:
-        (B, 53, H / 2, W / 2) of type `local_type`.
+        (B, 45, H / 2, W / 2) of type `local_type`.
     """
     modulus = (planes.square().sum(1, keepdim=True) + _EPS**2).sqrt()
     real, imaginary = (planes * modulus.rsqrt()).unbind(1)
     height, width = real.shape[1:]
     a, b = F.pad(real, (1,) * 4), F.pad(imaginary, (1,) * 4)
     even, odd = [], []
-    for y, x in (*NEAR, *FAR):
+    for y, x in LAGS:
         aq, bq = (p[:, 1 + y : 1 + y + height, 1 + x : 1 + x + width] for p in (a, b))
         even.append(aq * real + bq * imaginary)
         odd.append(bq * real - aq * imaginary)
     valid, known, coherence = features.split(1, 1)
-    count, products = len(NEAR), [torch.stack(p, 1) for p in (even, odd)]
-    parts = [x for p in products for x in (F.pixel_unshuffle(p[:, :count], 2), F.avg_pool2d(p[:, count:], 2))]
-    each = F.pixel_unshuffle(torch.cat([modulus, valid, coherence], 1), 2)
-    return torch.cat([*parts, each, F.avg_pool2d(known, 2)], 1)
+    each = torch.cat([torch.stack(even + odd, 1), modulus, valid, coherence], 1)
+    return torch.cat([F.pixel_unshuffle(each, 2), F.avg_pool2d(known, 2)], 1)

@@ -68,7 +68,7 @@ def denoise_interferogram(
     z: Tensor,
     coherence: Tensor | None = None,
     valid: Tensor | None = None,
-    block: int = 512,
+    block: int = 1024,
     progress: Callable[[int, int], None] | None = None,
 ) -> DenoisedInterferogram:
     """Denoise an interferogram.

@@ -60,12 +60,12 @@ class PhaseMove(nn.Module):
         def field(t: Tensor, phi: Tensor) -> Tensor:
             c, s = phi.cos(), phi.sin()
             w = torch.stack([real * c + imaginary * s, imaginary * c - real * s], 1)
-            hidden = fixed + self.values[0](F.pixel_unshuffle(w, 2)) + self.time(t.view(1, 1, 1, 1))
+            hidden = self.values[0](F.pixel_unshuffle(w, 2)).add_(fixed).add_(self.time(t.view(1, 1, 1, 1)))
             mean = F.avg_pool2d(w, 2)
             for level, value in enumerate(self.values[1:], start=1):
                 mean = F.avg_pool2d(mean, 2)
                 coarse = value(2.0**level * mean)  # the noise of a mean over 4^level blocks is that of a block
-                hidden = hidden + F.interpolate(coarse, scale_factor=2.0**level, mode="bilinear")
+                hidden = hidden.add_(F.interpolate(coarse, scale_factor=2.0**level, mode="bilinear"))
             turned = _BOUND * torch.tanh(self.velocity(F.silu(hidden)) / _BOUND)
             return F.pixel_shuffle(turned, 2)[:, 0]
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mvnet.equivariant import FieldType, GroupConv
-from mvnet.models.dti import bounded
 
 
 class Residual(nn.Module):
@@ -26,8 +26,15 @@ class Residual(nn.Module):
 
     def forward(self, h: Tensor, mask: Tensor) -> Tensor:
         for convolution in self.convolutions:
-            h = h + F.silu(convolution(bounded(h))) * mask
+            step = convolution(bounded(h))
+            h = torch.addcmul(h, F.silu(step, inplace=not torch.is_grad_enabled()), mask)
         return h
+
+
+def bounded(h: Tensor) -> Tensor:
+    """h / sqrt(1 + mean of h^2 over the channels): residual features may grow, what reads them does not see it."""
+    squared = torch.linalg.vector_norm(h, dim=1, keepdim=True).square()
+    return h * (1 + squared / h.shape[1]).rsqrt()
 
 
 class Pyramid(nn.Module):
@@ -80,11 +87,11 @@ class Pyramid(nn.Module):
                 h = self.coarser[level - 1](F.avg_pool2d(bounded(kept[-1]), 2))
             if given is not None:
                 lifted = self.lifts[level](given)
-                h = lifted if h is None else h + lifted
+                h = lifted if h is None else lifted.add_(h)
             assert h is not None
-            kept.append(self.down[level](F.silu(h) * masks[level], masks[level]))
-        h = self.up[-1](kept[-1], masks[-1])
-        for level in range(len(kept) - 2, -1, -1):
+            kept.append(self.down[level](F.silu(h).mul_(masks[level]), masks[level]))
+        h = self.up[-1](kept.pop(), masks[-1])
+        for level in reversed(range(len(kept))):
             raised = F.interpolate(self.finer[level](bounded(h)), scale_factor=2.0, mode="bilinear")
-            h = self.up[level](kept[level] + raised * masks[level], masks[level])
+            h = self.up[level](torch.addcmul(kept.pop(), raised, masks[level]), masks[level])
         return h

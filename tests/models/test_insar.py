@@ -38,7 +38,7 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def small_model(dtype: torch.dtype = torch.float64, scale: float = 0.2, **changes: Any) -> InSARDenoiser:
+def small_model(dtype: torch.dtype = torch.float64, scale: float = 0.1, **changes: Any) -> InSARDenoiser:
     arguments: dict[str, Any] = SMALL | changes
     model = InSARDenoiser(**arguments)
     randomise(model, scale)
@@ -46,10 +46,11 @@ def small_model(dtype: torch.dtype = torch.float64, scale: float = 0.2, **change
 
 
 def noisy(*shape: int, seed: int = 0) -> torch.Tensor:
-    """Complex normal numbers on a plane wave, complex128."""
+    """Complex normal numbers on a plane wave, complex128. The wave is strong: a phase is as uncertain as its modulus is
+    small, in rounding as in noise."""
     z = torch.randn(*shape, generator=generator(seed), dtype=torch.complex128)
     x = torch.arange(shape[-1], dtype=torch.float64)
-    return z + torch.polar(torch.ones_like(x), 0.9 * x)
+    return 0.3 * z + torch.polar(torch.ones_like(x), 0.5 * x)
 
 
 def inputs(size: int = 16, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:

@@ -21,7 +21,7 @@ benchmarks: .venv/installed
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,insar]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,insar,unwrap,motion,peers]'
 	touch $@
 
 clean:

@@ -126,17 +126,30 @@ class BlockStore:
             self._done.add(place)
 
     def read(self, name: str, window: Window) -> np.ndarray:
-        """One block of one raster, as written."""
-        place = (window[0].start // self.block, window[1].start // self.block)
-        rows, columns = (part.stop - part.start for part in window)
-        dtype = self._dtypes[name]
-        count, parts = rows * columns * dtype.itemsize, bytearray()
-        while len(parts) < count:
-            more = os.pread(self._files[name], count - len(parts), self._offset(place, dtype) + len(parts))
+        """Any window of one raster, as written; the blocks it touches are there."""
+        rows, columns = window
+        out = np.empty((rows.stop - rows.start, columns.stop - columns.start), self._dtypes[name])
+        for row in range(rows.start // self.block, -(-rows.stop // self.block)):
+            for column in range(columns.start // self.block, -(-columns.stop // self.block)):
+                part = self._window((row, column))
+                top, bottom = max(rows.start, part[0].start), min(rows.stop, part[0].stop)
+                left, right = max(columns.start, part[1].start), min(columns.stop, part[1].stop)
+                lines = self._read_lines(name, (row, column), slice(top - part[0].start, bottom - part[0].start))
+                inner = lines[:, left - part[1].start : right - part[1].start]
+                out[top - rows.start : bottom - rows.start, left - columns.start : right - columns.start] = inner
+        return out
+
+    def _read_lines(self, name: str, place: tuple[int, int], lines: slice) -> np.ndarray:
+        """Rows of one block."""
+        dtype, part = self._dtypes[name], self._window(place)[1]
+        line = (part.stop - part.start) * dtype.itemsize
+        start, count, found = self._offset(place, dtype) + lines.start * line, (lines.stop - lines.start) * line, b""
+        while len(found) < count:
+            more = os.pread(self._files[name], count - len(found), start + len(found))
             if not more:
                 raise OSError(f"{self.folder / name}.raw ends early")
-            parts += more
-        return np.frombuffer(parts, dtype=dtype).reshape(rows, columns)
+            found = found + more if found else more
+        return np.frombuffer(found, dtype=dtype).reshape(lines.stop - lines.start, -1)
 
     def _offset(self, place: tuple[int, int], dtype: np.dtype) -> int:
         return (place[0] * -(-self.shape[1] // self.block) + place[1]) * self.block**2 * dtype.itemsize

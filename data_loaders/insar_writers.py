@@ -2,14 +2,15 @@
 
 OUT.tif holds the wrapped phase (float32) or the complex values, OUT_mask.tif 1 where there are data, and OUT_NAME.tif
 one float32 map each, such as the quality. Blocks are gathered in `.OUT.tif.partial` beside them (see block_store); the
-files appear together when all blocks are there, OUT.tif last.
+files appear together when all blocks are there, OUT.tif last. Files that are not made block by block (an unwrapped
+phase, a page) can appear with them.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -31,12 +32,31 @@ class OutputSet:
     """The files of one run, made by `open_outputs`. As a context manager: commits at the end, or keeps the blocks
     written for the next run if an error or a signal ends the block.
 
-    specs: "values", "mask" and the maps -> what is written where. resumed: blocks of an earlier run were found.
+    specs: "values", "mask" and the maps -> what is written where. extra: other files of the run -> where they will be.
+    resumed: blocks of an earlier run were found.
     """
 
-    def __init__(self, image: Interferogram, specs: dict[str, OutputSpec], store: BlockStore, tags: Mapping[str, str]):
-        self._image, self.specs, self._store, self._tags = image, specs, store, tags
+    def __init__(
+        self,
+        image: Interferogram,
+        specs: dict[str, OutputSpec],
+        store: BlockStore,
+        tags: Mapping[str, str],
+        extra: Mapping[str, Path],
+    ):
+        self._image, self.specs, self._store, self._tags, self.extra = image, specs, store, tags, dict(extra)
         self.resumed = store.resumed
+        self.committed = False
+
+    @property
+    def block(self) -> int:
+        """Rows and columns of a block."""
+        return self._store.block
+
+    @property
+    def folder(self) -> Path:
+        """Where the blocks wait."""
+        return self._store.folder
 
     def windows(self) -> list[Window]:
         """All blocks, row by row."""
@@ -64,23 +84,43 @@ class OutputSet:
         arrays["values"] = encode(values, valid, self.specs["values"])
         self._store.write(window, arrays)
 
+    def read(self, name: str, window: Window) -> np.ndarray:
+        """What was written of "values", "mask" or a map in any window whose blocks are there, nodata included."""
+        return self._store.read(name, window)
+
+    def staged(self, name: str) -> Path:
+        """Where to write the file `name` of `extra` before `commit` puts it in place."""
+        return self.folder / f"extra-{self.extra[name].name}"
+
+    def write_raster(self, name: str, values: np.ndarray, nodata: float | None = None, unit: str = "") -> None:
+        """Write the file `name` of `extra` as a raster (rows, columns) like the others; its data type is kept."""
+        spec = OutputSpec(self.extra[name], values.dtype.name, nodata, unit, Path(name).stem)
+        self._write(self.staged(name), spec, values.__getitem__)
+
     def commit(self) -> list[Path]:
         """Make the files of the blocks and put them in place; returns their paths.
 
         Raises:
-            DataError: a block is missing.
+            DataError: a block or a file of `extra` is missing.
             OSError: the disk is full.
         """
         missing = len(self.pending())
         if missing:
             raise DataError(f"output: {missing} of {len(self.windows())} blocks were not written")
-        staged = {name: self._store.folder / f"{name}.tif" for name in self.specs}
-        for name, spec in self.specs.items():
-            _write_tiff(staged[name], self._store, name, spec, self._image, self._tags)
-        for name in [*(n for n in self.specs if n != "values"), "values"]:
-            os.replace(staged[name], self.specs[name].path)
+        if absent := [name for name in self.extra if not self.staged(name).is_file()]:
+            raise DataError(f"output: {', '.join(absent)} was not written")
+        staged = [(self.folder / f"{name}.tif", spec.path) for name, spec in self.specs.items()]
+        for (name, spec), (place, _) in zip(self.specs.items(), staged):
+            self._write(place, spec, lambda window, name=name: self._store.read(name, window))
+        staged = [*((self.staged(name), path) for name, path in self.extra.items()), *reversed(staged)]
+        for place, target in staged:
+            os.replace(place, target)
         self._store.discard()
-        return [spec.path for spec in self.specs.values()]
+        self.committed = True
+        return [target for _, target in reversed(staged)]
+
+    def _write(self, path: Path, spec: OutputSpec, read: Callable[[Window], np.ndarray]) -> None:
+        _write_tiff(path, spec, self._image, self._tags, self._store, read, spec is self.specs["values"])
 
     def discard(self) -> None:
         """Give up and remove the blocks written."""
@@ -91,7 +131,7 @@ class OutputSet:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
         try:
-            if kind is None:
+            if kind is None and not self.committed:
                 self.commit()
         finally:
             self._store.close()
@@ -102,7 +142,8 @@ def open_outputs(
     image: Interferogram,
     *,
     kind: str = "phase",
-    maps: Sequence[str] = ("quality",),
+    maps: Sequence[str] | Mapping[str, str] = ("quality",),
+    extra: Sequence[str] = (),
     block: int = 1024,
     job: Mapping[str, Any] | None = None,
     tags: Mapping[str, str] | None = None,
@@ -116,7 +157,8 @@ def open_outputs(
     Args:
         path: OUT.tif, in an existing folder.
         kind: "phase" (float32, radians) or "complex" (complex64).
-        maps: names of float32 maps beside it.
+        maps: names of float32 maps beside it, and what they are.
+        extra: ends of the names of further files that appear with it: "report.html" is OUT_report.html.
         block: rows and columns of a block, a multiple of 16.
         job: what determines the values beside the input (model, strength, version): a run goes on only with blocks of
             the same job and of an unchanged input.
@@ -138,9 +180,11 @@ def open_outputs(
     beside = {name: path.with_name(f"{path.stem}_{name}{path.suffix}") for name in ("mask", *maps)}
     specs = {"values": OutputSpec(path, KINDS[kind], nodata, "radian" if kind == "phase" else "", "interferogram")}
     specs["mask"] = OutputSpec(beside["mask"], "uint8", None, "", "1 where there are data")
-    specs |= {name: OutputSpec(beside[name], "float32", float("nan"), "", name) for name in maps}
+    said = maps if isinstance(maps, Mapping) else {name: name for name in maps}
+    specs |= {name: OutputSpec(beside[name], "float32", float("nan"), "", text) for name, text in said.items()}
+    further = {name: path.with_name(f"{path.stem}_{name}") for name in extra}
     inputs = [image.layer.path] + ([image.coherence.path] if image.coherence else [])
-    for target in (spec.path for spec in specs.values()):
+    for target in [*(spec.path for spec in specs.values()), *further.values()]:
         if any(target.resolve() == Path(name).resolve() for name in inputs):
             raise DataError(f"output: {target} is an input and would be replaced")
         if target.is_dir():
@@ -151,7 +195,7 @@ def open_outputs(
     whole_job |= {"looks": image.looks, "window": image.window}
     dtypes = {name: spec.dtype for name, spec in specs.items()}
     store = BlockStore(path.with_name(f".{path.name}.partial"), image.shape, dtypes, block, whole_job)
-    return OutputSet(image, specs, store, dict(tags or {}))
+    return OutputSet(image, specs, store, dict(tags or {}), further)
 
 
 def encode(values: np.ndarray, valid: np.ndarray, spec: OutputSpec) -> np.ndarray:
@@ -178,7 +222,13 @@ def _fingerprint(name: str) -> list[str | int]:
 
 
 def _write_tiff(
-    path: Path, store: BlockStore, name: str, spec: OutputSpec, image: Interferogram, tags: Mapping[str, str]
+    path: Path,
+    spec: OutputSpec,
+    image: Interferogram,
+    tags: Mapping[str, str],
+    store: BlockStore,
+    read: Callable[[Window], np.ndarray],
+    same_values: bool,
 ) -> None:
     rasterio = gdal()
     tile = next(side for side in _TILES if store.block % side == 0)
@@ -202,14 +252,14 @@ def _write_tiff(
     profile |= {key: value for key, value in (("crs", image.crs), ("transform", image.transform)) if value is not None}
     try:
         with rasterio.open(path, "w", **profile) as target:
-            _copy_metadata(target, image, same_values=name == "values")
+            _copy_metadata(target, image, same_values)
             target.update_tags(**tags)
             target.set_band_description(1, spec.description)
             if spec.unit:
                 target.set_band_unit(1, spec.unit)
             for window in store.windows():
                 place = need("rasterio.windows", "insar").Window.from_slices(*window)
-                target.write(store.read(name, window), 1, window=place)
+                target.write(read(window), 1, window=place)
     except rasterio.errors.RasterioError as error:
         if os.statvfs(path.parent).f_bavail * os.statvfs(path.parent).f_frsize < 1 << 22:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error

@@ -86,23 +86,44 @@ def denoise_interferogram(
     valid = checked(z, coherence, valid)
     if block < 1:
         raise ValueError(f"block: found {block}, expected a positive number of pixels")
-    like = next(model.parameters())
     phase, concentration = z.angle(), torch.zeros_like(z.real)
     jobs = list(pixel_tiles((z.shape[0], z.shape[1]), block, model.receptive_radius, model.alignment))
     for done, (outer, inner, place) in enumerate(jobs, start=1):
         keep = valid[inner]
         if keep.any():
-            window, given = valid[outer], None if coherence is None else coherence[outer]
-            planes = padded(interferogram_planes(z[outer], window), model.alignment)
-            features = padded(scalar_planes(window, given, planes.dtype), model.alignment)
-            out = model(planes[None].to(like), features[None].to(like))
-            found = [x[0].to(phase)[place] for x in (out.phase, out.log_concentration.exp())]
-            phase[inner] = torch.where(keep, found[0], phase[inner])
-            concentration[inner] = torch.where(keep, found[1], concentration[inner])
+            found = denoise_window(model, z[outer], valid[outer], None if coherence is None else coherence[outer])
+            phase[inner] = torch.where(keep, found[0][place], phase[inner])
+            concentration[inner] = torch.where(keep, found[1][place], concentration[inner])
         if progress is not None:
             progress(done, len(jobs))
-    confidence = torch.special.i1e(concentration) / torch.special.i0e(concentration)
-    return DenoisedInterferogram(phase, concentration, confidence)
+    return DenoisedInterferogram(phase, concentration, expected_cosine(concentration))
+
+
+@torch.no_grad()
+def denoise_window(
+    model: InSARDenoiser, z: Tensor, valid: Tensor, coherence: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """A window in one piece; what lies `receptive_radius` inside it is as in the whole scene.
+
+    Args:
+        z, valid, coherence: (h, w) as of `denoise_interferogram`, from a row and column that are multiples of
+            `model.alignment`.
+    Returns:
+        phase (h, w) in radians and concentration (h, w), on the device and in the precision of z; without meaning where
+        not valid.
+    """
+    like = next(model.parameters())
+    planes = interferogram_planes(z, valid)
+    features = scalar_planes(valid, coherence, planes.dtype)
+    planes, features = (padded(x, model.alignment)[None].to(like) for x in (planes, features))
+    out, (height, width) = model(planes, features), z.shape
+    phase, concentration = (x[0, :height, :width].to(z.real) for x in (out.phase, out.log_concentration.exp()))
+    return phase, concentration
+
+
+def expected_cosine(concentration: Tensor) -> Tensor:
+    """I_1(kappa) / I_0(kappa), the mean resultant length of a von Mises variable, in [0, 1)."""
+    return torch.special.i1e(concentration) / torch.special.i0e(concentration)
 
 
 def checked(z: Tensor, coherence: Tensor | None, valid: Tensor | None) -> Tensor:

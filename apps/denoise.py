@@ -85,6 +85,107 @@ def dti(
         _tell(summary)
 
 
+@app.command()
+def insar(
+    input: Annotated[
+        Path,
+        typer.Argument(help="Interferogram, complex or phase in radians: GeoTIFF, ISCE2, ROI_PAC, GAMMA, NISAR, ..."),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="OUT.tif; the other files are named after it.")],
+    coherence: Annotated[
+        str | None,
+        typer.Option(help="Its coherence, same grid; none: do without. Not given: the one in or beside the input."),
+    ] = None,
+    looks: Annotated[float, typer.Option(help="Number of looks, for --unwrap snaphu.")] = 1.0,
+    strength: Annotated[float, typer.Option(help="0 keeps the phase, 1 denoises fully, the arc in between.")] = 1.0,
+    complex: Annotated[
+        bool, typer.Option("--complex", help="Write complex64 with the amplitude of the input, 1 where it has none.")
+    ] = False,
+    tile: Annotated[int, typer.Option(help="Side of a tile, pixels; memory grows with it, results do not change.")] = (
+        1024
+    ),
+    overlap: Annotated[
+        int | None, typer.Option(help="Pixels read around a tile; at least, and by default, what the network sees.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Tiles computed at a time; 1, or all of a cluster.")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a dask.distributed cluster to compute on, tcp://HOST:PORT.")
+    ] = None,
+    unwrap: Annotated[
+        str | None,
+        typer.Option(
+            help="Unwrap the written phase with snaphu or skimage and hand the ambiguities to the phase as read: "
+            "OUT_unwrapped.tif. This step holds the whole scene in memory."
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
+    model: Annotated[
+        Path | None, typer.Option("--model", "--checkpoint", help="Weights to use instead of the shipped ones.")
+    ] = None,
+    layer: Annotated[
+        str | None,
+        typer.Option("--layer", "--band", help="Band, dataset, polarisation or pair of dates, of several."),
+    ] = None,
+    format: Annotated[str | None, typer.Option(help="Format of the input; recognised when not given.")] = None,
+    header: Annotated[Path | None, typer.Option(help="GAMMA parameter file of a headerless raster.")] = None,
+    nodata: Annotated[float | None, typer.Option(help="Value that means no data, instead of the declared one.")] = None,
+    report: Annotated[
+        bool, typer.Option("--report/--no-report", help="Write an HTML page with before and after.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing results.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")] = False,
+) -> None:
+    """Denoise an interferogram of any size.
+
+    Writes OUT.tif (wrapped phase in radians, or complex values), OUT_quality.tif (c, the cosine expected of the error
+    of the denoised phase, in [0, 1]; a circular standard deviation of sqrt(-2 ln c) rad) and OUT_mask.tif (1 where
+    there are data). Nodata, georeferencing and metadata of the input are kept. A run that was stopped goes on when the
+    same command is given again.
+    """
+    from mvnet.apps.console import Console
+    from mvnet.apps.denoise_insar import run
+    from mvnet.apps.insar_options import InSAROptions
+
+    options = InSAROptions(
+        input=input,
+        output=output,
+        coherence=coherence,
+        looks=looks,
+        strength=strength,
+        complex=complex,
+        tile=tile,
+        overlap=overlap,
+        workers=workers,
+        scheduler=scheduler,
+        device=device,
+        model=model,
+        overwrite=overwrite,
+        report=report,
+        layer=layer,
+        format=format,
+        header=header,
+        nodata=nodata,
+        unwrap=unwrap,
+    )
+    summary = run(options, Console(quiet))
+    if as_json:
+        print(json.dumps(summary))
+    elif not quiet:
+        _tell_insar(summary)
+
+
+def _tell_insar(summary: dict[str, Any]) -> None:
+    counts, numbers = summary["counts"], summary["statistics"]
+    print(
+        f"{counts['pixels']} pixels, {numbers['valid_share']:.1%} with data, residues {numbers['residues_before']} -> "
+        f"{numbers['residues_after']}, mean quality {numbers['mean_confidence']:.3f}, "
+        f"{summary['timings']['total']:.1f} s on {summary['device']}"
+    )
+    for name, path in summary["outputs"].items():
+        print(f"{name:<10} {path}")
+
+
 def _tell(summary: dict[str, Any]) -> None:
     """The outcome in a few lines on stdout."""
     counts, numbers = summary["counts"], summary["statistics"]

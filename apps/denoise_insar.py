@@ -124,9 +124,7 @@ def _overlap(options: InSAROptions, model: InSARDenoiser) -> int:
     return least if options.overlap is None else options.overlap
 
 
-def _outputs(
-    options: InSAROptions, image: Interferogram, model: InSARDenoiser, weights: dict[str, str]
-) -> OutputSet:
+def _outputs(options: InSAROptions, image: Interferogram, model: InSARDenoiser, weights: dict[str, str]) -> OutputSet:
     """The files to be made, with where they come from in their tags."""
     from mvnet import __version__
     from mvnet.data_loaders.insar import open_outputs

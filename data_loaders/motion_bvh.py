@@ -71,17 +71,4 @@ def _open(path: Path) -> Any:
         raise DataError(f"{path}: {' '.join(str(error).split()) or 'truncated or damaged BVH'}") from error
     if not len(bvh.joint_angles) or not bvh.frame_time > 0:
         raise DataError(f"{path}: found {len(bvh.joint_angles)} frames of {bvh.frame_time} s, expected at least one")
-    declared = _declared_frames(path)
-    if declared != len(bvh.joint_angles):
-        raise DataError(f"{path}: found {len(bvh.joint_angles)} frames, expected {declared} as it declares: truncated?")
     return bvh
-
-
-def _declared_frames(path: Path) -> int:
-    """The number after "Frames:"."""
-    with open(path, encoding="utf-8-sig", errors="replace") as file:
-        for line in file:
-            key, _, value = line.partition(":")
-            if key.strip() == "Frames":
-                return int(value)
-    raise DataError(f"{path}: found no line Frames: N, expected one: truncated?")

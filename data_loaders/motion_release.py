@@ -49,21 +49,24 @@ def read_release(path: Path, request: Request) -> MotionSet:
     sequences, actions, subjects, names, note = read(main)
     sequences = [missing_as_nan(sequence) * (request.scale or 1.0) for sequence in sequences]
     labels, classes = encode_labels(actions)
-    body, split = _optional(folder / "body_model.mat", "body_model"), _optional(folder / "tr_te_splits.mat")
+    body = _optional(folder / "body_model.mat", "body_model")
+    training = _optional(folder / "tr_te_splits.mat", squeeze=False).get("tr_subjects")
     titles = _optional(folder / "action_names.mat").get("action_names")
     if titles is not None and np.size(titles) >= max(actions):
         classes = tuple(str(np.ravel(titles)[int(name) - 1]) for name in classes)
     parent = None
     if "bones" in body and "hip_center_index" in body:
         joints = sequences[0].shape[1]
-        parent = parent_of_bones(body["bones"] - 1, joints, int(body["hip_center_index"]) - 1, str(folder))
+        parent = parent_of_bones(
+            np.atleast_2d(body["bones"]).astype(int) - 1, joints, int(body["hip_center_index"]) - 1, str(folder)
+        )
     return MotionSet(
         sequences,
         labels=labels,
         classes=classes,
         subjects=np.array(subjects),
         parent=parent,
-        train_subjects=split.get("tr_subjects"),
+        train_subjects=None if training is None else training,
         names=tuple(names),
         source=str(path),
         notes=(note,),
@@ -111,18 +114,18 @@ def _from_structs(path: Path) -> _Sequences:
     return sequences, actions, subjects, names, "z up; y negated, so that left and right are not mirrored"
 
 
-def _load(path: Path) -> dict[str, Any]:
+def _load(path: Path, squeeze: bool = True) -> dict[str, Any]:
     from scipy.io import loadmat
 
     try:
-        return loadmat(path, squeeze_me=True, struct_as_record=False)
+        return loadmat(path, squeeze_me=squeeze, struct_as_record=False)
     except Exception as error:  # scipy raises many types for damaged files
         raise DataError(f"{path}: truncated or damaged .mat") from error
 
 
-def _optional(path: Path, struct: str | None = None) -> dict[str, Any]:
+def _optional(path: Path, struct: str | None = None, squeeze: bool = True) -> dict[str, Any]:
     """The variables of a .mat, or the fields of one of its structs; {} where there is no such file."""
     if not path.is_file():
         return {}
-    variables = _load(path)
+    variables = _load(path, squeeze)
     return variables if struct is None else vars(variables[struct]) if struct in variables else {}

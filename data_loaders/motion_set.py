@@ -114,8 +114,10 @@ class MotionSet:
         for name, sequence, times in zip(self.names, self.sequences, self.timestamps or ()):
             if times.shape != sequence.shape[:1]:
                 raise DataError(f"{self.source}: sequence {name}: found {len(times)} times for {len(sequence)} frames")
-        if self.rate is not None and not self.rate > 0:
-            raise DataError(f"{self.source}: rate: found {self.rate}, expected frames per second above 0")
+        if self.rate is not None:
+            if not self.rate > 0:
+                raise DataError(f"{self.source}: rate: found {self.rate}, expected frames per second above 0")
+            object.__setattr__(self, "rate", float(self.rate))
 
     def __len__(self) -> int:
         return len(self.sequences)

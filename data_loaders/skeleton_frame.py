@@ -77,9 +77,8 @@ def find_torso(parent: np.ndarray, sequences: Sequence[np.ndarray]) -> Torso:
         point = _trunk(parent, limbs[0])
         pairs.append((point, point))
     low, high = sorted(pairs, key=lambda pair: float(np.nanmean(frames[:, list(pair), 2])))
-    agreement = np.nanmean(
-        ((frames[:, low[1]] - frames[:, low[0]]) * (frames[:, high[1]] - frames[:, high[0]])).sum(-1)
-    )
+    across = [frames[:, second] - frames[:, first] for first, second in (low, high)]
+    agreement = np.nanmean((across[0] * across[1]).sum(-1))
     return Torso(low[::-1] if agreement < 0 else low, high)
 
 

@@ -32,11 +32,11 @@ _SHORT = 1e-5  # of the longest bone: shorter is length 0
 
 
 def minimal_rotation(a: Array, b: Array) -> Array:
-    """Smallest rotation with R a = b: half turns about a and about the middle between both,
+    """Smallest rotation with R a = b: by the angle between them, in the plane of a and the part n of b across a,
 
-        R = (2 m m^T - 1) (2 a a^T - 1),   m = (a + b) / |a + b|.
+        R = 1 + s (n a^T - a n^T) + (c - 1) (a a^T + n n^T),   b = c a + s n,  s >= 0,  |n| = 1.
 
-    At b = -a, where every half turn about an axis orthogonal to a will do, m is such an axis.
+    At b = -a, where every half turn about an axis orthogonal to a will do, n is one of the vectors across a.
 
     Args:
         a, b: unit vectors (..., 3), broadcast against each other.
@@ -46,19 +46,27 @@ def minimal_rotation(a: Array, b: Array) -> Array:
     if isinstance(a, np.ndarray):
         return minimal_rotation(torch.from_numpy(a), torch.from_numpy(np.asarray(b))).numpy()
     a, b = torch.broadcast_tensors(a, torch.as_tensor(b))
-    middle = a + b
-    norm = torch.linalg.vector_norm(middle, dim=-1, keepdim=True)
+    across = _across(b, a)
+    s, c = torch.linalg.vector_norm(across, dim=-1, keepdim=True), (a * b).sum(-1, keepdim=True)
     smallest = torch.nn.functional.one_hot(a.abs().argmin(-1), 3).to(a.dtype)
-    aside = torch.linalg.cross(a, smallest)  # never short: |a_k| <= 1 / sqrt 3
-    opposite = norm <= 8 * torch.finfo(a.dtype).eps
-    middle = torch.where(opposite, aside, middle)
-    middle = middle / torch.linalg.vector_norm(middle, dim=-1, keepdim=True)
+    none = s <= 8 * torch.finfo(a.dtype).eps
+    n = _across(torch.where(none, smallest, across), a)
+    n = n / torch.linalg.vector_norm(n, dim=-1, keepdim=True)
+    n = _across(n, a)  # twice is enough
+    n = n / torch.linalg.vector_norm(n, dim=-1, keepdim=True)
+    s, c = (s / torch.hypot(s, c)).unsqueeze(-1), (c / torch.hypot(s, c)).unsqueeze(-1)
     eye = torch.eye(3, dtype=a.dtype, device=a.device)
-    return (2 * _outer(middle) - eye) @ (2 * _outer(a) - eye)
+    turn = _outer(n, a)
+    return eye + s * (turn - turn.mT) + (c - 1) * (_outer(a, a) + _outer(n, n))
 
 
-def _outer(v: Tensor) -> Tensor:
-    return v.unsqueeze(-1) * v.unsqueeze(-2)
+def _across(v: Tensor, a: Tensor) -> Tensor:
+    """The part of v orthogonal to the unit vector a."""
+    return v - (v * a).sum(-1, keepdim=True) * a
+
+
+def _outer(v: Tensor, w: Tensor) -> Tensor:
+    return v.unsqueeze(-1) * w.unsqueeze(-2)
 
 
 def fill_rotations(rotations: Tensor, seen: Tensor) -> Tensor:
@@ -72,6 +80,8 @@ def fill_rotations(rotations: Tensor, seen: Tensor) -> Tensor:
     Returns:
         (frames, joints, 3, 3), finite.
     """
+    if seen.all():
+        return rotations
     frames = torch.arange(len(seen), device=seen.device).unsqueeze(-1)
     before = torch.where(seen, frames, -1).cummax(0).values
     after = torch.where(seen, frames, len(seen)).flip(0).cummin(0).values.flip(0)

@@ -46,9 +46,8 @@ def interpolate_shapes(
     first, second = found.roots
     mix = many.reshape(-1, *(1,) * first.ndim)
     u = scaled_square((1 - mix) * first + mix * second)
-    starts = (c.select(kind.time_dim, 0) for c in (c1, c2))
     fraction = many.reshape(-1, *(1,) * (first.ndim - 2))
-    start = kind.manifold.geodesic(*starts, fraction)
+    start = kind.manifold.geodesic(c1.select(kind.time_dim, 0), c2.select(kind.time_dim, 0), fraction)
     curve = kind.trace(start, u, side)
     fraction = many.reshape(-1, *(1,) * found.times[0].ndim)
     times = (1 - fraction) * found.times[0] + fraction * found.times[1]

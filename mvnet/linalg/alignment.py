@@ -216,17 +216,25 @@ class _Sweep:
         return torch.stack(found[::-1], -1)
 
 
+@cache
+def _tables(max_step: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Of every move (a, b), and cells and shares (alpha, beta) of its pieces; the last row is "no move"."""
+    count, longest = len(moves(max_step)), 2 * max_step - 1
+    steps = torch.tensor([*moves(max_step), (0, 0)])
+    cells, shares = (
+        torch.zeros(count + 1, longest, 2, dtype=torch.long),
+        torch.zeros(count + 1, longest, 2, dtype=dtype),
+    )
+    for number, (a, b) in enumerate(moves(max_step)):
+        found = pieces(a, b)
+        cells[number, : len(found)] = torch.tensor([piece[:2] for piece in found])
+        shares[number, : len(found)] = torch.tensor([(a * share, b * share) for *_, share in found], dtype=dtype)
+    return steps.to(device), cells.to(device), shares.to(device)
+
+
 def _expand(path: Tensor, n: int, m: int, max_step: int, dtype: torch.dtype) -> tuple[Tensor, ...]:
     """Moves (pairs, L), -1 where there is none -> first, second, alpha, beta of `Alignment`."""
-    device, longest = path.device, 2 * max_step - 1
-    # a table of moves: step (a, b), and cell and shares of every piece; the last row is "no move"
-    steps = torch.tensor([*moves(max_step), (0, 0)], device=device)
-    cells = torch.zeros(len(steps), longest, 2, dtype=torch.long, device=device)
-    shares = torch.zeros(len(steps), longest, 2, dtype=dtype, device=device)
-    for number, (a, b) in enumerate(moves(max_step)):
-        for place, (p, q, share) in enumerate(pieces(a, b)):
-            cells[number, place] = torch.tensor((p, q))
-            shares[number, place] = torch.tensor((a * share, b * share), dtype=dtype)
+    steps, cells, shares = _tables(max_step, dtype, path.device)
     step = steps[path]  # (pairs, L, 2)
     cell = ((step.cumsum(1) - step).unsqueeze(2) + cells[path]).flatten(1, 2)  # (pairs, L * longest, 2)
     share = shares[path].flatten(1, 2)

@@ -71,6 +71,31 @@ def scan(tmp_path_factory) -> Scan:
     return paths
 
 
+@pytest.fixture(scope="session")
+def circle_model():
+    """A small denoiser of interferograms with random weights, float32."""
+    from tests.models.test_insar import small_model
+
+    return small_model(torch.float32, windows=(6, 0), kernels=((3, 1),))
+
+
+@pytest.fixture(scope="session")
+def circle_checkpoint(circle_model, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "circle"
+    save_checkpoint(path, circle_model, {})
+    return path
+
+
+@pytest.fixture
+def filtered(run, circle_checkpoint) -> Callable[..., Result]:
+    """`mvnet denoise insar` with the small network on the CPU."""
+
+    def call(*arguments: object) -> Result:
+        return run("denoise", "insar", *arguments, "--model", circle_checkpoint, "--device", "cpu")
+
+    return call
+
+
 @pytest.fixture
 def run(capfd) -> Callable[..., Result]:
     """Runs the command line inside this process: run("denoise", "dti", ...) -> status, stdout, stderr."""

@@ -1,0 +1,31 @@
+"""Motion files the tests write."""
+
+
+def bvh(frames, order="ZXY", second="YZX", names=("hips", "chest", "neck")):
+    """A chain of three joints; frames (n, 12): root position, then three angles in degrees for each joint."""
+    channels = [" ".join(f"{axis}rotation" for axis in text) for text in (order, second, order)]
+    lines = f"""HIERARCHY
+ROOT {names[0]}
+{{
+  OFFSET 0 0 0
+  CHANNELS 6 Xposition Yposition Zposition {channels[0]}
+  JOINT {names[1]}
+  {{
+    OFFSET 1 20 0
+    CHANNELS 3 {channels[1]}
+    JOINT {names[2]}
+    {{
+      OFFSET 0 15 -2
+      CHANNELS 3 {channels[2]}
+      End Site
+      {{
+        OFFSET 0 5 0
+      }}
+    }}
+  }}
+}}
+MOTION
+Frames: {len(frames)}
+Frame Time: 0.02
+""".splitlines()
+    return "\n".join(lines + [" ".join(f"{v:.6f}" for v in row) for row in frames]) + "\n"

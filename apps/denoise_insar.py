@@ -14,6 +14,7 @@ from mvnet.apps.denoise_dti import Clock
 from mvnet.apps.denoise_options import find_device
 from mvnet.apps.errors import UserError
 from mvnet.apps.insar_options import TILE_STEP, InSAROptions, check, open_input, plain
+from mvnet.data_loaders.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,6 +57,8 @@ def _run(options: InSAROptions, console: Console, clock: Clock) -> dict[str, Any
 
     device = "auto" if options.scheduler is not None else str(find_device(options.device))
     image = open_input(options)
+    if options.unwrap is not None and min(image.shape) < 2:
+        raise UserError(f"--unwrap: found shape {image.shape}, expected at least two rows and columns")
     for message in image.messages:
         console.say(message)
     model, weights = _model(options)
@@ -166,15 +169,12 @@ def _outputs(options: InSAROptions, image: Interferogram, model: InSARDenoiser, 
 
 @contextmanager
 def _kept(out: OutputSet, console: Console) -> Iterator[None]:
-    """Bad input leaves nothing behind; what else ends a run leaves the finished tiles, and says so."""
+    """A bad raster leaves nothing behind; what else ends a run leaves the finished tiles, and says so."""
     try:
         yield
-    except ValueError:
-        out.discard()
-        raise
-    except BaseException:
+    except BaseException as error:
         done = len(out.windows()) - len(out.pending())
-        if done == 0:
+        if done == 0 or isinstance(error, DataError):
             out.discard()
         elif not out.committed:
             console.say(f"{done} of {len(out.windows())} tiles are kept in {out.folder}; the same command goes on")
@@ -245,5 +245,5 @@ def _survey(options: InSAROptions, console: Console, image: Interferogram, out: 
     with console.progress("counting residues") as progress:
         found = survey(image, out, progress)
     if found.valid == 0:
-        raise UserError(f"{image.path}: found no pixel with data, expected at least one")
+        raise DataError(f"{image.path}: found no pixel with data, expected at least one")
     return found

@@ -106,7 +106,7 @@ def survey(image: Interferogram, out: OutputSet, progress: Callable[[int, int], 
         if progress is not None:
             progress(done, len(windows))
     detail = _detail(image, out, fullest)
-    overview = Pictures(*planes, step)
+    overview = Pictures(planes[0], planes[1], planes[2], step)
     pixels = image.shape[0] * image.shape[1]
     return Survey(pixels, **total, changes=changes, qualities=qualities, overview=overview, detail=detail)
 
@@ -134,4 +134,5 @@ def _detail(image: Interferogram, out: OutputSet, around: Window) -> Pictures:
     window = spans[0], spans[1]
     before, after, valid = _phases(image, out, window)
     quality = out.read("quality", window)
-    return Pictures(*(np.where(valid, values, np.nan) for values in (before, after, quality)), step=1)
+    before, after, quality = (np.where(valid, values, np.nan) for values in (before, after, quality))
+    return Pictures(before, after, quality, step=1)

@@ -8,7 +8,7 @@ scene. A worker needs mvnet, but neither the raster nor the weights file.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -103,12 +103,9 @@ def plan(image: Interferogram, pending: Iterable[Window], block: int, overlap: i
     return [tile for tile in tiles if (tile.inner[0].start, tile.inner[1].start) in wanted]
 
 
-Submit = Callable[[Tile], Any]
-
-
 def in_order_of_completion(
     image: Interferogram, tiles: list[PixelTile], network: Network, options: InSAROptions, device: str
-) -> Iterator[tuple[Tile, Filtered]]:
+) -> Generator[tuple[Tile, Filtered]]:
     """Every tile with its result; the tiles not yet asked for are not read.
 
     Raises:
@@ -150,11 +147,11 @@ def in_order_of_completion(
 def _client(options: InSAROptions) -> Iterator[tuple[Any, int]]:
     """A client of the cluster, and how many tiles it computes at the same time. Without an address the cluster is
     threads of this process: torch lets go of the interpreter while it computes."""
-    import dask
+    from dask import config
     from distributed import Client, LocalCluster
 
     silent = {"distributed.admin.large-graph-warning-threshold": "1GB"}  # a tile goes with its task, so as to survive
-    with dask.config.set(silent):
+    with config.set(silent):
         if options.scheduler is not None:
             with _connected(options.scheduler) as client:
                 threads = sum(client.nthreads().values())

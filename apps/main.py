@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from mvnet.apps import denoise
+from mvnet.apps import activity, denoise
 from mvnet.apps.errors import guarded
 
 app = typer.Typer(
@@ -20,6 +20,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(denoise.app, name="denoise")
+app.add_typer(activity.evaluate_app, name="evaluate")
+app.add_typer(activity.crossval_app, name="crossval")
+app.add_typer(activity.predict_app, name="predict")
 
 
 def _version(wanted: bool) -> None:

@@ -2,6 +2,7 @@
 
 `mvnet train dti`: the denoiser of diffusion tensors, on a scan and on simulated brains.
 `mvnet train insar`: the denoiser of interferograms, on simulated scenes.
+`mvnet train activity`: the classifier of motions.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from mvnet.apps import activity
 
 NETWORKS = {
     "equivariant": {},
@@ -39,6 +42,9 @@ app = typer.Typer(help="Train a network.", no_args_is_help=True, add_completion=
 @app.callback()
 def group() -> None:
     """Train a network."""
+
+
+app.command("activity")(activity.train)
 
 
 @app.command("dti")

@@ -93,14 +93,15 @@ def combine(parts: Sequence[MotionSet], source: str) -> MotionSet:
     labels = [classes.index(part.classes[label]) for part in parts if labelled for label in part.require_labels()]
     subjects = [part.subjects for part in parts if part.subjects is not None]
     rates = {part.rate for part in parts}
-    same = all(np.array_equal(part.parent, first.parent) for part in parts if part.parent is not None)
+    parents = [part.parent for part in parts if part.parent is not None]
+    same = len(parents) == len(parts) and all((parent == parents[0]).all() for parent in parents)
     return replace(
         first,
         sequences=tuple(sequence for part in parts for sequence in part.sequences),
         labels=np.array(labels) if labelled else None,
         classes=tuple(classes),
         subjects=np.concatenate(subjects) if len(subjects) == len(parts) else None,
-        parent=first.parent if same and all(part.parent is not None for part in parts) else None,
+        parent=first.parent if same else None,
         train_subjects=None,
         train_sequences=None,
         names=tuple(name for part in parts for name in part.names),

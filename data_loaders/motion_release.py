@@ -101,7 +101,7 @@ def _from_structs(path: Path) -> _Sequences:
     sequences, actions, subjects, names = [], [], [], []
     for i, struct in enumerate(structs):
         values = getattr(struct, "original_skeletal_data", None)
-        if np.size(values) == 0 or values is None:  # an empty cell: that recording does not exist
+        if values is None or np.size(values) == 0:  # an empty cell: that recording does not exist
             continue
         if values.ndim == 2:  # one frame
             values = values[..., None]

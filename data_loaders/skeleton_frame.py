@@ -79,7 +79,7 @@ def find_torso(parent: np.ndarray, sequences: Sequence[np.ndarray]) -> Torso:
     low, high = sorted(pairs, key=lambda pair: float(np.nanmean(frames[:, list(pair), 2])))
     across = [frames[:, second] - frames[:, first] for first, second in (low, high)]
     agreement = np.nanmean((across[0] * across[1]).sum(-1))
-    return Torso(low[::-1] if agreement < 0 else low, high)
+    return Torso((low[1], low[0]) if agreement < 0 else low, high)
 
 
 def _mean_distance(frames: np.ndarray, a: int, b: int) -> float:

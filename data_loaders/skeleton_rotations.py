@@ -44,8 +44,12 @@ def minimal_rotation(a: Array, b: Array) -> Array:
         (..., 3, 3), numpy for numpy, NaN where a or b is.
     """
     if isinstance(a, np.ndarray):
-        return minimal_rotation(torch.from_numpy(a), torch.from_numpy(np.asarray(b))).numpy()
-    a, b = torch.broadcast_tensors(a, torch.as_tensor(b))
+        return _minimal_rotation(torch.from_numpy(a), torch.as_tensor(b)).numpy()
+    return _minimal_rotation(a, torch.as_tensor(b))
+
+
+def _minimal_rotation(a: Tensor, b: Tensor) -> Tensor:
+    a, b = torch.broadcast_tensors(a, b)
     across = _across(b, a)
     s, c = torch.linalg.vector_norm(across, dim=-1, keepdim=True), (a * b).sum(-1, keepdim=True)
     smallest = torch.nn.functional.one_hot(a.abs().argmin(-1), 3).to(a.dtype)
@@ -166,17 +170,20 @@ class BoneRotations:
             DataError: another number of joints than the skeleton has.
         """
         if isinstance(positions, np.ndarray):
-            rotations, seen = self(torch.from_numpy(positions))
+            rotations, seen = self._of(torch.from_numpy(positions))
             return rotations.numpy(), seen.numpy()
+        return self._of(positions)
+
+    def _of(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         joints = len(self.bones) + 1
         if positions.ndim != 3 or tuple(positions.shape[1:]) != (joints, 3):
             raise DataError(f"positions: found shape {tuple(positions.shape)}, expected (frames, {joints}, 3)")
         directions = self.directions(positions)
         if self.pairs is None:
             rest = torch.as_tensor(self.rest, dtype=positions.dtype, device=positions.device)
-            rotations = minimal_rotation(rest.expand_as(directions), directions)
+            rotations = _minimal_rotation(rest.expand_as(directions), directions)
         else:
-            rotations = minimal_rotation(directions[:, self.pairs[:, 0]], directions[:, self.pairs[:, 1]])
+            rotations = _minimal_rotation(directions[:, self.pairs[:, 0]], directions[:, self.pairs[:, 1]])
         seen = rotations.isfinite().all(-1).all(-1)
         return fill_rotations(rotations, seen), seen
 

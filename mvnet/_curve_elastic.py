@@ -101,11 +101,11 @@ def elastic_distance(
             c2 (c -> g c for side "right"): warp and rotation in turns, from two starts, hence a local minimum.
         squared: return d^2, which is smooth at d = 0.
     Returns:
-        shape (...), radians^(1/2), radians if squared; at most sqrt(length(c1) + length(c2)).
+        shape (...), radians^(1/2), radians if squared; at most sqrt(length(c1)) + sqrt(length(c2)).
     Raises:
         ValueError: what is not a curve, T = 1, lengths too far apart, a window too narrow, values not finite.
     Source: paper section 2.3. The paper prints a sum of norms, which grows without bound as the sampling is refined;
-        this is the L2 norm of its reference [18], Celledoni, Eslitzbichler, Schmeding (2016), section 3.
+        this is the L2 norm of its reference [18], Celledoni, Eslitzbichler, Schmeding (2016).
     """
     found = match(
         c1, c2, group=group, side=side, max_step=max_step, window=window, modulo_rotation=modulo_rotation

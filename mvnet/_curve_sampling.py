@@ -20,7 +20,7 @@ def srv_transform(c: Tensor, t: Tensor | None = None, *, group: str = "rotations
         shape (..., T - 1, joints, c). |a| is the norm over all joints; q is 0, with gradient 0, where the curve rests.
     Raises:
         ValueError: not a curve of the group, fewer than 2 samples, times that do not fit or do not increase.
-    Source: Celledoni, Eslitzbichler, Schmeding, Shape analysis on Lie groups (2016), section 3.
+    Source: Celledoni, Eslitzbichler, Schmeding, Shape analysis on Lie groups (2016).
     """
     kind = find_group(group)
     check_side(side)

@@ -76,7 +76,7 @@ def close(
         tolerance: on the largest component of F, radians; 1e-11 in float64, 1e-5 below. A warning if it is not met.
     Returns:
         shape of c. Carries no gradient.
-    Source: Celledoni, Eslitzbichler, Schmeding, Shape analysis on Lie groups (2016), section 4, who descend |F|^2.
+    Source: Celledoni, Eslitzbichler, Schmeding, Shape analysis on Lie groups (2016), who descend |F|^2 instead.
     """
     kind = find_group(group)
     check_side(side)

@@ -14,7 +14,7 @@ slopes of geomstats.
 All scores of a move are one stencil over the Gram matrix, and a row of D depends on the max_step rows before it
 alone: the pairs of a chunk are the last, contiguous dim, and a row is one addition and one maximum.
 Nothing here carries a gradient.
-Source: Srivastava and Klassen, Functional and Shape Data Analysis (2016), appendix B; Sebastian, Klein, Kimia (2003).
+Source: Mio, Srivastava, Joshi, On shape of plane elastic curves, IJCV 73 (2007) 307.
 """
 
 from __future__ import annotations

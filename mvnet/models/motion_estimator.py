@@ -3,9 +3,9 @@
     classifier = MotionClassifier(parent=motions.parent).fit(sequences, labels, groups=subjects)
     classifier.predict_proba(others)
 
-Kernels between curves (`motion_bank`) are added up and fed to a ridge regression on the classes. Everything that is
-chosen, that is the penalty, the share of the two families of kernels and whether mirror images count as the same motion,
-is chosen by leaving out one training group (subject) at a time, in closed form (`motion_ridge`).
+Kernels between curves (`motion_bank`) are added up and fed to a ridge regression on the classes. The
+penalty, the share of the two families of kernels and whether mirror images count as the same motion are chosen by
+leaving out one training group (subject) at a time, in closed form (`motion_ridge`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Ridge regression with a kernel, and what it would have said of each group without having seen it.
 
-With G = (K + c + a)^-1 (c a large constant, the intercept; a the penalty) and C = G Y, the values for a group h of a fit
-without it are
+With G = (K + c + a)^-1 (c a large constant, the intercept; a the penalty) and C = G Y, the values for a group h of a
+fit without it are
 
     F_h = Y_h - (G_hh)^-1 C_h,
 

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -154,7 +155,7 @@ def test_residues_are_those_of_the_definition():
     for i in range(19):
         for j in range(22):
             loop = [(i, j), (i, j + 1), (i + 1, j + 1), (i + 1, j), (i, j)]
-            steps = [np.angle(np.exp(1j * (float(phase[b]) - float(phase[a])))) for a, b in zip(loop, loop[1:])]
+            steps = [np.angle(np.exp(1j * (float(phase[b]) - float(phase[a])))) for a, b in pairwise(loop)]
             count += all(valid[p] for p in loop) and abs(sum(steps)) > np.pi
     assert residues(phase, valid) == count > 50
 

@@ -165,6 +165,10 @@ def unknown_unwrapper(folder):
     return [good(folder), "--unwrap", "magic"], "'magic', expected one of snaphu, skimage"
 
 
+def a_line_to_unwrap(folder):
+    return [tiff(folder / "l.tif", np.zeros((1, 50), np.float32)), "--unwrap", "skimage"], "at least two rows"
+
+
 def unknown_device(folder):
     return [good(folder), "--device", "abacus"], "'abacus'"
 
@@ -210,6 +214,7 @@ CASES = [
     small_overlap,
     no_worker,
     unknown_unwrapper,
+    a_line_to_unwrap,
     unknown_device,
     no_scheduler,
     missing_model,

@@ -132,6 +132,18 @@ def test_a_full_disk_keeps_the_tiles(source, whole, filtered, tmp_path, monkeypa
     np.testing.assert_array_equal(band(tmp_path / "out.tif"), whole)
 
 
+def test_a_cluster_that_is_gone_keeps_the_tiles(source, filtered, tmp_path, monkeypatch, listening):
+    pytest.importorskip("distributed", reason="needs mvnet[insar]")
+    arguments = source, "-o", tmp_path / "out.tif", "--tile", 64
+    with monkeypatch.context() as patch:
+        stopping(patch, 2, lambda: os.kill(os.getpid(), signal.SIGINT))
+        assert filtered(*arguments).status == 130
+    monkeypatch.setattr(insar_tiles, "_PATIENCE", 1)
+    status, _, err = filtered(*arguments, "--scheduler", "tcp://127.0.0.1:9")
+    assert status == 2 and "2 of 6 tiles are kept" in err
+    assert json.loads(filtered(*arguments, "--json").out)["counts"]["resumed"] == 2
+
+
 def test_a_defect_is_not_blamed_on_the_user(source, filtered, tmp_path, monkeypatch):
     def broken():
         raise RuntimeError("a defect")

@@ -1,6 +1,7 @@
 """The container of motions, its file, its splits."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,11 +21,12 @@ PARENT = np.array([-1, 0, 1, 0])
 SHAPES = {"positions": (4, 3), "rotations": (4, 3, 3), "signals": (6,)}
 
 
-def motions(kind="positions", n=12, **changes):
+def motions(kind: Any = "positions", n: int = 12, **changes: Any) -> MotionSet:
     """n short sequences of 3 classes and 4 subjects."""
     rng = np.random.default_rng(0)
     sequences = [rng.normal(size=(1 + i % 5, *SHAPES[kind])).astype(np.float32) for i in range(n)]
-    known = dict(labels=np.arange(n) % 3, classes=("run", "sit", "walk"), subjects=np.arange(n) // 3 + 1)
+    known: dict[str, Any] = dict(labels=np.arange(n) % 3, subjects=np.arange(n) // 3 + 1)
+    known["classes"] = ("run", "sit", "walk")
     if kind == "positions":
         known["parent"] = PARENT
     return MotionSet(sequences, kind, **(known | changes))
@@ -47,7 +49,7 @@ def test_neutral_file_round_trip(tmp_path, kind, classes):
 
 def test_bare_neutral_file(tmp_path):
     """What the format asks for and no more; the root marked by its own index."""
-    sequences = {f"seq_{i:04d}": np.zeros((2, 3, 3)) + i for i in (0, 1, 10)}
+    sequences: dict[str, Any] = {f"seq_{i:04d}": np.zeros((2, 3, 3)) + i for i in (0, 1, 10)}
     np.savez(tmp_path / "set.npz", **sequences, label=np.array([7, 3, 7]), parent=np.array([0, 0, 1]))
     found = load_motion(tmp_path / "set.npz")
     assert found.classes == ("3", "7") and found.require_labels().tolist() == [1, 0, 1]

@@ -43,7 +43,7 @@ def vectors(n=500):
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_minimal_rotation_is_the_smallest(dtype):
     a, b = vectors().astype(dtype)
-    tolerance = 20 * np.finfo(dtype).eps
+    tolerance = float(20 * np.finfo(dtype).eps)
     r = minimal_rotation(a, b)
     assert r.dtype == dtype
     np.testing.assert_allclose(np.einsum("nij,nj->ni", r, a), b, atol=tolerance)
@@ -61,8 +61,8 @@ def test_minimal_rotation_of_opposite_and_equal_vectors(off, dtype):
     for target in (near, -near):
         r = minimal_rotation(a.astype(dtype), target.astype(dtype))
         image = np.einsum("nij,nj->ni", r, a.astype(dtype))
-        np.testing.assert_allclose(image, target, atol=20 * np.finfo(dtype).eps)
-        np.testing.assert_allclose(np.linalg.det(r), 1, atol=20 * np.finfo(dtype).eps)
+        np.testing.assert_allclose(image, target, atol=float(20 * np.finfo(dtype).eps))
+        np.testing.assert_allclose(np.linalg.det(r), 1, atol=float(20 * np.finfo(dtype).eps))
 
 
 @pytest.mark.parametrize("frame, pairs", CHOICES)

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mvnet._curve_elastic import match, pairwise_elastic_distance
-from mvnet._curve_groups import CurveGroup, check_side, find_group, scaled_root, scaled_square
-from mvnet._curve_sampling import resample
+from mvnet.curves._elastic import match, pairwise_elastic_distance
+from mvnet.curves._groups import CurveGroup, check_side, find_group, scaled_root, scaled_square
+from mvnet.curves._sampling import resample
 from mvnet.linalg import alignment
 
 

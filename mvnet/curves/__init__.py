@@ -23,9 +23,9 @@ Source: paper section 2.3, third example; Celledoni, Eslitzbichler, Schmeding, S
 applications in computer animation (2016); Srivastava, Klassen, Joshi, Jermyn (2011) for R^n.
 """
 
-from mvnet._curve_elastic import Match, align, elastic_distance, match, pairwise_elastic_distance
-from mvnet._curve_groups import GROUPS, SIDES, CurveGroup
-from mvnet._curve_sampling import (
+from mvnet.curves._elastic import Match, align, elastic_distance, match, pairwise_elastic_distance
+from mvnet.curves._groups import GROUPS, SIDES, CurveGroup
+from mvnet.curves._sampling import (
     arc_length,
     inverse_srv_transform,
     reparametrise,
@@ -33,7 +33,7 @@ from mvnet._curve_sampling import (
     resample_by_length,
     srv_transform,
 )
-from mvnet._curve_shapes import MeanCurve, close, interpolate_shapes, mean_curve
+from mvnet.curves._shapes import MeanCurve, close, interpolate_shapes, mean_curve
 
 __all__ = [
     "GROUPS",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mvnet._curve_groups import CurveGroup, check_side, find_group, scaled_root, scaled_square
+from mvnet.curves._groups import CurveGroup, check_side, find_group, scaled_root, scaled_square
 from mvnet.manifolds._smooth import safe_sqrt
 
 

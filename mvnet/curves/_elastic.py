@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mvnet._curve_groups import CurveGroup, check_side, find_group, scaled_root
-from mvnet._curve_sampling import interpolate, reparametrise, uniform_times
+from mvnet.curves._groups import CurveGroup, check_side, find_group, scaled_root
+from mvnet.curves._sampling import interpolate, reparametrise, uniform_times
 from mvnet.linalg import alignment, so3
 from mvnet.linalg.alignment import Alignment
 from mvnet.manifolds._smooth import safe_sqrt

@@ -10,7 +10,7 @@ import torch
 
 from mvnet import curves
 from mvnet.linalg import so3
-from tests.test_curves import GROUPS, WIDTH, elements, gap, motion, warp
+from tests.curves.test_curves import GROUPS, WIDTH, elements, gap, motion, warp
 
 
 @pytest.mark.parametrize("side", curves.SIDES)

@@ -55,7 +55,7 @@ def run(options: InSAROptions, console: Console | None = None) -> dict[str, Any]
 def _run(options: InSAROptions, console: Console, clock: Clock) -> dict[str, Any]:
     from mvnet import __version__
 
-    device = "auto" if options.scheduler is not None else str(find_device(options.device))
+    device = options.device if options.scheduler is not None else str(find_device(options.device))
     image = open_input(options)
     if options.unwrap is not None and min(image.shape) < 2:
         raise UserError(f"--unwrap: found shape {image.shape}, expected at least two rows and columns")

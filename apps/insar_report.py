@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _PHASE = {"cmap": "twilight", "vmin": -math.pi, "vmax": math.pi}
 _QUALITY = {"cmap": "viridis", "vmin": 0, "vmax": 1}
-_EMPTY = "#e6e8eb"
+_EMPTY = "#b7d3b0"  # not a colour of either map
 
 
 def write_report(path: Path, title: str, survey: Survey, summary: dict[str, Any]) -> None:
@@ -36,7 +36,7 @@ def write_report(path: Path, title: str, survey: Survey, summary: dict[str, Any]
     parts = [
         page.table((), _numbers(summary)),
         page.heading("The scene"),
-        page.picture(png(_planes(survey.overview)), f"{every}: phase before, phase after, quality. Grey: no data."),
+        page.picture(png(_planes(survey.overview)), f"{every}: phase before, phase after, quality. Green: no data."),
         page.heading("A detail"),
         page.picture(png(_planes(survey.detail)), "Pixel by pixel, around the centre of the tile with most data."),
         page.heading("Histograms"),

@@ -128,15 +128,15 @@ class LogMap(nn.Module):
     """Axis vectors, radians: of each joint relative to another, or in the world.
 
     Args:
-        to: (joints,) the joint i that j is seen from, log(R_i^T R_j); None for log(R_j).
+        base: (joints,) the joint i that j is seen from, log(R_i^T R_j); None for log(R_j).
     """
 
-    to: Tensor | None
+    base: Tensor | None
 
-    def __init__(self, to: Tensor | None = None):
+    def __init__(self, base: Tensor | None = None):
         super().__init__()
-        self.register_buffer("to", to)
+        self.register_buffer("base", base)
 
     def forward(self, r: Tensor) -> Tensor:
         """(..., joints, 3, 3) to (..., joints, 3)."""
-        return so3.log(r if self.to is None else r[..., self.to, :, :].mT @ r)
+        return so3.log(r if self.base is None else r[..., self.base, :, :].mT @ r)

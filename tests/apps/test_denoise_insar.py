@@ -22,6 +22,7 @@ from mvnet.apps import insar_unwrap
 from mvnet.apps.insar_survey import residues
 from mvnet.apps.insar_unwrap import transfer
 from mvnet.models import denoise_interferogram
+from mvnet.models.checkpoint import WEIGHTS
 from tests.data_loaders.insar_files import CRS, TRANSFORM, tiff
 
 SHAPE = (150, 131)
@@ -177,6 +178,16 @@ def test_json_counts_the_scene_whatever_the_tiles(phase, filtered, tmp_path):
     assert a["device"] == "cpu" and a["mpx_per_second"] > 0 and a["options"]["strength"] == 1.0
     assert set(a["timings"]) == {"read", "denoise", "survey", "write", "total"}
     assert all(Path(path).is_file() for path in a["outputs"].values())
+
+
+def test_the_shipped_weights_are_the_default(phase, run, tmp_path):
+    if not (WEIGHTS / "insar.safetensors").is_file():
+        pytest.skip("the weights are not there")
+    source = tiff(tmp_path / "in.tif", phase, nodata=-9999)
+    result = run("denoise", "insar", source, "-o", tmp_path / "out.tif", "--device", "cpu", "--json")
+    summary = json.loads(result.out)
+    assert summary["weights"]["name"] == "insar"
+    assert summary["statistics"]["residues_after"] < summary["statistics"]["residues_before"]
 
 
 def test_quiet_says_nothing_and_overwrite_replaces(phase, filtered, tmp_path):

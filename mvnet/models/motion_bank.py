@@ -24,7 +24,7 @@ ELASTIC = {
     "signals": ("signals", "sum"),
 }
 FILTERED = {
-    "positions": ("distances", "distances/length"),
+    "positions": ("facing", "facing/length", "bones", "distances", "distances/length"),
     "rotations": ("pairs", "velocity"),
     "signals": ("signals", "sum"),
 }

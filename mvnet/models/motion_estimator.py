@@ -26,7 +26,8 @@ from mvnet.models.motion_curves import completed, kind_of
 from mvnet.models.motion_ridge import coefficients, fit_sharpness, held_out, scores_of, softmax
 
 PENALTIES = (0.003, 0.03)
-SHARES = (1 / 3, 2 / 3)
+SHARES = (1 / 2,)
+"""Of the filters among all kernels; the best of (1/3, 1/2, 2/3) hardly differ in leaving one training subject out."""
 
 
 class MotionClassifier(ClassifierMixin, BaseEstimator):

@@ -58,13 +58,13 @@ def test_mapping_stays_on_the_group_under_an_optimiser_and_learns_a_rotation(cur
     wanted = Rotations().random_point((JOINTS,), generator=generator, dtype=torch.float64)
     layer = RotationMapping(JOINTS).double()
     optimiser = torch.optim.Adam(layer.parameters(), 0.05)
-    for _ in range(300):
+    for _ in range(200):
         optimiser.zero_grad()
         loss = (layer(curves) - curves @ wanted).square().mean()
         loss.backward()
         optimiser.step()
     assert float(Rotations().violation(layer.weight.detach()).max()) < 1e-12
-    assert float(loss) < 1e-4
+    assert float(loss.detach()) < 1e-4
 
 
 def test_gradient_of_the_mapping_at_identity_is_riemannian(curves):

@@ -21,6 +21,12 @@ _MIRROR = {"auto": "auto", "yes": True, "no": False}
 _NAMES = ("activity.safetensors", "activity.json", "metrics.json", "report.html")
 
 
+def _mirror(word: str) -> bool | str:
+    if word not in _MIRROR:
+        raise UserError(f"--mirror: found {word!r}, expected one of {', '.join(_MIRROR)}")
+    return _MIRROR[word]
+
+
 def load(path: Path, format: str | None, classes: str | None) -> MotionSet:
     """Labelled motions, of some classes only where `classes` names them."""
     motions = load_motion(path, format)
@@ -33,10 +39,8 @@ def load(path: Path, format: str | None, classes: str | None) -> MotionSet:
 
 def fit(motions: MotionSet, index: np.ndarray, mirror: str, seed: int) -> MotionClassifier:
     """A classifier of the sequences at `index`; its labels are positions in motions.classes."""
-    if mirror not in _MIRROR:
-        raise UserError(f"--mirror: found {mirror!r}, expected one of {', '.join(_MIRROR)}")
     part = motions.take(index)
-    classifier = MotionClassifier(part.parent, mirror=_MIRROR[mirror], seed=seed)
+    classifier = MotionClassifier(part.parent, mirror=_mirror(mirror), seed=seed)
     return classifier.fit(list(part.sequences), part.require_labels(), part.subjects)
 
 
@@ -107,6 +111,7 @@ def crossval(
     quiet: bool,
 ) -> dict[str, Any]:
     """Accuracy on every split: mean, standard deviation over the splits, each."""
+    _mirror(mirror)
     console, motions = Console(quiet), load(data, format, classes)
     chosen = splits(motions, scheme)[:first]
     entries = []

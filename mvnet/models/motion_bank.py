@@ -55,8 +55,9 @@ class Bank:
         """From completed training recordings; `count` features for each view with filters."""
         views = Views.estimate(recordings, parent)
         elastic, filtered = _names(views)
-        seen = channels(recordings, views, _samples(elastic, filtered))
-        curves = {name: seen[name, ELASTIC_SAMPLES] for name in elastic}
+        elastic_samples = ELASTIC_SAMPLES if max(map(len, recordings)) > 1 else 1
+        seen = channels(recordings, views, _samples(elastic, filtered, elastic_samples))
+        curves = {name: seen[name, elastic_samples] for name in elastic}
         filters = {name: Filters.estimate(seen[name, FILTER_SAMPLES], count, seed) for name in filtered}
         features = {name: filters[name](seen[name, FILTER_SAMPLES]) for name in filtered}
         return cls(views, curves, {}, filters, features, {})
@@ -94,10 +95,11 @@ class Bank:
         }
 
     def _raw(self, recordings: Sequence[Tensor]) -> dict[str, list[np.ndarray]]:
-        seen = channels(recordings, self.views, _samples(self.curves, self.filters))
+        samples = next(iter(self.curves.values())).shape[1]
+        seen = channels(recordings, self.views, _samples(self.curves, self.filters, samples))
         elastic = []
         for name, curves in self.curves.items():
-            distance = warped_distance(seen[name, ELASTIC_SAMPLES], curves)
+            distance = warped_distance(seen[name, samples], curves)
             if name not in self.median:
                 self.median[name] = max(float(distance.median()), 1e-9)
             elastic.append(torch.exp(-distance / self.median[name]).double().numpy())
@@ -125,5 +127,5 @@ def _names(views: Views) -> tuple[list[str], list[str]]:
     return elastic, filtered or elastic[:1]
 
 
-def _samples(elastic: Sequence[str] | dict, filtered: Sequence[str] | dict) -> list[tuple[str, int]]:
-    return [(name, ELASTIC_SAMPLES) for name in elastic] + [(name, FILTER_SAMPLES) for name in filtered]
+def _samples(elastic: Sequence[str] | dict, filtered: Sequence[str] | dict, samples: int) -> list[tuple[str, int]]:
+    return [(name, samples) for name in elastic] + [(name, FILTER_SAMPLES) for name in filtered]

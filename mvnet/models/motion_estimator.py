@@ -67,9 +67,9 @@ class MotionClassifier(ClassifierMixin, BaseEstimator):
         if self.mirror not in (True, False, "auto"):
             raise ValueError(f"mirror: found {self.mirror!r}, expected True, False or 'auto'")
         if y is None:
-            raise ValueError("y: found None, requires y, a class for each sequence")
-        if (isinstance(X, np.ndarray) and X.ndim <= 2 and X.dtype != object) or not _is_sequence(X):
-            X, y = validate_data(self, X, y, ensure_all_finite="allow-nan")
+            raise ValueError("requires y to be passed, but the target y is None")
+        if not _is_sequence(X):
+            X, y = validate_data(self, X, y)
         y = np.asarray(y).ravel() if np.ndim(y) == 2 and np.shape(y)[1] == 1 else np.asarray(y)
         check_classification_targets(y)
         recordings = _recordings(X)
@@ -114,14 +114,15 @@ class MotionClassifier(ClassifierMixin, BaseEstimator):
 
     def _scores(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
-        if (isinstance(X, np.ndarray) and X.ndim <= 2 and X.dtype != object) or not _is_sequence(X):
-            X = validate_data(self, X, reset=False, ensure_all_finite="allow-nan")
+        if not _is_sequence(X):
+            X = validate_data(self, X, reset=False)
         kernels = self.bank_.kernels(_recordings(X), self.settings_["mirror"])
         return scores_of(_mixed(kernels, self.settings_["filter_share"]), self.dual_)
 
     def predict(self, X: Any) -> np.ndarray:
         """Labels (m,)."""
-        return self.classes_[self._scores(X).argmax(1)]
+        best = self._scores(X).argmax(1)
+        return self.classes_[best]
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities (m, classes): softmax of the scores, its sharpness from the held-out scores of training."""
@@ -129,7 +130,6 @@ class MotionClassifier(ClassifierMixin, BaseEstimator):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
         tags.input_tags.three_d_array = True
         return tags
 
@@ -141,17 +141,18 @@ def _mixed(kernels: Gram, share: float) -> np.ndarray:
 def _is_sequence(X: Any) -> bool:
     """A list of arrays, or an array with more than two dims."""
     if isinstance(X, np.ndarray):
-        return X.dtype == object or X.ndim > 2
+        return X.ndim > 2 or (X.dtype == object and X.ndim == 1)
     return isinstance(X, Sequence) and len(X) > 0 and all(np.ndim(x) >= 2 for x in X)
 
 
 def _recordings(X: Any) -> list[Tensor]:
     """Completed recordings of X, all of one kind and number of joints."""
-    if isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype != object:
+    if isinstance(X, np.ndarray) and X.ndim == 2:
         X = X[:, None]
     recordings = []
     for number, x in enumerate(X):
         array = np.asarray(x)
+        array = array.astype(np.float64) if array.dtype == object else array
         if array.dtype.kind not in "fiub":
             raise ValueError(f"X: found {array.dtype} values in sequence {number}, expected numbers")
         if np.isinf(array).any():

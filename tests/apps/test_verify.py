@@ -32,8 +32,9 @@ def test_an_ordinary_network_fails(stem, run):
     assert done.status == 1 and done.out.count("FAILS") == 6 and done.out.count("holds") == 1
 
 
-def test_the_shipped_network_holds(run):
-    done = run("verify", "dti")
+@pytest.mark.parametrize("name", ["dti", "insar"])
+def test_the_shipped_network_holds(name: str, run):
+    done = run("verify", name)
     assert done.status == 0 and "FAILS" not in done.out
 
 

@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 
 from mvnet.data_loaders.insar_training_set import PhaseTrainingSet
-from mvnet.data_loaders.simulate_insar import simulate_pair
+from mvnet.data_loaders.simulate_insar import simulate_pair, simulate_scene
 from mvnet.equivariant import field_type, group
 from mvnet.manifolds.circle import wrap
-from mvnet.models import load_checkpoint, save_checkpoint
+from mvnet.models import load_checkpoint, pretrained, save_checkpoint
 from mvnet.models.insar import InSARDenoiser
 from mvnet.models.insar_inference import denoise_interferogram, pixel_tiles
 from mvnet.models.insar_inputs import interferogram_planes, scalar_planes
@@ -316,3 +316,26 @@ def test_verify_finds_what_the_network_guarantees():
     found = verify(model)
     assert len(found) == 5 and all(g.holds for g in found), found
     assert next(model.parameters()).dtype == torch.float32
+
+
+@pytest.mark.parametrize(("steepness", "coherence"), [(0.4, 0.4), (1.4, 0.7)])
+def test_the_shipped_network_denoises(steepness: float, coherence: float):
+    """Below a moving average and a Gaussian of every width, and calibrated."""
+    model, _ = pretrained("insar")
+    assert isinstance(model, InSARDenoiser)
+    scene = simulate_scene((160, 160), seed=99, steepness=steepness, coherence=coherence, water_share=0.0)
+    z = simulate_pair(scene.phase, coherence, seed=4).interferogram
+    out = denoise_interferogram(model, z)
+
+    def rmse(phase: torch.Tensor) -> float:
+        return float(wrap(phase - scene.phase).square().mean().sqrt())
+
+    planes = torch.stack([z.real, z.imag])[None]
+    boxcars = [F.avg_pool2d(planes, size, 1, size // 2)[0] for size in (3, 5, 7, 9, 11)]
+    taps = torch.arange(-12.0, 13.0)
+    kernels = [torch.exp(-(taps**2) / (2 * sigma**2)) for sigma in (1.0, 1.5, 2.0, 3.0, 4.0)]
+    weights = [torch.outer(k, k)[None, None] / k.sum() ** 2 for k in kernels]
+    smooth = [F.conv2d(planes.movedim(1, 0), w, padding=12)[:, 0] for w in weights]
+    assert rmse(out.phase) < 0.95 * min(rmse(torch.atan2(b, a)) for a, b in (*boxcars, *smooth))
+    realised = wrap(out.phase - scene.phase).cos().mean()
+    assert abs(float(out.confidence.mean() - realised)) < 0.03

@@ -34,7 +34,10 @@ def classifier(**options) -> MotionClassifier:
     return MotionClassifier(**{"parent": PARENT.numpy(), "mirror": False, "filters": 500} | options)
 
 
-@parametrize_with_checks([MotionClassifier(filters=200)])
+ROUNDING = {"check_methods_subset_invariance": "kernels are float32: scores of a subset agree to 1e-3, not to 1e-7"}
+
+
+@parametrize_with_checks([MotionClassifier(filters=100)], expected_failed_checks=lambda _: ROUNDING)
 def test_checks_of_scikit_learn(estimator, check):
     check(estimator)
 
@@ -112,7 +115,10 @@ def _infinite(sequences, labels):
 BAD = {
     "infinite values": _infinite,
     "found frames of shape": lambda s, y: ([s[0][:, :5], *s[1:]], y),
-    "has no value in any frame": lambda s, y: ([s[0] * np.where(np.arange(11) == 2, np.nan, 1)[:, None], *s[1:]], y),
+    "has no finite value in any frame": lambda s, y: (
+        [s[0] * np.where(np.arange(11) == 2, np.nan, 1)[:, None], *s[1:]],
+        y,
+    ),
     "labels for": lambda s, y: (s, y[:-1]),
     "1 class": lambda s, y: (s, 0 * y),
     "expected \\(frames, joints, 3\\)": lambda s, y: ([x[..., :2] for x in s], y),

@@ -66,7 +66,8 @@ def dtw_nearest(motions: MotionSet, train: np.ndarray, test: np.ndarray, seed: i
     name = "facing" if motions.kind == "positions" else motions.kind
     curves = _views(motions, train, (name,))[name].astype(np.float64)
     nearest = KNeighborsTimeSeriesClassifier(n_neighbors=1, distance="dtw")
-    return nearest.fit(curves[train], motions.require_labels()[train]).predict(curves[test])
+    nearest.fit(curves[train], motions.require_labels()[train])
+    return nearest.predict(curves[test])
 
 
 def _rotations(motions: MotionSet, train: np.ndarray, samples: int) -> torch.Tensor:

@@ -17,8 +17,13 @@ from torch import Tensor, nn
 
 from mvnet.models.dti import DTIDenoiser
 from mvnet.models.insar import InSARDenoiser
+from mvnet.models.motion import LieMotionNetwork
 
-ARCHITECTURES: dict[str, type[nn.Module]] = {"DTIDenoiser": DTIDenoiser, "InSARDenoiser": InSARDenoiser}
+ARCHITECTURES: dict[str, type[nn.Module]] = {
+    "DTIDenoiser": DTIDenoiser,
+    "InSARDenoiser": InSARDenoiser,
+    "LieMotionNetwork": LieMotionNetwork,
+}
 """A new model is one line here."""
 
 WEIGHTS = Path(__file__).parent / "weights"

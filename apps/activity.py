@@ -26,7 +26,15 @@ Scheme = Annotated[
     str, typer.Option(help="cross-subject, leave-one-subject-out, half, or a .json or .csv FILE of training subjects.")
 ]
 Classes = Annotated[str | None, typer.Option(help="Only these classes: names or numbers from 1, with commas.")]
-Mirror = Annotated[str, typer.Option(help="Whether a mirror image is the same motion: auto (measured), yes or no.")]
+Network = Annotated[
+    str, typer.Option(help="kernels (ridge regression on kernels between curves) or lie (network on rotations).")
+]
+Mirror = Annotated[
+    str | None, typer.Option(help="kernels: whether a mirror image is the same motion: auto (measured), yes or no.")
+]
+Epochs = Annotated[int | None, typer.Option(min=1, help="lie: at most so many, 100 when not given.")]
+Optimizer = Annotated[str | None, typer.Option(help="lie: adamw (when not given) or sgd.")]
+Device = Annotated[str | None, typer.Option(help="lie: auto (when not given), cpu, cuda, cuda:1, ...")]
 Seed = Annotated[int, typer.Option(help="Seed of everything.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")]
@@ -42,16 +50,26 @@ def train(
         str, typer.Option(help="cross-subject[:N], half, a FILE, or none to learn from all sequences.")
     ] = "cross-subject",
     classes: Classes = None,
-    mirror: Mirror = "auto",
+    network: Network = "kernels",
+    mirror: Mirror = None,
+    epochs: Epochs = None,
+    optimizer: Optimizer = None,
+    device: Device = None,
+    resume: Annotated[bool, typer.Option("--resume", help="lie: go on with an interrupted training.")] = False,
     seed: Seed = 0,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Train a classifier of motions; the result is OUTPUT/activity.safetensors with its card, metrics and a page."""
+    """Train a classifier of motions; the result is OUTPUT/activity.safetensors with its card, metrics and a page.
+
+    --network lie keeps a checkpoint in OUTPUT until it has finished, from which --resume goes on.
+    """
+    from mvnet.apps.activity_models import ModelOptions
     from mvnet.apps.activity_runs import train as work
 
-    _tell(work(data, output, format, split, classes, mirror, seed, overwrite, quiet), quiet, as_json)
+    options = ModelOptions(network, mirror, seed, epochs, optimizer, device, resume)
+    _tell(work(data, output, format, split, classes, options, overwrite, quiet), quiet, as_json)
 
 
 @evaluate_app.command("activity")
@@ -74,16 +92,22 @@ def crossval(
     format: Format = None,
     split: Scheme = "cross-subject",
     classes: Classes = None,
-    mirror: Mirror = "auto",
+    network: Network = "kernels",
+    mirror: Mirror = None,
+    epochs: Epochs = None,
+    optimizer: Optimizer = None,
+    device: Device = None,
     seed: Seed = 0,
     first: Annotated[int | None, typer.Option(min=1, help="Only the first so many splits.")] = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Train and test a classifier of motions on every split: mean, standard deviation, each split."""
+    from mvnet.apps.activity_models import ModelOptions
     from mvnet.apps.activity_runs import crossval as work
 
-    result = work(data, format, split, classes, mirror, seed, first, quiet)
+    options = ModelOptions(network, mirror, seed, epochs, optimizer, device)
+    result = work(data, format, split, classes, options, first, quiet)
     if as_json:
         print(json.dumps(result))
     elif not quiet:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mvnet.apps import page
+from mvnet.apps.activity_shapes import elastic_table
 from mvnet.apps.figures import AFTER, BEFORE, png
 from mvnet.data_loaders.motion import MotionSet, filled
 
@@ -15,14 +16,19 @@ _FRAMES, _ROWS = 6, 6
 
 
 def write_page(
-    path: Path, motions: MotionSet, test: np.ndarray, summary: dict[str, Any], settings: dict[str, Any]
+    path: Path,
+    motions: MotionSet,
+    training: np.ndarray,
+    test: np.ndarray,
+    summary: dict[str, Any],
+    settings: dict[str, Any],
 ) -> None:
-    """Write the page; `summary` is what `activity_runs.train` measured."""
-    rows = [("Sequences", f"{summary['train']} training, {summary['test']} test")]
+    """Write the page; `summary` is what `activity_runs.train` measured, training and test are indices of sequences."""
+    rows = [("Network", summary["network"]), ("Sequences", f"{summary['train']} training, {summary['test']} test")]
     if summary["accuracy"] is not None:
         rows.append(("Accuracy", f"{100 * summary['accuracy']:.2f} %"))
         rows.append(("Mean over classes", f"{100 * summary['mean_class_accuracy']:.2f} %"))
-    rows.append(("Leaving one training subject out", f"{100 * summary['inner_accuracy']:.2f} %"))
+    rows.append(("On training subjects left out", f"{100 * summary['inner_accuracy']:.2f} %"))
     rows += [
         (name.replace("_", " "), f"{value:.3g}" if isinstance(value, float) else str(value))
         for name, value in settings.items()
@@ -32,6 +38,7 @@ def write_page(
         parts.append(page.heading("Confusion matrix"))
         picture = png(_confusion(np.array(summary["confusion"]), motions.classes))
         parts.append(page.picture(picture, "Rows: the class performed; columns: the class found. Test sequences."))
+    parts += elastic_table(motions, training, test)
     if motions.kind == "positions":
         parts.append(page.heading("Skeletons"))
         shown = test if len(test) else np.arange(len(motions))

@@ -10,21 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from mvnet.apps import activity_models
+from mvnet.apps.activity_models import ModelOptions
 from mvnet.apps.console import Console
 from mvnet.apps.errors import UserError
 from mvnet.apps.outputs import Outputs
 from mvnet.data_loaders.motion import MotionSet, load_motion, splits, subset
-from mvnet.models.motion_estimator import MotionClassifier
-from mvnet.models.motion_files import load_classifier, save_classifier
 
-_MIRROR = {"auto": "auto", "yes": True, "no": False}
 _NAMES = ("activity.safetensors", "activity.json", "metrics.json", "report.html")
-
-
-def _mirror(word: str) -> bool | str:
-    if word not in _MIRROR:
-        raise UserError(f"--mirror: found {word!r}, expected one of {', '.join(_MIRROR)}")
-    return _MIRROR[word]
 
 
 def load(path: Path, format: str | None, classes: str | None) -> MotionSet:
@@ -37,38 +30,43 @@ def load(path: Path, format: str | None, classes: str | None) -> MotionSet:
     return motions
 
 
-def fit(motions: MotionSet, index: np.ndarray, mirror: str, seed: int) -> MotionClassifier:
-    """A classifier of the sequences at `index`; its labels are positions in motions.classes."""
-    part = motions.take(index)
-    classifier = MotionClassifier(part.parent, mirror=_mirror(mirror), seed=seed)
-    return classifier.fit(list(part.sequences), part.require_labels(), part.subjects)
-
-
 def train(
     data: Path,
     output: Path,
     format: str | None,
     split: str,
     classes: str | None,
-    mirror: str,
-    seed: int,
+    options: ModelOptions,
     overwrite: bool,
     quiet: bool,
 ) -> dict[str, Any]:
-    """Fit on the training part of one split, measure on its test part, write the run folder."""
+    """Fit on the training part of one split, measure on its test part, write the run folder.
+
+    The checkpoint of a network that was interrupted stays in the folder; with options.resume it is continued.
+    """
     from mvnet.apps.activity_page import write_page
 
     console, start = Console(quiet), time.perf_counter()
     outputs = Outputs(output, _NAMES, overwrite=overwrite, inputs=[data] if data.is_file() else [])
+    options.check()
+    where = options.where
     motions = load(data, format, classes)
     training, test, name = _part(motions, split)
-    console.say(f"training on {len(training)} sequences, cpu, usually under a minute")
+    console.say(f"training on {len(training)} sequences, {where}")
+    folder = None
+    if options.network == "lie":
+        activity_models.prepare_checkpoint(output, options.resume, overwrite)
+        folder = output
+        with console.progress(f"epochs on {where}") as progress:
+            classifier = activity_models.fit(motions, training, options, progress, folder)
+    else:
+        classifier = activity_models.fit(motions, training, options)
     with outputs:
-        classifier = fit(motions, training, mirror, seed)
         metrics = _metrics(classifier, motions, test) if len(test) else {"accuracy": None, "test": 0}
         seconds = round(time.perf_counter() - start, 2)
         card = {
             "task": "classify motions",
+            "network": options.network,
             "data": str(data),
             "format": format,
             "only_classes": classes,
@@ -79,17 +77,27 @@ def train(
             "rate": motions.rate,
             "seconds": seconds,
         }
-        save_classifier(outputs.path("activity.safetensors").with_suffix(""), classifier, card)
-        summary = {**metrics, "train": len(training), "inner_accuracy": classifier.inner_accuracy_, "seconds": seconds}
+        activity_models.save(outputs.path("activity.safetensors").with_suffix(""), classifier, card)
+        summary = {
+            "network": options.network,
+            **metrics,
+            "train": len(training),
+            "inner_accuracy": classifier.inner_accuracy_,
+            "seconds": seconds,
+        }
         outputs.path("metrics.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-        write_page(outputs.path("report.html"), motions, test, summary, classifier.settings_)
+        write_page(outputs.path("report.html"), motions, training, test, summary, classifier.settings_)
+    if folder is not None:
+        from mvnet.models.motion_training import MotionTraining
+
+        MotionTraining.drop(folder)
     return {**summary, "outputs": {Path(n).stem: str(output / n) for n in _NAMES[1:]}}
 
 
 def evaluate(run: Path, data: Path | None, format: str | None, quiet: bool) -> dict[str, Any]:
     """Metrics of a run on its test part, or on other data."""
     start = time.perf_counter()
-    classifier, card = load_classifier(run / "activity")
+    classifier, card = activity_models.load(run)
     path = Path(card["data"]) if data is None else data
     motions = load(path, card["format"] if data is None else format, card["only_classes"])
     index = np.array(card["test_sequences"], dtype=int) if data is None else np.arange(len(motions))
@@ -105,13 +113,12 @@ def crossval(
     format: str | None,
     scheme: str,
     classes: str | None,
-    mirror: str,
-    seed: int,
+    options: ModelOptions,
     first: int | None,
     quiet: bool,
 ) -> dict[str, Any]:
     """Accuracy on every split: mean, standard deviation over the splits, each."""
-    _mirror(mirror)
+    options.check()
     console, motions = Console(quiet), load(data, format, classes)
     chosen = splits(motions, scheme)[:first]
     entries = []
@@ -119,7 +126,7 @@ def crossval(
         for number, split in enumerate(chosen):
             progress(number, len(chosen))
             start = time.perf_counter()
-            classifier = fit(motions, split.train, mirror, seed)
+            classifier = activity_models.fit(motions, split.train, options)
             entries.append(
                 {
                     "name": split.name,
@@ -148,7 +155,7 @@ def predict(
     """Class and probability of every recording, or of every window of it."""
     if (window is not None and not window > 0) or (step is not None and not step > 0):
         raise UserError(f"--window, --step: found {window} and {step}, expected seconds above 0")
-    classifier, card = load_classifier(run / "activity")
+    classifier, card = activity_models.load(run)
     entries = []
     for file in files:
         motions = load_motion(file, format)
@@ -197,7 +204,7 @@ def _part(motions: MotionSet, split: str) -> tuple[np.ndarray, np.ndarray, str]:
     return chosen.train, chosen.test, f"{scheme}, split {chosen.name}"
 
 
-def _metrics(classifier: MotionClassifier, motions: MotionSet, index: np.ndarray) -> dict[str, Any]:
+def _metrics(classifier: Any, motions: MotionSet, index: np.ndarray) -> dict[str, Any]:
     part = motions.take(index)
     truth, found = part.require_labels(), classifier.predict(list(part.sequences))
     confusion = np.zeros((len(motions.classes),) * 2, dtype=int)

@@ -59,7 +59,7 @@ def completed(recording: np.ndarray, name: str = "X") -> Tensor:
         empty = np.nan_to_num(np.ptp(x, axis=1).max(-1), nan=1.0) == 0
         if not empty.all():
             x[empty] = np.nan
-    seen = np.isfinite(flat).all(-1)
+    seen = np.asarray(np.isfinite(flat).all(-1))
     for joint in np.flatnonzero(~seen.all(0)):
         known = seen[:, joint]
         if not known.any():
@@ -157,6 +157,7 @@ class Views:
         return {name: value.flatten(1) for name, value in views.items()}
 
     def _of_signals(self, x: Tensor) -> dict[str, Tensor]:
+        assert self.scale is not None
         z = x / self.scale
         return {"signals": z, "sum": (z - z.mean(0)).cumsum(0) / len(z)}
 

@@ -4,8 +4,8 @@
     classifier.predict_proba(others)
 
 Kernels between curves (`motion_bank`) are added up and fed to a ridge regression on the classes. The
-penalty, the share of the two families of kernels and whether mirror images count as the same motion are chosen by
-leaving out one training group (subject) at a time, in closed form (`motion_ridge`).
+penalty and whether mirror images count as the same motion are chosen by leaving out one training group (subject) at a
+time, in closed form (`motion_ridge`).
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from mvnet.models.motion_ridge import coefficients, fit_sharpness, held_out, sco
 
 PENALTIES = (0.003, 0.03)
 SHARES = (1 / 2,)
-"""Of the filters among all kernels, fixed: on single inner splits of training subjects 1/3, 1/2 and 2/3 differed by 1 to
-4 points."""
+"""Of the filters among all kernels, fixed at one half: on single inner splits of training subjects the accuracies with
+1/3, 1/2 and 2/3 differed by 1 to 4 points."""
 
 
 class MotionClassifier(ClassifierMixin, BaseEstimator):

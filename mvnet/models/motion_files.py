@@ -90,8 +90,8 @@ def _rebuilt(tensors: dict[str, Tensor], card: dict[str, Any]) -> MotionClassifi
     parent = tensors.get("parent")
     body = None
     if "body/torso" in tensors:
-        axes = (tensors[f"body/{k}"] for k in ("torso", "upright", "weight"))
-        body = BodyFrame(*axes, tensors.get("body/mirror"))
+        torso, upright, weight = (tensors[f"body/{k}"] for k in ("torso", "upright", "weight"))
+        body = BodyFrame(torso, upright, weight, tensors.get("body/mirror"))
     views = Views(card["kind"], card["joints"], parent, body, tensors.get("scale"))
     filters = {
         name: Filters(

@@ -80,7 +80,7 @@ def _involutions(joint: int, below: list[list[int]]) -> list[dict[int, int]]:
                 if len(pair) == 1:
                     choices = _involutions(pair[0], below)
                 else:
-                    there = _isomorphism(*pair, below)
+                    there = _isomorphism(pair[0], pair[1], below)
                     choices = [there | {v: k for k, v in there.items()}]
                 partial = [a | b for a in partial for b in choices][:_MOST]
             options += partial

@@ -1,8 +1,8 @@
 """Training of `LieMotionNetwork` on few sequences: augmentation, and an end chosen by an inner split of subjects.
 
 What epoch k draws depends on the seed and k alone, so that a training continued from its checkpoint sees what an
-uninterrupted one would have seen. A checkpoint is `checkpoint-K.safetensors` (weights, the best weights so far,
-optimizer state after K epochs) beside `checkpoint.json` (K, schedule, digest of the training curves).
+uninterrupted one would have seen. A checkpoint is `activity-checkpoint-K.safetensors` (weights, the best
+weights so far, optimizer state after K epochs) beside `activity-checkpoint.json` (K, schedule, digest of the curves).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adamw": lambda parameters, rate: torch.optim.AdamW(parameters, rate, weight_decay=0.05),
     "sgd": lambda parameters, rate: torch.optim.SGD(parameters, 10 * rate, momentum=0.9, weight_decay=1e-3),
 }
+CHECKPOINT = "activity-checkpoint"
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,18 @@ class MotionTraining:
         same = {k: v for k, v in asdict(self.schedule).items() if k not in ("epochs", "patience")}
         return {**same, "curves": digest.hexdigest(), **{f"network {k}": v for k, v in self.model.config.items()}}
 
+    @staticmethod
+    def unfinished(folder: Path) -> bool:
+        """Whether a checkpoint is there."""
+        return (folder / f"{CHECKPOINT}.json").is_file()
+
+    @staticmethod
+    def drop(folder: Path) -> None:
+        """Remove the checkpoint."""
+        (folder / f"{CHECKPOINT}.json").unlink(missing_ok=True)
+        for weights in folder.glob(f"{CHECKPOINT}-*.safetensors"):
+            weights.unlink()
+
     def save(self, folder: Path) -> None:
         """Write the checkpoint: the weights first, then the description that names them, then drop the old weights."""
         folder.mkdir(exist_ok=True)
@@ -124,19 +137,19 @@ class MotionTraining:
         tensors |= {f"kept/{k}": v for k, v in self.kept.items()}
         for index, entries in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer/{index}/{k}": v for k, v in entries.items() if isinstance(v, Tensor)}
-        current = folder / f"checkpoint-{self.epoch}.safetensors"
+        current = folder / f"{CHECKPOINT}-{self.epoch}.safetensors"
         write_tensors(current, tensors)
         text = {"epoch": self.epoch, "best_epoch": self.best_epoch, "best": self.best, "same": self._description()}
-        write_atomically(folder / "checkpoint.json", (json.dumps(text, indent=2) + "\n").encode())
-        for old in folder.glob("checkpoint-*.safetensors"):
+        write_atomically(folder / f"{CHECKPOINT}.json", (json.dumps(text, indent=2) + "\n").encode())
+        for old in folder.glob(f"{CHECKPOINT}-*.safetensors"):
             if old != current:
                 old.unlink()
 
     def load(self, folder: Path) -> None:
         """Go on from a checkpoint. ValueError: it is damaged, or of other curves, another network or other options."""
         try:
-            text = json.loads((folder / "checkpoint.json").read_text())
-            tensors = load_file(folder / f"checkpoint-{text['epoch']}.safetensors")
+            text = json.loads((folder / f"{CHECKPOINT}.json").read_text())
+            tensors = load_file(folder / f"{CHECKPOINT}-{text['epoch']}.safetensors")
             before, now = text["same"], json.loads(json.dumps(self._description()))
             changed = sorted(k for k in {*before, *now} if before.get(k) != now.get(k))
         except Exception as error:
@@ -178,7 +191,7 @@ def train_motion_network(
         ValueError: unknown optimizer, lengths that differ, a checkpoint of another training.
     """
     training = MotionTraining(model, r, labels, groups, schedule)
-    if folder is not None and (folder / "checkpoint.json").is_file():
+    if folder is not None and training.unfinished(folder):
         training.load(folder)
     while not training.finished:
         progress(training.epoch, schedule.epochs)

@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("sklearn")
 
+from mvnet.apps import activity_models
 from mvnet.data_loaders.motion import MotionSet, save_motion
 from tests.models.test_motion_estimator import motions
 from tests.models.test_motion_kernels import PARENT
@@ -34,13 +35,19 @@ def data(tmp_path_factory) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True)
+def few_filters(monkeypatch):
+    monkeypatch.setattr(activity_models, "FILTERS", 250)
+
+
 def test_train_evaluate_and_predict(run, data, tmp_path):
     out = tmp_path / "run"
     trained = run("train", "activity", "--data", data, "-o", out, "--mirror", "no", "--quiet", "--json")
     assert trained.status == 0, trained.err
     summary = json.loads(trained.out)
     assert summary["accuracy"] == 1.0
-    assert "Confusion matrix" in (out / "report.html").read_text()
+    page = (out / "report.html").read_text()
+    assert "Confusion matrix" in page and "Elastic distances" in page
     again = json.loads(run("evaluate", "activity", out, "--json").out)
     assert again["confusion"] == summary["confusion"]
     found = run("predict", "activity", out, data, "--window", "1", "--json")
@@ -68,6 +75,9 @@ def test_crossval_tells_every_split(run, data):
         (("crossval", "activity", "--data", "DATA", "--classes", "left,hat"), "classes"),
         (("train", "activity", "--data", "DATA", "-o", "OUT", "--split", "half:7"), "--split"),
         (("evaluate", "activity", "nowhere"), "nowhere"),
+        (("train", "activity", "--data", "DATA", "-o", "OUT", "--network", "magic"), "--network"),
+        (("train", "activity", "--data", "DATA", "-o", "OUT", "--epochs", "3"), "--epochs belongs to --network lie"),
+        (("train", "activity", "--data", "DATA", "-o", "OUT", "--device", "cpu", "--resume"), "--device, --resume"),
     ],
 )
 def test_errors_are_one_line(run, data, tmp_path, words, message):

@@ -24,11 +24,11 @@ POSE = torch.tensor(
 SWAP = torch.tensor([0, 1, 2, 5, 6, 3, 4, 9, 10, 7, 8])
 
 
-def recording(seed: int, frames: int = 12, noise: float = 0.05) -> torch.Tensor:
-    """(frames, 11, 3): the pose walking, turned any way about the vertical, its hands waving."""
+def recording(seed: int, frames: int = 12, noise: float = 0.05, wave: float = 3.0) -> torch.Tensor:
+    """(frames, 11, 3): the pose walking, turned any way about the vertical, a hand waving."""
     generator = torch.Generator().manual_seed(seed)
     x = POSE + noise * torch.randn(frames, 11, 3, generator=generator, dtype=torch.float64)
-    x[:, 4, 2] += 3 * torch.sin(torch.linspace(0, 6, frames, dtype=torch.float64))
+    x[:, 4, 2] += wave * torch.sin(torch.linspace(0, 6, frames, dtype=torch.float64))
     x = x + torch.linspace(0, 1, frames, dtype=torch.float64)[:, None, None] * torch.tensor([1.0, 2.0, 0.0])
     return turned(x, 6 * float(torch.rand((), generator=generator)))
 

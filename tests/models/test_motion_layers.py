@@ -9,9 +9,10 @@ import torch
 
 from mvnet.linalg import so3
 from mvnet.manifolds.rotations import Rotations
+from mvnet.models.checkpoint import load_checkpoint, save_checkpoint
 from mvnet.models.lie_layers import LogMap, RotationFlow, RotationMapping, RotationMixing, RotationPooling
 from mvnet.models.motion import LieMotionNetwork
-from mvnet.models.motion_training import MotionSchedule, augmented, train_motion_network
+from mvnet.models.motion_training import OPTIMIZERS, MotionSchedule, MotionTraining, augmented, train_motion_network
 
 JOINTS = 4
 
@@ -57,8 +58,8 @@ def test_gradients_are_finite_at_equal_rotations(name):
 def test_mapping_stays_on_the_group_under_an_optimiser_and_learns_a_rotation(curves, generator):
     wanted = Rotations().random_point((JOINTS,), generator=generator, dtype=torch.float64)
     layer = RotationMapping(JOINTS).double()
-    optimiser = torch.optim.Adam(layer.parameters(), 0.05)
-    for _ in range(200):
+    optimiser = torch.optim.Adam(layer.parameters(), 0.1)
+    for _ in range(100):
         optimiser.zero_grad()
         loss = (layer(curves) - curves @ wanted).square().mean()
         loss.backward()
@@ -122,11 +123,55 @@ def test_training_learns_and_is_reproducible(generator):
     scores = []
     for _ in range(2):
         model = LieMotionNetwork(2, 2, width=8, dilations=(1,), dropout=0.0)
-        found = train_motion_network(model, r, labels, groups, MotionSchedule(epochs=15, rate=1e-2))
+        found = train_motion_network(model, r, labels, groups, MotionSchedule(epochs=10, rate=1e-2))
         scores.append(model(r).detach())
     assert found["inner_accuracy"] == 1.0
     assert bool((scores[0].argmax(-1) == labels).all())
     torch.testing.assert_close(scores[0], scores[1])
+
+
+def _stop_at(epoch: int):
+    def progress(done: int, total: int) -> None:
+        if done == epoch:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_resumed_training_equals_an_uninterrupted_one(optimizer, tmp_path, generator):
+    curves, schedule = _toy(12, generator), MotionSchedule(epochs=4, batch=6, optimizer=optimizer)
+    whole, cut, resumed = (LieMotionNetwork(2, 2, width=8, dilations=(1,)) for _ in range(3))
+    expected = train_motion_network(whole, *curves, schedule)
+    with pytest.raises(KeyboardInterrupt):
+        train_motion_network(cut, *curves, schedule, _stop_at(2), tmp_path)
+    assert train_motion_network(resumed, *curves, schedule, folder=tmp_path) == expected
+    torch.testing.assert_close(dict(resumed.state_dict()), dict(whole.state_dict()), rtol=0, atol=0)
+
+
+def test_another_training_does_not_resume(tmp_path, generator):
+    r, labels, groups = _toy(6, generator)
+    model = LieMotionNetwork(2, 2, width=8, dilations=(1,))
+    train_motion_network(model, r, labels, groups, MotionSchedule(epochs=1), folder=tmp_path)
+    train_motion_network(model, r, labels, groups, MotionSchedule(epochs=2), folder=tmp_path)  # longer is the same
+    for name, other in {"rate": MotionSchedule(rate=1.0), "optimizer": MotionSchedule(optimizer="sgd")}.items():
+        with pytest.raises(ValueError, match=f"resume: .* {name}"):
+            train_motion_network(model, r, labels, groups, other, folder=tmp_path)
+    with pytest.raises(ValueError, match="resume: .* curves"):
+        train_motion_network(model, r.flip(1), labels, groups, MotionSchedule(), folder=tmp_path)
+    (tmp_path / "activity-checkpoint.json").write_text("{")
+    with pytest.raises(ValueError, match="resume: .* cannot be read"):
+        train_motion_network(model, r, labels, groups, MotionSchedule(), folder=tmp_path)
+    MotionTraining.drop(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_checkpoint_gives_the_same_network(curves, tmp_path):
+    model = LieMotionNetwork(JOINTS, 3, parent=[-1, 0, 0, 2], width=8).eval()
+    save_checkpoint(tmp_path / "activity", model, {})
+    again, card = load_checkpoint(tmp_path / "activity")
+    assert card["architecture"] == "LieMotionNetwork"
+    torch.testing.assert_close(again(curves.float()), model(curves.float()))
 
 
 def test_unknown_optimizer_is_named(generator):

@@ -56,6 +56,13 @@ class ModelOptions:
             verb = "belongs" if len(names) == 1 else "belong"
             raise UserError(f"{', '.join(names)} {verb} to --network lie, found --network {self.network}")
 
+    def check_data(self, motions: MotionSet) -> None:
+        """UserError: motions that the network cannot take."""
+        if self.network == "lie":
+            from mvnet.apps.activity_network import require_rotations
+
+            require_rotations(motions)
+
     @property
     def where(self) -> str:
         """The device, in words. UserError: it cannot be used."""

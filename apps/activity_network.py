@@ -30,6 +30,20 @@ FRAMES = 32
 _BATCH = 64  # curves classified at once
 
 
+def require_rotations(motions: MotionSet) -> None:
+    """UserError: signals, or positions of an unknown skeleton."""
+    if motions.kind == "signals":
+        raise UserError(
+            f"--network lie: {motions.source} holds signals, expected rotations or positions of a skeleton; "
+            "--network kernels takes signals"
+        )
+    if motions.kind == "positions" and (motions.parent is None or motions.width < 2):
+        raise UserError(
+            f"--network lie: {motions.source} does not say which joints are connected, expected an array `parent`; "
+            "--network kernels does without"
+        )
+
+
 @dataclass(frozen=True)
 class CurveMaker:
     """How recordings become curves of rotations.
@@ -45,19 +59,11 @@ class CurveMaker:
 
     @classmethod
     def fit(cls, motions: MotionSet) -> CurveMaker:
-        """From training recordings. UserError: signals, or positions of an unknown skeleton."""
-        if motions.kind == "signals":
-            raise UserError(
-                f"--network lie: {motions.source} holds signals, expected rotations or positions of a skeleton; "
-                "--network kernels takes signals"
-            )
+        """From training recordings. UserError as in `require_rotations`."""
+        require_rotations(motions)
         if motions.kind == "rotations":
             return cls(None, motions.width)
-        if motions.parent is None or motions.width < 2:
-            raise UserError(
-                f"--network lie: {motions.source} does not say which joints are connected, expected an array `parent`; "
-                "--network kernels does without"
-            )
+        assert motions.parent is not None
         try:
             bones = BoneRotations.fit(motions.sequences, motions.parent)
         except DataError:  # no torso
@@ -74,10 +80,10 @@ class CurveMaker:
 
     def __call__(self, sequences: Sequence[np.ndarray]) -> Tensor:
         """(n, frames, joints, 3, 3), float32. ValueError: recordings of another kind or number of joints."""
-        return torch.stack([self._one(np.asarray(sequence, dtype=np.float64)) for sequence in sequences]).float()
+        plain = (torch.from_numpy(np.ascontiguousarray(sequence, dtype=np.float64)) for sequence in sequences)
+        return torch.stack([self._one(x) for x in plain]).float()
 
-    def _one(self, sequence: np.ndarray) -> Tensor:
-        x = torch.from_numpy(sequence)
+    def _one(self, x: Tensor) -> Tensor:
         if self.bones is not None:
             rotations, _ = self.bones(x)
             if self.bones.torso is not None:

@@ -51,8 +51,10 @@ def train(
     options.check()
     where = options.where
     motions = load(data, format, classes)
+    options.check_data(motions)
     training, test, name = _part(motions, split)
-    console.say(f"training on {len(training)} sequences, {where}")
+    usually = ", usually under a minute" if options.network == "kernels" else ""
+    console.say(f"training on {len(training)} sequences, {where}{usually}")
     folder = None
     if options.network == "lie":
         activity_models.prepare_checkpoint(output, options.resume, overwrite)
@@ -120,6 +122,7 @@ def crossval(
     """Accuracy on every split: mean, standard deviation over the splits, each."""
     options.check()
     console, motions = Console(quiet), load(data, format, classes)
+    options.check_data(motions)
     chosen = splits(motions, scheme)[:first]
     entries = []
     with console.progress("splits") as progress:

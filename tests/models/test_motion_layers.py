@@ -157,10 +157,10 @@ def test_another_training_does_not_resume(tmp_path, generator):
     for name, other in {"rate": MotionSchedule(rate=1.0), "optimizer": MotionSchedule(optimizer="sgd")}.items():
         with pytest.raises(ValueError, match=f"resume: .* {name}"):
             train_motion_network(model, r, labels, groups, other, folder=tmp_path)
-    with pytest.raises(ValueError, match="resume: .* curves"):
+    with pytest.raises(ValueError, match=r"resume: .* curves"):
         train_motion_network(model, r.flip(1), labels, groups, MotionSchedule(), folder=tmp_path)
     (tmp_path / "activity-checkpoint.json").write_text("{")
-    with pytest.raises(ValueError, match="resume: .* cannot be read"):
+    with pytest.raises(ValueError, match=r"resume: .* cannot be read"):
         train_motion_network(model, r, labels, groups, MotionSchedule(), folder=tmp_path)
     MotionTraining.drop(tmp_path)
     assert not list(tmp_path.iterdir())

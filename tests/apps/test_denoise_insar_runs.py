@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import json
-import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -17,7 +18,6 @@ pytest.importorskip("rasterio", reason="needs mvnet[insar]")
 import rasterio
 
 from mvnet.apps import insar_tiles
-from mvnet.apps.main import run as run_command
 from tests.data_loaders.insar_files import tiff
 
 SHAPE = (90, 180)  # six tiles of 64
@@ -92,29 +92,25 @@ def test_other_options_start_anew(source, whole, filtered, tmp_path, monkeypatch
     np.testing.assert_array_equal(band(tmp_path / "out.tif"), whole)
 
 
-def slowly(arguments) -> None:
-    usual = insar_tiles.filter_tile
+SLOWLY = """
+import sys, time
+from mvnet.apps import insar_tiles
+from mvnet.apps.main import run
+usual = insar_tiles.filter_tile
+insar_tiles.filter_tile = lambda *more: (time.sleep(0.3), usual(*more))[1]
+run(sys.argv[1:])
+"""
 
-    def filter_tile(*more):
-        time.sleep(0.3)
-        return usual(*more)
 
-    insar_tiles.filter_tile = filter_tile
-    run_command([str(a) for a in arguments])
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_killed_run_goes_on(source, whole, filtered, circle_checkpoint, tmp_path):
     options = ["-o", tmp_path / "out.tif", "--tile", 64]
     command = ["denoise", "insar", source, *options, "--model", circle_checkpoint, "--device", "cpu", "--quiet"]
-    process = multiprocessing.get_context("fork").Process(target=slowly, args=(command,))
-    process.start()
+    process = subprocess.Popen([sys.executable, "-c", SLOWLY, *(str(part) for part in command)])
     done = tmp_path / ".out.tif.partial" / "done.txt"
-    while process.is_alive() and (not done.is_file() or len(done.read_text().splitlines()) < 2):
+    while process.poll() is None and (not done.is_file() or len(done.read_text().splitlines()) < 2):
         time.sleep(0.01)
     process.kill()
-    process.join()
-    assert process.exitcode == -signal.SIGKILL and not (tmp_path / "out.tif").exists()
+    assert process.wait() == -signal.SIGKILL and not (tmp_path / "out.tif").exists()
     assert json.loads(filtered(source, *options, "--json").out)["counts"]["resumed"] >= 2
     np.testing.assert_array_equal(band(tmp_path / "out.tif"), whole)
     assert names(tmp_path) == FILES

@@ -161,10 +161,9 @@ def write_slowly(source, target):
             time.sleep(0.1)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_killed_run_goes_on(phase, tmp_path):
     source = tiff(tmp_path / "in.tif", phase, nodata=-9999)
-    process = multiprocessing.get_context("fork").Process(target=write_slowly, args=(source, tmp_path / "out.tif"))
+    process = multiprocessing.get_context("spawn").Process(target=write_slowly, args=(source, tmp_path / "out.tif"))
     process.start()
     done = tmp_path / ".out.tif.partial" / "done.txt"
     while process.is_alive() and (not done.is_file() or len(done.read_text().splitlines()) < 4):

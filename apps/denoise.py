@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -78,11 +79,7 @@ def dti(
         report=report,
         checkpoint=checkpoint,
     )
-    summary = run(options, Console(quiet))
-    if as_json:
-        print(json.dumps(summary))
-    elif not quiet:
-        _tell(summary)
+    _tell(run(options, Console(quiet)), _tensor_line, quiet, as_json)
 
 
 @app.command()
@@ -168,31 +165,27 @@ def insar(
         nodata=nodata,
         unwrap=unwrap,
     )
-    summary = run(options, Console(quiet))
+    _tell(run(options, Console(quiet)), _phase_line, quiet, as_json)
+
+
+def _tell(summary: dict[str, Any], line: Callable[[dict[str, Any]], str], quiet: bool, as_json: bool) -> None:
+    """The outcome on stdout: as JSON, or in a few lines."""
     if as_json:
         print(json.dumps(summary))
     elif not quiet:
-        _tell_insar(summary)
+        print(f"{line(summary)}, {summary['timings']['total']:.1f} s on {summary['device']}")
+        for name, path in summary["outputs"].items():
+            print(f"{name:<10} {path}")
 
 
-def _tell_insar(summary: dict[str, Any]) -> None:
+def _phase_line(summary: dict[str, Any]) -> str:
     counts, numbers = summary["counts"], summary["statistics"]
-    print(
+    return (
         f"{counts['pixels']} pixels, {numbers['valid_share']:.1%} with data, residues {numbers['residues_before']} -> "
-        f"{numbers['residues_after']}, mean quality {numbers['mean_confidence']:.3f}, "
-        f"{summary['timings']['total']:.1f} s on {summary['device']}"
+        f"{numbers['residues_after']}, mean quality {numbers['mean_confidence']:.3f}"
     )
-    for name, path in summary["outputs"].items():
-        print(f"{name:<10} {path}")
 
 
-def _tell(summary: dict[str, Any]) -> None:
-    """The outcome in a few lines on stdout."""
+def _tensor_line(summary: dict[str, Any]) -> str:
     counts, numbers = summary["counts"], summary["statistics"]
-    print(
-        f"{counts['voxels']} voxels, {counts['repaired']} repaired, "
-        f"mean change {numbers['mean_change']:.3f}, "
-        f"{summary['timings']['total']:.1f} s on {summary['device']}"
-    )
-    for name, path in summary["outputs"].items():
-        print(f"{name:<10} {path}")
+    return f"{counts['voxels']} voxels, {counts['repaired']} repaired, mean change {numbers['mean_change']:.3f}"

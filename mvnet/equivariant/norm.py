@@ -14,6 +14,18 @@ from mvnet.equivariant.expansion import bias_basis
 from mvnet.equivariant.representations import FieldType
 
 
+def bounded(h: Tensor) -> Tensor:
+    """h / sqrt(1 + mean of h^2 over the channels): residual features may grow, what reads them does not see it.
+
+    Pointwise and by an invariant of orthogonal representations, so that tiles and symmetries are kept.
+
+    Args:
+        h: (B, channels, ...).
+    """
+    squared = torch.linalg.vector_norm(h, dim=1, keepdim=True).square()
+    return h * (1 + squared / h.shape[1]).rsqrt()
+
+
 class FieldAffine(nn.Module):
     """One scale for each field, and a bias on its invariant components: y = s_i x_i + b.
 

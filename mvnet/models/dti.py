@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mvnet.equivariant import FieldType, GroupConv, Sym2, Trivial, field_type
+from mvnet.equivariant import FieldType, GroupConv, Sym2, Trivial, bounded, field_type
 from mvnet.equivariant import group as find_group
 from mvnet.equivariant.kernels import taps
 from mvnet.linalg import sym3
@@ -155,14 +155,6 @@ class DTIDenoiser(nn.Module):
             h, z = stage(h, z, mask)
         log_error = _LOG_ERROR_RANGE * torch.tanh(self.error(bounded(h.detach())) / _LOG_ERROR_RANGE)
         return DenoisedField(z, log_error)
-
-
-def bounded(h: Tensor) -> Tensor:
-    """h / sqrt(1 + mean of h^2 over the channels): residual features may grow, what reads them does not see it.
-
-    Pointwise and by an invariant, so that tiles and symmetries are kept.
-    """
-    return h * (1 + h.square().mean(1, keepdim=True)).rsqrt()
 
 
 def centred_log(tensors: Tensor) -> Tensor:

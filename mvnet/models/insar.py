@@ -20,11 +20,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mvnet.equivariant import FieldType, Group, GroupConv, Internal, Kronecker, Points, Trivial, field_type
+from mvnet.equivariant import FieldType, Group, GroupConv, Internal, Kronecker, Points, Trivial, bounded, field_type
 from mvnet.equivariant import group as find_group
 from mvnet.equivariant.pooling import corners
 from mvnet.models.phase_move import PhaseMove
-from mvnet.models.pyramid import Pyramid, bounded
+from mvnet.models.pyramid import Pyramid
 from mvnet.models.transport import Transport
 from mvnet.models.waves import Wave, WaveBank
 

@@ -64,13 +64,11 @@ class Bank:
 
     def training_kernels(self, recordings: Sequence[Tensor]) -> dict[bool, Gram]:
         """mirrored -> family -> (n, n); fits medians and centring."""
-        images = {False: recordings} | (
-            {True: [self.views.body.reflect(x) for x in recordings]} if self.views.body and self.views.mirrors else {}
-        )
-        plain = {mirrored: self._raw(x) for mirrored, x in images.items()}
-        if True in plain:
+        plain = {False: self._between(self.curves, self.features)}
+        if self.views.body is not None and self.views.mirrors:
+            image = self._raw([self.views.body.reflect(x) for x in recordings])
             plain[True] = {
-                family: [_symmetric((a + b) / 2) for a, b in zip(plain[False][family], plain[True][family])]
+                family: [_symmetric((a + b) / 2) for a, b in zip(plain[False][family], image[family])]
                 for family in FAMILIES
             }
         for mirrored, kernels in plain.items():
@@ -97,16 +95,20 @@ class Bank:
     def _raw(self, recordings: Sequence[Tensor]) -> dict[str, list[np.ndarray]]:
         samples = next(iter(self.curves.values())).shape[1]
         seen = channels(recordings, self.views, _samples(self.curves, self.filters, samples))
+        curves = {name: seen[name, samples] for name in self.curves}
+        return self._between(curves, {name: f(seen[name, FILTER_SAMPLES]) for name, f in self.filters.items()})
+
+    def _between(self, seen: dict[str, Tensor], features: dict[str, Tensor]) -> dict[str, list[np.ndarray]]:
+        """family -> (m, n) of each view, between curves and features of m recordings and those of training."""
         elastic = []
         for name, curves in self.curves.items():
-            distance = warped_distance(seen[name, samples], curves)
+            distance = warped_distance(seen[name], curves)
             if name not in self.median:
                 self.median[name] = max(float(distance.median()), 1e-9)
             elastic.append(torch.exp(-distance / self.median[name]).double().numpy())
         filters = []
-        for name, bank in self.filters.items():
-            found, known = bank(seen[name, FILTER_SAMPLES]), self.features[name]
-            filters.append((found @ known.mT / known.shape[1]).double().numpy())
+        for name, known in self.features.items():
+            filters.append((features[name] @ known.mT / known.shape[1]).double().numpy())
         return {"elastic": elastic, "filters": filters}
 
 

@@ -1,10 +1,8 @@
-"""The frame that a moving body carries: which way it faces, how its torso turns, and its mirror image.
+"""The frame that a moving body carries: which way it faces, and its mirror image.
 
-    facing   one rotation about the vertical for a whole recording, the body's path from its mean position
-    torso    one rotation for each frame
-
-Both come from fitting a reference pose to the frames, without names of joints: the joints that move least beside each
-other, the torso, weigh most,
+Facing is one rotation about the vertical for a whole recording, beside the body's path from its mean position. It comes
+from fitting a reference pose to the frames, without names of joints: the joints that move least beside each other, the
+torso, weigh most,
 
     R = argmin sum_j w_j |R r_j - (x_j - c)|^2,      c = sum_j w_j x_j,      w_j ~ 1 / (variance of joint j + floor),
 
@@ -32,13 +30,11 @@ class BodyFrame:
     """A reference pose and what weighs in fitting it.
 
     Args:
-        torso: (joints, 3) mean shape, size 1, in axes of its own, for the rotation of every frame.
         upright: (joints, 3) mean shape with z up, for the facing direction.
         weight: (joints,), sum 1.
         mirror: (joints,) the joint each becomes in a mirror, or None where the body has no such symmetry.
     """
 
-    torso: Tensor
     upright: Tensor
     weight: Tensor
     mirror: Tensor | None
@@ -59,10 +55,6 @@ class BodyFrame:
         r = _about_vertical(_yaw(self.upright, x - c, self.weight, together=True))
         return (x - c) @ r, (c - c.mean(0)) @ r
 
-    def torso_rotation(self, x: Tensor) -> Tensor:
-        """R of every frame, (..., 3, 3), from positions (..., joints, 3)."""
-        return _fit(self.torso, x - self.centre(x), self.weight)
-
     def reflect(self, x: Tensor) -> Tensor:
         """The mirror image of positions (..., joints, 3), left and right exchanged; ValueError without symmetry."""
         if self.mirror is None:
@@ -74,15 +66,15 @@ class BodyFrame:
         """From training recordings, each (frames, joints, 3), finite, z up."""
         x = torch.cat(list(recordings))
         x = x[:: max(1, len(x) // _FRAMES)]
-        torso, weight = _superpose(x)
+        weight = _superpose(x)
         upright = _superpose_upright(x, weight)
         mirror = None if parent is None else mirror_of(parent, upright)
-        body = cls(torso, upright, weight, mirror)
+        body = cls(upright, weight, mirror)
         if mirror is None:
             return body
         both = torch.cat((x, body.reflect(x)))  # so that a recording and its mirror image get mirrored axes
-        torso, weight = _superpose(both)
-        return cls(torso, _superpose_upright(both, weight), weight, mirror)
+        weight = _superpose(both)
+        return cls(_superpose_upright(both, weight), weight, mirror)
 
 
 def _fit(reference: Tensor, y: Tensor, weight: Tensor) -> Tensor:
@@ -90,8 +82,8 @@ def _fit(reference: Tensor, y: Tensor, weight: Tensor) -> Tensor:
     return so3.project(torch.einsum("j,...jc,jd->...cd", weight, y, reference))
 
 
-def _superpose(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Reference (joints, 3) and weights (joints,) of frames (n, joints, 3)."""
+def _superpose(x: Tensor) -> Tensor:
+    """Weights (joints,) of frames (n, joints, 3), estimated in turn with a reference pose free to turn in space."""
     joints = x.shape[1]
     weight = x.new_full((joints,), 1 / joints)
     reference = x[0] - x[0].mean(0)
@@ -105,7 +97,7 @@ def _superpose(x: Tensor) -> tuple[Tensor, Tensor]:
         floor = variance.sort().values[min(joints - 1, max(2, int(_FLOOR * joints)))]
         weight = 1 / (variance + floor + 1e-9)
         weight = weight / weight.sum()
-    return reference, weight
+    return weight
 
 
 def _superpose_upright(x: Tensor, weight: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mvnet.curves import resample
 from mvnet.linalg import so3
 from mvnet.models.motion_body import BodyFrame
 
@@ -74,18 +75,12 @@ def completed(recording: np.ndarray, name: str = "X") -> Tensor:
 
 def sampled(x: Tensor, samples: int, by_length: bool = False) -> Tensor:
     """The curve (frames, channels) at `samples` equally spaced times or, by_length, after equal lengths of it."""
-    if len(x) == 1:
-        return x.expand(samples, -1)
-    if by_length:
-        step = torch.linalg.vector_norm(x[1:] - x[:-1], dim=-1)
-        step = step + _STILL * step.mean() + 1e-12
-        along = torch.nn.functional.pad(step.cumsum(0), (1, 0))
-    else:
-        along = torch.arange(len(x), dtype=x.dtype)
-    at = torch.linspace(0, 1, samples, dtype=x.dtype) * along[-1]
-    i = (torch.searchsorted(along, at, right=True) - 1).clamp(0, len(x) - 2)
-    share = ((at - along[i]) / (along[i + 1] - along[i])).clamp(0, 1).unsqueeze(-1)
-    return x[i] * (1 - share) + x[i + 1] * share
+    if not by_length:
+        return resample(x, samples, group="vectors")
+    step = torch.linalg.vector_norm(x[1:] - x[:-1], dim=-1)
+    step = step + _STILL * step.sum() / max(len(step), 1) + 1e-12
+    along = torch.nn.functional.pad(step.cumsum(0), (1, 0))
+    return resample(x, samples, t=along, group="vectors")
 
 
 @dataclass(frozen=True)

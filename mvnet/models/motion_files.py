@@ -31,7 +31,7 @@ def save_classifier(stem: str | Path, classifier: MotionClassifier, card: dict[s
     if views.scale is not None:
         tensors["scale"] = views.scale
     if views.body is not None:
-        body = {"torso": views.body.torso, "upright": views.body.upright, "weight": views.body.weight}
+        body = {"upright": views.body.upright, "weight": views.body.weight}
         tensors |= {f"body/{k}": v for k, v in body.items()}
         if views.body.mirror is not None:
             tensors["body/mirror"] = views.body.mirror
@@ -89,9 +89,8 @@ def load_classifier(stem: str | Path) -> tuple[MotionClassifier, dict[str, Any]]
 def _rebuilt(tensors: dict[str, Tensor], card: dict[str, Any]) -> MotionClassifier:
     parent = tensors.get("parent")
     body = None
-    if "body/torso" in tensors:
-        torso, upright, weight = (tensors[f"body/{k}"] for k in ("torso", "upright", "weight"))
-        body = BodyFrame(torso, upright, weight, tensors.get("body/mirror"))
+    if "body/upright" in tensors:
+        body = BodyFrame(tensors["body/upright"], tensors["body/weight"], tensors.get("body/mirror"))
     views = Views(card["kind"], card["joints"], parent, body, tensors.get("scale"))
     filters = {
         name: Filters(

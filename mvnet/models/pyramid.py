@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mvnet.equivariant import FieldType, GroupConv
+from mvnet.equivariant import FieldType, GroupConv, bounded
 
 
 class Residual(nn.Module):
@@ -29,12 +29,6 @@ class Residual(nn.Module):
             step = convolution(bounded(h))
             h = torch.addcmul(h, F.silu(step, inplace=not torch.is_grad_enabled()), mask)
         return h
-
-
-def bounded(h: Tensor) -> Tensor:
-    """h / sqrt(1 + mean of h^2 over the channels): residual features may grow, what reads them does not see it."""
-    squared = torch.linalg.vector_norm(h, dim=1, keepdim=True).square()
-    return h * (1 + squared / h.shape[1]).rsqrt()
 
 
 class Pyramid(nn.Module):

@@ -16,22 +16,23 @@ from tests.models.test_motion_estimator import motions
 from tests.models.test_motion_kernels import PARENT
 
 
+def motion_set(count: int = 18) -> MotionSet:
+    """Recordings of 3 classes by 3 subjects."""
+    sequences, labels, subjects = motions(count)
+    return MotionSet(
+        tuple(sequences),
+        labels=labels,
+        classes=("left", "right", "foot"),
+        subjects=subjects,
+        parent=PARENT.numpy(),
+        rate=5.0,
+    )
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    """18 recordings, 3 classes, 3 subjects."""
-    sequences, labels, subjects = motions()
     path = tmp_path_factory.mktemp("motions") / "motions.npz"
-    save_motion(
-        MotionSet(
-            tuple(sequences),
-            labels=labels,
-            classes=("left", "right", "foot"),
-            subjects=subjects,
-            parent=PARENT.numpy(),
-            rate=5.0,
-        ),
-        path,
-    )
+    save_motion(motion_set(), path)
     return path
 
 

@@ -17,22 +17,13 @@ from mvnet.data_loaders.motion import MotionSet, save_motion
 from mvnet.linalg import so3
 from mvnet.manifolds.rotations import Rotations
 from mvnet.models.motion_training import MotionTraining
-from tests.models.test_motion_estimator import motions
-from tests.models.test_motion_kernels import PARENT, turned
+from tests.apps.test_activity import motion_set
+from tests.models.test_motion_kernels import turned
 
 
 @pytest.fixture(scope="module")
 def positions() -> MotionSet:
-    """9 recordings, 3 classes, 3 subjects."""
-    sequences, labels, subjects = motions(9)
-    return MotionSet(
-        tuple(sequences),
-        labels=labels,
-        classes=("left", "right", "foot"),
-        subjects=subjects,
-        parent=PARENT.numpy(),
-        rate=5.0,
-    )
+    return motion_set(9)
 
 
 @pytest.fixture(scope="module")
@@ -164,9 +155,9 @@ def test_signals_and_unknown_skeletons_are_named(run, positions, tmp_path):
         "holds signals": MotionSet(tuple(s[:, :, 0] for s in positions.sequences), kind="signals", **whole),
         "expected an array `parent`": MotionSet(tuple(s[:, :2] for s in positions.sequences), **whole),
     }
-    for number, (message, motion_set) in enumerate(sets.items()):
+    for number, (message, bad) in enumerate(sets.items()):
         path = tmp_path / f"{number}.npz"
-        save_motion(motion_set, path)
+        save_motion(bad, path)
         result = run("train", "activity", "--data", path, "-o", tmp_path / "out", "--network", "lie")
         assert result.status == 2 and message in result.err, result.err
         assert result.err.startswith("mvnet: error: --network lie") and result.err.count("\n") == 1

@@ -104,7 +104,7 @@ def insar(
     overlap: Annotated[
         int | None, typer.Option(help="Pixels read around a tile; at least, and by default, what the network sees.")
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="Tiles computed at a time; 1, or all of a cluster.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Tiles at a time; one a core, or all of a cluster.")] = None,
     scheduler: Annotated[
         str | None, typer.Option(help="Address of a dask.distributed cluster to compute on, tcp://HOST:PORT.")
     ] = None,

@@ -14,6 +14,7 @@ from mvnet.apps.denoise_dti import Clock
 from mvnet.apps.denoise_options import find_device
 from mvnet.apps.errors import UserError
 from mvnet.apps.insar_options import TILE_STEP, InSAROptions, check, open_input, plain
+from mvnet.apps.memory import keep_freed_memory
 from mvnet.data_loaders.errors import DataError
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def _run(options: InSAROptions, console: Console, clock: Clock) -> dict[str, Any
     from mvnet import __version__
 
     device = options.device if options.scheduler is not None else str(find_device(options.device))
+    keep_freed_memory()
     image = open_input(options)
     if options.unwrap is not None and min(image.shape) < 2:
         raise UserError(f"--unwrap: found shape {image.shape}, expected at least two rows and columns")

@@ -30,7 +30,8 @@ class InSAROptions:
     strength: 0 keeps the phase, 1 is the network's output, between them lies the shorter arc of the circle.
     tile: side in pixels, rounded up to a multiple of 16 and of what the network needs.
     overlap: pixels read around a tile, at least the network's receptive radius, which None takes.
-    workers: tiles computed at the same time; None is 1, or all of a cluster.  scheduler: of a dask.distributed cluster.
+    workers: tiles computed at the same time; None is one for every core, or all of a cluster.
+    scheduler: of a dask.distributed cluster.
     device: "auto", "cpu", "cuda", ...  model: checkpoint instead of the shipped weights.
     layer, format, header, nodata: of `open_interferogram`.
     unwrap: one of UNWRAPPERS, None for no unwrapped phase.

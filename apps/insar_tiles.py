@@ -1,14 +1,16 @@
-"""Tiles of an interferogram through the network: here, in several threads, or on a cluster.
+"""Tiles of an interferogram through the network: in the threads of this process, or on a cluster.
 
 A tile is read by this process with the receptive radius of the network around it, filtered wherever a worker is free,
 and handed back in order of completion. At most two tiles a worker are under way, so that memory does not grow with the
-scene. A worker needs mvnet, but neither the raster nor the weights file.
+scene. A worker has one thread: two tiles side by side cost less than two tiles in turn on two threads each. It needs
+mvnet, but neither the raster nor the weights file.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -111,32 +113,19 @@ def in_order_of_completion(
     Raises:
         DataError: a damaged raster.  UserError: a device or a cluster that is not there.
     """
-    if options.scheduler is None and (options.workers or 1) == 1:
-        for tile in tiles:
-            read = read_tile(image, tile)
-            yield read, filter_tile(read, network, device)
-        return
-    from distributed import KilledWorker, as_completed
-
-    with _client(options) as (client, workers):
-        results, waiting = as_completed(), {}
+    with _executor(options, device, len(tiles)) as (executor, workers):
+        waiting: dict[Future[Filtered], Tile] = {}
 
         def first() -> tuple[Tile, Filtered]:
-            future = next(results)
-            try:
-                return waiting.pop(future.key), future.result()
-            except KilledWorker as error:
-                raise UserError(f"--scheduler: workers died over a tile, for lack of memory? ({error})") from error
+            future = next(iter(wait(waiting, return_when=FIRST_COMPLETED).done))
+            return waiting.pop(future), future.result()
 
         for tile in tiles:
             read = read_tile(image, tile)
-            if not read.valid[read.place].any():
+            if executor is None or not read.valid[read.place].any():
                 yield read, filter_tile(read, network, device)
                 continue
-            future = client.submit(filter_tile, read, network, device, 1, pure=False)
-            waiting[future.key] = read
-            results.add(future)
-            del future
+            waiting[executor.submit(filter_tile, read, network, device, 1)] = read
             if len(waiting) >= _AHEAD * workers:
                 yield first()
         while waiting:
@@ -144,38 +133,42 @@ def in_order_of_completion(
 
 
 @contextmanager
-def _client(options: InSAROptions) -> Iterator[tuple[Any, int]]:
-    """A client of the cluster, and how many tiles it computes at the same time. Without an address the cluster is
-    threads of this process: torch lets go of the interpreter while it computes."""
-    from dask import config
-    from distributed import Client, LocalCluster
+def _executor(options: InSAROptions, device: str, tiles: int) -> Iterator[tuple[Executor | None, int]]:
+    """What computes tiles, and how many at the same time; None when it is one at a time, here."""
+    if options.scheduler is not None:
+        from distributed import KilledWorker
 
-    silent = {"distributed.admin.large-graph-warning-threshold": "1GB"}  # a tile goes with its task, so as to survive
-    with config.set(silent):
-        if options.scheduler is not None:
-            with _connected(options.scheduler) as client:
-                threads = sum(client.nthreads().values())
-                yield client, min(threads, options.workers or threads)
-            return
-        before, workers = torch.get_num_threads(), options.workers or 1
-        local: dict[str, Any] = {"processes": False, "n_workers": 1, "threads_per_worker": workers}
-        quiet: dict[str, Any] = {"dashboard_address": None, "memory_limit": 0, "silence_logs": 50}
-        try:
-            with LocalCluster(**local, **quiet) as cluster, Client(cluster) as client:
-                yield client, workers
-        finally:
-            torch.set_num_threads(before)
+        with _connected(options.scheduler) as client:
+            threads = sum(client.nthreads().values())
+            try:
+                yield client.get_executor(pure=False), min(threads, options.workers or threads)
+            except KilledWorker as error:
+                raise UserError(f"--scheduler: workers died over a tile, for lack of memory? ({error})") from error
+        return
+    before = torch.get_num_threads()
+    workers = min(options.workers or (before if device == "cpu" else 1), tiles)
+    if workers <= 1:
+        yield None, 1
+        return
+    pool = ThreadPoolExecutor(workers)
+    try:
+        yield pool, workers
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(before)
 
 
 @contextmanager
 def _connected(address: str) -> Iterator[Any]:
+    from dask import config
     from distributed import Client
 
     try:
         client = Client(address, timeout=_PATIENCE)
     except (OSError, ValueError) as error:
         raise UserError(f"--scheduler: no dask scheduler answers at {address} ({error})") from error
-    with client:
+    silent = {"distributed.admin.large-graph-warning-threshold": "1GB"}  # a tile goes with its task, so as to survive
+    with config.set(silent), client:
         try:
             client.wait_for_workers(1, timeout=_PATIENCE)
         except TimeoutError as error:

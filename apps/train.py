@@ -35,6 +35,7 @@ Threads = Annotated[int, typer.Option(min=0, help="threads of the network on the
 Seed = Annotated[int, typer.Option(help="seed of everything")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="no progress bar")]
+Start = Annotated[str | None, typer.Option("--from", help="shipped weights or a checkpoint to start from")]
 
 app = typer.Typer(help="Train a network.", no_args_is_help=True, add_completion=False)
 
@@ -62,6 +63,7 @@ def train_dti(
     network: Annotated[str, typer.Option(help="equivariant, or ordinary at the same cost")] = "equivariant",
     share: Annotated[float, typer.Option(min=0.01, max=1, help="of the training data that is used")] = 1.0,
     rate: Rate = 1.2e-3,
+    start: Start = None,
     workers: Workers = 1,
     threads: Threads = 0,
     seed: Seed = 0,
@@ -100,7 +102,7 @@ def train_dti(
     data = TrainingSet(truths, scans, length=steps * batch, patch=patch, seed=seed)
     schedule = Schedule(steps=steps, batch=batch, rate=rate, workers=workers, seed=seed)
     torch.manual_seed(seed)  # initial weights
-    model = DTIDenoiser(**NETWORKS[network]).to(where)
+    model = _started(DTIDenoiser(**NETWORKS[network]), start).to(where)
     card = {"task": "denoise diffusion tensors", "training_data": sources, "voxels_per_step": batch * patch**3}
     _train(output, "dti", model, schedule, data, _tensor_objective, card, quiet)
 
@@ -113,6 +115,7 @@ def train_insar(
     batch: Batch = 8,
     patch: Patch = 64,
     rate: Rate = 2e-3,
+    start: Start = None,
     workers: Workers = 1,
     threads: Threads = 0,
     seed: Seed = 0,
@@ -130,7 +133,7 @@ def train_insar(
     data = PhaseTrainingSet(length=steps * batch, patch=patch, steepest=steepest, seed=seed)
     schedule = Schedule(steps=steps, batch=batch, rate=rate, workers=workers, seed=seed)
     torch.manual_seed(seed)  # initial weights
-    model = InSARDenoiser().to(where)
+    model = _started(InSARDenoiser(), start).to(where)
     if patch % model.alignment:
         raise ValueError(f"--patch: found {patch}, expected a multiple of {model.alignment}")
     card = {
@@ -149,6 +152,23 @@ def _device(name: str, threads: int):
     if threads:
         torch.set_num_threads(threads)
     return find_device(name)
+
+
+def _started(model, start: str | None):
+    """The network with the weights it is to start from, its own when there are none. What these weights lack starts at
+    zero, where a branch adds nothing: a larger network begins as the smaller one."""
+    import torch
+
+    from mvnet.models.checkpoint import find_model
+
+    if start is not None:
+        given, _ = find_model(start)
+        nothing = {name: torch.zeros_like(value) for name, value in model.state_dict().items()}
+        try:
+            model.load_state_dict(nothing | given.state_dict())
+        except RuntimeError as error:
+            raise ValueError(f"--from: found weights of another network in {start}, expected {model.config}") from error
+    return model
 
 
 def _train(output: Path, name: str, model, schedule, data, objective, card: dict[str, Any], quiet: bool) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 
 
 def verify(name: str, *, seed: int, as_json: bool) -> bool:
@@ -15,12 +14,10 @@ def verify(name: str, *, seed: int, as_json: bool) -> bool:
         seed: of the random data.
         as_json: one JSON object with the largest float64 error under `equivariance_error`.
     """
-    from mvnet.models import load_checkpoint, pretrained
+    from mvnet.models.checkpoint import find_model
     from mvnet.models.verify import verify as measure
 
-    path = Path(name)
-    is_file = path.suffix in (".json", ".safetensors") or path.with_name(path.name + ".json").is_file()
-    model, card = load_checkpoint(path) if is_file else pretrained(name)
+    model, card = find_model(name)
     found = measure(model, seed)
     holds = all(guarantee.holds for guarantee in found)
     if as_json:

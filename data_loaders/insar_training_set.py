@@ -21,6 +21,8 @@ from mvnet.models.insar_inputs import interferogram_planes, scalar_planes
 from .random_fields import uniform
 from .simulate_insar import Scene, simulate_images, simulate_scene
 
+STEEP = 0.6  # share of the examples whose steepness is the root of a uniform number; it is log-uniform in the others
+SMOOTHEST = 0.02  # radians per pixel
 CONSTANT = 0.6  # share of the examples of one coherence everywhere
 SINGLE_LOOK = 0.6
 PHASE_ONLY = 0.2  # the file holds the wrapped phase, no amplitude
@@ -73,12 +75,16 @@ class PhaseTrainingSet(Dataset):
         coherence = (0.1, HIGHEST) if varying else uniform(LOWEST, HIGHEST, random)
         scene = simulate_scene(
             (self.patch, self.patch),
-            steepness=self.steepest * uniform(0, 1, random) ** 0.5,
+            steepness=self._steepness(random),
             coherence=coherence,
             water_share=0.15 if varying else 0.0,
             generator=random,
         )
         return noisy_example(scene, random)
+
+    def _steepness(self, random: torch.Generator) -> float:
+        u, steep = uniform(0, 1, random), uniform(0, 1, random) < STEEP
+        return self.steepest * (u**0.5 if steep else (SMOOTHEST / max(self.steepest, SMOOTHEST)) ** (1 - u))
 
 
 def noisy_example(scene: Scene, random: torch.Generator) -> PhaseExample:

@@ -39,8 +39,18 @@ def fractional_anisotropy(p: Tensor, dim: int = 1) -> Tensor:
 
     In [0, 1] for positive semi-definite D, up to sqrt(3/2) otherwise. Both norms are those of the planes.
     """
+    return _norm(anisotropy(p, dim), dim)
+
+
+def anisotropy(p: Tensor, dim: int = 1) -> Tensor:
+    """A = sqrt(3/2) (D - MD I) / |D| on planes: shape and orientation without size; |A| is the FA."""
     unit = _unit_scale(p, dim)
-    return math.sqrt(1.5) * _norm(_deviatoric(unit, dim), dim) / _nonzero(_norm(unit, dim))
+    return math.sqrt(1.5) * _deviatoric(unit, dim) / _nonzero(_norm(unit, dim).unsqueeze(dim))
+
+
+def anisotropy_error(x: Tensor, y: Tensor, dim: int = 1) -> Tensor:
+    """|A(x) - A(y)|, Frobenius norm of the difference of the anisotropies."""
+    return _norm(anisotropy(x, dim) - anisotropy(y, dim), dim)
 
 
 def affine_invariant_error(x: Tensor, y: Tensor, dim: int = 1) -> Tensor:

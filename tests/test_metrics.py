@@ -20,6 +20,7 @@ ERRORS = {
     "affine_invariant": metrics.affine_invariant_error,
     "log_euclidean": metrics.log_euclidean_error,
     "deviatoric_log": metrics.deviatoric_log_error,
+    "anisotropy": metrics.anisotropy_error,
 }
 SPECTRA = {  # um^2/ms
     "bundle": (0.3, 0.4, 1.7),
@@ -115,6 +116,12 @@ def test_anisotropy_extremes():
     assert fa(1.0, 1.0, 0.0, 0.0, 0.0, 0.0) == pytest.approx(math.sqrt(0.5))  # a disc
 
 
+def test_fa_is_the_norm_of_the_anisotropy():
+    p, _ = random_fields()
+    norm = torch.linalg.vector_norm(metrics.anisotropy(p, dim=0), dim=0)
+    torch.testing.assert_close(metrics.fractional_anisotropy(p, dim=0), norm)
+
+
 def test_small_anisotropy_keeps_its_digits():
     """FA of diag(1, 1, 1 + 2 e) in single precision: no difference of squares."""
     e = 2.0**-12
@@ -194,7 +201,7 @@ def test_errors_by_eigendecomposition():
 
 
 def test_what_the_errors_ignore():
-    """Affine-invariant: any congruence. Log-Euclidean: rotation, common scale. Deviatoric: any scale."""
+    """Affine-invariant: any congruence. Log-Euclidean: rotation, common scale. Deviatoric, anisotropy: any scale."""
     x, y = (sym3.unpack(p, dim=0) for p in random_fields(50))
     a = torch.eye(3, dtype=torch.float64) + 0.3 * rotations(1)[0]
     r = rotations(1)[0]
@@ -207,6 +214,7 @@ def test_what_the_errors_ignore():
         ("affine_invariant", a, 1.0),
         ("log_euclidean", 2 * r, 1.0),
         ("deviatoric_log", r, 3.0),
+        ("anisotropy", r, 3.0),
     ):
         torch.testing.assert_close(moved(name, b, s), moved(name, same), rtol=1e-9, atol=1e-9)
 

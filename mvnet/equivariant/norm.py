@@ -22,8 +22,7 @@ def bounded(h: Tensor) -> Tensor:
     Args:
         h: (B, channels, ...).
     """
-    squared = torch.linalg.vector_norm(h, dim=1, keepdim=True).square()
-    return h * (1 + squared / h.shape[1]).rsqrt()
+    return h * (1 + h.square().mean(1, keepdim=True)).rsqrt()
 
 
 class FieldAffine(nn.Module):

@@ -91,6 +91,13 @@ def pretrained(name: str) -> tuple[nn.Module, dict[str, Any]]:
     return load_checkpoint(WEIGHTS / name)
 
 
+def find_model(name: str | Path) -> tuple[nn.Module, dict[str, Any]]:
+    """A shipped model by its name, or the checkpoint at a path."""
+    path = Path(name)
+    is_file = path.suffix in (".json", ".safetensors") or path.with_name(path.name + ".json").is_file()
+    return load_checkpoint(path) if is_file else pretrained(str(name))
+
+
 def weights_hash(path: str | Path) -> str:
     """SHA-256 of a weights file: the identity of a model in provenance records."""
     return hashlib.sha256(_pair(path)[0].read_bytes()).hexdigest()

@@ -72,6 +72,7 @@ class InSARDenoiser(nn.Module):
         waves: matched filters (representation, radians per pixel).
         windows: taps along each axis of the matched filters of every level; 0 for none.
         kernels: (taps along each axis, dilation) of every choose.
+        carrier: whether their kernels follow a predicted fringe frequency.
         move_levels: resolutions at which the move looks at its state.
         group: "D4xZ2"; any group of the plane with one internal sign.
         method: Lie-group integrator of the move, a name of `mvnet.integrators.METHODS`.
@@ -83,11 +84,12 @@ class InSARDenoiser(nn.Module):
         self,
         fields: Sequence[Mapping[str, int]] = (FINE, COARSE, COARSE),
         hidden: Mapping[str, int] = HIDDEN,
-        down: Sequence[int] = (0, 2, 2),
-        up: Sequence[int] = (1, 1, 0),
+        down: Sequence[int] = (0, 2, 3),
+        up: Sequence[int] = (1, 2, 1),
         waves: Sequence[Wave] = WAVES,
         windows: Sequence[int] = (0, 12, 0),
-        kernels: Sequence[tuple[int, int]] = ((5, 1), (5, 3)),
+        kernels: Sequence[tuple[int, int]] = ((5, 1), (5, 3), (3, 9)),
+        carrier: bool = True,
         move_levels: int = 1,
         group: str = "D4xZ2",
         method: str = "rkmk2",
@@ -101,6 +103,7 @@ class InSARDenoiser(nn.Module):
             "waves": [list(w) for w in waves],
             "windows": list(windows),
             "kernels": [list(k) for k in kernels],
+            "carrier": carrier,
             "move_levels": move_levels,
             "group": group,
             "method": method,
@@ -118,7 +121,7 @@ class InSARDenoiser(nn.Module):
         local = local_type(symmetry)
         entering[0] = local if entering[0] is None else FieldType(*local.fields, *entering[0].fields)
         self.pyramid = Pyramid(types, entering, down, up)
-        self.transports = nn.ModuleList(Transport(types[0], size, dilation) for size, dilation in kernels)
+        self.transports = nn.ModuleList(Transport(types[0], size, dilation, carrier) for size, dilation in kernels)
         self.move = PhaseMove(types[0], inner, move_levels, method=method)
         corner = FieldType((1, corners(symmetry)))
         self.evidence = GroupConv(types[0], inner, 1)

@@ -6,9 +6,10 @@ tile; a scene whose sides are no such multiples is continued by pixels that are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,9 @@ from torch import Tensor
 
 from mvnet.models.insar import InSARDenoiser
 from mvnet.models.insar_inputs import interferogram_planes, scalar_planes
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class DenoisedInterferogram(NamedTuple):
@@ -70,6 +74,7 @@ def denoise_interferogram(
     valid: Tensor | None = None,
     block: int = 1024,
     progress: Callable[[int, int], None] | None = None,
+    workers: int | None = None,
 ) -> DenoisedInterferogram:
     """Denoise an interferogram.
 
@@ -80,23 +85,49 @@ def denoise_interferogram(
         valid: (H, W) bool; None takes finite, non-zero pixels.
         block: side of a tile in pixels; memory grows with its square, the result does not depend on it.
         progress: called as progress(done, total) after every tile.
+        workers: tiles computed at the same time, with one thread each; None is one for every thread of torch on the
+            CPU, else one. A single tile has all threads.
     Raises:
-        ValueError: on shapes or types that do not fit, a block below 1, or no valid pixel.
+        ValueError: on shapes or types that do not fit, a block or workers below 1, or no valid pixel.
     """
     valid = checked(z, coherence, valid)
-    if block < 1:
-        raise ValueError(f"block: found {block}, expected a positive number of pixels")
+    for name, found in (("block", block), ("workers", workers)):
+        if found is not None and found < 1:
+            raise ValueError(f"{name}: found {found}, expected a positive number")
     phase, concentration = z.angle(), torch.zeros_like(z.real)
     jobs = list(pixel_tiles((z.shape[0], z.shape[1]), block, model.receptive_radius, model.alignment))
-    for done, (outer, inner, place) in enumerate(jobs, start=1):
-        keep = valid[inner]
-        if keep.any():
-            found = denoise_window(model, z[outer], valid[outer], None if coherence is None else coherence[outer])
+
+    if workers is None:
+        workers = torch.get_num_threads() if next(model.parameters()).device.type == "cpu" else 1
+
+    def filtered(tile: PixelTile) -> tuple[Tensor, Tensor] | None:
+        outer = tile.outer
+        if not valid[tile.inner].any():
+            return None
+        return denoise_window(model, z[outer], valid[outer], None if coherence is None else coherence[outer])
+
+    for done, ((_, inner, place), found) in enumerate(zip(jobs, in_threads(filtered, jobs, workers)), start=1):
+        if found is not None:
+            keep = valid[inner]
             phase[inner] = torch.where(keep, found[0][place], phase[inner])
             concentration[inner] = torch.where(keep, found[1][place], concentration[inner])
         if progress is not None:
             progress(done, len(jobs))
     return DenoisedInterferogram(phase, concentration, expected_cosine(concentration))
+
+
+def in_threads(work: Callable[[T], R], jobs: Sequence[T], workers: int) -> Iterator[R]:
+    """Results in the order of the jobs, from so many threads that have one thread of torch each; one works here."""
+    if min(workers, len(jobs)) == 1:
+        yield from map(work, jobs)
+        return
+    before = torch.get_num_threads()
+    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        try:
+            yield from pool.map(work, jobs)
+        finally:
+            pool.shutdown(cancel_futures=True)
+            torch.set_num_threads(before)
 
 
 @torch.no_grad()

@@ -11,12 +11,14 @@ Source: paper sections 2.3 and 5.1.
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from mvnet.equivariant import FieldType, GroupConv, Internal, Kronecker
+from mvnet.equivariant import FieldType, GroupConv, Internal, Kronecker, WaveVector
 from mvnet.equivariant.kernels import taps
 from mvnet.equivariant.pooling import corners
 
@@ -66,15 +68,7 @@ class _Transported(torch.autograd.Function):
         """padded (B, 2, 2 (n + 2 blocks), 2 (m + 2 blocks)), kernel (B, 2, 4, taps, n, m) -> (B, 2, 4, n, m)."""
         ctx.save_for_backward(padded, kernel)
         ctx.stencil = stencil
-        n, m = kernel.shape[-2:]
-        plain = stencil.windows(stencil.split(padded), n, m)
-        turned = stencil.windows(stencil.split(times_i(padded)), n, m)
-        real, imaginary = parts_of(kernel)
-        out = padded.new_zeros(len(padded), 4, 2, n, m)
-        totals, taps_each = out.unbind(1), stencil.size**2
-        for q, (z, iz) in enumerate(zip(plain, turned)):
-            totals[q // taps_each].addcmul_(real[q], z).addcmul_(imaginary[q], iz)
-        return out.transpose(1, 2)
+        return weighted_sum(padded, kernel, stencil)
 
     @staticmethod
     @once_differentiable
@@ -109,6 +103,34 @@ def parts_of(kernel: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     return real.unbind(2), imaginary.unbind(2)
 
 
+def weighted_sum(padded: Tensor, kernel: Tensor, stencil: Stencil, phase: Tensor | None = None) -> Tensor:
+    """sum_q k(p, q) exp(-i phase(p, q)) z_q.
+
+    Args:
+        padded: (B, 2, 2 (n + 2 blocks), 2 (m + 2 blocks)), z with `stencil.blocks` blocks around it.
+        kernel: (B, 2, 4, taps, n, m): planes, corner of the block, tap.
+        phase: (B, taps, n, m) radians, the same for all corners; None for zero.
+    Returns:
+        (B, 2, 4, n, m).
+    """
+    n, m = kernel.shape[-2:]
+    plain = stencil.windows(stencil.split(padded), n, m)
+    taps_each = stencil.size**2
+    by_real, by_imaginary = padded.new_zeros(2, len(padded), 4, 2, n, m)
+    real, imaginary = parts_of(kernel)
+    if phase is not None:
+        turned = stencil.windows(stencil.split(times_i(padded)), n, m)
+        cosines, sines = (x.unsqueeze(1).unbind(2) for x in (phase.cos(), phase.sin()))
+        y = padded.new_empty(len(padded), 2, n, m)
+    for q, z in enumerate(plain):
+        corner, tap = divmod(q, taps_each)
+        if phase is not None:
+            z = torch.mul(z, cosines[tap], out=y).addcmul_(turned[q], sines[tap], value=-1)
+        by_real[:, corner].addcmul_(real[q], z)
+        by_imaginary[:, corner].addcmul_(imaginary[q], z)
+    return by_real.transpose(1, 2).add_(times_i(by_imaginary.transpose(1, 2)))
+
+
 def transported(planes: Tensor, kernel: Tensor, stencil: Stencil) -> Tensor:
     """sum_q K(p, q) z_q, zero outside the field; differentiable once.
 
@@ -130,34 +152,46 @@ def unblocked(values: Tensor) -> Tensor:
 class Transport(nn.Module):
     """Kernels from features of 2x2 blocks, then the weighted, transported sum.
 
+    With a carrier the kernels follow a local fringe frequency theta that is predicted beside them, so that one linear
+    map of the features serves all frequencies:
+
+        K(p, q) = k(p, q) exp(-i theta_p . (q - p)),    theta a wave vector, zero at the start
+
     Args:
         fields: type of the features; its group acts on values by conjugation.
         size: taps along each axis, odd.
         dilation: distance of the taps in pixels.
+        carrier: whether there is a theta.
     """
 
     prior: Tensor
+    offsets: Tensor
 
-    def __init__(self, fields: FieldType, size: int, dilation: int = 1):
+    def __init__(self, fields: FieldType, size: int, dilation: int = 1, carrier: bool = False):
         super().__init__()
         group = fields.group
         real = Kronecker(corners(group), taps(group, size))
         self.stencil = Stencil(size, dilation)
         self.kernels = GroupConv(fields, FieldType((1, real), (1, Kronecker(real, Internal(group)))), 1)
         nn.init.zeros_(self.kernels.weight)
+        self.frequency = GroupConv(fields, FieldType((1, WaveVector(group))), 1) if carrier else None
+        if self.frequency is not None:
+            nn.init.zeros_(self.frequency.weight)
         line = torch.arange(size) - size // 2
-        width = 1.0 if dilation == 1 else 0.5  # of the kernel at the start, in taps
+        width = 0.5 ** math.log(dilation, 3)  # of the kernel at the start, in taps
         weight = torch.exp(-torch.cartesian_prod(line, line).square().sum(1) / (2 * width**2))
         weight = torch.cat([(weight / weight.sum()).repeat(4), torch.zeros(4 * size**2)])
         self.register_buffer("prior", weight, persistent=False)
+        self.register_buffer("offsets", dilation * torch.cartesian_prod(line, line).float(), persistent=False)
 
     def forward(self, features: Tensor, planes: Tensor) -> Tensor:
         """features (B, C, n, m) and planes (B, 2, 2 n, 2 m) -> (B, 2, 2 n, 2 m)."""
         weight, bias = self.kernels.kernel_and_bias()
         bias = self.prior if bias is None else self.prior + bias
         weight, features = weight.flatten(1), features.contiguous()
+        theta = None if self.frequency is None else self.frequency(features)
         if torch.is_grad_enabled():
-            return transported(planes, self._kernel(weight, bias, features), self.stencil)
+            return transported(planes, self._turned(self._kernel(weight, bias, features), theta), self.stencil)
         (n, m), halo = features.shape[-2:], 2 * self.stencil.blocks
         rows = min(n, max(1, _STRIP // (len(bias) * m * len(features))))
         padded, out = F.pad(planes, (halo,) * 4), []
@@ -165,8 +199,9 @@ class Transport(nn.Module):
         for top in range(0, n, rows):
             strip = features[:, :, top : top + rows]
             kernel = self._kernel(weight, bias, strip, space)
+            phase = None if theta is None else self._phase(theta[:, :, top : top + rows])
             window = padded[:, :, 2 * top : 2 * (top + strip.shape[2]) + 2 * halo]
-            out.append(unblocked(_Transported.apply(window, kernel, self.stencil)))
+            out.append(unblocked(weighted_sum(window, kernel, self.stencil, phase)))
         return torch.cat(out, 2)
 
     def _kernel(self, weight: Tensor, bias: Tensor, features: Tensor, space: Tensor | None = None) -> Tensor:
@@ -176,3 +211,16 @@ class Transport(nn.Module):
         out = None if space is None else space[: shape[0] * shape[1] * shape[2]].view(shape)
         kernel = torch.baddbmm(bias.view(1, -1, 1), weight.expand(count, -1, -1), flat, out=out)
         return kernel.view(count, 2, 4, -1, *features.shape[-2:])
+
+    def _phase(self, theta: Tensor) -> Tensor:
+        """theta . (q - p) for every tap: theta (B, 2, n, m) radians per pixel -> (B, taps, n, m)."""
+        return torch.einsum("ta,banm->btnm", self.offsets.to(theta), theta)
+
+    def _turned(self, kernel: Tensor, theta: Tensor | None) -> Tensor:
+        """k exp(-i theta . (q - p)); kernel (B, 2, 4, taps, n, m)."""
+        if theta is None:
+            return kernel
+        phase = self._phase(theta).unsqueeze(1)
+        c, s = phase.cos(), phase.sin()
+        real, imaginary = kernel.unbind(1)
+        return torch.stack([real * c + imaginary * s, imaginary * c - real * s], 1)

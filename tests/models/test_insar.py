@@ -13,7 +13,7 @@ from mvnet.models.insar import InSARDenoiser
 from mvnet.models.insar_inference import denoise_interferogram, pixel_tiles
 from mvnet.models.insar_inputs import interferogram_planes, scalar_planes
 from mvnet.models.insar_training import phase_loss
-from mvnet.models.transport import Stencil, transported
+from mvnet.models.transport import Stencil, Transport, transported
 from mvnet.models.waves import WaveBank
 from tests.models.test_layers import randomise
 
@@ -148,6 +148,34 @@ def test_transport_in_strips_is_the_same(monkeypatch):
         monkeypatch.setattr("mvnet.models.transport._STRIP", 1)
         assert apart(model(planes, features).phase, whole) < 1e-12
     assert apart(model(planes, features).phase.detach(), whole) < 1e-12
+
+
+class Constant(torch.nn.Module):
+    def __init__(self, values: torch.Tensor):
+        super().__init__()
+        self.values = values.view(1, -1, 1, 1)
+
+    def forward(self, h: torch.Tensor) -> torch.Tensor:
+        return self.values.expand(len(h), -1, *h.shape[2:])
+
+
+def test_a_kernel_around_a_carrier_follows_fringes():
+    """A plane wave of the predicted frequency comes through any positive kernel of sum one as it is."""
+    transport = Transport(field_type(group("D4xZ2"), {"trivial": 1}), 5, 3, carrier=True).double()
+    theta = torch.tensor([0.7, -1.9], dtype=torch.float64)
+    transport._modules["frequency"] = Constant(theta)
+    y, x = torch.meshgrid(*(torch.arange(n, dtype=torch.float64) for n in (32, 40)), indexing="ij")
+    planes = torch.view_as_real(torch.polar(torch.ones_like(x), theta[0] * y + theta[1] * x)).permute(2, 0, 1)[None]
+    for grad in (True, False):
+        with torch.set_grad_enabled(grad):
+            out = transport(torch.zeros(1, 1, 16, 20, dtype=torch.float64), planes)
+        torch.testing.assert_close(out[..., 6:-6, 6:-6], planes[..., 6:-6, 6:-6])
+
+
+def test_workers_give_the_same():
+    model, z = small_model(), noisy(61, 90)
+    one, two = (denoise_interferogram(model, z, block=24, workers=n) for n in (1, 2))
+    assert torch.equal(one.phase, two.phase) and torch.equal(one.concentration, two.concentration)
 
 
 @pytest.mark.parametrize("shape, block", [((61, 90), 16), ((50, 7), 24), ((3, 5), 512), ((96, 96), 40)])

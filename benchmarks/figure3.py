@@ -71,7 +71,7 @@ class Setup:
     validation: int = 32
     angles: int = 24
     layers: int = 20
-    settings: tuple[tuple[float, float], ...] = ((1e-3, 0.01), (3e-3, 0.003), (3e-3, 0.01), (3e-3, 0.03))
+    settings: tuple[tuple[float, float], ...] = ((1e-3, 0.01), (1e-3, 0.03), (3e-3, 0.01), (3e-3, 0.03))
 
     @property
     def window(self) -> int:
@@ -79,7 +79,7 @@ class Setup:
         return max(self.iterations // 10, 1)
 
 
-DEFAULT = Setup(iterations=100, tuning_iterations=40, batch=4, size=32, test=32, validation=16)
+DEFAULT = Setup(iterations=150, tuning_iterations=60, batch=8, size=32, test=32, validation=32)
 FULL = Setup(iterations=1500, tuning_iterations=300, batch=64, size=60, test=256, validation=64, angles=36)
 QUICK = Setup(20, 10, 2, 20, seeds=2, test=4, validation=4, angles=8, layers=3, settings=DEFAULT.settings[1:3])
 
@@ -111,7 +111,7 @@ def run(
     rate, scale = setting
     model, draws = build(name, setup, scale, seed, device), generator(seed, device)
     validation = pairs(setup.validation, setup.size, generator(VALIDATION_SEED, device))
-    recipe = Recipe(iterations, rate, check=max(iterations // 20, 10))
+    recipe = Recipe(iterations, rate, check=max(iterations // 10, 10))
     history = train_denoiser(model, lambda: pairs(setup.batch, setup.size, draws), validation, recipe)
     _log(f"{name}, rate {rate:g}, scale {scale:g}, seed {seed}: validation {history.validation[-1][1]:.3e}")
     return model, history

@@ -18,11 +18,14 @@ from torch.utils.data import Dataset
 
 from mvnet.models.insar_inputs import interferogram_planes, scalar_planes
 
-from .random_fields import uniform
+from .random_fields import smooth_field, uniform
 from .simulate_insar import Scene, simulate_images, simulate_scene
 
 STEEP = 0.6  # share of the examples whose steepness is the root of a uniform number; it is log-uniform in the others
 SMOOTHEST = 0.02  # radians per pixel
+ROUGH = 0.5  # share whose phase has a small texture of its own, as turbulence and errors of the terrain model leave
+ROUGHEST = 0.2  # radians
+COARSEST = 12.0  # pixels between its knots
 CONSTANT = 0.6  # share of the examples of one coherence everywhere
 SINGLE_LOOK = 0.6
 PHASE_ONLY = 0.2  # the file holds the wrapped phase, no amplitude
@@ -80,11 +83,20 @@ class PhaseTrainingSet(Dataset):
             water_share=0.15 if varying else 0.0,
             generator=random,
         )
+        if uniform(0, 1, random) < ROUGH:
+            scene = scene._replace(phase=scene.phase + texture(self.patch, random))
         return noisy_example(scene, random)
 
     def _steepness(self, random: torch.Generator) -> float:
         u, steep = uniform(0, 1, random), uniform(0, 1, random) < STEEP
         return self.steepest * (u**0.5 if steep else (SMOOTHEST / max(self.steepest, SMOOTHEST)) ** (1 - u))
+
+
+def texture(side: int, random: torch.Generator) -> Tensor:
+    """(side, side) radians: a smooth random field of up to `ROUGHEST`, correlated over 2 to `COARSEST` pixels."""
+    pitch = 2 * math.exp(uniform(0, math.log(COARSEST / 2), random))
+    field = smooth_field(1, (1, side, side), pitch, random, random.device)[0, 0]
+    return uniform(0, ROUGHEST, random) * field
 
 
 def noisy_example(scene: Scene, random: torch.Generator) -> PhaseExample:

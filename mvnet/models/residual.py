@@ -18,8 +18,10 @@ from mvnet.equivariant import FieldAffine, FieldType, Regular, Trivial
 from mvnet.equivariant import group as named_group
 from mvnet.equivariant.harmonics import HarmonicConv, Ring
 
-RINGS = (Ring(0.0, 0.1, 0), Ring(1.0, 0.55, 2))
-"""Kernel functions on 3x3 taps: the central tap, and a ring with the frequencies that the neighbours resolve."""
+CENTRE = Ring(0.0, 0.1, 0)
+RINGS = (Ring(1.0, 0.5, 3),)
+"""Kernel functions on 3x3 taps: the central tap, and a ring, wide enough to reach it, of the angular frequencies that eight
+neighbours resolve. Residual layers have no kernels of the central tap alone: what passes through it is the identity."""
 
 
 class ResidualDenoiser(nn.Module):
@@ -107,23 +109,24 @@ def equivariant_denoiser(
     size: int = 3,
     rings: Sequence[Ring] = RINGS,
 ) -> ResidualDenoiser:
-    """The same network with regular fields of a group of the plane; 61,947 parameters by default.
+    """The same network with regular fields of a group of the plane; 72,235 parameters by default.
 
     Args:
         group: name, for example C8 or C16.
         fields: regular fields, of |G| channels each; at least `colours`, so that the start can be the identity.
         layers, colours, residual_scale: as in `ordinary_denoiser`.
-        size, rings: of the kernels, see `HarmonicConv`.
+        size, rings: of the kernels, see `HarmonicConv`; those of the lift have the central tap besides.
     """
     g = named_group(group)
     image, hidden = FieldType((colours, Trivial(g))), FieldType((fields, Regular(g)))
-    lift = HarmonicConv(image, hidden, size, bias=False, gain=1.0, rings=rings)
+    rings, lift_rings = tuple(rings), (CENTRE, *rings)
+    lift = HarmonicConv(image, hidden, size, bias=False, gain=1.0, rings=lift_rings)
     body = [HarmonicConv(hidden, hidden, size, bias=False, rings=rings) for _ in range(layers)]
     projection = HarmonicConv(hidden, image, 1)
     with torch.no_grad():
         # what is constant along the group passes through the central tap, mixed orthogonally; the rest stays random
         mixing = nn.init.orthogonal_(torch.empty(fields, colours), float(lift.weight.std()) * fields**0.5)
-        kinds = [(ring, m) for ring in rings for m in range(ring.frequency + 1) for _ in range(1 + (m > 0))]
+        kinds = [(ring, m) for ring in lift_rings for m in range(ring.frequency + 1) for _ in range(1 + (m > 0))]
         for weight, (ring, m) in zip(lift.weight.view(fields, colours, -1).unbind(-1), kinds):
             if m == 0:
                 weight.copy_(mixing if ring.radius == 0 else torch.zeros_like(mixing))

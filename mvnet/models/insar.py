@@ -1,13 +1,14 @@
 """The denoiser of interferograms: features from invariants, values on the circle, choose several times, then move.
 
     h   = pyramid( |k_j * z|, z_q conj z_p, |z|, coherence, validity )       invariant to the global phase
-    z'  = sum_q K(p, q; h) z_q                                               choose: learned connection, repeated
+    z'  = sum_q k(p, q; h) exp(-i theta(h).(q - p)) z_q                      choose: learned connection, repeated
     phi = flow of  phi' = xi(t, phi; z, h)  from  arg z'                     move: Lie-group integrator on S^1
     log concentration of the error of phi from h and |z'|                    quality map
 
 The network commutes with the global phase, z -> e^{ia} z, with the conjugation z -> conj z, and with the symmetries D4
-of the image: the last two together are the finite group D4xZ2, whose conjugation moves no pixel. Features live on 2x2
-blocks of pixels and coarser; what is predicted from them, for the four pixels ("corners") of a block, is not.
+of the image; theta, a local fringe frequency, turns with the image and changes sign under conjugation. The last two
+together are the finite group D4xZ2, whose conjugation moves no pixel. Features live on 2x2 blocks of pixels and
+coarser; what is predicted from them, for the four pixels ("corners") of a block, is not.
 Source: paper sections 2.3 (circle), 2.4.3 and 5.1.
 """
 

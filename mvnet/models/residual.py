@@ -20,8 +20,8 @@ from mvnet.equivariant.harmonics import HarmonicConv, Ring
 
 CENTRE = Ring(0.0, 0.1, 0)
 RINGS = (Ring(1.0, 0.5, 3),)
-"""Kernel functions on 3x3 taps: the central tap, and a ring, wide enough to reach it, of the angular frequencies that eight
-neighbours resolve. Residual layers have no kernels of the central tap alone: what passes through it is the identity."""
+"""Kernel functions on 3x3 taps: the central tap, and a ring, wide enough to reach it, with the angular frequencies that
+eight neighbours resolve. Residual layers have none of the central tap alone: what passes through it is the identity."""
 
 
 class ResidualDenoiser(nn.Module):

@@ -108,7 +108,7 @@ def plan(image: Interferogram, pending: Iterable[Window], block: int, overlap: i
 def in_order_of_completion(
     image: Interferogram, tiles: list[PixelTile], network: Network, options: InSAROptions, device: str
 ) -> Generator[tuple[Tile, Filtered]]:
-    """Every tile with its result; the tiles not yet asked for are not read.
+    """Every tile with its result; the tiles not yet asked for are not read. Of an error, the tiles begun come first.
 
     Raises:
         DataError: a damaged raster.  UserError: a device or a cluster that is not there.
@@ -120,16 +120,24 @@ def in_order_of_completion(
             future = next(iter(wait(waiting, return_when=FIRST_COMPLETED).done))
             return waiting.pop(future), future.result()
 
-        for tile in tiles:
-            read = read_tile(image, tile)
-            if executor is None or not read.valid[read.place].any():
-                yield read, filter_tile(read, network, device)
-                continue
-            waiting[executor.submit(filter_tile, read, network, device, 1)] = read
-            if len(waiting) >= _AHEAD * workers:
+        try:
+            for tile in tiles:
+                read = read_tile(image, tile)
+                if executor is None or not read.valid[read.place].any():
+                    yield read, filter_tile(read, network, device)
+                    continue
+                waiting[executor.submit(filter_tile, read, network, device, 1)] = read
+                if len(waiting) >= _AHEAD * workers:
+                    yield first()
+            while waiting:
                 yield first()
-        while waiting:
-            yield first()
+        except GeneratorExit:
+            raise
+        except BaseException:  # also of an interrupt: what other threads have begun is worth its time
+            for future, read in waiting.items():
+                if not future.cancel() and future.exception() is None:
+                    yield read, future.result()
+            raise
 
 
 @contextmanager

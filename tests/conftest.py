@@ -14,8 +14,6 @@ from torch import Tensor
 
 from mvnet.data_loaders.anatomy import Brain
 
-torch.set_num_threads(1)  # thousands of tiny operations: one thread is the fastest
-
 AFFINE = np.array([[-2.0, 0, 0, 30], [0, 2.0, 0, -20], [0, 0, 2.5, 5], [0, 0, 0, 1]])
 """Voxel-to-world matrix with negative determinant, in which FSL and voxel axes agree."""
 
@@ -25,6 +23,12 @@ def read_nifti(path: Path) -> Any:
     import nibabel
 
     return nibabel.load(path)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """Thousands of tiny operations: one thread is the fastest. DIPY's nlmeans sets the threads of OpenMP, so each time."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -41,7 +41,6 @@ class Result(NamedTuple):
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory) -> Path:
     """Weights of an untrained, small network."""
-    torch.set_num_threads(1)
     path = tmp_path_factory.mktemp("weights") / "tiny"
     generator = torch.Generator().manual_seed(0)
     model = DTIDenoiser(fields={"faces": 1, "trivial": 2}, hidden={"faces": 1}, convolutions=(1,))

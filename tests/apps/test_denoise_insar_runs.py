@@ -48,8 +48,11 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+ONE = ["--workers", 1]  # tiles in turn: a count of tiles is exact
+
+
 def stopping(monkeypatch, after: int, stop) -> None:
-    """Calls `stop` in place of the network once `after` tiles have been computed."""
+    """Calls `stop` before the network once `after` tiles have been computed."""
     usual, calls = insar_tiles.filter_tile, []
 
     def filter_tile(*arguments):
@@ -63,7 +66,7 @@ def stopping(monkeypatch, after: int, stop) -> None:
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_run_goes_on(number, status, source, whole, filtered, tmp_path, monkeypatch, listening):
-    arguments = source, "-o", tmp_path / "out.tif", "--tile", 64
+    arguments = source, "-o", tmp_path / "out.tif", "--tile", 64, *ONE
     with monkeypatch.context() as patch:
         stopping(patch, 3, lambda: os.kill(os.getpid(), number))
         if number == signal.SIGINT:
@@ -116,13 +119,14 @@ def test_a_killed_run_goes_on(source, whole, filtered, circle_checkpoint, tmp_pa
     assert names(tmp_path) == FILES
 
 
-def test_a_full_disk_keeps_the_tiles(source, whole, filtered, tmp_path, monkeypatch):
+@pytest.mark.parametrize("workers", [ONE, ["--workers", 2]], ids=["one", "two"])
+def test_a_full_disk_keeps_the_tiles(workers, source, whole, filtered, tmp_path, monkeypatch):
     def full():
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
         stopping(patch, 4, full)
-        status, _, err = filtered(source, "-o", tmp_path / "out.tif", "--tile", 64)
+        status, _, err = filtered(source, "-o", tmp_path / "out.tif", "--tile", 64, *workers)
     assert status == 2 and "no space left" in err and "4 of 6 tiles are kept" in err
     assert filtered(source, "-o", tmp_path / "out.tif", "--tile", 64).status == 0
     np.testing.assert_array_equal(band(tmp_path / "out.tif"), whole)
@@ -133,7 +137,7 @@ def test_a_cluster_that_is_gone_keeps_the_tiles(source, filtered, tmp_path, monk
     arguments = source, "-o", tmp_path / "out.tif", "--tile", 64
     with monkeypatch.context() as patch:
         stopping(patch, 2, lambda: os.kill(os.getpid(), signal.SIGINT))
-        assert filtered(*arguments).status == 130
+        assert filtered(*arguments, *ONE).status == 130
     monkeypatch.setattr(insar_tiles, "_PATIENCE", 1)
     status, _, err = filtered(*arguments, "--scheduler", "tcp://127.0.0.1:9")
     assert status == 2 and "2 of 6 tiles are kept" in err

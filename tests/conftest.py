@@ -27,7 +27,7 @@ def read_nifti(path: Path) -> Any:
 
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
-    """Thousands of tiny operations: one thread is the fastest. DIPY's nlmeans sets the threads of OpenMP, so each time."""
+    """Thousands of tiny operations: one thread is fastest. Before each test, as DIPY's nlmeans sets those of OpenMP."""
     torch.set_num_threads(1)
 
 

@@ -1,14 +1,14 @@
 """The denoiser of interferograms: features from invariants, values on the circle, choose several times, then move.
 
     h   = pyramid( |k_j * z|, z_q conj z_p, |z|, coherence, validity )       invariant to the global phase
-    z'  = sum_q k(p, q; h) exp(-i theta(h).(q - p)) z_q                      choose: learned connection, repeated
+    z'  = sum_q k(p, q; h) exp(-i (theta(h).d + d.X(h)d / 2r)) z_q, d = q-p  choose: learned connection, repeated
     phi = flow of  phi' = xi(t, phi; z, h)  from  arg z'                     move: Lie-group integrator on S^1
     log concentration of the error of phi from h and |z'|                    quality map
 
 The network commutes with the global phase, z -> e^{ia} z, with the conjugation z -> conj z, and with the symmetries D4
-of the image; theta, a local fringe frequency, turns with the image and changes sign under conjugation. The last two
-together are the finite group D4xZ2, whose conjugation moves no pixel. Features live on 2x2 blocks of pixels and
-coarser; what is predicted from them, for the four pixels ("corners") of a block, is not.
+of the image; theta, a local fringe frequency, and its change X turn with the image and change sign under conjugation.
+The last two together are the finite group D4xZ2, whose conjugation moves no pixel. Features live on 2x2 blocks of
+pixels and coarser; what is predicted from them, for the four pixels ("corners") of a block, is not.
 Source: paper sections 2.3 (circle), 2.4.3 and 5.1.
 """
 
@@ -73,7 +73,7 @@ class InSARDenoiser(nn.Module):
         waves: matched filters (representation, radians per pixel).
         windows: taps along each axis of the matched filters of every level; 0 for none.
         kernels: (taps along each axis, dilation) of every choose.
-        carrier: whether their kernels follow a predicted fringe frequency.
+        carrier: whether their kernels follow a predicted fringe frequency (1), and its change (2); 0 for neither.
         move_levels: resolutions at which the move looks at its state.
         group: "D4xZ2"; any group of the plane with one internal sign.
         method: Lie-group integrator of the move, a name of `mvnet.integrators.METHODS`.
@@ -90,7 +90,7 @@ class InSARDenoiser(nn.Module):
         waves: Sequence[Wave] = WAVES,
         windows: Sequence[int] = (0, 12, 0),
         kernels: Sequence[tuple[int, int]] = ((5, 1), (5, 3), (3, 9)),
-        carrier: bool = True,
+        carrier: int = 2,
         move_levels: int = 1,
         group: str = "D4xZ2",
         method: str = "rkmk2",

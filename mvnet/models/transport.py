@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from mvnet.equivariant import FieldType, GroupConv, Internal, Kronecker, WaveVector
+from mvnet.equivariant import FieldType, GroupConv, Internal, Kronecker, Vector, WaveVector
 from mvnet.equivariant.kernels import taps
 from mvnet.equivariant.pooling import corners
 
@@ -152,44 +152,53 @@ def unblocked(values: Tensor) -> Tensor:
 class Transport(nn.Module):
     """Kernels from features of 2x2 blocks, then the weighted, transported sum.
 
-    With a carrier the kernels follow a local fringe frequency theta that is predicted beside them, so that one linear
-    map of the features serves all frequencies:
+    With a carrier the kernels follow a local fringe frequency theta that is predicted beside them, and its change,
+    the chirp X, so that one linear map of the features serves all frequencies and fringes that bend:
 
-        K(p, q) = k(p, q) exp(-i theta_p . (q - p)),    theta a wave vector, zero at the start
+        K(p, q) = k(p, q) exp(-i (theta . d + d . X d / 2 r)),    d = q - p,   theta a wave vector, X a matrix of such
+
+    r is the reach of the kernel: X is the change of theta from its centre to its rim. Both are zero at the start.
 
     Args:
         fields: type of the features; its group acts on values by conjugation.
         size: taps along each axis, odd.
         dilation: distance of the taps in pixels.
-        carrier: whether there is a theta.
+        carrier: order of the phase that is predicted: 0 for none, 1 for theta, 2 for theta and X.
     """
 
     prior: Tensor
-    offsets: Tensor
+    monomials: Tensor
 
-    def __init__(self, fields: FieldType, size: int, dilation: int = 1, carrier: bool = False):
+    def __init__(self, fields: FieldType, size: int, dilation: int = 1, carrier: int = 0):
         super().__init__()
         group = fields.group
         real = Kronecker(corners(group), taps(group, size))
         self.stencil = Stencil(size, dilation)
         self.kernels = GroupConv(fields, FieldType((1, real), (1, Kronecker(real, Internal(group)))), 1)
         nn.init.zeros_(self.kernels.weight)
-        self.frequency = GroupConv(fields, FieldType((1, WaveVector(group))), 1) if carrier else None
-        if self.frequency is not None:
-            nn.init.zeros_(self.frequency.weight)
+        wave = WaveVector(group)
+        self.frequency = GroupConv(fields, FieldType((1, wave)), 1) if carrier >= 1 else None
+        self.chirp = GroupConv(fields, FieldType((1, Kronecker(wave, Vector(group)))), 1) if carrier >= 2 else None
+        for predicted in (self.frequency, self.chirp):
+            if predicted is not None:
+                nn.init.zeros_(predicted.weight)
         line = torch.arange(size) - size // 2
         width = 0.5 ** math.log(dilation, 3)  # of the kernel at the start, in taps
         weight = torch.exp(-torch.cartesian_prod(line, line).square().sum(1) / (2 * width**2))
         weight = torch.cat([(weight / weight.sum()).repeat(4), torch.zeros(4 * size**2)])
         self.register_buffer("prior", weight, persistent=False)
-        self.register_buffer("offsets", dilation * torch.cartesian_prod(line, line).float(), persistent=False)
+        d = dilation * torch.cartesian_prod(line, line).float()
+        products = (d[:, :, None] * d[:, None, :]).flatten(1) / (2 * max(self.stencil.reach, 1))
+        monomials = torch.cat([d, products], 1) if carrier >= 2 else d
+        self.register_buffer("monomials", monomials, persistent=False)
 
     def forward(self, features: Tensor, planes: Tensor) -> Tensor:
         """features (B, C, n, m) and planes (B, 2, 2 n, 2 m) -> (B, 2, 2 n, 2 m)."""
         weight, bias = self.kernels.kernel_and_bias()
         bias = self.prior if bias is None else self.prior + bias
         weight, features = weight.flatten(1), features.contiguous()
-        theta = None if self.frequency is None else self.frequency(features)
+        theta = [predicted(features) for predicted in (self.frequency, self.chirp) if predicted is not None]
+        theta = torch.cat(theta, 1) if theta else None
         if torch.is_grad_enabled():
             return transported(planes, self._turned(self._kernel(weight, bias, features), theta), self.stencil)
         (n, m), halo = features.shape[-2:], 2 * self.stencil.blocks
@@ -213,11 +222,11 @@ class Transport(nn.Module):
         return kernel.view(count, 2, 4, -1, *features.shape[-2:])
 
     def _phase(self, theta: Tensor) -> Tensor:
-        """theta . (q - p) for every tap: theta (B, 2, n, m) radians per pixel -> (B, taps, n, m)."""
-        return torch.einsum("ta,banm->btnm", self.offsets.to(theta), theta)
+        """theta . d + d . X d / 2 r for every tap: theta, X (B, 2 or 6, n, m) radians per pixel -> (B, taps, n, m)."""
+        return torch.einsum("ta,banm->btnm", self.monomials.to(theta), theta)
 
     def _turned(self, kernel: Tensor, theta: Tensor | None) -> Tensor:
-        """k exp(-i theta . (q - p)); kernel (B, 2, 4, taps, n, m)."""
+        """The kernel (B, 2, 4, taps, n, m) with the phase of the carrier."""
         if theta is None:
             return kernel
         phase = self._phase(theta).unsqueeze(1)

@@ -150,26 +150,32 @@ def test_transport_in_strips_is_the_same(monkeypatch):
     assert apart(model(planes, features).phase.detach(), whole) < 1e-12
 
 
-class Constant(torch.nn.Module):
+class Given(torch.nn.Module):
     def __init__(self, values: torch.Tensor):
         super().__init__()
-        self.values = values.view(1, -1, 1, 1)
+        self.values = values
 
     def forward(self, h: torch.Tensor) -> torch.Tensor:
         return self.values.expand(len(h), -1, *h.shape[2:])
 
 
 def test_a_kernel_around_a_carrier_follows_fringes():
-    """A plane wave of the predicted frequency comes through any positive kernel of sum one as it is."""
-    transport = Transport(field_type(group("D4xZ2"), {"trivial": 1}), 5, 3, carrier=True).double()
-    theta = torch.tensor([0.7, -1.9], dtype=torch.float64)
-    transport._modules["frequency"] = Constant(theta)
+    """A wave whose frequency changes as predicted comes through any positive kernel of sum one as it is."""
+    transport = Transport(field_type(group("D4xZ2"), {"trivial": 1}), 5, 3, carrier=2).double()
+    reach, change = 6, torch.tensor([[0.3, -0.8], [-0.8, 0.5]], dtype=torch.float64)
     y, x = torch.meshgrid(*(torch.arange(n, dtype=torch.float64) for n in (32, 40)), indexing="ij")
-    planes = torch.view_as_real(torch.polar(torch.ones_like(x), theta[0] * y + theta[1] * x)).permute(2, 0, 1)[None]
-    for grad in (True, False):
-        with torch.set_grad_enabled(grad):
-            out = transport(torch.zeros(1, 1, 16, 20, dtype=torch.float64), planes)
-        torch.testing.assert_close(out[..., 6:-6, 6:-6], planes[..., 6:-6, 6:-6])
+    place = torch.stack([y, x]).requires_grad_()
+    phase = 0.7 * place[0] - 1.9 * place[1] + torch.einsum("iyx,ij,jyx->yx", place, change, place) / (2 * reach)
+    (theta,) = torch.autograd.grad(phase.sum(), place)
+    transport._modules["chirp"] = Given(change.view(1, 4, 1, 1))
+    planes = torch.view_as_real(torch.polar(torch.ones_like(x), phase.detach())).permute(2, 0, 1)[None]
+    for corner in ((0, 0), (0, 1), (1, 0), (1, 1)):  # the prediction is for a block, here right for one corner of it
+        here = (..., slice(corner[0], None, 2), slice(corner[1], None, 2))
+        transport._modules["frequency"] = Given(theta[None][here])
+        for grad in (True, False):
+            with torch.set_grad_enabled(grad):
+                out = transport(torch.zeros(1, 1, 16, 20, dtype=torch.float64), planes)
+            torch.testing.assert_close(out[here][..., 3:-3, 3:-3], planes[here][..., 3:-3, 3:-3])
 
 
 def test_workers_give_the_same():

@@ -83,6 +83,7 @@ class Pyramid(nn.Module):
                 lifted = self.lifts[level](given)
                 h = lifted if h is None else lifted.add_(h)
             assert h is not None
+            h = h.contiguous(memory_format=torch.channels_last)  # as convolutions want it and leave it
             kept.append(self.down[level](F.silu(h).mul_(masks[level]), masks[level]))
         h = self.up[-1](kept.pop(), masks[-1])
         for level in reversed(range(len(kept))):

@@ -196,7 +196,7 @@ class Transport(nn.Module):
         """features (B, C, n, m) and planes (B, 2, 2 n, 2 m) -> (B, 2, 2 n, 2 m)."""
         weight, bias = self.kernels.kernel_and_bias()
         bias = self.prior if bias is None else self.prior + bias
-        weight, features = weight.flatten(1), features.contiguous()
+        weight = weight.flatten(1)
         theta = [predicted(features) for predicted in (self.frequency, self.chirp) if predicted is not None]
         theta = torch.cat(theta, 1) if theta else None
         if torch.is_grad_enabled():

@@ -80,8 +80,7 @@ class WaveBank(nn.Module):
         both = torch.cat([planes, torch.stack([imaginary, -real], 1)])  # z and -i z
         kernel, _ = self.kernels.kernel_and_bias()
         real, imaginary = F.conv2d(both, kernel, stride=self.stride, padding=self.padding).chunk(2)
-        # a strided convolution may hand back channels last, which the levels around it would all be slower for
-        return (real.square() + imaginary.square() + _EPS**2).sqrt().contiguous()
+        return (real.square() + imaginary.square() + _EPS**2).sqrt()
 
 
 def wave_vectors(rho: object, length: float) -> Tensor:

@@ -39,9 +39,14 @@ def true_phase(n: int, seed: int = 0) -> np.ndarray:
         half = side * scale / 2
         parts.append(height * ((np.abs(x - column * n) < half) & (np.abs(y - row * n) < half)))
     parts.append(STEP * (x + 0.5 * y > 1.25 * n))
-    surface = _fractal(n, np.random.default_rng(seed))
-    parts.append(ROUGHNESS * (surface - surface.mean()) / surface.std())
+    parts.append(ROUGHNESS * standard_surface(n, seed))
     return reduce(np.add, parts)
+
+
+def standard_surface(n: int, seed: int) -> np.ndarray:
+    """(n, n) fractal surface of mean 0 and standard deviation 1."""
+    surface = _fractal(n, np.random.default_rng(seed))
+    return (surface - surface.mean()) / surface.std()
 
 
 def _fractal(n: int, random: np.random.Generator) -> np.ndarray:
@@ -49,6 +54,21 @@ def _fractal(n: int, random: np.random.Generator) -> np.ndarray:
     frequency[0, 0] = np.inf
     white = np.fft.rfft2(random.standard_normal((n, n)))
     return np.fft.irfft2(white * frequency**-2.0, s=(n, n))
+
+
+def least_error(n: int, coherence: float, seed: int = 0) -> float:
+    """Radians: no filter has a lower RMSE on average over fractal surfaces like that of the scene, even if it knew all
+    the rest of the scene and their spectrum S. With the Cramer-Rao bound N of the phase of a single look,
+
+        mse >= mean over frequencies of  S N / (S + N),        N = (1 - g^2) / 2 g^2
+
+    the Bayesian bound of a Gaussian field (Van Trees, Detection, estimation and modulation theory, 1968, section 2.4).
+    """
+    frequency = np.hypot(np.fft.fftfreq(n).reshape(-1, 1), np.fft.fftfreq(n))
+    frequency[0, 0] = np.inf  # the mean is known
+    deviation = ROUGHNESS / _fractal(n, np.random.default_rng(seed)).std() * frequency**-2.0
+    spectrum, noise = deviation**2, (1 - coherence**2) / (2 * coherence**2)
+    return float(np.sqrt(np.mean(spectrum * noise / (spectrum + noise))))
 
 
 def coherence_map(n: int, seed: int = 0) -> np.ndarray:

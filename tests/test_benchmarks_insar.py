@@ -11,7 +11,17 @@ from benchmarks import _insar_cases as cases
 from benchmarks import insar
 from benchmarks._insar_calibration import calibration, mean_cosine, von_mises_deviation
 from benchmarks._insar_peers import LIGHT_NOISE, PEERS, Peer, goldstein
-from benchmarks._insar_scenes import coherence_map, phasor_deviation, residues, single_look, true_phase, wrapped
+from benchmarks._insar_scenes import (
+    ROUGHNESS,
+    coherence_map,
+    least_error,
+    phasor_deviation,
+    residues,
+    single_look,
+    standard_surface,
+    true_phase,
+    wrapped,
+)
 from mvnet.data_loaders.phase_statistics import phase_standard_deviation, resultant_length
 from mvnet.models.insar import InSARDenoiser
 
@@ -32,6 +42,21 @@ def test_scene_is_steep_seeded_and_nearly_without_residues():
     g = coherence_map(256)
     assert g.max() == pytest.approx(0.95) and g[g > 0].min() >= 0.15
     assert (g == 0).mean() == pytest.approx(math.pi * 0.08**2, rel=0.02)
+
+
+def test_the_lower_bound_is_what_the_wiener_filter_reaches():
+    """Of a Gaussian surface in Gaussian noise, where it is attained."""
+    n, coherence, random = 128, 0.5, np.random.default_rng(3)
+    noise = (1 - coherence**2) / (2 * coherence**2)
+    surface = ROUGHNESS * standard_surface(n, seed=0)
+    frequency = np.hypot(np.fft.fftfreq(n)[:, None], np.fft.fftfreq(n))
+    frequency[0, 0] = np.inf
+    power = np.abs(np.fft.fft2(surface)) ** 2 * frequency**4  # white, but for chance
+    spectrum = power[frequency < np.inf].mean() / n**2 * frequency**-4.0
+    seen = np.fft.fft2(surface + noise**0.5 * random.standard_normal((n, n)))
+    found = np.fft.ifft2(seen * spectrum / (spectrum + noise)).real
+    error = np.sqrt(np.mean((found - surface) ** 2))
+    assert least_error(n, coherence) == pytest.approx(error, rel=0.03)
 
 
 def test_a_vortex_is_a_residue():

@@ -6,6 +6,8 @@ symmetries are those of the box, and the shape of a voxel stays as it is.
 
 InSAR: adding a constant to the phase, conjugation and the symmetries of the square do to the result what they do to the
 interferogram; tiles leave no seam.
+
+Motions: turning the world, every rotation R to g R, leaves the scores of a Lie-group network as they are.
 """
 
 from __future__ import annotations
@@ -18,19 +20,21 @@ import torch
 from torch import Tensor, nn
 
 from mvnet.equivariant import FieldType, Group, Sym2, Trivial, equivariance_error, field_type, group, voxel_group
-from mvnet.linalg import sym3
+from mvnet.linalg import so3, sym3
 from mvnet.manifolds.circle import wrap
 from mvnet.models.dti import SCALARS, DTIDenoiser
 from mvnet.models.dti_inputs import feature_planes
 from mvnet.models.insar import InSARDenoiser
 from mvnet.models.insar_inference import denoise_interferogram
 from mvnet.models.insar_inputs import interferogram_planes, scalar_planes
+from mvnet.models.motion import LieMotionNetwork
 
 LIMITS = {torch.float64: 1e-12, torch.float32: 1e-5}
 """Relative equivariance error that counts as exact."""
 
 _SIDE = 10
 _ANGLES = 8
+_TURNS, _FRAMES = 8, 40
 _SPACINGS = ((1.0, 1.0, 1.0), (1.0, 1.0, 2.5), (1.0, 1.5, 2.5))
 
 
@@ -162,8 +166,28 @@ def random_interferogram(seed: int, side: int) -> tuple[Tensor, Tensor]:
     return z, torch.rand(side, side, generator=random) < 0.95
 
 
+def verify_motion(model: LieMotionNetwork, seed: int) -> list[Guarantee]:
+    """The change of the scores, relative to the largest, under random rotations of the world in both precisions."""
+    given = next(model.parameters()).dtype
+    random = torch.Generator().manual_seed(seed)
+    steps = 0.1 * torch.randn(1, _FRAMES, model.config["joints"], 3, generator=random, dtype=torch.float64)
+    curves = so3.exp(steps.cumsum(1))
+    turns = so3.exp(torch.randn(_TURNS, 1, 1, 3, generator=random, dtype=torch.float64))
+    found: list[Guarantee] = []
+    for dtype, limit in LIMITS.items():
+        model.to(dtype)
+        with torch.no_grad():
+            scores, turned = (model(r.to(dtype)) for r in (curves, turns @ curves))
+        error = float((turned - scores).abs().max() / scores.abs().max())
+        precision = str(dtype).removeprefix("torch.")
+        found.append(Guarantee(f"equivariance error, rotations of the world ({_TURNS}), {precision}", error, limit))
+    model.to(given)
+    return found
+
+
 MEASURES: dict[type[nn.Module], Callable[..., list[Guarantee]]] = {
     DTIDenoiser: verify_dti,
     InSARDenoiser: verify_insar,
+    LieMotionNetwork: verify_motion,
 }
 """A new architecture is one line here."""

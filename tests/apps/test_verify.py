@@ -7,6 +7,7 @@ import torch
 
 from mvnet.models import save_checkpoint
 from mvnet.models.dti import DTIDenoiser
+from mvnet.models.motion import LieMotionNetwork
 from tests.models.test_layers import randomise
 
 
@@ -30,6 +31,12 @@ def test_an_equivariant_network_holds(stem, run):
 def test_an_ordinary_network_fails(stem, run):
     done = run("verify", stem(fields={"regular": 6}, hidden={"regular": 4}, group="E"))
     assert done.status == 1 and done.out.count("FAILS") == 6 and done.out.count("holds") == 1
+
+
+def test_a_network_of_motions_does_not_see_how_the_world_is_turned(tmp_path, run):
+    save_checkpoint(tmp_path / "net", LieMotionNetwork(5, 3, parent=(-1, 0, 1, 1, 3), width=16), {})
+    done = run("verify", tmp_path / "net")
+    assert done.status == 0 and done.out.count("holds") == 2
 
 
 @pytest.mark.parametrize("name", ["dti", "insar"])

@@ -1,9 +1,9 @@
-"""Paper section 5.2, figure 3: an ordinary and an equivariant denoiser of the same width and depth.
+"""Paper section 5.2, figure 3: an ordinary and an equivariant denoiser of the same depth.
 
 Random coloured rectangles with sides along the grid, white noise of standard deviation 0.1, loss (52), residual
-networks (5) with 64 channels and 20 layers. Learning rate and initialisation scale of each class are tuned on the same
-settings: one run each on a tuning seed, the lowest validation error wins. Then one run for every seed, both classes on
-the same minibatches.
+networks (5) of 20 layers: 64 channels, or 12 regular fields of C8 with a tenth of the parameters. Learning rate and
+initialisation scale of each class are tuned on the same settings: one run each on a tuning seed, the lowest validation
+error wins. Then one run for every seed, both classes on the same minibatches.
 
 - A training error is the mean of the objective over a window of a tenth of the iterations, for both classes.
 - The error of a denoiser is the root mean square over test images, on-grid and with the same scenes turned by random
@@ -11,7 +11,7 @@ the same minibatches.
 - Its equivariance error at an angle is |Psi(g x) - g Psi(x)| / |Psi(x)| in a disk for clean scenes x, where g x is
   drawn and only the difference Psi(x) - x is interpolated.
 
-The default is a short form for a CPU; --full is the paper's size, for a GPU.
+The default is a short form for a CPU, an hour and a half on one core; --full is the paper's size, for a GPU.
 
 usage: python -m benchmarks.figure3 [--quick | --full] [--device cuda] [--json FILE|-]
 """
@@ -79,7 +79,7 @@ class Setup:
         return max(self.iterations // 10, 1)
 
 
-DEFAULT = Setup(iterations=150, tuning_iterations=60, batch=8, size=32, test=32, validation=32)
+DEFAULT = Setup(iterations=750, tuning_iterations=75, batch=8, size=32, test=32, validation=32)
 FULL = Setup(iterations=1500, tuning_iterations=300, batch=64, size=60, test=256, validation=64, angles=36)
 QUICK = Setup(20, 10, 2, 20, seeds=2, test=4, validation=4, angles=8, layers=3, settings=DEFAULT.settings[1:3])
 

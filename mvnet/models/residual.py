@@ -19,9 +19,11 @@ from mvnet.equivariant import group as named_group
 from mvnet.equivariant.harmonics import HarmonicConv, Ring
 
 CENTRE = Ring(0.0, 0.1, 0)
-RINGS = (Ring(1.0, 0.5, 3),)
-"""Kernel functions on 3x3 taps: the central tap, and a ring, wide enough to reach it, with the angular frequencies that
-eight neighbours resolve. Residual layers have none of the central tap alone: what passes through it is the identity."""
+RINGS = (Ring(1.0, 0.5, 1),)
+"""Kernel functions on 3x3 taps: the central tap, and a ring, wide enough to reach it, of angular frequency 1. Eight
+neighbours tell apart frequencies up to 3; those would share their parameters with two thirds as many channels, learn
+on-grid images faster at first, and do worse on rotated ones. Residual layers have none of the central tap alone: what
+passes through it is the identity."""
 
 
 class ResidualDenoiser(nn.Module):
@@ -102,14 +104,14 @@ def _inverse(lift: Tensor, length: float = 10.0) -> Tensor:
 
 def equivariant_denoiser(
     group: str = "C8",
-    fields: int = 8,
+    fields: int = 12,
     layers: int = 20,
     colours: int = 3,
     residual_scale: float = 0.1,
     size: int = 3,
     rings: Sequence[Ring] = RINGS,
 ) -> ResidualDenoiser:
-    """The same network with regular fields of a group of the plane; 72,235 parameters by default.
+    """The same network with regular fields of a group of the plane: 96 channels and 69,807 parameters by default.
 
     Args:
         group: name, for example C8 or C16.

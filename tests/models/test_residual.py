@@ -53,6 +53,11 @@ def test_the_equivariant_network_has_the_same_width_and_a_tenth_of_the_size(grou
     assert len(model.lift_affine.channels()[0]) == 64
 
 
+def test_the_default_spends_a_tenth_of_the_size_on_more_channels():
+    model = equivariant_denoiser()
+    assert 0.09 * ORDINARY < size(model) <= 0.1 * ORDINARY and len(model.lift_affine.channels()[0]) == 96
+
+
 @pytest.mark.parametrize("make", [ordinary_denoiser, equivariant_denoiser])
 def test_starts_as_the_identity(make):
     model, x = make(layers=3, residual_scale=0.0).double(), image()

@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from mvnet.models.checkpoint import write_atomically, write_tensors
+from mvnet.models.checkpoint import save_progress
 
 Objective = Callable[[nn.Module, Any], tuple[Tensor, dict[str, float]]]
 
@@ -86,19 +86,14 @@ class Run:
             }
 
     def save(self) -> None:
-        """Write the checkpoint: the weights first, then the description that names them, then drop the old weights."""
+        """Write the checkpoint."""
         tensors = {f"model/{k}": v for k, v in self.model.state_dict().items()}
         tensors |= {f"average/{k}": v for k, v in self.average.items()}
         for index, parameter in enumerate(self.optimizer.param_groups[0]["params"]):
             state = self.optimizer.state[parameter]
             tensors |= {f"mean/{index}": state["exp_avg"], f"square/{index}": state["exp_avg_sq"]}
-        current = self.folder / f"checkpoint-{self.step}.safetensors"
-        write_tensors(current, tensors)
         description = {"step": self.step, "schedule": asdict(self.schedule)}
-        write_atomically(self.folder / "checkpoint.json", json.dumps(description, indent=2).encode())
-        for old in self.folder.glob("checkpoint-*.safetensors"):
-            if old != current:
-                old.unlink()
+        save_progress(self.folder, "checkpoint", self.step, tensors, description)
 
     def averaged_model(self) -> nn.Module:
         """The network with the averaged weights, in eval mode."""

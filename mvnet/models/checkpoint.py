@@ -44,6 +44,19 @@ def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     write_atomically(path, save({name: value.detach().cpu().contiguous() for name, value in tensors.items()}))
 
 
+def save_progress(
+    folder: Path, name: str, number: int, tensors: dict[str, Tensor], description: dict[str, Any]
+) -> None:
+    """State of a training after `number` steps: NAME-NUMBER.safetensors, then NAME.json that holds the description,
+    then older weights are dropped. Whenever this is cut off, the description fits weights that are there."""
+    current = folder / f"{name}-{number}.safetensors"
+    write_tensors(current, tensors)
+    write_atomically(folder / f"{name}.json", (json.dumps(description, indent=2) + "\n").encode())
+    for old in folder.glob(f"{name}-*.safetensors"):
+        if old != current:
+            old.unlink()
+
+
 def _pair(path: str | Path) -> tuple[Path, Path]:
     """Weights and card of a checkpoint; `path` is either of them, or what they have in common (it may hold dots)."""
     stem = str(path).removesuffix(".safetensors").removesuffix(".json")

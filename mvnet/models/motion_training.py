@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from mvnet.linalg import so3
-from mvnet.models.checkpoint import write_atomically, write_tensors
+from mvnet.models.checkpoint import save_progress
 from mvnet.models.motion import LieMotionNetwork
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
@@ -131,19 +131,14 @@ class MotionTraining:
             weights.unlink()
 
     def save(self, folder: Path) -> None:
-        """Write the checkpoint: the weights first, then the description that names them, then drop the old weights."""
+        """Write the checkpoint."""
         folder.mkdir(exist_ok=True)
         tensors = {f"model/{k}": v for k, v in self.model.state_dict().items()}
         tensors |= {f"kept/{k}": v for k, v in self.kept.items()}
         for index, entries in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer/{index}/{k}": v for k, v in entries.items() if isinstance(v, Tensor)}
-        current = folder / f"{CHECKPOINT}-{self.epoch}.safetensors"
-        write_tensors(current, tensors)
         text = {"epoch": self.epoch, "best_epoch": self.best_epoch, "best": self.best, "same": self._description()}
-        write_atomically(folder / f"{CHECKPOINT}.json", (json.dumps(text, indent=2) + "\n").encode())
-        for old in folder.glob(f"{CHECKPOINT}-*.safetensors"):
-            if old != current:
-                old.unlink()
+        save_progress(folder, CHECKPOINT, self.epoch, tensors, text)
 
     def load(self, folder: Path) -> None:
         """Go on from a checkpoint. ValueError: it is damaged, or of other curves, another network or other options."""

@@ -15,7 +15,8 @@ def read(path: Path):
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook_runs(path, tmp_path):
+def test_notebook_runs(path, tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # two threads of a small network wait for each other on a busy machine
     nbclient = pytest.importorskip("nbclient", reason="nbclient is in the extra `dev`")
     pytest.importorskip("ipykernel", reason="ipykernel is in the extra `dev`")
     nbclient.NotebookClient(read(path), timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()

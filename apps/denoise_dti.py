@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mvnet.apps import bids
 from mvnet.apps.console import Console
 from mvnet.apps.denoise_options import Options, check, find_device, with_siblings
+from mvnet.apps.memory import keep_freed_memory
 from mvnet.apps.outputs import Outputs
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def run(options: Options, console: Console | None = None) -> dict[str, Any]:
     Raises:
         UserError, DataError (both ValueError), OSError: as told by the command line in one line.
     """
+    keep_freed_memory()
     if console is None:
         console = Console(quiet=True)
     options, said = with_siblings(options)

@@ -226,5 +226,6 @@ def local_features(planes: Tensor, features: Tensor) -> Tensor:
         even.append(aq * real + bq * imaginary)
         odd.append(bq * real - aq * imaginary)
     valid, known, coherence = features.split(1, 1)
-    each = torch.cat([torch.stack(even + odd, 1), modulus, valid, coherence], 1)
-    return torch.cat([F.pixel_unshuffle(each, 2), F.avg_pool2d(known, 2)], 1)
+    planes_of_pixels = [*(x.unsqueeze(1) for x in even + odd), modulus, valid, coherence]
+    # plane by plane: one large copy instead of three
+    return torch.cat([*(F.pixel_unshuffle(x, 2) for x in planes_of_pixels), F.avg_pool2d(known, 2)], 1)

@@ -160,6 +160,19 @@ class Given(torch.nn.Module):
 
 
 def test_a_kernel_around_a_carrier_follows_fringes():
+    """A plane wave of the predicted frequency comes through any positive kernel of sum one as it is."""
+    transport = Transport(field_type(group("D4xZ2"), {"trivial": 1}), 5, 3, carrier=1).double()
+    theta = torch.tensor([0.7, -1.9], dtype=torch.float64)
+    transport._modules["frequency"] = Given(theta.view(1, 2, 1, 1))
+    y, x = torch.meshgrid(*(torch.arange(n, dtype=torch.float64) for n in (32, 40)), indexing="ij")
+    planes = torch.view_as_real(torch.polar(torch.ones_like(x), theta[0] * y + theta[1] * x)).permute(2, 0, 1)[None]
+    for grad in (True, False):
+        with torch.set_grad_enabled(grad):
+            out = transport(torch.zeros(1, 1, 16, 20, dtype=torch.float64), planes)
+        torch.testing.assert_close(out[..., 6:-6, 6:-6], planes[..., 6:-6, 6:-6])
+
+
+def test_a_kernel_around_a_chirp_follows_fringes_that_bend():
     """A wave whose frequency changes as predicted comes through any positive kernel of sum one as it is."""
     transport = Transport(field_type(group("D4xZ2"), {"trivial": 1}), 5, 3, carrier=2).double()
     reach, change = 6, torch.tensor([[0.3, -0.8], [-0.8, 0.5]], dtype=torch.float64)

@@ -68,7 +68,7 @@ class TrainingSet(Dataset):
     length: int = 1000
     patch: int = 16
     blind: float = 0.15
-    snr: tuple[float, float] = (5.0, 60.0)
+    snr: tuple[float, float] = (5.0, 100.0)
     seed: int = 0
     _weights: Tensor = field(init=False, repr=False)
 

@@ -26,7 +26,7 @@ from mvnet.equivariant import group as find_group
 from mvnet.equivariant.pooling import corners
 from mvnet.models.phase_move import PhaseMove
 from mvnet.models.pyramid import Pyramid
-from mvnet.models.transport import Transport
+from mvnet.models.transport import Stencil, Transport
 from mvnet.models.waves import Wave, WaveBank
 
 SCALARS = ("valid", "known", "coherence")
@@ -46,6 +46,7 @@ WAVES: tuple[Wave, ...] = (
 )
 
 LAGS = ((-1, 0), (0, -1), (0, 1), (1, 0))
+_AROUND = Stencil(3, 1)
 
 _SATURATION = 4.0  # |z| over its local mean beyond which it counts for less
 _WINDOW = 5  # blocks along each axis of the local mean
@@ -216,16 +217,15 @@ def local_features(planes: Tensor, features: Tensor) -> Tensor:
     Returns:
         (B, 45, H / 2, W / 2) of type `local_type`.
     """
-    modulus = (planes.square().sum(1, keepdim=True) + _EPS**2).sqrt()
-    real, imaginary = (planes * modulus.rsqrt()).unbind(1)
-    height, width = real.shape[1:]
-    a, b = F.pad(real, (1,) * 4), F.pad(imaginary, (1,) * 4)
+    modulus, half = (planes.square().sum(1, keepdim=True) + _EPS**2).sqrt(), [n // 2 for n in planes.shape[2:]]
+    windows = _AROUND.windows(_AROUND.split(F.pad(planes * modulus.rsqrt(), (2 * _AROUND.blocks,) * 4)), *half)
     even, odd = [], []
     for y, x in LAGS:
-        aq, bq = (p[:, 1 + y : 1 + y + height, 1 + x : 1 + x + width] for p in (a, b))
-        even.append(aq * real + bq * imaginary)
-        odd.append(bq * real - aq * imaginary)
+        for corner in range(4):
+            taps = windows[corner * 9 : (corner + 1) * 9]
+            (a, b), (aq, bq) = (z.split(1, 1) for z in (taps[4], taps[3 * (1 + y) + 1 + x]))
+            even.append(aq * a + bq * b)
+            odd.append(bq * a - aq * b)
     valid, known, coherence = features.split(1, 1)
-    planes_of_pixels = [*(x.unsqueeze(1) for x in even + odd), modulus, valid, coherence]
-    # plane by plane: one large copy instead of three
-    return torch.cat([*(F.pixel_unshuffle(x, 2) for x in planes_of_pixels), F.avg_pool2d(known, 2)], 1)
+    pixels = (F.pixel_unshuffle(x, 2) for x in (modulus, valid, coherence))
+    return torch.cat([*even, *odd, *pixels, F.avg_pool2d(known, 2)], 1)

@@ -22,7 +22,8 @@ from mvnet.equivariant import FieldType, GroupConv, Internal, Kronecker, Vector,
 from mvnet.equivariant.kernels import taps
 from mvnet.equivariant.pooling import corners
 
-_STRIP = 2**22  # kernel entries predicted at a time in evaluation: 16 MB of float32
+_STRIP = {"cpu": 2**22, "cuda": 2**28}
+"""Kernel entries predicted at a time in evaluation: 16 MB of float32, or as many as keep a GPU busy."""
 
 
 class Stencil:
@@ -196,29 +197,31 @@ class Transport(nn.Module):
         """features (B, C, n, m) and planes (B, 2, 2 n, 2 m) -> (B, 2, 2 n, 2 m)."""
         weight, bias = self.kernels.kernel_and_bias()
         bias = self.prior if bias is None else self.prior + bias
-        weight = weight.flatten(1)
+        affine = torch.cat([weight.flatten(1), bias[:, None]], 1)
         theta = [predicted(features) for predicted in (self.frequency, self.chirp) if predicted is not None]
         theta = torch.cat(theta, 1) if theta else None
         if torch.is_grad_enabled():
-            return transported(planes, self._turned(self._kernel(weight, bias, features), theta), self.stencil)
+            return transported(planes, self._turned(self._kernel(affine, features), theta), self.stencil)
         (n, m), halo = features.shape[-2:], 2 * self.stencil.blocks
-        rows = min(n, max(1, _STRIP // (len(bias) * m * len(features))))
+        strip_size = _STRIP.get(features.device.type, _STRIP["cpu"])
+        rows = min(n, max(1, strip_size // (len(bias) * m * len(features))))
         padded, out = F.pad(planes, (halo,) * 4), []
         space = features.new_empty(len(features) * len(bias) * rows * m)  # memory that is new at every strip is slow
         for top in range(0, n, rows):
             strip = features[:, :, top : top + rows]
-            kernel = self._kernel(weight, bias, strip, space)
+            kernel = self._kernel(affine, strip, space)
             phase = None if theta is None else self._phase(theta[:, :, top : top + rows])
             window = padded[:, :, 2 * top : 2 * (top + strip.shape[2]) + 2 * halo]
             out.append(unblocked(weighted_sum(window, kernel, self.stencil, phase)))
         return torch.cat(out, 2)
 
-    def _kernel(self, weight: Tensor, bias: Tensor, features: Tensor, space: Tensor | None = None) -> Tensor:
-        """(B, 2, 4, taps, n, m), in the given space when there is one."""
-        count, flat = len(features), features.flatten(2)
-        shape = (count, len(bias), flat.shape[2])
+    def _kernel(self, affine: Tensor, features: Tensor, space: Tensor | None = None) -> Tensor:
+        """(B, 2, 4, taps, n, m) in the given space when there is one: affine (K, C + 1), its last column the bias."""
+        ones = F.pad(features, (0, 0, 0, 0, 0, 1), value=1.0)  # a channel more costs less than to write the bias first
+        count, flat = len(features), ones.flatten(2)
+        shape = (count, len(affine), flat.shape[2])
         out = None if space is None else space[: shape[0] * shape[1] * shape[2]].view(shape)
-        kernel = torch.baddbmm(bias.view(1, -1, 1), weight.expand(count, -1, -1), flat, out=out)
+        kernel = torch.bmm(affine.expand(count, -1, -1), flat, out=out)
         return kernel.view(count, 2, 4, -1, *features.shape[-2:])
 
     def _phase(self, theta: Tensor) -> Tensor:

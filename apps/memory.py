@@ -1,4 +1,4 @@
-"""How the process gets its memory: what a tile frees is kept for the next one.
+"""How the process gets its memory: what a tile or a training step frees is kept for the next one.
 
 The allocator of glibc hands arrays beyond 32 MB straight back to the system, which clears every page of the next one
 anew: a third of the time of a network on large tiles. Kept, memory is that of the largest tile and no more.

@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from mvnet.apps.memory import keep_freed_memory
 from mvnet.models.checkpoint import save_progress
 
 Objective = Callable[[nn.Module, Any], tuple[Tensor, dict[str, float]]]
@@ -145,6 +146,7 @@ def train(run: Run, objective: Objective, data: Dataset, quiet: bool = False) ->
     schedule, device = run.schedule, next(run.model.parameters()).device
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     run.model.train()
+    keep_freed_memory()
     torch.set_flush_denormal(True)  # gradients below 1e-38 would slow a backward pass on the CPU three times
     smooth: dict[str, float] = {}
     with (

@@ -28,6 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks._harness import Bar, Benchmark
+from mvnet.apps.memory import keep_freed_memory
 from mvnet.data_loaders.rectangles import noisy, random_scenes
 from mvnet.equivariant.groups import interpolate, rotation_2d
 from mvnet.equivariant.measure import ball
@@ -177,6 +178,7 @@ def main() -> None:
 
     benchmark = Benchmark("figure3", __doc__, add_options=add_options)
     device = benchmark.options.device
+    keep_freed_memory()
     setup = QUICK if benchmark.quick else FULL if benchmark.options.full else DEFAULT
     rows, bars, curves, models = [], [], {}, {}
     settings, parameters, finals, on_circle = {}, {}, {}, {}

@@ -22,7 +22,7 @@ from benchmarks._harness import Bar, Benchmark
 from mvnet.apps import compare
 from mvnet.models import DTIDenoiser, load_checkpoint
 
-RATES = {"equivariant": 1.5e-3, "ordinary": 1.5e-3}
+RATES = {"equivariant": 1.2e-3, "ordinary": 1.5e-3}
 SHARES = (0.1, 1.0)
 
 

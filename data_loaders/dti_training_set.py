@@ -24,9 +24,11 @@ FEWEST_DIRECTIONS = 12  # of a scan that is split: two fits of six
 def random_scheme(generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """A plausible acquisition: 1 to 6 b0, 6 to 64 spread directions, one shell near b = 1000 s/mm^2.
 
-    Directions are picked one by one, each the candidate farthest from those before it (antipodes identified).
+    The number of directions is log-uniform in one half of the draws, which is rich in short scans, and uniform in the
+    other. Directions are picked one by one, each the candidate farthest from those before it (antipodes identified).
     """
-    n = round(6 * math.exp(_uniform(0, math.log(64 / 6), generator)))
+    few = float(torch.rand((), generator=generator)) < 0.5
+    n = round(6 * math.exp(_uniform(0, math.log(64 / 6), generator)) if few else _uniform(6, 64, generator))
     candidates = torch.nn.functional.normalize(torch.randn(8 * n, 3, generator=generator), dim=1)
     picked = [0]
     closeness = (candidates @ candidates[0]).abs()
@@ -68,7 +70,7 @@ class TrainingSet(Dataset):
     length: int = 1000
     patch: int = 16
     blind: float = 0.15
-    snr: tuple[float, float] = (5.0, 100.0)
+    snr: tuple[float, float] = (5.0, 60.0)
     seed: int = 0
     _weights: Tensor = field(init=False, repr=False)
 

@@ -7,6 +7,9 @@ For weights w_q >= 0, sum_q w_q = 1 over the 27 neighbours q of a voxel, the wei
 minimises sum_q w_q d(z, z_q)^2 in the log-Euclidean metric. It is positive definite whatever the weights, and commutes
 with every rotation and scaling of the values, since log(s R P R^T) = log(s) I + R log(P) R^T. The weights are a field
 of the representation that permutes the neighbours: the layer commutes with the symmetries of the grid as well.
+
+A log-tensor is the orthogonal sum of its size, tr(log z) I / 3, and its shape. The noise of the images without
+weighting enters the size alone, and tissues differ less in size than in shape: each part has weights of its own.
 Source: Arsigny et al., Magn. Reson. Med. 56 (2006) 411-421, eq. 5.
 """
 
@@ -65,23 +68,23 @@ def neighbourhood_mean(logs: Tensor, weights: Tensor) -> Tensor:
     """sum_q w_q log z_q over the 3x3x3 neighbourhood, zero outside the volume; differentiable once.
 
     Args:
-        logs: (B, 6, D, H, W) log-tensors.
+        logs: (B, C, D, H, W) planes of log-tensors.
         weights: (B, 27, D, H, W), in the order of `NEIGHBOURS`.
     Returns:
-        (B, 6, D, H, W).
+        (B, C, D, H, W).
     """
     return _NeighbourhoodMean.apply(logs, weights)
 
 
 @torch.no_grad()
 def dissimilarity(logs: Tensor, mask: Tensor) -> Tensor:
-    """log of the squared log-Euclidean distance to every neighbour, near 0 for typical noise, 0 outside the mask.
+    """log of the squared distance to every neighbour, near 0 for typical noise, 0 outside the mask.
 
     Invariant to every rotation of the values and to their scale, permuted as the neighbours are by symmetries of the
     grid: what bilateral and non-local filters weigh by. Not differentiated.
 
     Args:
-        logs: (B, 6, D, H, W) log-tensors.
+        logs: (B, C, D, H, W) log-tensors, for the log-Euclidean distance, or their sizes.
         mask: (B, 1, D, H, W) in {0, 1}.
     Returns:
         (B, 27, D, H, W), in the order of `NEIGHBOURS`.
@@ -94,8 +97,15 @@ def dissimilarity(logs: Tensor, mask: Tensor) -> Tensor:
     return torch.cat(squares, 1) * mask
 
 
+def size_of(logs: Tensor) -> Tensor:
+    """tr(log z) / sqrt 3, the component along I / sqrt 3: (B, 6, D, H, W) -> (B, 1, D, H, W)."""
+    return logs[:, :3].sum(1, keepdim=True) / 3**0.5
+
+
 class Choose(nn.Module):
     """Weights over the neighbourhood from features and distances, then the log-Euclidean mean of the values.
+
+    The weights of the size are those of the shape with further logits, which are zero at initialisation.
 
     Args:
         fields: type of the features.
@@ -108,8 +118,10 @@ class Choose(nn.Module):
         neighbours = FieldType((1, taps(fields.group, 3)))
         self.logits = GroupConv(fields, neighbours, 1)
         self.distances = GroupConv(neighbours, neighbours, 1, bias=False)
-        nn.init.zeros_(self.logits.weight)
-        nn.init.zeros_(self.distances.weight)
+        self.size_logits = GroupConv(fields, neighbours, 1)
+        self.size_distances = GroupConv(neighbours, neighbours, 1, bias=False)
+        for layer in (self.logits, self.distances, self.size_logits, self.size_distances):
+            nn.init.zeros_(layer.weight)
         prior = torch.zeros(len(NEIGHBOURS), 1, 1, 1)
         prior[_CENTRE] = _PRIOR_LOGIT
         self.register_buffer("prior", prior, persistent=False)
@@ -123,6 +135,10 @@ class Choose(nn.Module):
             logs: (B, 6, ...).
             mask: (B, 1, ...) in {0, 1}.
         """
-        inside = torch.cat(windows(F.pad(mask, (1,) * 6)), 1)
-        logits = (self.logits(features) + self.distances(distances)).contiguous() + self.prior
-        return neighbourhood_mean(logs, torch.softmax(logits + (1 - inside) * _OUTSIDE, 1))
+        outside = 1 - torch.cat(windows(F.pad(mask, (1,) * 6)), 1)
+        logits = (self.logits(features) + self.distances(distances)).contiguous() + self.prior + outside * _OUTSIDE
+        mean = neighbourhood_mean(logs, torch.softmax(logits, 1))
+        size = size_of(logs)
+        further = self.size_logits(features) + self.size_distances(dissimilarity(size, mask))
+        of_size = neighbourhood_mean(size, torch.softmax(logits + further.contiguous(), 1))
+        return torch.cat([mean[:, :3] + (of_size - size_of(mean)) / 3**0.5, mean[:, 3:]], 1)

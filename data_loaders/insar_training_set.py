@@ -19,9 +19,11 @@ from torch.utils.data import Dataset
 from mvnet.models.insar_inputs import interferogram_planes, scalar_planes
 
 from .random_fields import smooth_field, uniform
+from .scenes import INGREDIENTS
 from .simulate_insar import Scene, simulate_images, simulate_scene
 
-STEEP = 0.6  # share of the examples whose steepness is the root of a uniform number; it is log-uniform in the others
+CALM = 0.3  # share of the examples in open country, without a sharp edge
+STEEP = 0.6  # share of the others whose steepness is the root of a uniform number; it is log-uniform in the rest
 SMOOTHEST = 0.02  # radians per pixel
 ROUGH = 0.5  # share whose phase has a small texture of its own, as turbulence and errors of the terrain model leave
 ROUGHEST = 0.2  # radians
@@ -34,6 +36,7 @@ COHERENCE_GIVEN = 0.3
 HOLES = 0.15
 OVERSAMPLED = 0.15
 LOWEST, HIGHEST = 0.2, 0.97  # coherence
+OPEN_COUNTRY = {name: INGREDIENTS[name] for name in ("ramp", "terrain", "atmosphere", "subsidence")}
 MOST_LOOKS = 16
 
 
@@ -76,19 +79,21 @@ class PhaseTrainingSet(Dataset):
         random = torch.Generator().manual_seed(int(state[0]))
         varying = uniform(0, 1, random) > CONSTANT
         coherence = (0.1, HIGHEST) if varying else uniform(LOWEST, HIGHEST, random)
+        calm = uniform(0, 1, random) < CALM
         scene = simulate_scene(
             (self.patch, self.patch),
-            steepness=self._steepness(random),
+            steepness=self._steepness(random, calm),
             coherence=coherence,
             water_share=0.15 if varying else 0.0,
+            ingredients=OPEN_COUNTRY if calm else INGREDIENTS,
             generator=random,
         )
         if uniform(0, 1, random) < ROUGH:
             scene = scene._replace(phase=scene.phase + texture(self.patch, random))
         return noisy_example(scene, random)
 
-    def _steepness(self, random: torch.Generator) -> float:
-        u, steep = uniform(0, 1, random), uniform(0, 1, random) < STEEP
+    def _steepness(self, random: torch.Generator, calm: bool) -> float:
+        u, steep = uniform(0, 1, random), not calm and uniform(0, 1, random) < STEEP
         return self.steepest * (u**0.5 if steep else (SMOOTHEST / max(self.steepest, SMOOTHEST)) ** (1 - u))
 
 

@@ -6,7 +6,7 @@ import torch
 from mvnet.equivariant import field_type, group
 from mvnet.linalg import gl3, sym3
 from mvnet.manifolds import SPD
-from mvnet.models.choose import NEIGHBOURS, Choose, dissimilarity, neighbourhood_mean
+from mvnet.models.choose import NEIGHBOURS, Choose, dissimilarity, neighbourhood_mean, size_of
 from mvnet.models.move import Move
 
 PLAIN = field_type(group("E"), {"trivial": 4})
@@ -73,6 +73,27 @@ def test_choose_keeps_a_constant_field_and_ignores_what_is_outside_the_mask():
     logs[..., 3:] = 1e6
     out = layer(features, dissimilarity(logs, mask), logs, mask)
     torch.testing.assert_close(out[..., :3], logs[..., :3])
+
+
+def test_choose_weighs_the_size_apart_from_the_shape():
+    """Further logits of the size change tr(log z') and nothing else; without them both parts have the same weights."""
+    layer = randomise(Choose(PLAIN).double())
+    features = torch.randn(1, 4, 5, 5, 5, generator=generator(), dtype=torch.float64)
+    mask = torch.ones(1, 1, 5, 5, 5, dtype=torch.float64)
+    logs = sym3.log(spd_field(1, 5, 5, 5))
+    apart = layer(features, dissimilarity(logs, mask), logs, mask)
+    with torch.no_grad():
+        for branch in (layer.size_logits, layer.size_distances):
+            for parameter in branch.parameters():
+                parameter.zero_()
+    together = layer(features, dissimilarity(logs, mask), logs, mask)
+    change = apart - together
+    assert float(size_of(change).detach().abs().min()) > 1e-6
+    torch.testing.assert_close(change[:, :3], size_of(change).expand(-1, 3, -1, -1, -1) / 3**0.5)
+    torch.testing.assert_close(change[:, 3:], torch.zeros_like(change[:, 3:]))
+    inside = torch.softmax(layer.logits(features) + layer.distances(dissimilarity(logs, mask)) + layer.prior, 1)
+    middle = neighbourhood_mean(logs, inside)[..., 1:-1, 1:-1, 1:-1]
+    torch.testing.assert_close(together[..., 1:-1, 1:-1, 1:-1], middle)
 
 
 @pytest.mark.parametrize("method", ["lie_euler", "rkmk3", "rkmk4", "cf4", "cayley_rk4"])

@@ -22,7 +22,7 @@ from .random_fields import smooth_field, uniform
 from .scenes import INGREDIENTS
 from .simulate_insar import Scene, simulate_images, simulate_scene
 
-CALM = 0.3  # share of the examples in open country, without a sharp edge
+CALM = 0.15  # share of the examples in open country, without a sharp edge
 STEEP = 0.6  # share of the others whose steepness is the root of a uniform number; it is log-uniform in the rest
 SMOOTHEST = 0.02  # radians per pixel
 ROUGH = 0.5  # share whose phase has a small texture of its own, as turbulence and errors of the terrain model leave

@@ -77,7 +77,8 @@ def test_choose_keeps_a_constant_field_and_ignores_what_is_outside_the_mask():
 
 def test_choose_weighs_the_size_apart_from_the_shape():
     """Further logits of the size change tr(log z') and nothing else; without them both parts have the same weights."""
-    layer = randomise(Choose(PLAIN).double())
+    layer = Choose(PLAIN).double()
+    randomise(layer)
     features = torch.randn(1, 4, 5, 5, 5, generator=generator(), dtype=torch.float64)
     mask = torch.ones(1, 1, 5, 5, 5, dtype=torch.float64)
     logs = sym3.log(spd_field(1, 5, 5, 5))

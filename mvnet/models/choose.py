@@ -9,7 +9,8 @@ with every rotation and scaling of the values, since log(s R P R^T) = log(s) I +
 of the representation that permutes the neighbours: the layer commutes with the symmetries of the grid as well.
 
 A log-tensor is the orthogonal sum of its size, tr(log z) I / 3, and its shape. The noise of the images without
-weighting enters the size alone, and tissues differ less in size than in shape: each part has weights of its own.
+weighting moves all eigenvalues alike, the size first of all, and tissues differ less in size than in shape: each part
+has weights of its own.
 Source: Arsigny et al., Magn. Reson. Med. 56 (2006) 411-421, eq. 5.
 """
 

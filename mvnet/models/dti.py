@@ -5,7 +5,7 @@ Architecture (paper sections 2.3 and 2.4.3; the state never leaves the manifold)
     h_0 = lift(log z_0, noise information)
     repeat K times:
         h   <- residual convolutions(h + inject(log z, distances of log z to its 26 neighbours))
-        z   <- exp( sum_q w_q(h) log z_q )          choose: weighted log-Euclidean mean of 27 neighbours, size and shape
+        z   <- exp( sum_q w_q(h) log z_q )          choose: weighted log-Euclidean mean of 27 neighbours; own w for size
         z   <- flow of  z' = xi(t, z; h) . z         move: Lie-group integrator, congruence by GL(3)
     log of the expected affine-invariant error from h: the confidence map
 

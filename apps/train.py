@@ -21,7 +21,7 @@ NETWORKS = {
     "equivariant": {},
     "ordinary": {"fields": {"regular": 48}, "hidden": {"regular": 24}, "group": "E"},
 }
-"""The shipped network, and one of as many channels that knows no symmetry but has learned some from turned patches."""
+"""The shipped network, and one of as many channels that knows no symmetry: it can learn some from turned patches."""
 
 _COARSE, _THICK = (0.72, 0.72, 0.72), (1.0, 1.0, 0.6)  # share of the voxels along each axis that stay
 
@@ -62,6 +62,7 @@ def train_dti(
     patch: Patch = 16,
     network: Annotated[str, typer.Option(help="equivariant, or ordinary at the same cost")] = "equivariant",
     share: Annotated[float, typer.Option(min=0.01, max=1, help="of the training data that is used")] = 1.0,
+    augment: Annotated[bool, typer.Option(help="turn patches by random symmetries of the cube")] = True,
     rate: Rate = 1.2e-3,
     start: Start = None,
     workers: Workers = 1,
@@ -99,7 +100,7 @@ def train_dti(
     if not truths:
         raise ValueError("training data: found none, expected --dwi with --bval and --bvec, or --simulated")
 
-    data = TrainingSet(truths, scans, length=steps * batch, patch=patch, seed=seed)
+    data = TrainingSet(truths, scans, length=steps * batch, patch=patch, augment=augment, seed=seed)
     schedule = Schedule(steps=steps, batch=batch, rate=rate, workers=workers, seed=seed)
     torch.manual_seed(seed)  # initial weights
     model = _started(DTIDenoiser(**NETWORKS[network]), start).to(where)

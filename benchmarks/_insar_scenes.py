@@ -35,12 +35,25 @@ def true_phase(n: int, seed: int = 0) -> np.ndarray:
         parts.append(height * np.exp(-square / (2 * (width * scale) ** 2)))
     distance = np.hypot(x - CONE[0] * n, y - CONE[1] * n)
     parts.append(CONE_HEIGHT * np.maximum(1 - distance / (CONE_RADIUS * scale), 0))
-    for column, row, side, height in SQUARES:
-        half = side * scale / 2
-        parts.append(height * ((np.abs(x - column * n) < half) & (np.abs(y - row * n) < half)))
-    parts.append(STEP * (x + 0.5 * y > 1.25 * n))
+    parts.append(_jumps(n))
     parts.append(ROUGHNESS * standard_surface(n, seed))
     return reduce(np.add, parts)
+
+
+def _jumps(n: int) -> np.ndarray:
+    """(n, n) radians, piecewise constant: the squares and the fault."""
+    y, x = np.indices((n, n), dtype=np.float64)
+    total = STEP * (x + 0.5 * y > 1.25 * n)
+    for column, row, side, height in SQUARES:
+        half = side * n / 1024 / 2
+        total += height * ((np.abs(x - column * n) < half) & (np.abs(y - row * n) < half))
+    return total
+
+
+def near_jumps(n: int, pixels: int) -> np.ndarray:
+    """(n, n) bool: where a window of 2 `pixels` + 1 along each axis holds a jump."""
+    jumps, size = _jumps(n), 2 * pixels + 1
+    return ndimage.maximum_filter(jumps, size) != ndimage.minimum_filter(jumps, size)
 
 
 def standard_surface(n: int, seed: int) -> np.ndarray:

@@ -51,13 +51,14 @@ class Example(NamedTuple):
 
 @dataclass
 class TrainingSet(Dataset):
-    """Patches cut at random, turned by a random symmetry of the cube, made noisy.
+    """Patches cut at random, turned by a random symmetry of the cube when asked, made noisy.
 
     Args:
         truths: (weight, field) of fields taken as the truth of simulated noise.
         scans: (weight, field) of fields with measured signals, split by directions.
         length: number of pairs.
         patch: voxels along each side.
+        augment: turn the patches; what commutes with the symmetries of the cube learns the same either way.
         blind: share of the examples that hide the acquisition, as a file of tensors does.
         snr: range of the white-matter signal-to-noise ratio, drawn log-uniformly.
         seed: of everything.
@@ -69,6 +70,7 @@ class TrainingSet(Dataset):
     scans: Sequence[tuple[float, TensorField]] = ()
     length: int = 1000
     patch: int = 16
+    augment: bool = True
     blind: float = 0.15
     snr: tuple[float, float] = (5.0, 60.0)
     seed: int = 0
@@ -104,8 +106,9 @@ class TrainingSet(Dataset):
     def _pair(self, generator: torch.Generator) -> tuple[Pair, tuple[float, float, float]]:
         which = int(torch.multinomial(self._weights, 1, generator=generator))
         source = (*self.truths, *self.scans)[which][1].patch(self.patch, generator)
-        permutation, signs = OCTAHEDRAL[int(torch.randint(48, (1,), generator=generator))]
-        source = source.turned(permutation, signs)
+        element = OCTAHEDRAL[int(torch.randint(48, (1,), generator=generator))]
+        if self.augment:
+            source = source.turned(*element)
         if which >= len(self.truths):
             assert source.bvals is not None
             most = int((source.bvals > 50).sum()) // 2

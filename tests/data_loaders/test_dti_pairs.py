@@ -85,6 +85,15 @@ def test_examples_depend_on_seed_and_index_alone(index: int):
     assert bool((sym3.eigvals(noisy, dim=0) > 0).all())
 
 
+def test_patches_are_turned_when_asked():
+    source = field()
+    known = {tuple(column) for column in source.tensors[:, source.mask].T.tolist()}
+    for augment in (False, True):
+        data = TrainingSet([(1.0, source)], length=8, patch=8, augment=augment, seed=5)
+        targets = torch.cat([target[:, features[0] > 0] for _, target, features in map(data.__getitem__, range(8))], 1)
+        assert ({tuple(column) for column in targets.T.tolist()} <= known) is not augment
+
+
 def test_random_schemes_are_spread():
     for seed in range(5):
         bvals, bvecs = random_scheme(torch.Generator().manual_seed(seed))

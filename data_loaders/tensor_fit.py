@@ -10,6 +10,8 @@ two-pass estimate as DIPY's "WLS", which the file loader calls; this one runs in
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +22,8 @@ from mvnet.linalg import sym3
 
 _SQRT2 = 2**0.5
 _MIN_SIGNAL = 1e-6  # of the mean signal: the logarithm needs positive values
+_PARAMETERS = 7  # of a fit: D and log S0
+_MEAN_ROOT = 2**0.25 * math.gamma(0.75) / math.pi**0.5  # E sqrt |x| of a standard normal x
 
 
 def design_matrix(bvals: Tensor, bvecs: Tensor) -> Tensor:
@@ -82,13 +86,39 @@ class AcquisitionMaps:
     residual: Tensor
 
 
-def _box_sum(volume: Tensor, radius: int) -> Tensor:
-    """Sum over a cube of side 2 radius + 1, zero-padded: (X, Y, Z) -> (X, Y, Z)."""
+def _box_sum(volume: Tensor, radius: int, sides: Sequence[int] | None = None) -> Tensor:
+    """Sum over a box with these sides, 2 radius + 1 when None, of the volume with `radius` zeros on every side."""
     out = volume[None, None]
-    for axis in range(3):
-        kernel = torch.ones((1, 1, *(2 * radius + 1 if a == axis else 1 for a in range(3))), dtype=volume.dtype)
-        out = F.conv3d(out, kernel.to(volume.device), padding=tuple(radius if a == axis else 0 for a in range(3)))
+    for axis, side in enumerate(sides or (2 * radius + 1,) * 3):
+        kernel = volume.new_ones((1, 1, *(side if a == axis else 1 for a in range(3))))
+        out = F.conv3d(out, kernel, padding=tuple(radius if a == axis else 0 for a in range(3)))
     return out[0, 0]
+
+
+def spatial_deviation(signal: Tensor, mask: Tensor, radius: int = 3) -> Tensor:
+    """Standard deviation of the noise by differences of neighbours, for fits that leave no residual.
+
+    The alternating sum over the corners of 2x2x2 voxels, over sqrt 8, has the variance of the noise and little of the
+    anatomy. Its deviation follows from the mean of sqrt |d| over all volumes and the corners up to `radius` around a
+    voxel; edges weigh less on that than on the mean of d^2. Noise that neighbours share is not seen.
+
+    Args:
+        signal: (N, M) measured signal of the N voxels in `mask`.
+        mask: (X, Y, Z) bool.
+        radius: half side, in voxels, of the cube that is looked at.
+    Returns:
+        (X, Y, Z), zero where no such corners lie in the mask.
+    """
+    difference = signal.new_zeros(signal.shape[1], *mask.shape).masked_scatter(mask, signal.T.contiguous())
+    inside, sides = mask, [2 * radius + 1] * 3
+    for axis, length in enumerate(mask.shape):
+        if length > 1:
+            difference = difference.diff(dim=axis + 1) / _SQRT2
+            inside = inside.narrow(axis, 0, length - 1) & inside.narrow(axis, 1, length - 1)
+            sides[axis] = 2 * radius  # corners lie between voxels
+    inside = inside.to(signal.dtype)
+    total, count = (_box_sum(x, radius, sides) for x in (difference.abs().sqrt().mean(0) * inside, inside))
+    return (total / count.clamp_min(1) / _MEAN_ROOT).square()
 
 
 def acquisition_maps(
@@ -97,8 +127,8 @@ def acquisition_maps(
     """Noise level from the fit residuals, and the tensor error it implies.
 
     sigma^2 is the residual variance pooled over a cube; the covariance of D is sigma^2 (A^T S^2 A)^-1; the expected
-    squared affine-invariant error is its trace against <X, Y>_D = tr(D^-1 X D^-1 Y). With seven volumes or fewer the
-    fit has no residual and every map is zero: unknown.
+    squared affine-invariant error is its trace against <X, Y>_D = tr(D^-1 X D^-1 Y). Seven volumes leave no residual,
+    which is zero then: unknown; sigma is that of `spatial_deviation`. With fewer nothing is known.
 
     Args:
         signal: (N, M) measured signal of the N voxels in `mask`.
@@ -106,21 +136,24 @@ def acquisition_maps(
         log_s0: (N,).
         design: (M, 7).
         mask: (X, Y, Z) bool with N voxels.
-        radius: half side, in voxels, of the cube over which residuals are pooled.
+        radius: half side, in voxels, of the cube over which residuals or differences are pooled.
     Raises:
         ValueError: when the mask and the signal disagree on N.
     """
     if int(mask.sum()) != len(signal):
         raise ValueError(f"mask: found {int(mask.sum())} voxels, expected {len(signal)}, one per row of signal")
-    freedom = signal.shape[1] - 7
+    freedom = signal.shape[1] - _PARAMETERS
     zero = torch.zeros(mask.shape, dtype=signal.dtype, device=signal.device)
-    if freedom < 1 or len(signal) == 0:
+    if freedom < 0 or len(signal) == 0:
         return AcquisitionMaps(zero, zero, zero)
     predicted = (tensors @ design[:, :6].T + log_s0.unsqueeze(1)).clamp(-80, 80).exp()
-    square = ((signal - predicted) ** 2).sum(1) / freedom
-    inside = mask.to(signal.dtype)
-    pooled = _box_sum(zero.masked_scatter(mask, square), radius) / _box_sum(inside, radius).clamp_min(1)
-    sigma = pooled[mask].clamp_min(0).sqrt()
+    if freedom:
+        square = ((signal - predicted) ** 2).sum(1) / freedom
+        inside = mask.to(signal.dtype)
+        pooled = _box_sum(zero.masked_scatter(mask, square), radius) / _box_sum(inside, radius).clamp_min(1)
+        sigma = pooled[mask].clamp_min(0).sqrt()
+    else:
+        square, sigma = torch.zeros_like(log_s0), spatial_deviation(signal, mask, radius)[mask]
 
     # covariance in units of the voxel's own S0, so that float32 has room
     relative = predicted / log_s0.exp().unsqueeze(1)

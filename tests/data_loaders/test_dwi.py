@@ -135,11 +135,12 @@ def test_a_mask_may_cover_the_background(scan, brain, write_dwi):
         assert getattr(volume.acquisition, name).isfinite().all()
 
 
-def test_six_directions_have_unknown_noise(brain, write_dwi, generator):
+def test_six_directions_tell_their_noise_but_no_residual(brain, write_dwi, generator):
     bvals, bvecs = gradient_scheme(6)
     dwi, _ = simulate_dwi(brain.tensors, brain.s0, bvals, bvecs, 30.0, generator)
     a = load_dwi(*write_dwi(dwi, bvals, bvecs), mask=brain.mask).acquisition
-    assert a is not None and not a.noise.any() and not a.sigma.any()
+    assert a is not None and not a.residual.any() and a.noise[brain.mask].median() > 0
+    assert (a.sigma / a.b0)[brain.mask].median() == pytest.approx(1 / 30, rel=0.5)
 
 
 def test_layout_of_the_output_is_fsl_upper_rows(scan, brain, write_dwi, tmp_path):

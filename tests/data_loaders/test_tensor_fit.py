@@ -7,7 +7,7 @@ from dipy.reconst.dti import TensorModel
 
 from mvnet.data_loaders.signals import add_noise, clean_signal
 from mvnet.data_loaders.simulate_dti import gradient_scheme
-from mvnet.data_loaders.tensor_fit import acquisition_maps, clip_eigenvalues, design_matrix, fit_wls
+from mvnet.data_loaders.tensor_fit import acquisition_maps, clip_eigenvalues, design_matrix, fit_wls, spatial_deviation
 from mvnet.linalg import sym3
 
 
@@ -58,12 +58,33 @@ def test_noise_maps_predict_the_error(brain):
     assert distance.median() == pytest.approx(predicted.median().item(), rel=0.35)
 
 
-def test_seven_volumes_leave_the_noise_unknown(brain):
-    bvals, bvecs = gradient_scheme(6)
-    tensors, s0 = brain.tensors[:, brain.mask], brain.s0[brain.mask]
-    signal = clean_signal(tensors, s0, bvals, bvecs)
-    maps = acquisition_maps(signal, tensors.T, s0.log(), design_matrix(bvals, bvecs), brain.mask)
-    assert not maps.sigma.any() and not maps.noise.any() and not maps.residual.any()
+def test_seven_volumes_tell_the_noise_by_their_neighbours(brain):
+    signal, bvals, bvecs, *_ = _scan(brain, 6, 30.0)
+    signal, design = signal[:, 1:], design_matrix(bvals, bvecs).double()[1:]  # one b0
+    log_s0, fitted = fit_wls(signal, design)
+    fitted = clip_eigenvalues(fitted, 0.1, 4.0)
+    maps = acquisition_maps(signal, fitted, log_s0, design, brain.mask)
+    assert maps.sigma[brain.mask].median() == pytest.approx(1 / 30, rel=0.3)
+    assert bool((maps.noise[maps.sigma > 0] > 0).all()) and not maps.residual.any()
+    nothing = acquisition_maps(signal[:, 1:], fitted, log_s0, design[1:], brain.mask)
+    assert not nothing.sigma.any() and not nothing.noise.any()
+
+
+@pytest.mark.parametrize("shape", [(12, 13, 14), (16, 16, 1)])
+def test_differences_of_neighbours_see_white_noise_and_no_plane(shape, generator):
+    mask = torch.ones(shape, dtype=torch.bool)
+    ramps = torch.stack(torch.meshgrid(*(torch.arange(n, dtype=torch.float64) for n in shape), indexing="ij")).flatten(
+        1
+    )
+    signal = 50 + (ramps.T @ torch.tensor([[1.0], [2.0], [3.0]], dtype=torch.float64)).expand(-1, 7)
+    assert spatial_deviation(signal, mask).max() < 1e-12
+    noisy = signal + 0.5 * torch.randn(signal.shape, generator=generator, dtype=torch.float64)
+    found = spatial_deviation(noisy, mask)
+    assert found.mean() == pytest.approx(0.5, rel=0.05)
+    turned = spatial_deviation(noisy.view(*shape, 7).flip(0, 1).flatten(0, 2), mask)
+    torch.testing.assert_close(turned, found.flip(0, 1), rtol=1e-12, atol=0)
+    part = spatial_deviation(noisy.view(*shape, 7)[:10].flatten(0, 2), mask[:10])
+    torch.testing.assert_close(part[:7], found[:7], rtol=1e-12, atol=0)
 
 
 def test_shapes_are_checked(brain):

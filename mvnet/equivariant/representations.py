@@ -17,6 +17,7 @@ from torch import Tensor
 from mvnet.equivariant.groups import Group
 
 _EXACT = 1e-9
+_INDEPENDENT = 1e-6  # length of what a projected unit vector adds to the span of those before it
 
 
 class Representation:
@@ -66,9 +67,24 @@ class Representation:
 
 
 def fixed_vectors(average: Tensor) -> Tensor:
-    """Orthonormal basis (count, n) of the space onto which the group average (n, n) projects."""
-    values, vectors = torch.linalg.eigh((average + average.mT) / 2)
-    return vectors[:, values > 0.5].mT.contiguous()
+    """Orthonormal basis (count, n) of the space onto which the group average (n, n) projects.
+
+    Gram-Schmidt on the projected unit vectors in their order, so that the basis is unique and the weights of a
+    checkpoint mean the same everywhere: eigenvectors would differ between LAPACKs and numbers of threads.
+    """
+    projection = (average + average.mT) / 2
+    basis = projection.new_zeros(round(float(projection.trace())), len(projection))
+    found = 0
+    for vector in projection:
+        if found == len(basis):
+            break
+        for _ in range(2):  # the second time removes what rounding left
+            vector = vector - basis[:found].mT @ (basis[:found] @ vector)
+        length = vector.norm()
+        if length > _INDEPENDENT:
+            basis[found] = vector / length
+            found += 1
+    return basis
 
 
 class Trivial(Representation):

@@ -64,7 +64,7 @@ def test_seven_volumes_tell_the_noise_by_their_neighbours(brain):
     log_s0, fitted = fit_wls(signal, design)
     fitted = clip_eigenvalues(fitted, 0.1, 4.0)
     maps = acquisition_maps(signal, fitted, log_s0, design, brain.mask)
-    assert maps.sigma[brain.mask].median() == pytest.approx(1 / 30, rel=0.3)
+    assert 1 < 30 * maps.sigma[brain.mask].median() < 1.5  # voxels of 3 mm: edges everywhere
     assert bool((maps.noise[maps.sigma > 0] > 0).all()) and not maps.residual.any()
     nothing = acquisition_maps(signal[:, 1:], fitted, log_s0, design[1:], brain.mask)
     assert not nothing.sigma.any() and not nothing.noise.any()

@@ -24,14 +24,18 @@ from benchmarks._harness import Bar, Benchmark
 from mvnet.apps import compare
 from mvnet.models import DTIDenoiser, load_checkpoint
 
-EQUIVARIANT = "equivariant"
-OTHERS = {"ordinary": ("--no-augment",), "ordinary, turned patches": ("--augment",)}
-RATES = {EQUIVARIANT: 1.2e-3, **dict.fromkeys(OTHERS, 1.5e-3)}
+TRAININGS = {  # network, peak learning rate, patches
+    "equivariant": ("equivariant", 1.2e-3, "--augment"),
+    "ordinary": ("ordinary", 1.5e-3, "--no-augment"),
+    "ordinary, turned patches": ("ordinary", 1.5e-3, "--augment"),
+}
+OURS, *OTHERS = TRAININGS
 SHARES = (0.1, 1.0)
 
 
-def trained(folder: Path, network: str, share: float, steps: int, simulated: int) -> DTIDenoiser:
+def trained(folder: Path, training: str, share: float, steps: int, simulated: int) -> DTIDenoiser:
     """The network of a finished run in `folder`, which is started or continued when needed."""
+    network, rate, patches = TRAININGS[training]
     scan = Path(os.environ["MVNET_DATA"]) / "dti" / "invivo_sherbrooke_1p8mm"
     if not (folder / "dti.safetensors").is_file():
         options = {
@@ -40,14 +44,14 @@ def trained(folder: Path, network: str, share: float, steps: int, simulated: int
             "--bval": scan / "dwi.bval",
             "--bvec": scan / "dwi.bvec",
             "--exclude": "28:44",
-            "--network": network.split(",")[0],
+            "--network": network,
             "--share": share,
             "--steps": steps,
-            "--rate": RATES[network],
+            "--rate": rate,
             "--simulated": simulated,
             "--threads": 1,
         }
-        words = [str(word) for pair in options.items() for word in pair] + [*OTHERS.get(network, ()), "--quiet"]
+        words = [str(word) for pair in options.items() for word in pair] + [patches, "--quiet"]
         subprocess.run([sys.executable, "-m", "mvnet.apps.main", "train", "dti", *words], check=True)
     model, _ = load_checkpoint(folder / "dti")
     assert isinstance(model, DTIDenoiser)
@@ -84,16 +88,16 @@ def main() -> None:
         root = Path(benchmark.options.runs or temporary)
         for share in SHARES:
             errors: dict[str, dict[str, float]] = {}
-            for network in RATES:
-                name = network.replace(", ", "-").replace(" ", "-")
-                model = trained(root / f"{name}-{share:g}-{steps}", network, share, steps, simulated)
+            for name in TRAININGS:
+                folder = root / f"{name.replace(', ', '-').replace(' ', '-')}-{share:g}-{steps}"
+                model = trained(folder, name, share, steps, simulated)
                 parameters = sum(p.numel() for p in model.parameters())
-                errors[network] = {}
+                errors[name] = {}
                 for case, score in scores(model, scan, truth, *cases):
-                    rows.append({"share": share, "network": network, "parameters": parameters, "case": case, **score})
-                    errors[network][case] = score["ai_rmse" if case.startswith("A") else "dev_rmse"]
+                    rows.append({"share": share, "network": name, "parameters": parameters, "case": case, **score})
+                    errors[name][case] = score["ai_rmse" if case.startswith("A") else "dev_rmse"]
             for other in OTHERS:
-                ratios = {case: error / errors[other][case] for case, error in errors[EQUIVARIANT].items()}
+                ratios = {case: error / errors[other][case] for case, error in errors[OURS].items()}
                 bars += [
                     Bar(f"share {share:g}, {case}: error over that of {other}", ratio, "< 1", ratio < 1)
                     for case, ratio in ratios.items()

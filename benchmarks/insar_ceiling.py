@@ -1,8 +1,8 @@
 """How low the steep scene lets the network go: `python -m benchmarks.insar_ceiling [--steps N] [--json FILE|-]`.
 
 A copy of the shipped network is trained on the very scene of `benchmarks.insar`, its true phase included, with other
-draws of the noise. It is thrown away: a training that does not know the scene cannot be hoped to beat it with a network
-of this size. Errors are given for all pixels, for those up to three pixels from a jump and for the rest, beside the
+draws of the noise, and thrown away: a training that does not know the scene can hardly come below with a network of
+this size. Errors are given for all pixels, for those up to three pixels from a jump and for the rest, beside the
 lower bound of the fractal surface alone, which no filter reaches. Eight minutes on one core.
 """
 

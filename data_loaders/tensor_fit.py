@@ -86,13 +86,17 @@ class AcquisitionMaps:
     residual: Tensor
 
 
-def _box_sum(volume: Tensor, radius: int, sides: Sequence[int] | None = None) -> Tensor:
-    """Sum over a box with these sides, 2 radius + 1 when None, of the volume with `radius` zeros on every side."""
-    out = volume[None, None]
+def _box_mean(volume: Tensor, inside: Tensor, radius: int, sides: Sequence[int] | None = None) -> Tensor:
+    """Mean of the volume where `inside` is 1, over boxes with these sides, 2 radius + 1 when None; 0 where it never is.
+
+    Both (X, Y, Z), zero outside; `radius` zeros are added on every side.
+    """
+    out = torch.stack([volume * inside, inside]).unsqueeze(1)
     for axis, side in enumerate(sides or (2 * radius + 1,) * 3):
         kernel = volume.new_ones((1, 1, *(side if a == axis else 1 for a in range(3))))
         out = F.conv3d(out, kernel, padding=tuple(radius if a == axis else 0 for a in range(3)))
-    return out[0, 0]
+    total, count = out.squeeze(1)
+    return total / count.clamp_min(1)
 
 
 def spatial_deviation(signal: Tensor, mask: Tensor, radius: int = 3) -> Tensor:
@@ -116,9 +120,8 @@ def spatial_deviation(signal: Tensor, mask: Tensor, radius: int = 3) -> Tensor:
             difference = difference.diff(dim=axis + 1) / _SQRT2
             inside = inside.narrow(axis, 0, length - 1) & inside.narrow(axis, 1, length - 1)
             sides[axis] = 2 * radius  # corners lie between voxels
-    inside = inside.to(signal.dtype)
-    total, count = (_box_sum(x, radius, sides) for x in (difference.abs().sqrt().mean(0) * inside, inside))
-    return (total / count.clamp_min(1) / _MEAN_ROOT).square()
+    mean_root = _box_mean(difference.abs().sqrt().mean(0), inside.to(signal.dtype), radius, sides)
+    return (mean_root / _MEAN_ROOT).square()
 
 
 def acquisition_maps(
@@ -149,8 +152,7 @@ def acquisition_maps(
     predicted = (tensors @ design[:, :6].T + log_s0.unsqueeze(1)).clamp(-80, 80).exp()
     if freedom:
         square = ((signal - predicted) ** 2).sum(1) / freedom
-        inside = mask.to(signal.dtype)
-        pooled = _box_sum(zero.masked_scatter(mask, square), radius) / _box_sum(inside, radius).clamp_min(1)
+        pooled = _box_mean(zero.masked_scatter(mask, square), mask.to(signal.dtype), radius)
         sigma = pooled[mask].clamp_min(0).sqrt()
     else:
         square, sigma = torch.zeros_like(log_s0), spatial_deviation(signal, mask, radius)[mask]

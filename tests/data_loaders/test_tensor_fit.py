@@ -73,9 +73,8 @@ def test_seven_volumes_tell_the_noise_by_their_neighbours(brain):
 @pytest.mark.parametrize("shape", [(12, 13, 14), (16, 16, 1)])
 def test_differences_of_neighbours_see_white_noise_and_no_plane(shape, generator):
     mask = torch.ones(shape, dtype=torch.bool)
-    ramps = torch.stack(torch.meshgrid(*(torch.arange(n, dtype=torch.float64) for n in shape), indexing="ij")).flatten(
-        1
-    )
+    axes = torch.meshgrid(*(torch.arange(n, dtype=torch.float64) for n in shape), indexing="ij")
+    ramps = torch.stack(axes).flatten(1)
     signal = 50 + (ramps.T @ torch.tensor([[1.0], [2.0], [3.0]], dtype=torch.float64)).expand(-1, 7)
     assert spatial_deviation(signal, mask).max() < 1e-12
     noisy = signal + 0.5 * torch.randn(signal.shape, generator=generator, dtype=torch.float64)

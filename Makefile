@@ -18,10 +18,14 @@ benchmarks: .venv/installed
 	$(BIN)/python -m benchmarks.kernels
 	$(BIN)/python -m benchmarks.dti
 
-.venv/installed: pyproject.toml constraints.txt
+.venv/installed: pyproject.toml setup.py constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,insar,unwrap,motion,peers]'
+	mkdir -p .venv/typing/mvnet
+	ln -sfn ../../../apps .venv/typing/mvnet/apps
+	ln -sfn ../../../data_loaders .venv/typing/mvnet/data_loaders
+	ln -sfn ../../../mvnet/__init__.py .venv/typing/mvnet/__init__.py
 	touch $@
 
 clean:

@@ -59,9 +59,9 @@ def dti(
     Writes the tensor (layout, unit and axes of the input; FSL order and mm^2/s from a DWI), FA, MD, colour FA
     and a confidence map with JSON sidecars, and an HTML page. Either all files appear or none.
     """
-    from mvnet.apps.console import Console
-    from mvnet.apps.denoise_dti import run
-    from mvnet.apps.denoise_options import Options
+    from mvnet.apps.common.console import Console
+    from mvnet.apps.dti.denoise import run
+    from mvnet.apps.dti.options import Options
 
     options = Options(
         input=input,
@@ -140,9 +140,9 @@ def insar(
     there are data). Nodata, georeferencing and metadata of the input are kept. A run that was stopped goes on when the
     same command is given again.
     """
-    from mvnet.apps.console import Console
-    from mvnet.apps.denoise_insar import run
-    from mvnet.apps.insar_options import InSAROptions
+    from mvnet.apps.common.console import Console
+    from mvnet.apps.insar.denoise import run
+    from mvnet.apps.insar.options import InSAROptions
 
     options = InSAROptions(
         input=input,

@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
-from mvnet.apps import activity, denoise
-from mvnet.apps.errors import guarded
+from mvnet.apps import denoise
+from mvnet.apps.activity import commands as activity
+from mvnet.apps.common.errors import guarded
 
 app = typer.Typer(
     name="mvnet",
@@ -52,7 +53,7 @@ def demo(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")] = False,
 ) -> None:
     """Denoise a real DWI and a simulated brain, beside what people use (about a minute, no download)."""
-    from mvnet.apps.demo import show
+    from mvnet.apps.demo.show import show
 
     show(output, overwrite=overwrite, quiet=quiet, as_json=as_json)
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mvnet.apps import activity
+from mvnet.apps.activity import commands as activity
 
 NETWORKS = {
     "equivariant": {},
@@ -74,10 +74,10 @@ def train_dti(
     """Train the DTI denoiser; the result is OUTPUT/dti.safetensors with its card OUTPUT/dti.json."""
     import torch
 
-    from mvnet.apps.training import Schedule
-    from mvnet.data_loaders.dti_fields import central, resampled, scan_field, simulated_fields
-    from mvnet.data_loaders.dti_training_set import TrainingSet
-    from mvnet.models.dti import DTIDenoiser
+    from mvnet.data_loaders.dti.training.dataset import TrainingSet
+    from mvnet.data_loaders.dti.training.fields import central, resampled, scan_field, simulated_fields
+    from mvnet.models.dti.network import DTIDenoiser
+    from mvnet.training.run import Schedule
 
     where = _device(device, threads)
     left_out = _slices(exclude)
@@ -126,9 +126,9 @@ def train_insar(
     """Train the denoiser of interferograms; the result is OUTPUT/insar.safetensors with its card OUTPUT/insar.json."""
     import torch
 
-    from mvnet.apps.training import Schedule
-    from mvnet.data_loaders.insar_training_set import PhaseTrainingSet
-    from mvnet.models.insar import InSARDenoiser
+    from mvnet.data_loaders.insar.training.dataset import PhaseTrainingSet
+    from mvnet.models.insar.network import InSARDenoiser
+    from mvnet.training.run import Schedule
 
     where = _device(device, threads)
     data = PhaseTrainingSet(length=steps * batch, patch=patch, steepest=steepest, seed=seed)
@@ -148,7 +148,7 @@ def train_insar(
 def _device(name: str, threads: int):
     import torch
 
-    from mvnet.apps.denoise_options import find_device
+    from mvnet.apps.dti.options import find_device
 
     if threads:
         torch.set_num_threads(threads)
@@ -174,8 +174,8 @@ def _started(model, start: str | None):
 
 def _train(output: Path, name: str, model, schedule, data, objective, card: dict[str, Any], quiet: bool) -> None:
     """Run to the end of the schedule, then write OUTPUT/NAME.safetensors and its card."""
-    from mvnet.apps.training import Run, train
     from mvnet.models.checkpoint import save_checkpoint
+    from mvnet.training.run import Run, train
 
     run = Run(output, model, schedule)
     start, first = time.perf_counter(), run.step
@@ -204,13 +204,13 @@ def _slices(text: str) -> slice:
 
 
 def _tensor_objective(model, batch):
-    from mvnet.models.dti_training import denoising_loss
+    from mvnet.models.dti.loss import denoising_loss
 
     return denoising_loss(model, *_beside(model, batch))
 
 
 def _phase_objective(model, batch):
-    from mvnet.models.insar_training import phase_loss
+    from mvnet.models.insar.loss import phase_loss
 
     return phase_loss(model, *_beside(model, batch))
 

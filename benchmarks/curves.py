@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks._harness import Bar, Benchmark
+from benchmarks.harness import Bar, Benchmark
 from mvnet import curves
 from mvnet.linalg import alignment, so3
 

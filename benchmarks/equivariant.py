@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks._harness import Bar, Benchmark
+from benchmarks.harness import Bar, Benchmark
 from mvnet.equivariant import CircleConv, GroupConv, field_type, group
 
 EVALUATION, TRAINING = 1.05, 1.2

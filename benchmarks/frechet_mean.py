@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks._harness import Bar, Benchmark
+from benchmarks.harness import Bar, Benchmark
 from mvnet.manifolds import SPD, karcher_flow
 
 TOLERANCE = 1e-9

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from benchmarks._harness import Bar, Benchmark
+from benchmarks.harness import Bar, Benchmark
 from mvnet.integrators import METHODS, GroupAction, PlaneCongruence, RotationAction, odeint
 from mvnet.linalg import affine_invariant, gl3, so3, sym3
 from mvnet.manifolds.rotations import Rotations

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks._harness import Bar, Benchmark
+from benchmarks.harness import Bar, Benchmark
 from mvnet.linalg import affine_invariant, sym3
 
 EAGER, COMPILED = 15.0, 100.0

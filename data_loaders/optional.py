@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from .errors import DataError
+from mvnet.data_loaders.errors import DataError
 
 
 def need(module: str, extra: str) -> Any:

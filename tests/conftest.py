@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mvnet.data_loaders.anatomy import Brain
+from mvnet.data_loaders.dti.simulation.brain import Brain
 
 AFFINE = np.array([[-2.0, 0, 0, 30], [0, 2.0, 0, -20], [0, 0, 2.5, 5], [0, 0, 0, 1]])
 """Voxel-to-world matrix with negative determinant, in which FSL and voxel axes agree."""
@@ -45,7 +45,7 @@ def data_root() -> Path:
 @pytest.fixture(scope="session")
 def brain() -> Brain:
     """A simulated brain, 20 x 18 x 14 voxels of 3 mm."""
-    from mvnet.data_loaders.simulate_dti import simulate_brain
+    from mvnet.data_loaders.dti.simulation import simulate_brain
 
     return simulate_brain((20, 18, 14), seed=3, voxel_size=3.0)
 
@@ -58,7 +58,7 @@ def write_tensors(tmp_path: Path) -> Callable[..., Path]:
     """
     import nibabel
 
-    from mvnet.data_loaders.layouts import LAYOUTS, UNITS
+    from mvnet.data_loaders.dti.layouts import LAYOUTS, UNITS
 
     def write(
         planes: Tensor,

@@ -11,7 +11,7 @@ from mvnet.curves._groups import CurveGroup, check_side, find_group, scaled_root
 from mvnet.curves._sampling import interpolate, reparametrise, uniform_times
 from mvnet.linalg import alignment, so3
 from mvnet.linalg.alignment import Alignment
-from mvnet.manifolds._smooth import safe_sqrt
+from mvnet.linalg.smooth import safe_sqrt
 
 _ROUNDS = 20  # of rotation and warp in turns; the score rises in each, so few are ever taken
 

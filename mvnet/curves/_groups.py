@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from mvnet.linalg import so3
+from mvnet.linalg.smooth import safe_sqrt
 from mvnet.manifolds import Circle, Euclidean, Manifold, Rotations, wrap
-from mvnet.manifolds._smooth import safe_sqrt
 
 SIDES = ("right", "left")
 

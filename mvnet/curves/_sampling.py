@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from mvnet.curves._groups import CurveGroup, check_side, find_group, scaled_root, scaled_square
-from mvnet.manifolds._smooth import safe_sqrt
+from mvnet.linalg.smooth import safe_sqrt
 
 
 def srv_transform(c: Tensor, t: Tensor | None = None, *, group: str = "rotations", side: str = "right") -> Tensor:

@@ -1,6 +1,8 @@
 """Integrators that stay on the manifold: a field gives an element of a Lie algebra, a step acts with it."""
 
-from mvnet.integrators.actions import (
+from mvnet.integrators.methods import METHODS, Method
+from mvnet.integrators.odeint import odeint, step
+from mvnet.manifolds.actions import (
     CircleAction,
     Congruence,
     GroupAction,
@@ -8,8 +10,6 @@ from mvnet.integrators.actions import (
     RotationAction,
     Translation,
 )
-from mvnet.integrators.lie_group import METHODS, Method
-from mvnet.integrators.odeint import odeint, step
 
 __all__ = [
     "METHODS",

@@ -14,8 +14,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from mvnet.integrators.actions import GroupAction, Translation
-from mvnet.integrators.lie_group import METHODS, Field, Method
+from mvnet.integrators.methods import METHODS, Field, Method
+from mvnet.manifolds.actions import GroupAction, Translation
 
 GRADIENTS = ("discrete",)
 

@@ -18,8 +18,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mvnet.linalg.planes import Kernel, Planes
-from mvnet.linalg.scalar import Scalar
+from mvnet.linalg.kernel import Kernel, Planes
+from mvnet.linalg.scalar_functions import Scalar
 from mvnet.linalg.spectral import H2, R2, deviator, dot, matrix_function, step
 
 Vector = tuple[Tensor, Tensor, Tensor]

@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor
 
-from mvnet.linalg.planes import Kernel, Planes, check
+from mvnet.linalg.kernel import Kernel, Planes, check
 from mvnet.linalg.spectral import dot
 
 _DIAGONAL = (0, 4, 8)

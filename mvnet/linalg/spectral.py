@@ -18,8 +18,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mvnet.linalg.planes import Planes
-from mvnet.linalg.scalar import Scalar
+from mvnet.linalg.kernel import Planes
+from mvnet.linalg.scalar_functions import Scalar
 
 R2 = 2.0**0.5
 H2 = 0.5**0.5

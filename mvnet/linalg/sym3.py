@@ -15,8 +15,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mvnet.linalg import frechet, scalar, spectral
-from mvnet.linalg.planes import Kernel, Planes, check
+from mvnet.linalg import frechet, spectral
+from mvnet.linalg import scalar_functions as scalar
+from mvnet.linalg.kernel import Kernel, Planes, check
 from mvnet.linalg.spectral import H2, R2
 
 _LOG = frechet.kernel(lambda: scalar.LOG)

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mvnet.manifolds._smooth import expand_points, point_sum, safe_sqrt
+from mvnet.linalg.smooth import expand_points, point_sum, safe_sqrt
 from mvnet.manifolds.mean import frechet_mean
 
 

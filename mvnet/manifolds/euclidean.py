@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mvnet.manifolds._smooth import expand_points, point_sum
+from mvnet.linalg.smooth import expand_points, point_sum
 from mvnet.manifolds.base import Manifold
 from mvnet.manifolds.mean import prepare
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from mvnet.manifolds._smooth import expand_points
+from mvnet.linalg.smooth import expand_points
 
 if TYPE_CHECKING:
     from mvnet.manifolds.base import Manifold

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from mvnet.linalg import so3
-from mvnet.manifolds._smooth import expand_points, point_sum, safe_sqrt
+from mvnet.linalg.smooth import expand_points, point_sum, safe_sqrt
 from mvnet.manifolds.base import Manifold
 
 

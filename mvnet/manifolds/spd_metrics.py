@@ -10,8 +10,8 @@ from torch import Tensor
 
 from mvnet.linalg import affine_invariant as planes
 from mvnet.linalg import sym3
+from mvnet.linalg.smooth import expand_points, point_sum, safe_sqrt
 from mvnet.manifolds import _spectral
-from mvnet.manifolds._smooth import expand_points, point_sum, safe_sqrt
 
 
 def symmetric_part(a: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mvnet.manifolds._smooth import angle_over_sine, cos_sqrt, expand_points, safe_sqrt, sinc_sqrt
+from mvnet.linalg.smooth import angle_over_sine, cos_sqrt, expand_points, safe_sqrt, sinc_sqrt
 from mvnet.manifolds.base import Manifold
 
 

@@ -1,10 +1,10 @@
 """The shipped networks, their weights, and how to call them."""
 
 from mvnet.models.checkpoint import load_checkpoint, pretrained, save_checkpoint
-from mvnet.models.dti import DTIDenoiser
-from mvnet.models.inference import DenoisedVolume, denoise_volume
-from mvnet.models.insar import InSARDenoiser
-from mvnet.models.insar_inference import DenoisedInterferogram, denoise_interferogram
+from mvnet.models.dti.inference import DenoisedVolume, denoise_volume
+from mvnet.models.dti.network import DTIDenoiser
+from mvnet.models.insar.inference import DenoisedInterferogram, denoise_interferogram
+from mvnet.models.insar.network import InSARDenoiser
 
 __all__ = [
     "DTIDenoiser",

@@ -15,9 +15,9 @@ from typing import Any
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from mvnet.models.dti import DTIDenoiser
-from mvnet.models.insar import InSARDenoiser
-from mvnet.models.motion import LieMotionNetwork
+from mvnet.models.activity.network import LieMotionNetwork
+from mvnet.models.dti.network import DTIDenoiser
+from mvnet.models.insar.network import InSARDenoiser
 
 ARCHITECTURES: dict[str, type[nn.Module]] = {
     "DTIDenoiser": DTIDenoiser,

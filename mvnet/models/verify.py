@@ -22,12 +22,12 @@ from torch import Tensor, nn
 from mvnet.equivariant import FieldType, Group, Sym2, Trivial, equivariance_error, field_type, group, voxel_group
 from mvnet.linalg import so3, sym3
 from mvnet.manifolds.circle import wrap
-from mvnet.models.dti import SCALARS, DTIDenoiser
-from mvnet.models.dti_inputs import feature_planes
-from mvnet.models.insar import InSARDenoiser
-from mvnet.models.insar_inference import denoise_interferogram
-from mvnet.models.insar_inputs import interferogram_planes, scalar_planes
-from mvnet.models.motion import LieMotionNetwork
+from mvnet.models.activity.network import LieMotionNetwork
+from mvnet.models.dti.inputs import feature_planes
+from mvnet.models.dti.network import SCALARS, DTIDenoiser
+from mvnet.models.insar.inference import denoise_interferogram
+from mvnet.models.insar.inputs import interferogram_planes, scalar_planes
+from mvnet.models.insar.network import InSARDenoiser
 
 LIMITS = {torch.float64: 1e-12, torch.float32: 1e-5}
 """Relative equivariance error that counts as exact."""

@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from mvnet.apps import main
-from mvnet.apps.errors import STOPPING
+from mvnet.apps.common.errors import STOPPING
 from mvnet.data_loaders.dti import load_dwi, save_tensors
-from mvnet.data_loaders.simulate_dti import gradient_scheme, simulate_brain, simulate_dwi
+from mvnet.data_loaders.dti.simulation import gradient_scheme, simulate_brain, simulate_dwi
 from mvnet.models.checkpoint import save_checkpoint
-from mvnet.models.dti import DTIDenoiser
+from mvnet.models.dti.network import DTIDenoiser
 
 SHAPE = (11, 12, 10)
 
@@ -73,7 +73,7 @@ def scan(tmp_path_factory) -> Scan:
 @pytest.fixture(scope="session")
 def circle_model():
     """A small denoiser of interferograms with random weights, float32."""
-    from tests.models.test_insar import small_model
+    from tests.models.insar.test_network import small_model
 
     return small_model(torch.float32, windows=(6, 0), kernels=((3, 1),))
 

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 import mvnet
-from mvnet.apps.errors import STOPPING, guarded, one_line
+from mvnet.apps.common.errors import STOPPING, guarded, one_line
 
 
 def test_version(run):

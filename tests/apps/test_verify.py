@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from mvnet.models import save_checkpoint
-from mvnet.models.dti import DTIDenoiser
-from mvnet.models.motion import LieMotionNetwork
-from tests.models.test_layers import randomise
+from mvnet.models.activity.network import LieMotionNetwork
+from mvnet.models.dti.network import DTIDenoiser
+from tests.nn.test_frechet_filter import randomise
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from mvnet.integrators import CircleAction, Congruence, PlaneCongruence, RotationAction, Translation
-from mvnet.integrators.actions import MOST_COMMUTATORS
 from mvnet.linalg import so3
+from mvnet.manifolds.actions import MOST_COMMUTATORS
 
 
 def algebra(flow, seed: int, scale: float = 1.0) -> torch.Tensor:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mvnet.integrators import METHODS, odeint
-from mvnet.integrators.lie_group import CommutatorFree, MuntheKaas
+from mvnet.integrators.methods import CommutatorFree, MuntheKaas
 from mvnet.integrators.tableaus import Tableau
 
 

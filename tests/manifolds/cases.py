@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from mvnet.linalg.smooth import expand_points
 from mvnet.manifolds import SPD, Circle, Euclidean, Manifold, Power, Product, Rotations, Sphere
-from mvnet.manifolds._smooth import expand_points
 
 
 @dataclass(frozen=True)

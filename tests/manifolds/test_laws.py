@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from mvnet.linalg.smooth import expand_points, point_sum
 from mvnet.manifolds import Manifold
-from mvnet.manifolds._smooth import expand_points, point_sum
 
 from .cases import CASES, IDS, Case, chart, generator, nearby, special_points, unit_tangent
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from mvnet.linalg.smooth import expand_points
 from mvnet.manifolds import SPD, Circle, Euclidean, Power, Rotations, Sphere, karcher_flow
-from mvnet.manifolds._smooth import expand_points
 
 from .cases import generator
 

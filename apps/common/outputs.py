@@ -1,0 +1,138 @@
+"""All files of a run appear together, or none does.
+
+Files are written into a hidden folder on the same file system and moved into place when all has succeeded. On
+any error, Ctrl-C included, the hidden folder is removed and files that were there before are as they were.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+import signal
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+from mvnet.apps.common.errors import STOPPING, UserError
+
+
+class Outputs:
+    """The files `names` to be made in `folder`; checks at once, before any work, that they may be.
+
+    Args:
+        folder: created when missing; its parent must exist.
+        names: file names in it.
+        overwrite: whether existing files may be replaced.
+        inputs: files that must not be replaced, whatever `overwrite` says.
+        shared: further names, of files that every run would write alike: one that is there is kept.
+    Raises:
+        UserError: when a file is in the way, the parent is missing, or an output would replace an input.
+
+    Use as a context: write to `path(name)` inside; leaving the context moves the files into place.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        names: Sequence[str],
+        *,
+        overwrite: bool = False,
+        inputs: Iterable[Path] = (),
+        shared: Sequence[str] = (),
+    ):
+        self.folder, self.names, self._shared, self._overwrite = folder, list(names), list(shared), overwrite
+        if folder.exists() and not folder.is_dir():
+            raise UserError(f"output: {folder} is a file, expected a folder")
+        if folder.is_symlink() and not folder.exists():
+            raise UserError(f"output: {folder} is a link to nothing, expected a folder")
+        if not folder.exists() and not folder.absolute().parent.is_dir():
+            raise UserError(f"output: the parent folder {folder.absolute().parent} does not exist")
+        targets = [folder / name for name in self.names]
+        originals = {path.resolve() for path in inputs}
+        for target in targets:
+            if target.resolve() in originals:
+                raise UserError(f"output: {target} is an input and would be replaced; choose another folder")
+            if target.is_dir():
+                raise UserError(f"output: {target} is a folder, expected a file or nothing")
+        self._keep_existing()
+        token = secrets.token_hex(4)
+        inside = folder.is_dir()  # the folder itself may be the mount point of another file system
+        parent = folder if inside else folder.absolute().parent
+        self._staging = parent / (f".mvnet-{token}.partial" if inside else f".{folder.name}-{token}.partial")
+
+    def _keep_existing(self) -> None:
+        existing = [self.folder / name for name in self.names if (self.folder / name).exists()]
+        if existing and not self._overwrite:
+            more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
+            raise UserError(f"output: {existing[0]} exists{more}; give --overwrite to replace")
+
+    def path(self, name: str) -> Path:
+        """Where to write the file `name` for now."""
+        if name not in self.names and name not in self._shared:
+            raise KeyError(name)
+        return self._staging / name
+
+    def __enter__(self) -> Outputs:
+        try:
+            self._staging.mkdir()
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise UserError(f"output: {self._staging.parent} cannot be written to ({error.strerror})") from error
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
+        try:
+            if kind is None:
+                with _uninterrupted():
+                    self._commit()
+        finally:
+            shutil.rmtree(self._staging, ignore_errors=True)
+
+    def _commit(self) -> None:
+        if not self.folder.exists():
+            try:
+                self._staging.rename(self.folder)
+                return
+            except OSError:
+                if not self.folder.is_dir():  # not made by another run at this moment
+                    raise
+        self._keep_existing()  # another run may have finished since the start
+        names = [*self.names, *(name for name in self._shared if not (self.folder / name).exists())]
+        old = self._staging / ".old"
+        old.mkdir()
+        moved: list[str] = []
+        try:
+            for name in names:
+                moved.append(name)
+                if (self.folder / name).exists():
+                    os.replace(self.folder / name, old / name)
+                os.replace(self._staging / name, self.folder / name)
+        except BaseException:
+            for name in moved:
+                if not (self._staging / name).exists():
+                    os.replace(self.folder / name, self._staging / name)
+                if (old / name).exists():
+                    os.replace(old / name, self.folder / name)
+            raise
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C and termination wait until the end of the block."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    waiting: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, *STOPPING)}
+    for number in handlers:
+        signal.signal(number, lambda arrived, frame: waiting.append(arrived))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

@@ -1,0 +1,64 @@
+"""`--adapt`: fine-tune a denoiser on the user's own scan, for which no clean truth exists.
+
+Every step fits the tensors of a random half (or fewer) of the directions of a patch and asks the network for those
+of the others. The noise of the two is independent, so that the best prediction of one is the best estimate of the truth
+(Noise2Noise on the manifold; Lehtinen et al., 2018). The b0 is shared, as there is often only one.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+import torch
+from torch.utils.data import DataLoader
+
+from mvnet.data_loaders.dti.training.dataset import FEWEST_DIRECTIONS, TrainingSet
+from mvnet.data_loaders.dti.training.fields import field_of
+from mvnet.data_loaders.dti.volume import DTIVolume
+from mvnet.models.dti.loss import denoising_loss
+from mvnet.models.dti.network import DTIDenoiser
+
+
+def adapt(
+    model: DTIDenoiser,
+    volume: DTIVolume,
+    *,
+    steps: int = 150,
+    batch: int = 2,
+    patch: int = 24,
+    rate: float = 3e-4,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> DTIDenoiser:
+    """A copy of the network, fine-tuned on a volume fitted from a DWI.
+
+    Args:
+        model: stays as it is.
+        volume: from `load_dwi`.
+        steps, batch, patch, rate: of the fine-tuning; the rate falls linearly to zero.
+        seed: of the patches and the splits.
+        progress: called as progress(done, total) after every step.
+    Raises:
+        ValueError: when the volume has no DWI, or fewer than 12 directions.
+    """
+    field = field_of(volume)
+    if field.bvals is None or (directions := int((field.bvals > 50).sum())) < FEWEST_DIRECTIONS:
+        found = "no DWI" if field.bvals is None else f"{directions} directions"
+        raise ValueError(f"--adapt: found {found}, expected a DWI with at least {FEWEST_DIRECTIONS} directions")
+    side = min(patch, *field.mask.shape)
+    data = TrainingSet([], [(1.0, field)], length=steps * batch, patch=side, blind=0.0, seed=seed)
+    device = next(model.parameters()).device
+    model = copy.deepcopy(model).train()
+    optimizer = torch.optim.AdamW(model.parameters(), rate)
+    for done, example in enumerate(DataLoader(data, batch), start=1):
+        optimizer.param_groups[0]["lr"] = rate * (1 - (done - 1) / steps)
+        optimizer.zero_grad(set_to_none=True)
+        loss, _ = denoising_loss(model, *(tensor.to(device) for tensor in example))
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        if torch.isfinite(norm):
+            optimizer.step()
+        if progress is not None:
+            progress(done, steps)
+    return model.eval()

@@ -1,0 +1,247 @@
+"""Denoise a diffusion tensor volume, files in, files out: `mvnet denoise dti` as a function."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mvnet.apps.common.console import Console
+from mvnet.apps.common.outputs import Outputs
+from mvnet.apps.dti import bids
+from mvnet.apps.dti.options import Options, check, find_device, with_siblings
+from mvnet.runtime import keep_freed_memory
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from mvnet.data_loaders.dti import DTIVolume
+
+
+def run(options: Options, console: Console | None = None) -> dict[str, Any]:
+    """Denoise and write all files, or none.
+
+    Returns:
+        the summary that --json prints: outputs, counts, statistics, timings, device, options.
+    Raises:
+        UserError, DataError (both ValueError), OSError: as told by the command line in one line.
+    """
+    keep_freed_memory()
+    if console is None:
+        console = Console(quiet=True)
+    options, said = with_siblings(options)
+    check(options)
+    stem = bids.stem_of(options.input)
+    outputs = _plan(options, stem)
+    clock = Clock()
+    with outputs:
+        for message in said:
+            console.say(message)
+        summary = _work(options, stem, outputs, console, clock, said)
+        clock.lap("write")
+    summary["timings"] = clock.laps | {"total": clock.total()}
+    return summary
+
+
+class Clock:
+    """Seconds spent per stage."""
+
+    def __init__(self) -> None:
+        self._start = self._last = time.perf_counter()
+        self.laps: dict[str, float] = {}
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name] = round(self.laps.get(name, 0.0) + now - self._last, 3)
+        self._last = now
+
+    def total(self) -> float:
+        return round(time.perf_counter() - self._start, 3)
+
+
+def _plan(options: Options, stem: str) -> Outputs:
+    names = output_names(stem, options.report)
+    inputs = [p for p in (options.input, options.bval, options.bvec, options.mask) if p is not None]
+    return Outputs(options.output, names, overwrite=options.overwrite, inputs=inputs, shared=[bids.DATASET])
+
+
+def output_names(stem: str, report: bool) -> list[str]:
+    """Names of the maps, their sidecars and the page."""
+    names = [name(stem, p) for p in bids.MAPS for name in (bids.map_name, bids.sidecar_name)]
+    return [*names, report_name(stem)] if report else names
+
+
+def report_name(stem: str) -> str:
+    """Name of the HTML page."""
+    return f"{stem}_model-DTI_report.html"
+
+
+def _work(
+    options: Options, stem: str, outputs: Outputs, console: Console, clock: Clock, said: list[str]
+) -> dict[str, Any]:
+    from mvnet import __version__
+
+    device = find_device(options.device)
+    volume = _load(options, console)
+    for message in volume.report.messages:
+        console.say(message)
+    clock.lap("read")
+    model, weights = _model(options)
+    model = model.to(device)
+    if options.adapt:
+        model = _adapt(model, volume, console, device)
+        clock.lap("adapt")
+    before = volume.tensors
+    after, error, confidence = _denoise(model, volume, options.strength, console, device)
+    clock.lap("denoise")
+
+    summary: dict[str, Any] = {
+        "version": __version__,
+        "outputs": {p: str(options.output / bids.map_name(stem, p)) for p in bids.MAPS},
+        "counts": _counts(volume),
+        "statistics": _statistics(volume, after, error),
+        "device": str(device),
+        "weights": weights,
+        "options": _plain(asdict(options)),
+        "layout": {"order": volume.order, "unit": volume.unit, "frame": volume.frame},
+        "messages": said + list(volume.report.messages),
+    }
+    if options.report:
+        summary["outputs"]["report"] = str(options.output / report_name(stem))
+    _write_maps(volume, after, confidence, stem, outputs, _provenance(options, summary))
+    _write_json(outputs.path(bids.DATASET), bids.dataset_description(__version__))
+    if options.report:
+        from mvnet.apps.dti.report import write_report
+
+        write_report(outputs.path(report_name(stem)), stem, volume, before, after, confidence, summary)
+    return summary
+
+
+def _load(options: Options, console: Console) -> DTIVolume:
+    from mvnet.data_loaders import dti
+
+    mask = options.mask
+    if not options.is_dwi:
+        return dti.load_tensors(options.input, order=options.order, mask=mask, unit=options.unit, frame=options.frame)
+    assert options.bval is not None and options.bvec is not None
+    with console.progress("fitting tensors") as progress:
+        return dti.load_dwi(
+            options.input, options.bval, options.bvec, mask=mask, bvec_frame=options.frame, progress=progress
+        )
+
+
+def _model(options: Options) -> tuple[Any, dict[str, str]]:
+    """The network, and the name and hash of its weights."""
+    from mvnet.models.checkpoint import WEIGHTS, load_checkpoint, pretrained, weights_hash
+
+    path = options.checkpoint or WEIGHTS / "dti"
+    model, _ = load_checkpoint(path) if options.checkpoint else pretrained("dti")
+    return model, {"name": path.stem, "sha256": weights_hash(path)}
+
+
+def _adapt(model: Any, volume: DTIVolume, console: Console, device: torch.device) -> Any:
+    from mvnet.apps.dti.adaptation import adapt
+
+    with console.progress(f"adapting on {device}") as progress:
+        return adapt(model, volume, seed=0, progress=progress)
+
+
+def _denoise(
+    model: Any, volume: DTIVolume, strength: float, console: Console, device: torch.device
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Denoised tensors (6, X, Y, Z), expected error and confidence (X, Y, Z)."""
+    from mvnet.models.dti.inference import denoise_volume
+
+    scan = volume.acquisition
+    known: dict[str, Any] = {} if scan is None else {"b0": scan.b0, "noise": scan.noise, "residual": scan.residual}
+    with console.progress(f"denoising on {device}") as progress:
+        out = denoise_volume(
+            model, volume.tensors, volume.mask, spacing=volume.spacing, strength=strength, progress=progress, **known
+        )
+    if not out.tensors[:, volume.mask].isfinite().all():
+        raise RuntimeError("the network returned tensors that are not finite")
+    return out.tensors, out.error, out.confidence
+
+
+def _counts(volume: DTIVolume) -> dict[str, int]:
+    report = volume.report
+    return {
+        "voxels": report.voxels,
+        "repaired": report.non_finite + report.non_positive,
+        "non_finite": report.non_finite,
+        "non_positive": report.non_positive,
+        "clipped": report.clipped,
+    }
+
+
+def _statistics(volume: DTIVolume, after: Tensor, error: Tensor) -> dict[str, float]:
+    """Numbers of the page, over the mask; diffusivities in um^2/ms."""
+    from mvnet.apps.dti.maps import fa_map, md_map
+    from mvnet.linalg import affine_invariant
+
+    mask, before = volume.mask, volume.tensors
+    change = affine_invariant.dist(before[:, mask][None], after[:, mask][None])
+    numbers = {
+        "mean_change": float(change.mean()),
+        "expected_error": float(error[mask].mean()),
+        "fa_before": float(fa_map(before, mask)[mask].mean()),
+        "fa_after": float(fa_map(after, mask)[mask].mean()),
+        "md_before": float(md_map(before, mask)[mask].mean()),
+        "md_after": float(md_map(after, mask)[mask].mean()),
+    }
+    scan = volume.acquisition
+    if scan is not None:
+        known = mask & (scan.sigma > 0)
+        if known.any():
+            numbers["sigma"] = float(scan.sigma[known].median())
+            numbers["snr_b0"] = float((scan.b0[known] / scan.sigma[known]).median())
+            numbers["noise_per_component"] = float(scan.noise[known].median())
+    return {name: float(f"{value:.6g}") for name, value in numbers.items()}
+
+
+def _provenance(options: Options, summary: dict[str, Any]) -> dict[str, Any]:
+    """What every sidecar says about how its map was made."""
+    inputs = [options.input, options.bval, options.bvec, options.mask]
+    sources = [{"Name": path.name, "SHA256": bids.sha256(path)} for path in inputs if path is not None]
+    kept = {k: v for k, v in summary["options"].items() if k not in ("input", "output", "bval", "bvec", "mask")}
+    return {
+        "GeneratedBy": [{"Name": "mvnet", "Version": summary["version"], "Weights": summary["weights"]}],
+        "Sources": sources,
+        "Options": kept,
+        "Counts": summary["counts"],
+        "Statistics": summary["statistics"],
+    }
+
+
+def _write_maps(
+    volume: DTIVolume,
+    after: Tensor,
+    confidence: Tensor,
+    stem: str,
+    outputs: Outputs,
+    provenance: dict[str, Any],
+) -> None:
+    from mvnet.apps.dti.maps import colour_fa, fa_map, md_map
+    from mvnet.data_loaders.dti import LAYOUTS, UNITS, save_scalar, save_tensors
+
+    mask = volume.mask
+    save_tensors(volume, after, outputs.path(bids.map_name(stem, "tensor")))
+    save_scalar(volume, fa_map(after, mask), outputs.path(bids.map_name(stem, "FA")))
+    save_scalar(volume, md_map(after, mask) / UNITS[volume.unit], outputs.path(bids.map_name(stem, "MD")))
+    save_scalar(volume, colour_fa(after, mask, volume.affine), outputs.path(bids.map_name(stem, "DEC")))
+    save_scalar(volume, confidence, outputs.path(bids.map_name(stem, "confidence")))
+    order = LAYOUTS[volume.order].symbols
+    for param in bids.MAPS:
+        fields = bids.sidecar(param, unit=volume.unit, frame=volume.frame, order=order, provenance=provenance)
+        _write_json(outputs.path(bids.sidecar_name(stem, param)), fields)
+
+
+def _write_json(path: Path, fields: dict[str, Any]) -> None:
+    path.write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: str(value) if isinstance(value, Path) else value for key, value in values.items()}

@@ -1,0 +1,104 @@
+"""Options of `mvnet denoise dti`, and all that can be wrong with them before a file is opened."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mvnet.apps.common.errors import UserError
+from mvnet.apps.dti.bids import without_suffix
+
+if TYPE_CHECKING:
+    import torch
+
+ORDERS = ("fsl", "mrtrix", "dipy", "symmatrix", "dti-tk")
+UNITS = ("mm2/s", "um2/ms", "um2/s", "m2/s")
+FRAMES = ("voxel", "fsl", "world")
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of `mvnet denoise dti`; see its --help.
+
+    input: DWI (with bval and bvec) or tensor image.  output: folder.
+    order, unit: of a tensor image, None deduces them.
+    frame: axes of the b-vectors or of the components, None follows the loader.
+    strength: 0 keeps the input, 1 is the network's output, between them lies the affine-invariant geodesic.
+    device: "auto", "cpu", "cuda", ...  checkpoint: weights instead of the shipped ones.
+    """
+
+    input: Path
+    output: Path
+    bval: Path | None = None
+    bvec: Path | None = None
+    mask: Path | None = None
+    order: str | None = None
+    unit: str | None = None
+    frame: str | None = None
+    strength: float = 1.0
+    device: str = "auto"
+    adapt: bool = False
+    overwrite: bool = False
+    report: bool = True
+    checkpoint: Path | None = None
+
+    @property
+    def is_dwi(self) -> bool:
+        return self.bval is not None
+
+
+def with_siblings(options: Options) -> tuple[Options, list[str]]:
+    """Options with the .bval and .bvec files beside the input, if both exist and none was given; messages."""
+    if options.bval or options.bvec:
+        return options, []
+    base = without_suffix(options.input)
+    bval, bvec = (options.input.with_name(base + end) for end in (".bval", ".bvec"))
+    if not (bval.is_file() and bvec.is_file()):
+        return options, []
+    found = Options(**{**vars(options), "bval": bval, "bvec": bvec})
+    return found, [f"using {bval.name} and {bvec.name} beside {options.input.name}: the input is a DWI"]
+
+
+def check(options: Options) -> None:
+    """UserError for options that cannot work together; reads no file."""
+    if (options.bval is None) != (options.bvec is None):
+        given, missing = ("--bval", "--bvec") if options.bval else ("--bvec", "--bval")
+        raise UserError(f"{given} was given without {missing}; a DWI needs both")
+    choices = {"order": ORDERS, "unit": UNITS, "bvec-frame": FRAMES}
+    values = {"order": options.order, "unit": options.unit, "bvec-frame": options.frame}
+    for name, value in values.items():
+        if value is not None and value not in choices[name]:
+            raise UserError(f"--{name}: found {value!r}, expected one of {', '.join(choices[name])}")
+    if not (math.isfinite(options.strength) and 0 <= options.strength <= 1):
+        raise UserError(f"--strength: found {options.strength}, expected a number in [0, 1]")
+    if options.is_dwi and (options.order or options.unit):
+        raise UserError("--order and --unit describe a tensor image, but the input is a DWI (bval and bvec in use)")
+    if options.adapt and not options.is_dwi:
+        raise UserError("--adapt needs a DWI: give --bval and --bvec")
+    for name, path in (
+        ("input", options.input),
+        ("bval", options.bval),
+        ("bvec", options.bvec),
+        ("mask", options.mask),
+    ):
+        if path is not None and not path.is_file():
+            raise UserError(f"{name}: {path} is {'a folder' if path.is_dir() else 'missing'}, expected a file")
+
+
+def find_device(name: str) -> torch.device:
+    """The device called `name`; "auto" is the GPU when there is one. UserError when it is not there."""
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:80]
+        raise UserError(
+            f"--device: {name!r} cannot be used ({reason}); expected auto, cpu or a GPU such as cuda"
+        ) from error
+    return device

@@ -1,0 +1,124 @@
+"""The HTML page of `mvnet denoise dti`: before and after in three views, what changed, and the numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mvnet.apps.common import page
+from mvnet.apps.dti.figures import AFTER, BEFORE, Viewer, histogram, png, slice_grid
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mvnet.data_loaders.dti import DTIVolume
+
+
+def write_report(
+    path: Path,
+    title: str,
+    volume: DTIVolume,
+    before: Tensor,
+    after: Tensor,
+    confidence: Tensor,
+    summary: dict[str, Any],
+) -> None:
+    """Write the page.
+
+    Args:
+        volume: gives the grid and the mask.
+        before, after: (6, X, Y, Z) Mandel planes, um^2/ms, voxel axes.
+        confidence: (X, Y, Z) in [0, 1].
+        summary: of `mvnet.apps.dti.denoise.run`.
+    """
+    from mvnet.apps.dti.maps import colour_fa, fa_map
+
+    mask = volume.mask
+    viewer = Viewer(volume.affine, mask.numpy(), tuple(float(z) for z in volume.header.get_zooms()[:3]))
+    fa_in, fa_out = fa_map(before, mask), fa_map(after, mask)
+    grey = {"cmap": "gray", "vmin": 0, "vmax": 1}
+    colours = slice_grid(
+        viewer,
+        [
+            ("input", _brighter(colour_fa(before, mask, volume.affine)), {}),
+            ("denoised", _brighter(colour_fa(after, mask, volume.affine)), {}),
+        ],
+    )
+    anisotropy = slice_grid(
+        viewer,
+        [
+            ("input", fa_in.numpy(), grey | {"colorbar": "FA"}),
+            ("denoised", fa_out.numpy(), grey | {"colorbar": "FA"}),
+            (
+                "change",
+                (fa_out - fa_in).numpy(),
+                {"cmap": "RdBu_r", "vmin": -0.2, "vmax": 0.2, "colorbar": "FA change"},
+            ),
+            (
+                "confidence",
+                confidence.numpy(),
+                {"cmap": "viridis", "vmin": 0, "vmax": 1, "colorbar": "confidence"},
+            ),
+        ],
+    )
+    bars = histogram(
+        [("input", fa_in[mask].numpy(), BEFORE), ("denoised", fa_out[mask].numpy(), AFTER)], "FA", (0.0, 1.0)
+    )
+    parts = [
+        page.table((), _numbers(summary)),
+        page.heading("Colour FA"),
+        page.picture(png(colours), "Red left-right, green back-front, blue down-up; brightness is FA."),
+        page.heading("Fractional anisotropy"),
+        page.picture(
+            png(anisotropy), "Input, denoised, the difference (denoised minus input), and the confidence map."
+        ),
+        page.heading("Histogram of FA in the mask"),
+        page.picture(png(bars), "All voxels of the mask."),
+        page.heading("Provenance"),
+        page.table((), _provenance(summary)),
+        *(page.paragraph(message) for message in summary["messages"]),
+        page.paragraph("For research; not a medical device."),
+    ]
+    subtitle = f"Diffusion tensors denoised by mvnet {summary['version']}"
+    path.write_text(page.document(title, subtitle, parts), encoding="utf-8")
+
+
+def _brighter(colours: Tensor):
+    """Colour FA for the screen: 1.5 times, clipped."""
+    return (1.5 * colours).clamp(0, 1).numpy()
+
+
+def _numbers(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    counts, numbers = summary["counts"], summary["statistics"]
+    kinds = f"{counts['non_positive']:,} not positive, {counts['non_finite']:,} not finite"
+    clipped = f"{counts['clipped']:,} more clipped to plausible diffusivities"
+    noise = "not measurable without the diffusion-weighted images"
+    if "sigma" in numbers:
+        noise = f"signal sigma {numbers['sigma']:.4g}, b0 over sigma {numbers['snr_b0']:.3g} (medians)"
+    return [
+        ("Voxels in the mask", f"{counts['voxels']:,}"),
+        ("Tensors repaired", f"{counts['repaired']:,} ({kinds}); {clipped}"),
+        ("Noise level", noise),
+        ("Mean change", f"{numbers['mean_change']:.3f} (affine-invariant distance)"),
+        (
+            "Expected error left",
+            f"{numbers['expected_error']:.3f} (affine-invariant distance, the network's estimate)",
+        ),
+        ("Mean FA", f"{numbers['fa_before']:.3f} before, {numbers['fa_after']:.3f} after"),
+        ("Mean MD", f"{numbers['md_before']:.3f} before, {numbers['md_after']:.3f} after (um^2/ms)"),
+    ]
+
+
+def _provenance(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    layout, options = summary["layout"], summary["options"]
+    kept = {k: v for k, v in options.items() if v not in (None, False) and k not in ("input", "output", "checkpoint")}
+    return [
+        ("Input", Path(options["input"]).name),
+        ("Layout", f"order {layout['order']}, unit {layout['unit']}, frame {layout['frame']}"),
+        ("Weights", f"{summary['weights']['name']}, sha256 {summary['weights']['sha256'][:16]}"),
+        (
+            "Options",
+            ", ".join(f"{k}={Path(v).name if k in ('bval', 'bvec', 'mask') else v}" for k, v in kept.items()),
+        ),
+        ("Device", summary["device"]),
+    ]

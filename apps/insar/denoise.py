@@ -1,0 +1,251 @@
+"""Denoise an interferogram of any size, files in, files out: `mvnet denoise insar` as a function."""
+
+from __future__ import annotations
+
+import math
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mvnet.apps.common.console import Console
+from mvnet.apps.common.errors import UserError
+from mvnet.apps.dti.denoise import Clock
+from mvnet.apps.dti.options import find_device
+from mvnet.apps.insar.options import TILE_STEP, InSAROptions, check, open_input, plain
+from mvnet.data_loaders.errors import DataError
+from mvnet.runtime import keep_freed_memory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mvnet.apps.insar.survey import Survey
+    from mvnet.apps.insar.tiles import Filtered, Tile
+    from mvnet.data_loaders.insar.reader import Interferogram, OutputSet
+    from mvnet.models.insar.network import InSARDenoiser
+
+QUALITY = "expected cosine of the error of the fully denoised phase, exp(-s^2 / 2) of its circular standard deviation s"
+REPORT, UNWRAPPED, COMPONENTS = "report.html", "unwrapped.tif", "components.tif"
+_CACHE = 128  # MiB that GDAL may keep
+
+
+def run(options: InSAROptions, console: Console | None = None) -> dict[str, Any]:
+    """Denoise and write OUT.tif, OUT_quality.tif, OUT_mask.tif and what else is asked for; all of them or none.
+
+    A run that was stopped goes on where it was when it is started again with the same options.
+
+    Returns:
+        the summary that --json prints: outputs, counts, statistics, timings, speed, device, options.
+    Raises:
+        UserError, DataError (both ValueError), OSError: as told by the command line in one line.
+    """
+    if console is None:
+        console = Console(quiet=True)
+    check(options)
+    if options.unwrap is not None:
+        from mvnet.apps.insar.unwrap import check_unwrapper
+
+        check_unwrapper(options.unwrap)
+    from mvnet.data_loaders.insar.layers import gdal
+
+    with gdal().Env(GDAL_CACHEMAX=_CACHE):
+        return _run(options, console, Clock())
+
+
+def _run(options: InSAROptions, console: Console, clock: Clock) -> dict[str, Any]:
+    from mvnet import __version__
+
+    device = options.device if options.scheduler is not None else str(find_device(options.device))
+    keep_freed_memory()
+    image = open_input(options)
+    if options.unwrap is not None and min(image.shape) < 2:
+        raise UserError(f"--unwrap: found shape {image.shape}, expected at least two rows and columns")
+    for message in image.messages:
+        console.say(message)
+    model, weights = _model(options)
+    overlap = _overlap(options, model)
+    clock.lap("read")
+    out = _outputs(options, image, model, weights)
+    with out, _kept(out, console):
+        if out.resumed:
+            console.say(f"going on with {len(out.windows()) - len(out.pending())} of {len(out.windows())} tiles done")
+        computed = _denoise(options, console, image, out, model, overlap, device)
+        clock.lap("denoise")
+        found = _survey(options, console, image, out)
+        clock.lap("survey")
+        summary: dict[str, Any] = {
+            "version": __version__,
+            "outputs": {},
+            "counts": found.counts() | computed,
+            "statistics": found.statistics(),
+            "device": device if options.scheduler is None else options.scheduler,
+            "weights": weights,
+            "options": plain(options),
+            "messages": list(image.messages),
+        }
+        if options.unwrap is not None:
+            from mvnet.apps.insar.unwrap import unwrap_outputs
+
+            summary["statistics"] |= unwrap_outputs(image, out, options, console)
+            clock.lap("unwrap")
+        seconds = clock.laps["denoise"]
+        summary["mpx_per_second"] = round(computed["computed"] / 1e6 / seconds, 4) if seconds else None
+        if options.report:
+            from mvnet.apps.insar.report import write_report
+
+            write_report(out.staged(REPORT), options.output.stem, found, summary)
+        with console.progress("writing files") as progress:
+            progress(0, 1)
+            out.commit()
+            progress(1, 1)
+        clock.lap("write")
+    names = {"phase": "values"}
+    summary["outputs"] = {key: str(out.specs[names.get(key, key)].path) for key in ("phase", "quality", "mask")}
+    summary["outputs"] |= {Path(name).stem: str(path) for name, path in out.extra.items()}
+    summary["timings"] = clock.laps | {"total": clock.total()}
+    return summary
+
+
+def _model(options: InSAROptions) -> tuple[InSARDenoiser, dict[str, str]]:
+    """The network, and the name and hash of its weights."""
+    from mvnet.models.checkpoint import WEIGHTS, load_checkpoint, pretrained, weights_hash
+    from mvnet.models.insar.network import InSARDenoiser
+
+    path = options.model or WEIGHTS / "insar"
+    model, _ = load_checkpoint(path) if options.model else pretrained("insar")
+    if not isinstance(model, InSARDenoiser):
+        raise UserError(f"--model: found a {type(model).__name__} in {path}, expected an InSARDenoiser")
+    return model.float(), {"name": path.stem, "sha256": weights_hash(path)}
+
+
+def _overlap(options: InSAROptions, model: InSARDenoiser) -> int:
+    least = model.receptive_radius
+    if options.overlap is not None and options.overlap < least:
+        raise UserError(
+            f"--overlap: found {options.overlap}, expected at least {least}, the receptive radius of the network; "
+            "less would leave seams"
+        )
+    return least if options.overlap is None else options.overlap
+
+
+def _outputs(options: InSAROptions, image: Interferogram, model: InSARDenoiser, weights: dict[str, str]) -> OutputSet:
+    """The files to be made, with where they come from in their tags."""
+    from mvnet import __version__
+    from mvnet.data_loaders.insar.reader import open_outputs
+
+    extra = [REPORT] if options.report else []
+    if options.unwrap is not None:
+        extra += [UNWRAPPED] + ([COMPONENTS] if options.unwrap == "snaphu" else [])
+    step = math.lcm(TILE_STEP, model.alignment)
+    tags = {
+        "MVNET_VERSION": __version__,
+        "MVNET_INPUT": options.input.name,
+        "MVNET_COHERENCE": "none" if image.coherence is None else Path(image.coherence.path).name,
+        "MVNET_STRENGTH": f"{options.strength:g}",
+        "MVNET_WEIGHTS": f"{weights['name']}, sha256 {weights['sha256']}",
+        "MVNET_QUALITY": QUALITY,
+    }
+    if options.layer is not None:
+        tags["MVNET_LAYER"] = options.layer
+    if options.unwrap is not None:
+        tags["MVNET_UNWRAPPED"] = f"{options.unwrap}, ambiguities transferred to the phase that was not denoised"
+    return open_outputs(
+        options.output,
+        image,
+        kind="complex" if options.complex else "phase",
+        maps={"quality": QUALITY},
+        extra=extra,
+        block=-(-options.tile // step) * step,
+        job={
+            "version": __version__,
+            "weights": weights["sha256"],
+            "strength": options.strength,
+            "layer": options.layer,
+            "input nodata": str(image.nodata),
+        },
+        tags=tags,
+        overwrite=options.overwrite,
+    )
+
+
+@contextmanager
+def _kept(out: OutputSet, console: Console) -> Iterator[None]:
+    """A bad raster leaves nothing behind; what else ends a run leaves the finished tiles, and says so."""
+    try:
+        yield
+    except BaseException as error:
+        done = len(out.windows()) - len(out.pending())
+        if done == 0 or isinstance(error, DataError):
+            out.discard()
+        elif not out.committed:
+            console.say(f"{done} of {len(out.windows())} tiles are kept in {out.folder}; the same command goes on")
+        raise
+
+
+def _denoise(
+    options: InSAROptions,
+    console: Console,
+    image: Interferogram,
+    out: OutputSet,
+    model: InSARDenoiser,
+    overlap: int,
+    device: str,
+) -> dict[str, int]:
+    """Compute and write the tiles still to be written; returns counts of pixels and tiles."""
+    from mvnet.apps.insar.tiles import Network, in_order_of_completion, plan
+
+    total = len(out.windows())
+    tiles = plan(image, out.pending(), out.block, overlap, model.alignment)
+    computed, place = 0, device if options.scheduler is None else options.scheduler
+    with console.progress(f"denoising on {place}") as progress:
+        progress(total - len(tiles), total)
+        results = in_order_of_completion(image, tiles, Network.of(model), options, device)
+        try:
+            for done, (tile, filtered) in enumerate(results, start=total - len(tiles) + 1):
+                values, valid = _result(options, image, tile, filtered)
+                out.write(tile.inner, values, valid, quality=filtered.confidence)
+                computed += valid.size
+                progress(done, total)
+        finally:
+            results.close()
+    return {"tiles": total, "resumed": total - len(tiles), "computed": computed}
+
+
+def _result(
+    options: InSAROptions, image: Interferogram, tile: Tile, filtered: Filtered
+) -> tuple[np.ndarray, np.ndarray]:
+    """Values to be stored, and where they are valid.
+
+    phi = wrap(phi_in + s wrap(phi_net - phi_in)),  the point at share s of the shorter arc; as it is stored for s = 0
+    """
+    z, valid = tile.values[tile.place], tile.valid[tile.place]
+    if not np.isfinite(filtered.phase[valid]).all():
+        raise RuntimeError("the network returned phases that are not finite")
+    if options.strength == 0:
+        same = options.complex == (image.kind == "complex")
+        return image.read_stored(tile.inner) if same else z, valid
+    phase = filtered.phase
+    if options.strength < 1:
+        phase = blend(np.angle(z), phase, options.strength)
+    return (np.abs(z) * np.exp(1j * phase)).astype(np.complex64) if options.complex else phase, valid
+
+
+def blend(one: np.ndarray, other: np.ndarray, share: float) -> np.ndarray:
+    """Angles at a share of the shorter arc from one to the other, in (-pi, pi]."""
+    import torch
+
+    from mvnet.manifolds.circle import wrap
+
+    start, end = torch.from_numpy(one), torch.from_numpy(other)
+    return wrap(start + share * wrap(end - start)).numpy()
+
+
+def _survey(options: InSAROptions, console: Console, image: Interferogram, out: OutputSet) -> Survey:
+    from mvnet.apps.insar.survey import survey
+
+    with console.progress("counting residues") as progress:
+        found = survey(image, out, progress)
+    if found.valid == 0:
+        raise DataError(f"{image.path}: found no pixel with data, expected at least one")
+    return found

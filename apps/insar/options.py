@@ -1,0 +1,145 @@
+"""Options of `mvnet denoise insar`, and all that can be wrong with them before a raster is read."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mvnet.apps.common.errors import UserError
+
+if TYPE_CHECKING:
+    from mvnet.data_loaders.insar.reader import Interferogram
+
+UNWRAPPERS = ("snaphu", "skimage")
+SMALLEST_TILE, TILE_STEP = 64, 16
+"""Pixels along the side of a tile; a block of the output is a multiple of TILE_STEP."""
+NO_COHERENCE = "none"
+_TURN, _SLACK = 2 * math.pi, 0.02
+_SAMPLES, _SIDE = 5, 128  # windows along each axis, and their side, in which values are looked at
+
+
+@dataclass(frozen=True)
+class InSAROptions:
+    """Options of `mvnet denoise insar`; see its --help.
+
+    input: interferogram of any format read.  output: OUT.tif.
+    coherence: its raster, "none" to do without one, None for the one in the product or beside it.
+    looks: of the interferogram, for unwrapping with snaphu.
+    strength: 0 keeps the phase, 1 is the network's output, between them lies the shorter arc of the circle.
+    tile: side in pixels, rounded up to a multiple of 16 and of what the network needs.
+    overlap: pixels read around a tile, at least the network's receptive radius, which None takes.
+    workers: tiles computed at the same time; None is one for every core, or all of a cluster.
+    scheduler: of a dask.distributed cluster.
+    device: "auto", "cpu", "cuda", ...  model: checkpoint instead of the shipped weights.
+    layer, format, header, nodata: of `open_interferogram`.
+    unwrap: one of UNWRAPPERS, None for no unwrapped phase.
+    """
+
+    input: Path
+    output: Path
+    coherence: str | None = None
+    looks: float = 1.0
+    strength: float = 1.0
+    complex: bool = False
+    tile: int = 1024
+    overlap: int | None = None
+    workers: int | None = None
+    scheduler: str | None = None
+    device: str = "auto"
+    model: Path | None = None
+    overwrite: bool = False
+    report: bool = False
+    layer: str | None = None
+    format: str | None = None
+    header: Path | None = None
+    nodata: float | None = None
+    unwrap: str | None = None
+
+
+def check(options: InSAROptions) -> None:
+    """UserError for options that cannot be; reads no file."""
+    if not (math.isfinite(options.strength) and 0 <= options.strength <= 1):
+        raise UserError(f"--strength: found {options.strength}, expected a number in [0, 1]")
+    if not (math.isfinite(options.looks) and options.looks >= 1):
+        raise UserError(f"--looks: found {options.looks}, expected a number of at least 1")
+    if options.tile < SMALLEST_TILE:
+        raise UserError(f"--tile: found {options.tile}, expected at least {SMALLEST_TILE} pixels")
+    if options.workers is not None and options.workers < 1:
+        raise UserError(f"--workers: found {options.workers}, expected at least 1")
+    if options.unwrap is not None and options.unwrap not in UNWRAPPERS:
+        raise UserError(f"--unwrap: found {options.unwrap!r}, expected one of {', '.join(UNWRAPPERS)}")
+
+
+def open_input(options: InSAROptions) -> Interferogram:
+    """The interferogram, with the coherence that the options ask for.
+
+    Raises:
+        DataError: as `open_interferogram`, or when the values are no phase.
+    """
+    from mvnet.data_loaders.insar.reader import open_interferogram
+
+    without = options.coherence == NO_COHERENCE
+    image = open_interferogram(
+        options.input,
+        None if without else options.coherence,
+        format=options.format,
+        layer=options.layer,
+        header=options.header,
+        nodata=options.nodata,
+        looks=options.looks,
+        find_coherence=not without,
+    )
+    if image.coherence is None:
+        image.messages[-1] = "coherence: none, the network goes by the phase alone"
+    if image.kind == "phase":
+        image.messages.extend(check_phase(image))
+    return image
+
+
+def check_phase(image: Interferogram) -> list[str]:
+    """Look at some of the values of a real raster: are they phases in radians?
+
+    Wrapped ones lie in [-pi, pi] or [0, 2 pi]. Unwrapped ones go beyond, but most of their steps from pixel to pixel
+    are below pi, which is what unwrapping is.
+
+    Returns:
+        a message when they are unwrapped.
+    Raises:
+        DataError: they are neither.
+    """
+    import numpy as np
+
+    from mvnet.data_loaders.errors import DataError
+
+    low, high, steps = math.inf, -math.inf, []
+    for window in _samples(image.shape):
+        stored = image.read_stored(window).astype(np.float64)
+        stored[~image.read(window, with_coherence=False).valid] = np.nan
+        if np.isfinite(stored).any():
+            low, high = min(low, float(np.nanmin(stored))), max(high, float(np.nanmax(stored)))
+            steps.append(np.abs(np.diff(stored, axis=int(stored.shape[1] > 1))).ravel())
+    if not steps or (low >= -math.pi - _SLACK and high <= math.pi + _SLACK) or (low >= 0 and high <= _TURN + _SLACK):
+        return []
+    step: Any = np.concatenate(steps)
+    step = step[np.isfinite(step)]
+    if not len(step) or np.median(step) > math.pi:
+        raise DataError(
+            f"{image.path}: found values from {low:.4g} to {high:.4g} that jump from pixel to pixel, "
+            "expected phases in radians"
+        )
+    return [f"values from {low:.4g} to {high:.4g} are taken as unwrapped phase; the output is wrapped"]
+
+
+def _samples(shape: tuple[int, int]) -> list[tuple[slice, slice]]:
+    axes = []
+    for n in shape:
+        starts = sorted({round(k * max(n - _SIDE, 0) / (_SAMPLES - 1)) for k in range(_SAMPLES)})
+        axes.append([slice(start, min(start + _SIDE, n)) for start in starts])
+    return [(rows, columns) for rows in axes[0] for columns in axes[1]]
+
+
+def plain(options: InSAROptions) -> dict[str, Any]:
+    """For JSON."""
+    return {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()}

@@ -1,0 +1,131 @@
+"""The HTML page of `mvnet denoise insar`: phase before and after, quality, histograms, and the numbers.
+
+Pictures are made of an overview and a detail, so that the page costs the same for a scene of any size.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mvnet.apps.common import page
+from mvnet.apps.dti.figures import AFTER, BEFORE, png
+from mvnet.apps.insar.survey import CHANGE_EDGES, QUALITY_EDGES, Pictures, Survey
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_PHASE = {"cmap": "twilight", "vmin": -math.pi, "vmax": math.pi}
+_QUALITY = {"cmap": "viridis", "vmin": 0, "vmax": 1}
+_EMPTY = "#b7d3b0"  # not a colour of either map
+
+
+def write_report(path: Path, title: str, survey: Survey, summary: dict[str, Any]) -> None:
+    """Write the page.
+
+    Args:
+        survey: counts and pictures of the scene.
+        summary: of `mvnet.apps.insar.denoise.run`.
+    """
+    step = survey.overview.step
+    every = "Every pixel" if step == 1 else f"Every {step}th pixel along each axis"
+    parts = [
+        page.table((), _numbers(summary)),
+        page.heading("The scene"),
+        page.picture(png(_planes(survey.overview)), f"{every}: phase before, phase after, quality. Green: no data."),
+        page.heading("A detail"),
+        page.picture(png(_planes(survey.detail)), "Pixel by pixel, around the centre of the tile with most data."),
+        page.heading("Histograms"),
+        page.picture(
+            png(_histograms(survey)),
+            "All valid pixels: phase before minus phase after; quality, the expected cosine of the error left.",
+        ),
+        page.heading("Provenance"),
+        page.table((), _provenance(summary)),
+        *(page.paragraph(message) for message in summary["messages"]),
+        page.paragraph(
+            "The quality c is the cosine expected of the error of the fully denoised phase, 1 where it is exact; as a "
+            "circular standard deviation in radians it reads s = sqrt(-2 ln c). A residue is a loop of four pixels "
+            "around which the wrapped steps of the phase do not add up to zero."
+        ),
+    ]
+    subtitle = f"Interferogram denoised by mvnet {summary['version']}"
+    path.write_text(page.document(title, subtitle, parts), encoding="utf-8")
+
+
+def _planes(pictures: Pictures) -> Figure:
+    """Before, after and quality in a row, or in a column when the scene is wide."""
+    from matplotlib.figure import Figure
+
+    height, width = pictures.before.shape
+    wide = width > 1.6 * height
+    rows, columns = (3, 1) if wide else (1, 3)
+    side = 7.0 if wide else 3.4
+    size = (columns * side + 0.8, rows * min(max(side * height / width, 1.2), 9.0) + 0.4)
+    figure = Figure(figsize=size, layout="constrained", facecolor="white")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    shown = (("before", pictures.before, _PHASE), ("after", pictures.after, _PHASE))
+    for axis, (name, values, options) in zip(axes, (*shown, ("quality", pictures.quality, _QUALITY))):
+        image = axis.imshow(values, interpolation="nearest", **options)
+        axis.set_facecolor(_EMPTY)
+        axis.set_title(name, fontsize=9)
+        axis.set_xticks([])
+        axis.set_yticks([])
+        for spine in axis.spines.values():
+            spine.set_visible(False)
+        if name != "before":
+            bar = figure.colorbar(image, ax=axis, shrink=0.8, pad=0.02)
+            bar.ax.tick_params(labelsize=7)
+            bar.set_label("rad" if name == "after" else "quality", fontsize=8)
+    return figure
+
+
+def _histograms(survey: Survey) -> Figure:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8.4, 2.6), layout="constrained", facecolor="white")
+    left, right = figure.subplots(1, 2)
+    _bars(left, survey.changes, CHANGE_EDGES, BEFORE, "before minus after, rad")
+    _bars(right, survey.qualities, QUALITY_EDGES, AFTER, "quality")
+    return figure
+
+
+def _bars(axis: Axes, counts: np.ndarray, edges: np.ndarray, colour: str, label: str) -> None:
+    axis.stairs(counts, edges, fill=True, color=colour, alpha=0.2)
+    axis.stairs(counts, edges, color=colour, linewidth=1.4)
+    axis.set_xlim(float(edges[0]), float(edges[-1]))
+    axis.set_xlabel(label, fontsize=9)
+    axis.set_ylabel("pixels", fontsize=9)
+    axis.tick_params(labelsize=8)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def _numbers(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    counts, numbers = summary["counts"], summary["statistics"]
+    rows = [
+        ("Pixels", f"{counts['pixels']:,}, {numbers['valid_share']:.1%} with data"),
+        ("Residues", f"{numbers['residues_before']:,} before, {numbers['residues_after']:,} after"),
+        ("Mean quality", f"{numbers['mean_confidence']:.3f}"),
+        ("Change of phase", f"{numbers['rms_change']:.3f} rad (root mean square)"),
+    ]
+    if "unwrapped_range" in numbers:
+        rows.append(("Unwrapped phase", f"spans {numbers['unwrapped_range']:.1f} rad"))
+    return rows
+
+
+def _provenance(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    options = summary["options"]
+    hidden = ("input", "output", "model", "header", "overwrite", "report")
+    kept = {k: v for k, v in options.items() if v not in (None, False) and k not in hidden}
+    if "coherence" in kept:
+        kept["coherence"] = Path(kept["coherence"]).name
+    return [
+        ("Input", Path(options["input"]).name),
+        ("Weights", f"{summary['weights']['name']}, sha256 {summary['weights']['sha256'][:16]}"),
+        ("Options", ", ".join(f"{k}={v}" for k, v in kept.items())),
+        ("Device", summary["device"]),
+    ]

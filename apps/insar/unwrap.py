@@ -1,0 +1,125 @@
+"""Phase unwrapping of the denoised interferogram, its ambiguities handed to the phase that was not denoised.
+
+    psi' = psi + 2 pi round((u - psi) / (2 pi)),   u the unwrapped denoised phase, psi the phase as read
+
+so that no detail of the measured phase is lost. This step alone holds the whole scene in memory.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mvnet.apps.common.errors import UserError
+
+if TYPE_CHECKING:
+    from mvnet.apps.common.console import Console
+    from mvnet.apps.insar.options import InSAROptions
+    from mvnet.data_loaders.insar.reader import Interferogram, OutputSet
+
+_BYTES = {"skimage": 60, "snaphu": 90}  # a pixel, roughly, at the peak
+
+
+def check_unwrapper(name: str) -> None:
+    """UserError when the package is not there."""
+    if name == "snaphu" and find_spec("snaphu") is None:
+        raise UserError(
+            "--unwrap: the package snaphu is not installed; pip install mvnet[unwrap], or take --unwrap skimage"
+        )
+
+
+def unwrap_outputs(
+    image: Interferogram, out: OutputSet, options: InSAROptions, console: Console
+) -> dict[str, float | int]:
+    """Unwrap what the blocks hold and write the files for it; returns statistics.
+
+    Raises:
+        UserError: a scene that the unwrapper does not take.
+    """
+    from mvnet.apps.insar.denoise import COMPONENTS, UNWRAPPED
+
+    method = options.unwrap
+    assert method is not None
+    size = image.shape[0] * image.shape[1]
+    console.say(
+        f"unwrapping with {method}: the whole scene of {size / 1e6:.3g} Mpx is held in memory, "
+        f"about {size * _BYTES[method] / 2**30:.2g} GiB"
+    )
+    whole = slice(0, image.shape[0]), slice(0, image.shape[1])
+    values, valid = out.read("values", whole), out.read("mask", whole) > 0
+    phase = (np.angle(values) if np.iscomplexobj(values) else values).astype(np.float32)
+    del values
+    components = None
+    if method == "skimage":
+        found = unwrap_skimage(phase, valid)
+    else:
+        found, components = unwrap_snaphu(phase, valid, out.read("quality", whole), options.looks)
+    unwrapped = _transferred(image, out, found, valid)
+    out.write_raster(UNWRAPPED, unwrapped, float("nan"), "radian")
+    numbers: dict[str, float | int] = {"unwrapped_range": float(f"{np.ptp(unwrapped[valid]):.6g}")}
+    if components is not None:
+        out.write_raster(COMPONENTS, np.where(valid, components, 0).astype(np.uint32), 0)
+        numbers["components"] = int(components.max())
+    return numbers
+
+
+def transfer(unwrapped: np.ndarray, original: np.ndarray) -> np.ndarray:
+    """The original phase plus the multiple of 2 pi that brings it closest to the unwrapped one."""
+    return original + 2 * np.pi * np.round((unwrapped - original) / (2 * np.pi))
+
+
+def _transferred(image: Interferogram, out: OutputSet, found: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """In float32, NaN where not valid; tile by tile, as the input is read."""
+    for window in out.windows():
+        psi = np.angle(image.read(window, with_coherence=False).values)
+        found[window] = transfer(found[window], psi)
+    found = found.astype(np.float32)
+    found[~valid] = np.nan
+    return found
+
+
+def unwrap_skimage(phase: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """Reliability-guided unwrapping of (h, w) radians. Source: Herraez et al., Applied Optics 41 (2002) 7437."""
+    from skimage.restoration import unwrap_phase
+
+    masked = np.ma.masked_array(np.where(valid, phase, 0), mask=~valid)
+    return np.array(np.ma.getdata(unwrap_phase(masked, rng=0)))
+
+
+def unwrap_snaphu(
+    phase: np.ndarray, valid: np.ndarray, quality: np.ndarray, looks: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Statistical-cost network flow, and its connected components (0: unreliable), (h, w) each.
+
+    The quality stands for the coherence. Source: Chen, Zebker, J. Opt. Soc. Am. A 18 (2001) 338.
+    """
+    import snaphu
+
+    z = np.where(valid, np.exp(1j * np.where(valid, phase, 0)), 0).astype(np.complex64)
+    correlation = np.where(valid, quality, 0).clip(0, 1).astype(np.float32)
+    try:
+        with _no_stdout():
+            found, components = snaphu.unwrap(z, correlation, nlooks=looks, mask=valid)
+    except (RuntimeError, ValueError) as error:
+        raise UserError(f"--unwrap: snaphu does not unwrap a scene of {phase.shape} ({error})") from error
+    return np.asarray(found, np.float64), np.asarray(components)
+
+
+@contextmanager
+def _no_stdout() -> Iterator[None]:
+    """What snaphu's process tells would come between our lines."""
+    sys.stdout.flush()
+    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)

@@ -1,0 +1,101 @@
+"""b-values and b-vectors: reading FSL text files and checking that a tensor can be fitted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mvnet.data_loaders.errors import DataError
+
+B0_THRESHOLD = 50  # s/mm^2: below it a volume counts as not weighted
+_USUAL_MAXIMUM = 1600.0  # s/mm^2: above it the tensor model no longer describes brain tissue
+_FEWEST = 6
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """bvals (M,) in s/mm^2; bvecs (M, 3) unit vectors in the axes of the file, zero at b < 50; messages."""
+
+    bvals: np.ndarray
+    bvecs: np.ndarray
+    messages: list[str]
+
+    @property
+    def is_b0(self) -> np.ndarray:
+        """(M,) bool: found by b-value, wherever the volumes stand."""
+        return self.bvals < B0_THRESHOLD
+
+
+def read_gradients(bval: str | Path | np.ndarray, bvec: str | Path | np.ndarray, volumes: int) -> Gradients:
+    """Read b-values and b-vectors written as rows (FSL, 3 x M) or as columns (M x 3).
+
+    Args:
+        bval, bvec: text files, or arrays.
+        volumes: M, the number of volumes of the image.
+    Raises:
+        DataError: unreadable numbers, another count than M, no b0, or fewer than 6 distinct directions.
+    """
+    values = _numbers(bval, "bval").ravel()
+    if len(values) != volumes:
+        raise DataError(f"bval: found {len(values)} b-values, expected {volumes}, one per volume")
+    vectors = _numbers(bvec, "bvec")
+    if vectors.ndim != 2 or 3 not in vectors.shape:
+        raise DataError(f"bvec: found shape {vectors.shape}, expected (3, {volumes}) or ({volumes}, 3)")
+    if vectors.shape[0] == 3 and vectors.shape != (volumes, 3):
+        vectors = vectors.T
+    if len(vectors) != volumes:
+        raise DataError(f"bvec: found {len(vectors)} vectors, expected {volumes}, one per volume")
+    if not np.isfinite(values).all() or (values < 0).any():
+        raise DataError("bval: found negative or non-finite values, expected b-values in s/mm^2")
+
+    messages: list[str] = []
+    weighted = values >= B0_THRESHOLD
+    if not weighted.any():
+        raise DataError(f"bval: found no b-value above 50 (largest {values.max():.3g}), expected s/mm^2")
+    if weighted.all():
+        raise DataError(f"bval: found no b0 volume (smallest b {values.min():.0f}), expected b < 50 s/mm^2")
+    norm = np.linalg.norm(vectors, axis=1)
+    if not (norm[weighted] > 0.1).all():  # also catches NaN
+        raise DataError("bvec: found a zero or non-finite vector on a volume with b >= 50 s/mm^2")
+    if (np.abs(norm[weighted] - 1) > 0.02).any():
+        messages.append("warning: b-vectors are not of unit length; they were normalised, b-values kept")
+    unit = np.zeros((volumes, 3))
+    unit[weighted] = vectors[weighted] / norm[weighted, None]
+    _check_directions(unit[weighted])
+    if values.max() > _USUAL_MAXIMUM:
+        messages.append(f"warning: b-values up to {values.max():.0f} s/mm^2; the tensor model holds up to about 1500")
+    return Gradients(values, unit, messages)
+
+
+def _numbers(source: str | Path | np.ndarray, name: str) -> np.ndarray:
+    if not isinstance(source, str | Path):
+        return np.asarray(source, dtype=np.float64)
+    path = Path(source)
+    if not path.is_file():
+        raise DataError(f"{name}: {path}: no such file")
+    try:
+        lines = [line.partition("#")[0] for line in path.read_text(encoding="utf-8-sig").splitlines()]
+        rows = [line.replace(",", " ").split() for line in lines if line.strip()]
+        if not rows:
+            raise DataError(f"{name}: {path}: the file is empty, expected numbers")
+        widths = {len(row) for row in rows}
+        if len(widths) != 1:
+            raise DataError(f"{name}: {path}: found rows of {sorted(widths)} numbers, expected equal rows")
+        return np.array([[float(word) for word in row] for row in rows])
+    except (UnicodeDecodeError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{name}: {path}: not a table of numbers") from error
+
+
+def _check_directions(g: np.ndarray) -> None:
+    """At least six directions (n, 3) that determine a tensor."""
+    same = np.abs(g @ g.T) > 0.9999
+    distinct = int((~np.tril(same, -1).any(1)).sum())
+    if distinct < _FEWEST:
+        raise DataError(f"bvec: found {distinct} distinct directions, expected at least {_FEWEST}")
+    quadratic = np.stack([g[:, i] * g[:, j] for i in range(3) for j in range(i, 3)], 1)
+    if np.linalg.matrix_rank(quadratic, tol=1e-3) < 6:
+        raise DataError("bvec: the directions do not determine a tensor (they lie on a cone or in a plane)")

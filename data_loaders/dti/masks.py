@@ -1,0 +1,93 @@
+"""Masks: given, or made from the data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mvnet.data_loaders.dti.nifti import open_image, read_array
+from mvnet.data_loaders.errors import DataError
+
+_NO_BACKGROUND = 0.07
+_SAME_PLACE = 0.1  # mm
+
+MaskLike = str | Path | np.ndarray | Tensor
+
+
+def read_mask(mask: MaskLike, shape: tuple[int, ...]) -> Tensor:
+    """A given mask as (X, Y, Z) bool: true where the value is above zero.
+
+    Args:
+        mask: path of a NIfTI, or an array; trailing dimensions of size 1 are dropped.
+        shape: (X, Y, Z) expected.
+    Raises:
+        DataError: another shape, or no voxel above zero.
+    """
+    if isinstance(mask, str | Path):
+        values = read_array(open_image(mask), mask)
+    else:
+        values = mask.detach().cpu().numpy() if isinstance(mask, Tensor) else np.asarray(mask)
+    while values.ndim > 3 and values.shape[-1] == 1:
+        values = values[..., 0]
+    if values.shape != tuple(shape):
+        raise DataError(f"mask: found shape {values.shape}, expected {tuple(shape)}")
+    inside = torch.from_numpy(np.ascontiguousarray(values > 0))  # NaN compares false
+    if not inside.any():
+        raise DataError("mask: found no voxel above zero")
+    return inside
+
+
+def check_grid(mask: MaskLike, affine: np.ndarray) -> list[str]:
+    """A warning when a mask file says that it lies elsewhere than the image with this affine (4, 4)."""
+    if not isinstance(mask, str | Path):
+        return []
+    difference = np.abs(open_image(mask).affine - affine).max()
+    if difference < _SAME_PLACE:
+        return []
+    return [f"warning: the affine of the mask differs from the image's by up to {difference:.3g}; is it of this image?"]
+
+
+def tensor_mask(planes: Tensor) -> Tensor:
+    """Finite tensors with positive trace, and non-finite ones that most of their 26 neighbours surround.
+
+    Args:
+        planes: (6, X, Y, Z) Mandel planes, any unit.
+    """
+    finite = planes.isfinite().all(0)
+    inside = finite & (planes[:3].sum(0) > 0)
+    neighbours = F.avg_pool3d(F.pad(inside[None].float(), (1,) * 6), 3, stride=1)[0] * 27
+    return inside | (~finite & (neighbours > 13))
+
+
+def brain_mask(b0: np.ndarray) -> Tensor:
+    """Median-filtered Otsu threshold of the mean b0 (DIPY's median_otsu): the largest piece, holes filled.
+
+    The threshold is sought on log(1 + b0 / 2 % of its 99th percentile), where bright water does not outweigh
+    the difference of brain and background. A volume without background (the 2nd percentile is above 7 % of
+    the 99th) is taken whole where positive.
+
+    Args:
+        b0: (X, Y, Z) signal.
+    Raises:
+        DataError: when the b0 is constant, or nothing stands out.
+    """
+    from dipy.segment.mask import median_otsu
+    from scipy import ndimage
+
+    values = np.nan_to_num(np.asarray(b0, dtype=np.float32), nan=0.0, posinf=0.0, neginf=0.0).clip(min=0)
+    if values.max() <= values.min():
+        raise DataError("dwi: the b0 image is constant, so that no mask can be made; give one")
+    bright = np.percentile(values[values > 0], 99)
+    if np.percentile(values, 2) > _NO_BACKGROUND * bright:
+        return torch.from_numpy(values > 0)
+    mask = median_otsu(np.log1p(values / (0.02 * bright)), median_radius=2, numpass=1)[1].astype(bool)
+    if not mask.any():
+        raise DataError("dwi: no brain stands out from the background of the b0 image; give a mask")
+    labels = np.zeros(mask.shape, dtype=np.int32)
+    ndimage.label(mask, output=labels)
+    mask = labels == 1 + np.argmax(np.bincount(labels.ravel())[1:])
+    return torch.from_numpy(np.asarray(ndimage.binary_fill_holes(mask), dtype=bool) & (values > 0))

@@ -1,0 +1,114 @@
+"""NIfTI files in and out: every failure to read is one DataError line, every write is whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mvnet.data_loaders.errors import DataError
+
+_SUFFIXES = (".nii", ".nii.gz")
+
+
+def open_image(path: str | Path) -> Any:
+    """The nibabel NIfTI-1 or NIfTI-2 image at `path`, one file or a pair .hdr and .img, its data not read yet.
+
+    Raises:
+        DataError: missing or empty file, not a NIfTI, damaged header, complex or colour values, fewer than 3
+            dimensions.
+    """
+    import nibabel
+    from nibabel.filebasedimages import ImageFileError
+    from nibabel.spatialimages import HeaderDataError
+
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    if path.stat().st_size == 0:
+        raise DataError(f"{path}: the file is empty, expected a NIfTI image")
+    try:
+        image = nibabel.load(path)
+    except (ImageFileError, HeaderDataError, EOFError, OSError, zlib.error, ValueError) as error:
+        raise DataError(f"{path}: not a readable NIfTI image ({_line(error)})") from error
+    if not isinstance(image, nibabel.Nifti1Pair):
+        raise DataError(f"{path}: found a {type(image).__name__}, expected a NIfTI image")
+    kind = np.dtype(image.header.get_data_dtype())
+    if kind.kind not in "iufb":
+        raise DataError(f"{path}: found values of type {kind}, expected real numbers")
+    if len(image.shape) < 3:
+        raise DataError(f"{path}: found a {len(image.shape)}-D image of shape {image.shape}, expected at least 3-D")
+    if 0 in image.shape:
+        raise DataError(f"{path}: found shape {image.shape}, expected no empty dimension")
+    return image
+
+
+def read_array(image: Any, path: str | Path) -> np.ndarray:
+    """The scaled values of an opened image as float32, read once and not cached."""
+    try:
+        return np.asarray(image.dataobj, dtype=np.float32)
+    except (EOFError, OSError, zlib.error, ValueError) as error:
+        raise DataError(f"{path}: the image data is truncated or damaged ({_line(error)})") from error
+
+
+def _line(error: BaseException) -> str:
+    """The first line of an error's text, at most 120 characters."""
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:120]
+
+
+def write_image(
+    data: np.ndarray,
+    affine: np.ndarray,
+    header: Any,
+    path: str | Path,
+    intent: tuple[str, tuple[float, ...]] = ("none", ()),
+) -> Path:
+    """Write a NIfTI with the affine, codes, zooms and units of `header`, replacing the file in one step.
+
+    The file is written under a temporary name in the destination folder and renamed, so that a crash or a
+    full disk leaves neither half a file nor a lost old one.
+
+    Args:
+        data: at least 3-D; float arrays are stored as float32, bool as uint8.
+        affine: (4, 4).
+        header: NIfTI header to start from; scaling, intent and display range are reset.
+        path: ends in .nii or .nii.gz; its folder exists.
+        intent: NIfTI intent name and parameters.
+    Raises:
+        DataError: wrong suffix or missing folder.
+        OSError: the disk is full or not writable.
+    """
+    import nibabel
+
+    path = Path(path)
+    if not path.name.endswith(_SUFFIXES):
+        raise DataError(f"{path}: expected a name ending in .nii or .nii.gz")
+    if not path.parent.is_dir():
+        raise DataError(f"{path.parent}: no such folder")
+    data = data.astype(np.uint8 if data.dtype == bool else np.float32, copy=False)
+
+    kind = nibabel.Nifti2Image if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Image
+    block, endianness = header.binaryblock, header.endianness
+    new = kind.header_class(block, endianness, False, header.extensions)  # the header of one file, also from a pair
+    zooms = [float(z) for z in header.get_zooms()][: data.ndim]
+    zooms = [z if np.isfinite(z) else 1.0 for z in zooms] + [1.0] * (data.ndim - len(zooms))
+    new.set_data_shape(data.shape)
+    new.set_zooms(zooms)
+    new.set_data_dtype(data.dtype)
+    new.set_intent(*intent)
+    new.set_slope_inter(1, 0)
+    new["cal_min"] = new["cal_max"] = 0
+    image = kind(data, affine, new)
+
+    temporary = path.with_name(f".{secrets.token_hex(4)}.{path.name}")
+    try:
+        image.to_filename(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path

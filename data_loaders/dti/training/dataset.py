@@ -1,0 +1,123 @@
+"""The training set of the DTI denoiser: a seeded mixture of patches. Example i depends on (seed, i) alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import permutations, product
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from mvnet.data_loaders.dti.training.pairs import Pair, TensorField, noisy_pair, split_pair
+from mvnet.models.dti.inputs import feature_planes
+
+OCTAHEDRAL = tuple(product(permutations(range(3)), product((1, -1), repeat=3)))
+"""The 48 symmetries of the cube as (permutation, signs)."""
+
+FEWEST_DIRECTIONS = 12  # of a scan that is split: two fits of six
+
+
+def random_scheme(generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """A plausible acquisition: 1 to 6 b0, 6 to 64 spread directions, one shell near b = 1000 s/mm^2.
+
+    The number of directions is log-uniform in one half of the draws, which is rich in short scans, and uniform in the
+    other. Directions are picked one by one, each the candidate farthest from those before it (antipodes identified).
+    """
+    few = float(torch.rand((), generator=generator)) < 0.5
+    n = round(6 * math.exp(_uniform(0, math.log(64 / 6), generator)) if few else _uniform(6, 64, generator))
+    candidates = torch.nn.functional.normalize(torch.randn(8 * n, 3, generator=generator), dim=1)
+    picked = [0]
+    closeness = (candidates @ candidates[0]).abs()
+    while len(picked) < n:
+        picked.append(int(closeness.argmin()))
+        closeness = torch.maximum(closeness, (candidates @ candidates[picked[-1]]).abs())
+    b0 = int(torch.tensor([1, 1, 1, 2, 4, 6])[int(torch.randint(6, (1,), generator=generator))])
+    b = _uniform(700, 1300, generator)
+    bvals = torch.cat([torch.zeros(b0), torch.full((n,), b)])
+    return bvals, torch.cat([torch.zeros(b0, 3), candidates[picked]])
+
+
+class Example(NamedTuple):
+    """What the network sees and should give: noisy, target (6, n, n, n) um^2/ms, features (11, n, n, n)."""
+
+    noisy: Tensor
+    target: Tensor
+    features: Tensor
+
+
+@dataclass
+class TrainingSet(Dataset):
+    """Patches cut at random, turned by a random symmetry of the cube when asked, made noisy.
+
+    Args:
+        truths: (weight, field) of fields taken as the truth of simulated noise.
+        scans: (weight, field) of fields with measured signals, split by directions.
+        length: number of pairs.
+        patch: voxels along each side.
+        augment: turn the patches; what commutes with the symmetries of the cube learns the same either way.
+        blind: share of the examples that hide the acquisition, as a file of tensors does.
+        snr: range of the white-matter signal-to-noise ratio, drawn log-uniformly.
+        seed: of everything.
+    Raises:
+        ValueError: when a patch does not fit into a field, or a scan has too few directions to be split.
+    """
+
+    truths: Sequence[tuple[float, TensorField]]
+    scans: Sequence[tuple[float, TensorField]] = ()
+    length: int = 1000
+    patch: int = 16
+    augment: bool = True
+    blind: float = 0.15
+    snr: tuple[float, float] = (5.0, 60.0)
+    seed: int = 0
+    _weights: Tensor = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        largest = min(volume.largest_patch() for _, volume in (*self.truths, *self.scans))
+        if not 1 <= self.patch <= largest:
+            raise ValueError(
+                f"patch: found {self.patch}, expected 1 to {largest}, which fits into every training volume"
+            )
+        for _, scan in self.scans:
+            count = 0 if scan.bvals is None else int((scan.bvals > 50).sum())
+            if count < FEWEST_DIRECTIONS:
+                raise ValueError(f"scans: found {count} directions, expected at least {FEWEST_DIRECTIONS}")
+        self._weights = torch.tensor([weight for weight, _ in (*self.truths, *self.scans)])
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> Example:
+        generator = torch.Generator().manual_seed((self.seed << 40) + index)
+        pair, spacing = self._pair(generator)
+        # the gain of the scanner is known to the median of a volume, not to that of a patch
+        scale = math.exp(_uniform(-0.2, 0.2, generator))
+        if float(torch.rand((), generator=generator)) < self.blind:
+            features = feature_planes(pair.mask, spacing=spacing)
+        else:
+            maps = (pair.b0, pair.noise, pair.residual)
+            features = feature_planes(pair.mask, *maps, b0_scale=scale, spacing=spacing)
+        return Example(pair.noisy, pair.target, features)
+
+    def _pair(self, generator: torch.Generator) -> tuple[Pair, tuple[float, float, float]]:
+        which = int(torch.multinomial(self._weights, 1, generator=generator))
+        source = (*self.truths, *self.scans)[which][1].patch(self.patch, generator)
+        element = OCTAHEDRAL[int(torch.randint(48, (1,), generator=generator))]
+        if self.augment:
+            source = source.turned(*element)
+        if which >= len(self.truths):
+            assert source.bvals is not None
+            most = int((source.bvals > 50).sum()) // 2
+            directions = round(6 * math.exp(_uniform(0, math.log(most / 6), generator)))
+            return split_pair(source, directions, generator), source.spacing
+        bvals, bvecs = random_scheme(generator)
+        snr = self.snr[0] * math.exp(_uniform(0, math.log(self.snr[1] / self.snr[0]), generator))
+        return noisy_pair(source, bvals, bvecs, snr, generator), source.spacing
+
+
+def _uniform(low: float, high: float, generator: torch.Generator) -> float:
+    return low + (high - low) * float(torch.rand((), generator=generator))

@@ -1,0 +1,96 @@
+"""Where training patches come from: a scan at its own and at a coarser resolution, and simulated brains."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import ceil
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mvnet.data_loaders.dti.dwi import load_dwi
+from mvnet.data_loaders.dti.simulation.brain import simulate_brain
+from mvnet.data_loaders.dti.training.pairs import TensorField
+from mvnet.data_loaders.dti.volume import DTIVolume
+from mvnet.linalg import sym3
+from mvnet.metrics import fractional_anisotropy
+
+_WHITE_MATTER = 0.4  # FA above which a voxel counts as white matter for the scale of the signal
+
+
+def scan_field(dwi: Path, bval: Path, bvec: Path, bvec_frame: str | None, exclude: slice) -> TensorField:
+    """A scan of which the slices `exclude` along z are never used; other arguments as in `load_dwi`."""
+    return field_of(load_dwi(dwi, bval, bvec, bvec_frame=bvec_frame), exclude)
+
+
+def field_of(volume: DTIVolume, exclude: slice = slice(0, 0)) -> TensorField:
+    """Tensors of a loaded volume, with its signals in units of the white-matter b0 when it has a DWI.
+
+    Args:
+        volume: from `load_dwi`, or from `load_tensors`: then s0 is 1 everywhere.
+        exclude: slices along z of which no voxel may be used.
+    """
+    depth = volume.mask.shape[2]
+    start, stop, _ = exclude.indices(depth)
+    slabs = ((0, start), (stop, depth)) if stop > start else ((0, depth),)
+    scan = volume.acquisition
+    if scan is None:
+        return TensorField(volume.tensors, volume.mask, torch.ones(volume.mask.shape), slabs, spacing=volume.spacing)
+    unit = white_matter_median(scan.b0, volume.tensors, volume.mask)
+    bvals, bvecs = torch.as_tensor(scan.bvals).float(), torch.as_tensor(scan.bvecs).float()
+    signal = torch.from_numpy(scan.dwi) / unit
+    return TensorField(volume.tensors, volume.mask, scan.b0 / unit, slabs, signal, bvals, bvecs, volume.spacing)
+
+
+def central(field: TensorField, share: float) -> TensorField:
+    """A box around the centre of the mask with this share of its extent in the plane, in all slices of the slabs."""
+    window = []
+    for axis in (0, 1):
+        used = field.mask.any(dim=2).any(dim=1 - axis).nonzero()[:, 0]
+        first, last = int(used[0]), int(used[-1]) + 1
+        side = round((last - first) * share**0.5)
+        start = (first + last - side) // 2
+        window.append(slice(start, start + side))
+    return replace(
+        field,
+        tensors=field.tensors[:, *window],
+        mask=field.mask[*window],
+        s0=field.s0[*window],
+        dwi=None if field.dwi is None else field.dwi[*window],
+    )
+
+
+def white_matter_median(b0: Tensor, tensors: Tensor, mask: Tensor) -> Tensor:
+    """Median b0 where FA > 0.4, over the whole mask when that is nowhere."""
+    white = mask & (fractional_anisotropy(tensors, dim=0) > _WHITE_MATTER)
+    return b0[white if white.any() else mask].median()
+
+
+def resampled(field: TensorField, zoom: tuple[float, float, float]) -> TensorField:
+    """The field on a grid of `zoom` times the voxels along each axis: trilinear in the log-tensors, inside the mask.
+
+    Coarser voxels average what they cover, which also lowers the noise of a fitted truth. The signals are dropped.
+    """
+    inside = field.mask.to(field.tensors.dtype)
+    planes = torch.cat([sym3.log(field.tensors, dim=0) * inside, (field.s0 * inside)[None], inside[None]])
+    size = [round(n * z) for n, z in zip(field.mask.shape, zoom)]
+    small = F.interpolate(planes[None], size=size, mode="trilinear", align_corners=False)[0]
+    weight = small[7]
+    mask = weight > 0.7
+    mean = small[:7] / weight.clamp_min(0.1)
+    slabs = tuple((ceil(a * zoom[2]), int(b * zoom[2])) for a, b in field.slabs)
+    spacing = tuple(length / z for length, z in zip(field.spacing, zoom))
+    s0 = torch.where(mask, mean[6], 1.0)
+    return TensorField(sym3.exp(mean[:6] * mask, dim=0), mask, s0, slabs, spacing=spacing)  # type: ignore[arg-type]
+
+
+def simulated_fields(count: int, seed: int, side: int = 48) -> list[TensorField]:
+    """Simulated brains of side^3 voxels with a clean truth, voxel sizes of 1.5 to 2.5 mm."""
+    fields = []
+    for index in range(count):
+        brain = simulate_brain((side, side, side), seed=seed * 1000 + index, voxel_size=1.5 + index % 3 / 2)
+        s0 = brain.s0 / white_matter_median(brain.s0, brain.tensors, brain.mask)
+        fields.append(TensorField(brain.tensors, brain.mask, s0, ((0, side),)))
+    return fields

@@ -1,0 +1,170 @@
+"""Training pairs for the DTI denoiser: patches of noisy tensors with what they should become.
+
+Two kinds of pairs, both seeded by their index alone:
+
+- `noisy_pair`: a tensor field is taken as the truth, signals of a random scheme are made from it with Rician noise and
+  fitted back. A truth that carries its own independent noise serves as well: the mean over it is what a network learns.
+- `split_pair`: real noise. The input is the fit of some directions of a scan, the target the fit of the others
+  (Noise2Noise on the manifold; Lehtinen et al., 2018).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from mvnet.data_loaders.dti.fitting import acquisition_maps, clip_eigenvalues, design_matrix, fit_wls
+from mvnet.data_loaders.dti.repair import HIGHEST, LOWEST
+
+
+class Pair(NamedTuple):
+    """A patch: noisy and target (6, n, n, n) um^2/ms; mask bool, b0 (1 = white matter), noise, residual (n, n, n)."""
+
+    noisy: Tensor
+    target: Tensor
+    mask: Tensor
+    b0: Tensor
+    noise: Tensor
+    residual: Tensor
+
+
+@dataclass(frozen=True)
+class TensorField:
+    """A field to cut patches from.
+
+    Args:
+        tensors: (6, X, Y, Z) Mandel, um^2/ms, positive definite in the mask.
+        mask: (X, Y, Z) bool.
+        s0: (X, Y, Z), white matter near 1.
+        slabs: ranges [start, stop) along z that may be used.
+        dwi: (X, Y, Z, M) measured signals in the unit of `s0`, or None for a field without a scan.
+        bvals, bvecs: (M,) s/mm^2 and (M, 3), of the scan.
+        spacing: lengths of the sides of a voxel, in any unit.
+    """
+
+    tensors: Tensor
+    mask: Tensor
+    s0: Tensor
+    slabs: tuple[tuple[int, int], ...]
+    dwi: Tensor | None = None
+    bvals: Tensor | None = None
+    bvecs: Tensor | None = None
+    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+    def largest_patch(self) -> int:
+        """Side of the largest cube inside one slab."""
+        return min(*self.mask.shape[:2], max(stop - start for start, stop in self.slabs))
+
+    def patch(self, n: int, generator: torch.Generator) -> TensorField:
+        """A random n^3 patch inside a slab and at least half inside the mask, or the fullest of twenty tries."""
+        lengths = torch.tensor([max(stop - start - n + 1, 0) for start, stop in self.slabs], dtype=torch.float)
+        if lengths.sum() == 0:
+            raise ValueError(f"slabs: found {self.slabs}, expected one of at least {n} slices")
+        best, best_share = None, -1.0
+        for _ in range(20):
+            slab = int(torch.multinomial(lengths, 1, generator=generator))
+            start, room = self.slabs[slab][0], int(lengths[slab])
+            corner = [
+                _integer(self.mask.shape[0] - n + 1, generator),
+                _integer(self.mask.shape[1] - n + 1, generator),
+            ]
+            window = (
+                *(slice(c, c + n) for c in corner),
+                slice(z := start + _integer(room, generator), z + n),
+            )
+            share = float(self.mask[window].float().mean())
+            if share > best_share:
+                best, best_share = window, share
+            if share > 0.5:
+                break
+        assert best is not None
+        return replace(
+            self,
+            tensors=self.tensors[:, *best],
+            mask=self.mask[best],
+            s0=self.s0[best],
+            slabs=((0, n),),
+            dwi=None if self.dwi is None else self.dwi[best],
+        )
+
+    def turned(self, permutation: tuple[int, ...], signs: tuple[int, ...]) -> TensorField:
+        """Image under the octahedral-group element x'_i = s_i x_{p_i}, acting on voxels, tensors and b-vectors."""
+
+        def voxels(volume: Tensor, lead: int) -> Tensor:
+            order = (*range(lead), *(lead + p for p in permutation), *range(lead + 3, volume.ndim))
+            return volume.permute(order).flip([lead + i for i in range(3) if signs[i] < 0])
+
+        return replace(
+            self,
+            tensors=torch.stack(turn_components(voxels(self.tensors, 1), permutation, signs)),
+            mask=voxels(self.mask, 0),
+            s0=voxels(self.s0, 0),
+            dwi=None if self.dwi is None else voxels(self.dwi, 0),
+            bvecs=None if self.bvecs is None else self.bvecs[:, list(permutation)] * torch.tensor(signs),
+            spacing=tuple(self.spacing[p] for p in permutation),
+        )
+
+
+_MANDEL = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
+
+
+def turn_components(planes: Tensor, permutation: tuple[int, ...], signs: tuple[int, ...]) -> list[Tensor]:
+    """D'_ij = s_i s_j D_{p_i p_j} on Mandel planes (6, ...)."""
+    place = {frozenset(ij): k for k, ij in enumerate(_MANDEL)}
+    return [signs[i] * signs[j] * planes[place[frozenset((permutation[i], permutation[j]))]] for i, j in _MANDEL]
+
+
+def noisy_pair(field: TensorField, bvals: Tensor, bvecs: Tensor, snr: float, generator: torch.Generator) -> Pair:
+    """Signals of the field with Rician noise of sigma = 1 / snr, fitted back.
+
+    Args:
+        field: the truth.
+        bvals, bvecs: (M,) s/mm^2 and (M, 3), any scheme with a b0.
+        snr: white-matter b0 over sigma.
+    """
+    design = design_matrix(bvals, bvecs)
+    clean = field.s0[field.mask].unsqueeze(1) * (field.tensors[:, field.mask].T @ design[:, :6].T).exp()
+    noise = torch.randn((2, *clean.shape), generator=generator) / snr
+    signal = torch.hypot(clean + noise[0], noise[1])
+    return _fitted_pair(signal, design, field.tensors, field.mask)
+
+
+def split_pair(field: TensorField, directions: int, generator: torch.Generator) -> Pair:
+    """Input: the b0 volumes and `directions` random others of the scan; target: the fit of the rest, same b0.
+
+    Raises:
+        ValueError: when fewer than six directions remain for the target, or the field has no scan.
+    """
+    if field.dwi is None or field.bvals is None or field.bvecs is None:
+        raise ValueError("field: found no measured signals, expected dwi, bvals and bvecs")
+    weighted = (field.bvals > 50).nonzero()[:, 0]
+    if not 6 <= directions <= len(weighted) - 6:
+        raise ValueError(f"directions: found {directions}, expected 6 to {len(weighted) - 6} of {len(weighted)}")
+    base = (field.bvals <= 50).nonzero()[:, 0]
+    order = weighted[torch.randperm(len(weighted), generator=generator)]
+    chosen, rest = torch.cat([base, order[:directions]]), torch.cat([base, order[directions:]])
+    signal = field.dwi[field.mask].to(field.tensors.dtype)
+    target = torch.zeros_like(field.tensors)
+    _, fitted = fit_wls(signal[:, rest], design_matrix(field.bvals[rest], field.bvecs[rest]))
+    target[:, field.mask] = clip_eigenvalues(fitted, LOWEST, HIGHEST).T
+    design = design_matrix(field.bvals[chosen], field.bvecs[chosen])
+    return _fitted_pair(signal[:, chosen], design, target, field.mask)
+
+
+def _fitted_pair(signal: Tensor, design: Tensor, target: Tensor, mask: Tensor) -> Pair:
+    log_s0, fitted = fit_wls(signal, design)
+    fitted = clip_eigenvalues(fitted, LOWEST, HIGHEST)
+    maps = acquisition_maps(signal, fitted, log_s0, design, mask)
+    outside = torch.tensor([1.0, 1.0, 1.0, 0.0, 0.0, 0.0], dtype=signal.dtype)[:, None, None, None]
+    noisy = (outside * 0.75).expand(6, *mask.shape).clone()
+    noisy[:, mask] = fitted.T
+    b0 = torch.ones(mask.shape, dtype=signal.dtype).masked_scatter(mask, log_s0.exp())
+    clean = torch.where(mask, target, outside * 0.75)
+    return Pair(noisy, clean, mask, b0, maps.noise, maps.residual)
+
+
+def _integer(high: int, generator: torch.Generator) -> int:
+    return int(torch.randint(high, (1,), generator=generator))

@@ -1,0 +1,61 @@
+"""Writing tensors and maps with the geometry, layout, unit and axes of the volume they come from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mvnet.data_loaders.dti.frames import rotate, to_voxel
+from mvnet.data_loaders.dti.layouts import find_layout, unit_factor
+from mvnet.data_loaders.dti.nifti import write_image
+from mvnet.data_loaders.dti.volume import DTIVolume
+from mvnet.data_loaders.errors import DataError
+
+
+def save_tensors(
+    volume: DTIVolume,
+    tensors: Tensor,
+    path: str | Path,
+    order: str | None = None,
+    unit: str | None = None,
+    frame: str | None = None,
+) -> Path:
+    """Write tensors as the file of `volume` was, zero outside its mask.
+
+    Args:
+        volume: gives mask, affine, header, and order, unit and frame unless overridden.
+        tensors: (6, X, Y, Z) Mandel planes, um^2/ms, voxel axes.
+        path: .nii or .nii.gz in an existing folder; replaced in one step.
+    Returns:
+        the path written.
+    Raises:
+        DataError: another shape than the volume's, unknown order, unit or frame, missing folder.
+    """
+    if tensors.shape != volume.tensors.shape:
+        raise DataError(f"tensors: found shape {tuple(tensors.shape)}, expected {tuple(volume.tensors.shape)}")
+    layout = find_layout(order or volume.order)
+    back = to_voxel(frame or volume.frame, volume.affine).T
+    planes = torch.where(volume.mask, tensors.detach().cpu(), 0.0)
+    planes = rotate(planes, back) / unit_factor(unit or volume.unit)
+    intent = ("symmetric matrix", (3.0,)) if layout.ndim == 5 else ("none", ())
+    return write_image(layout.from_mandel(planes), volume.affine, volume.header, path, intent)
+
+
+def save_scalar(volume: DTIVolume, values: Tensor | np.ndarray, path: str | Path) -> Path:
+    """Write a map on the grid of `volume`.
+
+    Args:
+        values: (X, Y, Z), or (X, Y, Z, C) for several values per voxel such as colour FA; bool is stored as
+            uint8, everything else as float32.
+        path: .nii or .nii.gz in an existing folder; replaced in one step.
+    Raises:
+        DataError: another grid than the volume's, or a missing folder.
+    """
+    array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    shape = tuple(volume.mask.shape)
+    if array.shape[:3] != shape or array.ndim not in (3, 4):
+        raise DataError(f"values: found shape {array.shape}, expected {shape} or {(*shape, 'C')}")
+    return write_image(array, volume.affine, volume.header, path)

@@ -1,0 +1,165 @@
+"""Text headers and coordinates of interferograms: keyword files, GAMMA parameters, CF grids."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.insar.layers import RawLayer
+from mvnet.data_loaders.optional import need
+
+_WIDTH = ("interferogram_width", "range_samples", "range_samp_1", "width")
+_LINES = ("interferogram_azimuth_lines", "azimuth_lines", "az_samp_1", "nlines")
+_ENDINGS = (".par", ".off", ".diff_par", ".dem_par")
+
+
+def keywords(path: Path) -> dict[str, str]:
+    """`key: value` or `key value` lines of a text file, keys in lower case; the first word of the value is kept."""
+    found = {}
+    for line in path.read_text(errors="replace").splitlines():
+        match = re.match(r"\s*([A-Za-z_]\w*)\s*[:=\s]\s*(\S+)", line)
+        if match:
+            found.setdefault(match[1].lower(), match[2])
+    return found
+
+
+def gamma_layer(path: Path, header: Path | None) -> RawLayer | None:
+    """The headerless big-endian raster described by a GAMMA parameter file, None if none fits its size.
+
+    Args:
+        path: of the data: FCOMPLEX, SCOMPLEX or FLOAT, of which the size and `image_format` tell.
+        header: .par, .off, .diff_par or .dem_par; None looks beside `path`, first for the same name.
+    Raises:
+        DataError: the header given is missing, or does not fit the size of the file.
+    """
+    if header is not None and not header.is_file():
+        raise DataError(f"header: {header}: no such file")
+    size = path.stat().st_size
+    for candidate in [header] if header else _beside(path):
+        words = keywords(candidate)
+        width = next((_integer(words[key]) for key in _WIDTH if key in words), 0)
+        lines = next((_integer(words[key]) for key in _LINES if key in words), 0)
+        if width <= 0 or size == 0:
+            continue
+        for stored, pairs, dtype, bytes_ in _GAMMA_TYPES:
+            if pairs and words.get("image_format", "").upper() != "SCOMPLEX":
+                continue
+            fits = size == width * lines * bytes_ if lines else size % (width * bytes_) == 0
+            if fits:
+                crs, transform = _gamma_georeference(words)
+                return RawLayer(
+                    path=str(path),
+                    shape=(size // (width * bytes_), width),
+                    dtype=dtype,
+                    nodata=None if dtype == "complex64" else 0.0,
+                    crs=crs,
+                    transform=transform,
+                    tags={key.upper(): value for key, value in words.items()},
+                    stored=stored,
+                    pairs=pairs,
+                )
+    if header is not None:
+        raise DataError(f"{path}: found {size} bytes, which no width and length in {header} account for")
+    return None
+
+
+_GAMMA_TYPES = ((">i2", True, "complex64", 4), (">c8", False, "complex64", 8), (">f4", False, "float32", 4))
+
+
+def _beside(path: Path) -> Iterator[Path]:
+    """Parameter files next to the data, those of its own name first."""
+    stems = (path.name, path.stem, path.name.split(".")[0])
+    named = [path.with_name(stem + ending) for stem in stems for ending in _ENDINGS]
+    others = sorted(other for other in path.parent.iterdir() if other.suffix in _ENDINGS or other.name == "dem_par")
+    for candidate in dict.fromkeys([*named, *others]):
+        if candidate.is_file() and candidate != path and candidate.stat().st_size < 1_000_000:
+            yield candidate
+
+
+def _gamma_georeference(words: Mapping[str, str]) -> tuple[Any, Any]:
+    """CRS and transform of a DEM parameter file (EQA or UTM), whose corner is the centre of the first pixel."""
+    names = {"EQA": ("corner_lon", "post_lon", "corner_lat", "post_lat")}
+    names["UTM"] = ("corner_east", "post_east", "corner_north", "post_north")
+    kind = words.get("dem_projection", "").upper()
+    if kind not in names or not all(name in words for name in names[kind]):
+        return None, None
+    x, dx, y, dy = (float(words[name]) for name in names[kind])
+    code = 4326
+    if kind == "UTM":
+        south = float(words.get("false_northing", 0)) > 0
+        code = (32700 if south else 32600) + _integer(words.get("projection_zone", "0"))
+    crs = None if code in (32600, 32700) else crs_from(code)
+    return crs, need("affine", "insar").Affine(dx, 0, x - dx / 2, 0, dy, y - dy / 2)
+
+
+def crs_from(definition: Any) -> Any:
+    """A rasterio CRS from an EPSG number, WKT or PROJ text; None if it is none."""
+    crs = need("rasterio.crs", "insar").CRS
+    try:
+        return crs.from_epsg(int(definition)) if str(definition).strip().isdigit() else crs.from_user_input(definition)
+    except need("rasterio.errors", "insar").CRSError:
+        return None
+
+
+def from_centres(x: np.ndarray, y: np.ndarray) -> Any:
+    """The affine transform of a grid whose pixel centres have these coordinates; None if they are not regular."""
+    if len(x) < 2 or len(y) < 2:
+        return None
+    dx, dy = (float(c[-1] - c[0]) / (len(c) - 1) for c in (x, y))
+    for c, d in ((x, dx), (y, dy)):
+        if d == 0 or not np.allclose(np.diff(c.astype(np.float64)), d, rtol=1e-2, atol=0):
+            return None
+    return need("affine", "insar").Affine(dx, 0, float(x[0]) - dx / 2, 0, dy, float(y[0]) - dy / 2)
+
+
+def cf_georeference(get: Callable[[str], Any], attributes: Mapping[str, Any], group: str) -> tuple[Any, Any]:
+    """CRS and transform by the CF conventions and rioxarray's, in HDF5, NetCDF and Zarr alike.
+
+    Args:
+        get: the array or dataset of a name, None if there is none.
+        attributes: of the data.
+        group: prefix of the names that belong to the data, "" or ending in "/".
+    """
+    crs = transform = None
+    mapping = attributes.get("grid_mapping", "spatial_ref")
+    for name in (group + text(mapping), group + "projection", group + "crs"):
+        holder = get(name)
+        if holder is None:
+            continue
+        attrs = dict(holder.attrs)
+        values = [attrs.get(key) for key in ("crs_wkt", "spatial_ref", "epsg_code")]
+        values += [holder[()]] if getattr(holder, "shape", None) == () and attrs.get("epsg_code") is not None else []
+        crs = next((found for value in values if value is not None and (found := crs_from(text(value)))), None)
+        if "GeoTransform" in attrs:
+            numbers = [float(n) for n in text(attrs["GeoTransform"]).split()]
+            transform = need("affine", "insar").Affine.from_gdal(*numbers)
+        break
+    for x, y in (("x", "y"), ("xCoordinates", "yCoordinates"), ("longitude", "latitude"), ("lon", "lat")):
+        columns, rows = get(group + x), get(group + y)
+        if transform is None and columns is not None and rows is not None and columns.ndim == rows.ndim == 1:
+            transform = from_centres(np.asarray(columns[:]), np.asarray(rows[:]))
+    return crs, transform
+
+
+def text(value: Any) -> str:
+    """An attribute as text: bytes decoded, an array of one element unpacked."""
+    value = value.item() if isinstance(value, np.ndarray) and value.size == 1 else value
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def number(value: Any) -> float | None:
+    """An attribute as a finite real number, None if it is none."""
+    try:
+        found = float(text(value))
+    except ValueError:
+        return None
+    return found if np.isfinite(found) else None
+
+
+def _integer(value: str) -> int:
+    return int(float(value)) if re.fullmatch(r"[\d.eE+]+", value) else 0

@@ -1,0 +1,228 @@
+"""The file formats interferograms come in.
+
+A format is one entry of `FORMATS`: a name, how to recognise it, how to open it. The first that recognises a path
+wins, so the specific ones come first. A product that holds its coherence gives both layers.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.insar.formats.arrays import (
+    grid_transform,
+    hdf5_layers,
+    is_aria,
+    is_hdf5,
+    is_mintpy,
+    is_nisar,
+    is_zarr,
+    zarr_layers,
+)
+from mvnet.data_loaders.insar.formats.headers import gamma_layer
+from mvnet.data_loaders.insar.formats.products import coherence_names, snap_bands
+from mvnet.data_loaders.insar.layers import Layer, join, raster_layer
+
+
+class Request(NamedTuple):
+    """What is asked of a format.
+
+    layer: band number, name or pair of dates inside the file; None chooses. header: parameter file of a headerless
+    raster. coherence: the file is read for its coherence, not for its phase.
+    """
+
+    layer: str | int | None = None
+    header: Path | None = None
+    coherence: bool = False
+
+
+class Found(NamedTuple):
+    """The interferogram, and its coherence where the same product holds it."""
+
+    layer: Layer
+    coherence: Layer | None = None
+
+
+@dataclass(frozen=True)
+class Format:
+    """name: for the `format` argument. recognises: cheap, reads a header at most. open: DataError if it cannot."""
+
+    name: str
+    recognises: Callable[[Path], bool]
+    open: Callable[[Path, Request], Found]
+
+
+def _raster(path: Path, request: Request) -> Found:
+    """Band 1; of a coherence file the last band, as ISCE's and ROI_PAC's hold the amplitude first."""
+    if isinstance(request.layer, str) and not request.layer.isdigit():
+        raise DataError(f"layer: found {request.layer!r}, expected the number of a band of {path}")
+    band = None if request.coherence else int(request.layer or 1)
+    return Found(raster_layer(path, band))
+
+
+def _isce(path: Path, request: Request) -> Found:
+    return _raster(_isce_file(path) or path, request)
+
+
+def _isce_file(path: Path) -> Path | None:
+    """What GDAL opens of NAME, NAME.xml and NAME.vrt, any of which may be given."""
+    base = path.with_suffix("") if path.suffix in (".xml", ".vrt") else path
+    if base.suffix in ("", ".tif"):
+        return None
+    if base.is_file() and Path(f"{base}.xml").is_file():
+        return base
+    return Path(f"{base}.vrt") if Path(f"{base}.vrt").is_file() else None
+
+
+def _envi(path: Path, request: Request) -> Found:
+    return _raster(_envi_data(path), request)
+
+
+def _envi_data(path: Path) -> Path:
+    """The data file of an ENVI header."""
+    if path.suffix.lower() != ".hdr":
+        return path
+    names = (path.with_suffix(ending) for ending in ("", ".img", ".dat", ".bin", ".raw", ".int"))
+    found = next((name for name in names if name != path and name.is_file()), None)
+    if found is None:
+        raise DataError(f"{path}: found no data file of this header beside it")
+    return found
+
+
+def _has_envi_header(path: Path) -> bool:
+    candidates = [path] if path.suffix.lower() == ".hdr" else [path.with_suffix(".hdr"), Path(f"{path}.hdr")]
+    return any(name.is_file() and head(name, 4) == b"ENVI" for name in candidates)
+
+
+def _gamma(path: Path, request: Request) -> Found:
+    layer = gamma_layer(path, request.header)
+    if layer is None:
+        raise DataError(f"header: found no GAMMA parameter file beside {path} that fits its size; name it")
+    return Found(layer)
+
+
+def _netcdf(path: Path, request: Request) -> Found:
+    """GMT and GMTSAR grids, classic NetCDF or HDF5, turned north up; real*.grd is joined with imag*.grd."""
+    uri = f"netcdf:{path}:{request.layer}" if request.layer is not None else str(path)
+    layer = raster_layer(uri, 1, path)
+    if layer.transform is None:  # GDAL wants units or a projection to believe the coordinates
+        layer = replace(layer, transform=grid_transform(path))
+    other = path.with_name(path.name.replace("real", "imag", 1))
+    if path.name.startswith("real") and other.is_file() and not request.coherence:
+        layer = join(layer, raster_layer(other, 1))
+    return Found(layer)
+
+
+def _dimap(path: Path, request: Request) -> Found:
+    """SNAP: i_*.img and q_*.img (or a phase band) in the .data folder, coh*.img beside them."""
+    folder = path if path.suffix == ".data" else path.with_suffix(".data")
+    bands = {file.stem: file for file in sorted(folder.glob("*.img"))}
+    if not bands:
+        raise DataError(f"{folder}: found no *.img, expected the bands of {path}")
+    names, coherence = snap_bands(list(bands), None if request.layer is None else str(request.layer), str(path))
+    layers = [raster_layer(bands[name]) for name in names]
+    layer = join(*layers) if len(layers) == 2 else layers[0]
+    return Found(layer, raster_layer(bands[coherence]) if coherence else None)
+
+
+_PRODUCT = (r"wrapped_phase\.tif$", r"\.geo\.diff_pha\.tif$", r"\.geo\.diff_unfiltered_pha\.tif$", r"unw_phase\.tif$")
+_PRODUCT += (r"\.geo\.unw\.tif$",)
+
+
+def _product_file(names: list[str]) -> str | None:
+    """The interferogram of a HyP3 or LiCSAR product, wrapped rather than unwrapped."""
+    return next((name for pattern in _PRODUCT for name in sorted(names) if re.search(pattern, name)), None)
+
+
+def _zip_names(path: Path) -> list[str]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except (zipfile.BadZipFile, OSError):
+        return []
+
+
+def _product_names(path: Path) -> list[str]:
+    if path.is_dir():
+        return [str(file) for file in path.glob("*.tif")]
+    return [f"/vsizip/{path}/{name}" for name in _zip_names(path)] if path.suffix == ".zip" else []
+
+
+def _product(path: Path, request: Request) -> Found:
+    names = _product_names(path)
+    chosen = _product_file(names)
+    assert chosen is not None  # recognised by it
+    stem, _, last = chosen.rpartition("/")
+    beside = next((f"{stem}/{name}" for name in coherence_names(last) if f"{stem}/{name}" in names), None)
+    return Found(raster_layer(chosen, 1), raster_layer(beside) if beside else None)
+
+
+def head(path: Path, count: int) -> bytes:
+    """The first bytes of a file, none of a folder."""
+    if not path.is_file():
+        return b""
+    with open(path, "rb") as file:
+        return file.read(count)
+
+
+def _is_tiff(path: Path) -> bool:
+    return head(path, 4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+def _is_gdal(path: Path) -> bool:
+    try:
+        return bool(raster_layer(path, 1).shape)
+    except DataError:
+        return False
+
+
+FORMATS: tuple[Format, ...] = (
+    Format("geotiff", _is_tiff, _raster),
+    Format("product", lambda p: _product_file(_product_names(p)) is not None, _product),  # HyP3, LiCSAR folder or zip
+    Format("beam-dimap", lambda p: p.suffix == ".dim" or (p.suffix == ".data" and p.is_dir()), _dimap),
+    Format("zarr", is_zarr, lambda p, r: Found(*zarr_layers(p, r.layer, r.coherence))),  # and SNAP's .znap
+    Format("nisar", is_nisar, lambda p, r: Found(*hdf5_layers(p, r.layer, "nisar", r.coherence))),
+    Format("aria", is_aria, lambda p, r: Found(*hdf5_layers(p, r.layer, "aria", r.coherence))),
+    Format("mintpy", is_mintpy, lambda p, r: Found(*hdf5_layers(p, r.layer, "mintpy", r.coherence))),
+    Format("gmtsar", lambda p: p.suffix in (".grd", ".nc") and _is_netcdf(p), _netcdf),
+    Format("hdf5", is_hdf5, lambda p, r: Found(*hdf5_layers(p, r.layer, "any", r.coherence))),
+    Format("isce2", lambda p: _isce_file(p) is not None, _isce),
+    Format("roi_pac", lambda p: Path(f"{p}.rsc").is_file(), _raster),
+    Format("envi", _has_envi_header, _envi),
+    Format("gamma", lambda p: p.is_file() and gamma_layer(p, None) is not None, _gamma),
+    Format("gdal", _is_gdal, _raster),
+)
+"""Every format read. A new one is one line here and the function that opens it."""
+
+
+def _is_netcdf(path: Path) -> bool:
+    """A grid of real numbers; complex ones in HDF5 go to the HDF5 reader, as GDAL's NetCDF driver has none."""
+    if head(path, 3) == b"CDF":
+        return True
+    return path.suffix == ".grd" and is_hdf5(path)
+
+
+def open_layers(path: Path, request: Request, format: str | None = None) -> tuple[Found, str]:
+    """The layers of a file or folder and the name of its format.
+
+    Raises:
+        DataError: no such file, unknown format, or what the format's own reader says.
+    """
+    names = [entry.name for entry in FORMATS]
+    if format is not None and format not in names:
+        raise DataError(f"format: found {format!r}, expected one of {', '.join(names)}")
+    if not path.exists() and not path.with_name(path.name + ".vrt").is_file():
+        raise DataError(f"{path}: no such file")
+    if path.is_file() and path.stat().st_size == 0:
+        raise DataError(f"{path}: the file is empty")
+    if format is None and request.header is not None:
+        format = "gamma"
+    for entry in FORMATS:
+        if entry.name == format or (format is None and entry.recognises(path)):
+            return entry.open(path, request), entry.name
+    raise DataError(f"{path}: unknown format, expected one of {', '.join(names)}")

@@ -1,0 +1,177 @@
+"""Seeded interferograms with their truth.
+
+    scene = simulate_scene((256, 256), seed=0)                        phase, coherence, amplitude, water
+    pair = simulate_pair(scene.phase, scene.coherence, looks=4)       complex interferogram, estimated coherence
+
+Model: two circular Gaussian images s1, s2 of unit power with E[s1 conj(s2)] = g exp(j phi); the interferogram is the
+mean of s1 conj(s2) over L independent looks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from mvnet.data_loaders.insar.simulation.ground import backscatter, coherence_map, water
+from mvnet.data_loaders.insar.simulation.scenes import INGREDIENTS, SENTINEL_1, Canvas, Geometry, Ingredient
+
+
+class Scene(NamedTuple):
+    """The truth. phase (H, W) radians, not wrapped; coherence (H, W) in [0, 1]; amplitude (H, W), mean square 1.
+
+    water (H, W) bool: coherence 0 there. parts: the phase of every ingredient drawn; they add up to `phase`.
+    """
+
+    phase: Tensor
+    coherence: Tensor
+    amplitude: Tensor
+    water: Tensor
+    parts: dict[str, Tensor]
+
+
+class SimulatedPair(NamedTuple):
+    """interferogram (..., H, W) complex; coherence (..., H, W) estimated from the looks, None for a single look."""
+
+    interferogram: Tensor
+    coherence: Tensor | None
+
+
+def simulate_scene(
+    shape: tuple[int, int] = (256, 256),
+    seed: int = 0,
+    *,
+    steepness: float = 0.8,
+    coherence: float | tuple[float, float] = (0.1, 0.97),
+    water_share: float = 0.15,
+    ingredients: Mapping[str, Ingredient] = INGREDIENTS,
+    geometry: Geometry = SENTINEL_1,
+    generator: torch.Generator | None = None,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+) -> Scene:
+    """A random scene, the same for the same seed.
+
+    Args:
+        shape: (rows, columns), at least 8 each.
+        seed: of everything; not used when a generator is given.
+        steepness: slope in radians per pixel; the slope that 1 % of the pixels exceed is, for every scaled ingredient,
+            a random share of it.
+        coherence: one number everywhere, or the range of a random map.
+        water_share: water covers up to this share of the scene, half of the scenes have none. Its coherence is 0.
+        ingredients: what to draw from, each with its own probability; at least one is drawn.
+        geometry: of the radar.
+        generator: source of all random numbers; must not be shared by threads.
+        dtype, device: of the result.
+    """
+    if len(shape) != 2 or min(shape) < 8:
+        raise ValueError(f"shape: found {tuple(shape)}, expected (rows, columns) of at least 8")
+    if not ingredients:
+        raise ValueError("ingredients: found none, expected at least one")
+    generator = torch.Generator().manual_seed(seed) if generator is None else generator
+    canvas = Canvas((shape[0], shape[1]), generator, torch.device(device), geometry)
+
+    drawn = {name: canvas.uniform(0, 1) < one.probability for name, one in ingredients.items()}
+    if not any(drawn.values()):
+        drawn[list(ingredients)[int(canvas.uniform(0, len(ingredients)))]] = True
+    parts = {}
+    for name in (name for name, wanted in drawn.items() if wanted):
+        part = ingredients[name].draw(canvas)
+        if ingredients[name].scaled:
+            part = part * (steepness * canvas.uniform(0, 1) / _slope(part))
+        parts[name] = part.to(dtype)
+
+    wet = water(canvas, water_share * max(0.0, canvas.uniform(-1, 1)))
+    if isinstance(coherence, tuple):
+        g = coherence_map(canvas, *coherence)
+    else:
+        g = torch.full(canvas.shape, float(coherence), device=canvas.device)
+    g = torch.where(wet, 0.0, g).to(dtype)
+    return Scene(sum(parts.values(), torch.zeros_like(g)), g, backscatter(canvas, wet).to(dtype), wet, parts)
+
+
+def simulate_pair(
+    phase: Tensor,
+    coherence: Tensor | float,
+    looks: int = 1,
+    generator: torch.Generator | None = None,
+    *,
+    seed: int = 0,
+    amplitude: Tensor | None = None,
+    oversampling: float = 1.0,
+) -> SimulatedPair:
+    """An interferogram of L looks with the given phase and coherence.
+
+    z = <s1 conj(s2)>_L,   estimated coherence |z| / sqrt(<|s1|^2>_L <|s2|^2>_L)
+
+    Args:
+        phase: (..., H, W) radians; gives dtype and device.
+        coherence: number or broadcastable tensor, in [0, 1].
+        looks: L, independent looks averaged.
+        generator: source of the noise; None makes one from `seed`.
+        amplitude: of both images, broadcastable; None is 1.
+        oversampling: sampling rate over bandwidth of the images, at least 1; above 1 the speckle of neighbours is
+            correlated, as in a focused image.
+    Raises:
+        ValueError: looks or oversampling below 1, coherence outside [0, 1].
+    """
+    if looks < 1 or looks != int(looks):
+        raise ValueError(f"looks: found {looks}, expected a whole number of at least 1")
+    generator = torch.Generator().manual_seed(seed) if generator is None else generator
+    cross = torch.zeros_like(torch.complex(phase, phase))
+    power1, power2 = torch.zeros_like(phase), torch.zeros_like(phase)
+    for _ in range(int(looks)):
+        s1, s2 = simulate_images(phase, coherence, generator, amplitude=amplitude, oversampling=oversampling)
+        cross += s1 * s2.conj()
+        if looks > 1:
+            power1 += s1.real.square() + s1.imag.square()
+            power2 += s2.real.square() + s2.imag.square()
+    if looks == 1:
+        return SimulatedPair(cross, None)
+    estimate = cross.abs() / (power1 * power2).sqrt().clamp_min(torch.finfo(phase.dtype).tiny)
+    return SimulatedPair(cross / looks, estimate.clamp(max=1))
+
+
+def simulate_images(
+    phase: Tensor,
+    coherence: Tensor | float,
+    generator: torch.Generator,
+    *,
+    amplitude: Tensor | None = None,
+    oversampling: float = 1.0,
+) -> tuple[Tensor, Tensor]:
+    """Two single-look complex images, s1 = a u and s2 = a (g u + sqrt(1 - g^2) v) exp(-j phi), u and v ~ CN(0, 1).
+
+    Arguments and errors as for `simulate_pair`.
+    """
+    g = torch.as_tensor(coherence, dtype=phase.dtype, device=phase.device)
+    if not bool(((g >= 0) & (g <= 1)).all()):
+        raise ValueError("coherence: found values outside [0, 1]")
+    if oversampling < 1:
+        raise ValueError(f"oversampling: found {oversampling}, expected at least 1")
+    u, v = _speckle(phase, generator, oversampling), _speckle(phase, generator, oversampling)
+    s2 = (g * u + (1 - g.square()).sqrt() * v) * torch.polar(torch.ones_like(phase), -phase)
+    return (u, s2) if amplitude is None else (amplitude * u, amplitude * s2)
+
+
+def _speckle(like: Tensor, generator: torch.Generator, oversampling: float) -> Tensor:
+    """CN(0, 1) of the shape of `like`; frequencies beyond 1 / (2 oversampling) cycles per pixel removed."""
+    dtype = torch.complex128 if like.dtype == torch.float64 else torch.complex64
+    white = torch.randn(like.shape, dtype=dtype, generator=generator, device=generator.device).to(like.device)
+    if oversampling == 1:
+        return white
+    kept = [torch.fft.fftfreq(n, device=like.device).abs() <= 0.5 / oversampling for n in like.shape[-2:]]
+    band = kept[0].unsqueeze(1) & kept[1]
+    return torch.fft.ifft2(torch.fft.fft2(white) * band) / band.float().mean().sqrt()
+
+
+def _slope(phase: Tensor) -> Tensor:
+    """Radians per pixel that 1 % of the pixels (of at most about 10^5, regularly spaced) exceed."""
+    slope = torch.hypot(phase.diff(dim=0)[:, :-1], phase.diff(dim=1)[:-1])
+    step = max(1, round((slope.numel() / 1e5) ** 0.5))
+    values = slope[::step, ::step].flatten()
+    rank = max(1, int(0.99 * values.numel()))
+    high = values.kthvalue(rank).values
+    return torch.where(high > 0, high, values.max()).clamp_min(1e-6)

@@ -1,0 +1,142 @@
+"""The training set of the denoiser of interferograms: seeded simulated patches. Example i depends on (seed, i) alone.
+
+Scenes of every steepness, single-look and multilook pairs of constant and varying coherence, with and without
+amplitude, with and without a coherence beside them, with holes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from mvnet.data_loaders.insar.simulation import Scene, simulate_images, simulate_scene
+from mvnet.data_loaders.insar.simulation.scenes import INGREDIENTS
+from mvnet.data_loaders.random_fields import smooth_field, uniform
+from mvnet.models.insar.inputs import interferogram_planes, scalar_planes
+
+CALM = 0.15  # share of the examples in open country, without a sharp edge
+STEEP = 0.6  # share of the others whose steepness is the root of a uniform number; it is log-uniform in the rest
+SMOOTHEST = 0.02  # radians per pixel
+ROUGH = 0.5  # share whose phase has a small texture of its own, as turbulence and errors of the terrain model leave
+ROUGHEST = 0.2  # radians
+COARSEST = 12.0  # pixels between its knots
+CONSTANT = 0.6  # share of the examples of one coherence everywhere
+SINGLE_LOOK = 0.6
+PHASE_ONLY = 0.2  # the file holds the wrapped phase, no amplitude
+BRIGHT = 0.3  # the images have a backscatter of their own
+COHERENCE_GIVEN = 0.3
+HOLES = 0.15
+OVERSAMPLED = 0.15
+LOWEST, HIGHEST = 0.2, 0.97  # coherence
+OPEN_COUNTRY = {name: INGREDIENTS[name] for name in ("ramp", "terrain", "atmosphere", "subsidence")}
+MOST_LOOKS = 16
+
+
+class PhaseExample(NamedTuple):
+    """What the network sees and should give: planes (2, n, n), phase (n, n) radians, features (3, n, n)."""
+
+    planes: Tensor
+    phase: Tensor
+    features: Tensor
+
+
+@dataclass
+class PhaseTrainingSet(Dataset):
+    """Simulated patches.
+
+    Args:
+        length: number of examples.
+        patch: pixels along each side.
+        steepest: slopes up to about so many radians per pixel.
+        seed: of everything.
+    Raises:
+        ValueError: when a patch is smaller than 8 pixels.
+    """
+
+    length: int = 1000
+    patch: int = 64
+    steepest: float = 2.4
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.patch < 8:
+            raise ValueError(f"patch: found {self.patch}, expected at least 8")
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> PhaseExample:
+        # a generator on the CPU takes 32 bits of its seed
+        state = np.random.SeedSequence((self.seed, index)).generate_state(1)
+        random = torch.Generator().manual_seed(int(state[0]))
+        varying = uniform(0, 1, random) > CONSTANT
+        coherence = (0.1, HIGHEST) if varying else uniform(LOWEST, HIGHEST, random)
+        calm = uniform(0, 1, random) < CALM
+        scene = simulate_scene(
+            (self.patch, self.patch),
+            steepness=self._steepness(random, calm),
+            coherence=coherence,
+            water_share=0.15 if varying else 0.0,
+            ingredients=OPEN_COUNTRY if calm else INGREDIENTS,
+            generator=random,
+        )
+        if uniform(0, 1, random) < ROUGH:
+            scene = scene._replace(phase=scene.phase + texture(self.patch, random))
+        return noisy_example(scene, random)
+
+    def _steepness(self, random: torch.Generator, calm: bool) -> float:
+        u, steep = uniform(0, 1, random), not calm and uniform(0, 1, random) < STEEP
+        return self.steepest * (u**0.5 if steep else (SMOOTHEST / max(self.steepest, SMOOTHEST)) ** (1 - u))
+
+
+def texture(side: int, random: torch.Generator) -> Tensor:
+    """(side, side) radians: a smooth random field of up to `ROUGHEST`, correlated over 2 to `COARSEST` pixels."""
+    pitch = 2 * math.exp(uniform(0, math.log(COARSEST / 2), random))
+    field = smooth_field(1, (1, side, side), pitch, random, random.device)[0, 0]
+    return uniform(0, ROUGHEST, random) * field
+
+
+def noisy_example(scene: Scene, random: torch.Generator) -> PhaseExample:
+    """Speckle, looks and what a file would hold, drawn at random for a scene (n, n)."""
+    looks = 1
+    if uniform(0, 1, random) > SINGLE_LOOK:
+        looks = round(2 * math.exp(uniform(0, math.log(MOST_LOOKS / 2), random)))
+    oversampling = uniform(1.0, 1.4, random) if uniform(0, 1, random) < OVERSAMPLED else 1.0
+    amplitude = scene.amplitude if uniform(0, 1, random) < BRIGHT else None
+    cross, power = torch.zeros_like(torch.complex(scene.phase, scene.phase)), torch.zeros_like(scene.phase)
+    for _ in range(looks):
+        s1, s2 = simulate_images(scene.phase, scene.coherence, random, amplitude=amplitude, oversampling=oversampling)
+        cross += s1 * s2.conj()
+        power += (s1.abs().square() + s2.abs().square()) / 2
+    valid = holes(scene.phase.shape, random) if uniform(0, 1, random) < HOLES else torch.ones_like(power).bool()
+    given = None
+    if uniform(0, 1, random) < COHERENCE_GIVEN:
+        given = estimated_coherence(cross, power, scene.phase, window=3 if looks > 3 else 5)
+    if uniform(0, 1, random) < PHASE_ONLY:
+        cross = cross / cross.abs().clamp_min(1e-12)
+    return PhaseExample(interferogram_planes(cross, valid), scene.phase, scalar_planes(valid, given))
+
+
+def estimated_coherence(cross: Tensor, power: Tensor, phase: Tensor, window: int) -> Tensor:
+    """|<z exp(-i phase)>| / <mean power>, boxcar means that know the fringes; (n, n) in [0, 1]."""
+    flat = cross * torch.polar(torch.ones_like(phase), -phase)
+    planes = torch.stack([flat.real, flat.imag, power])[None]
+    real, imaginary, total = F.avg_pool2d(planes, window, 1, window // 2, count_include_pad=False)[0]
+    return (torch.hypot(real, imaginary) / total.clamp_min(1e-12)).clamp(max=1.0)
+
+
+def holes(shape: torch.Size, random: torch.Generator) -> Tensor:
+    """(n, n) bool, false in up to three rectangles."""
+    valid = torch.ones(shape, dtype=torch.bool)
+    for _ in range(1 + int(uniform(0, 3, random))):
+        top, left = (int(uniform(-0.2, 0.9, random) * n) for n in shape)
+        height, width = (max(1, int(uniform(0.02, 0.4, random) * n)) for n in shape)
+        valid[max(top, 0) : max(top + height, 0), max(left, 0) : max(left + width, 0)] = False
+    return valid

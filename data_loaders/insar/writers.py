@@ -1,0 +1,290 @@
+"""Filtered interferograms out: tiled BigTIFF with the georeferencing, nodata and metadata of the file read.
+
+OUT.tif holds the wrapped phase (float32) or the complex values, OUT_mask.tif 1 where there are data, and OUT_NAME.tif
+one float32 map each, such as the quality. Blocks are gathered in `.OUT.tif.partial` beside them (see block_store); the
+files appear together when all blocks are there, OUT.tif last. Files that are not made block by block (an unwrapped
+phase, a page) can appear with them.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.insar.block_store import BlockStore, OutputSpec
+from mvnet.data_loaders.insar.interferogram import Interferogram
+from mvnet.data_loaders.insar.layers import RasterLayer, Window, first, gdal
+from mvnet.data_loaders.optional import need
+
+KINDS = {"phase": "float32", "complex": "complex64"}
+_TILES = (512, 256, 128, 64, 32, 16)
+_OURS = ("IMAGE_STRUCTURE", "DERIVED_SUBDATASETS", "TIFF", "RPC", "SUBDATASETS", "")  # not copied by namespace
+
+
+class OutputSet:
+    """The files of one run, made by `open_outputs`. As a context manager: commits at the end, or keeps the blocks
+    written for the next run if an error or a signal ends the block.
+
+    specs: "values", "mask" and the maps -> what is written where. extra: other files of the run -> where they will be.
+    resumed: blocks of an earlier run were found.
+    """
+
+    def __init__(
+        self,
+        image: Interferogram,
+        specs: dict[str, OutputSpec],
+        store: BlockStore,
+        tags: Mapping[str, str],
+        extra: Mapping[str, Path],
+    ):
+        self._image, self.specs, self._store, self._tags, self.extra = image, specs, store, tags, dict(extra)
+        self.resumed = store.resumed
+        self.committed = False
+
+    @property
+    def block(self) -> int:
+        """Rows and columns of a block."""
+        return self._store.block
+
+    @property
+    def folder(self) -> Path:
+        """Where the blocks wait."""
+        return self._store.folder
+
+    def windows(self) -> list[Window]:
+        """All blocks, row by row."""
+        return self._store.windows()
+
+    def pending(self) -> list[Window]:
+        """The blocks still to be written."""
+        return self._store.pending()
+
+    def write(self, window: Window, values: np.ndarray, valid: np.ndarray, **maps: np.ndarray) -> None:
+        """Write one of `windows()`; may be called by several threads.
+
+        Args:
+            values: (h, w) complex, or phases in radians, which are stored as they are; anything where not valid.
+            valid: (h, w) bool.
+            maps: (h, w) of every map.
+        Raises:
+            ValueError: not a block, another shape, a map too few or too many.
+        """
+        names = set(self.specs) - {"values", "mask"}
+        if set(maps) != names:
+            raise ValueError(f"maps: found {sorted(maps)}, expected {sorted(names)}")
+        arrays = {name: np.where(valid, array, np.float32(np.nan)) for name, array in maps.items()}
+        arrays["mask"] = valid.astype(np.uint8)
+        arrays["values"] = encode(values, valid, self.specs["values"])
+        self._store.write(window, arrays)
+
+    def read(self, name: str, window: Window) -> np.ndarray:
+        """What was written of "values", "mask" or a map in any window whose blocks are there, nodata included."""
+        return self._store.read(name, window)
+
+    def staged(self, name: str) -> Path:
+        """Where to write the file `name` of `extra` before `commit` puts it in place."""
+        return self.folder / f"extra-{self.extra[name].name}"
+
+    def write_raster(self, name: str, values: np.ndarray, nodata: float | None = None, unit: str = "") -> None:
+        """Write the file `name` of `extra` as a raster (rows, columns) like the others; its data type is kept."""
+        spec = OutputSpec(self.extra[name], values.dtype.name, nodata, unit, Path(name).stem)
+        self._write(self.staged(name), spec, values.__getitem__)
+
+    def commit(self) -> list[Path]:
+        """Make the files of the blocks and put them in place; returns their paths.
+
+        Raises:
+            DataError: a block or a file of `extra` is missing.
+            OSError: the disk is full.
+        """
+        missing = len(self.pending())
+        if missing:
+            raise DataError(f"output: {missing} of {len(self.windows())} blocks were not written")
+        if absent := [name for name in self.extra if not self.staged(name).is_file()]:
+            raise DataError(f"output: {', '.join(absent)} was not written")
+        staged = [(self.folder / f"{name}.tif", spec.path) for name, spec in self.specs.items()]
+        for (name, spec), (place, _) in zip(self.specs.items(), staged):
+            self._write(place, spec, lambda window, name=name: self._store.read(name, window))
+        staged = [*((self.staged(name), path) for name, path in self.extra.items()), *reversed(staged)]
+        for place, target in staged:
+            os.replace(place, target)
+        self._store.discard()
+        self.committed = True
+        return [target for _, target in reversed(staged)]
+
+    def _write(self, path: Path, spec: OutputSpec, read: Callable[[Window], np.ndarray]) -> None:
+        _write_tiff(path, spec, self._image, self._tags, self._store, read, spec is self.specs["values"])
+
+    def discard(self) -> None:
+        """Give up and remove the blocks written."""
+        self._store.discard()
+
+    def __enter__(self) -> OutputSet:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
+        try:
+            if kind is None and not self.committed:
+                self.commit()
+        finally:
+            self._store.close()
+
+
+def open_outputs(
+    path: str | os.PathLike[str],
+    image: Interferogram,
+    *,
+    kind: str = "phase",
+    maps: Sequence[str] | Mapping[str, str] = ("quality",),
+    extra: Sequence[str] = (),
+    block: int = 1024,
+    job: Mapping[str, Any] | None = None,
+    tags: Mapping[str, str] | None = None,
+    overwrite: bool = False,
+) -> OutputSet:
+    """Begin, or go on with, the files of a filtered interferogram.
+
+    Where there are no data the file holds the value the input declares for that; if it declares none NaN in a phase and
+    0 in a complex file, which is then declared.
+
+    Args:
+        path: OUT.tif, in an existing folder.
+        kind: "phase" (float32, radians) or "complex" (complex64).
+        maps: names of float32 maps beside it, and what they are.
+        extra: ends of the names of further files that appear with it: "report.html" is OUT_report.html.
+        block: rows and columns of a block, a multiple of 16.
+        job: what determines the values beside the input (model, strength, version): a run goes on only with blocks of
+            the same job and of an unchanged input.
+        tags: provenance, added to the tags of the input.
+        overwrite: replace existing files.
+    Raises:
+        DataError: wrong suffix, missing folder, existing files, the output is an input, another run is writing it.
+    """
+    if kind not in KINDS:
+        raise DataError(f"kind: found {kind!r}, expected one of {', '.join(KINDS)}")
+    if block < 16 or block % 16:
+        raise DataError(f"block: found {block}, expected a multiple of 16")
+    path = Path(path)
+    if path.suffix.lower() not in (".tif", ".tiff"):
+        raise DataError(f"output: {path}: expected a name ending in .tif")
+    if not path.parent.is_dir():
+        raise DataError(f"output: {path.parent}: no such folder")
+    nodata = image.nodata if image.nodata is not None else 0.0 if kind == "complex" else float("nan")
+    beside = {name: path.with_name(f"{path.stem}_{name}{path.suffix}") for name in ("mask", *maps)}
+    specs = {"values": OutputSpec(path, KINDS[kind], nodata, "radian" if kind == "phase" else "", "interferogram")}
+    specs["mask"] = OutputSpec(beside["mask"], "uint8", None, "", "1 where there are data")
+    said = maps if isinstance(maps, Mapping) else {name: name for name in maps}
+    specs |= {name: OutputSpec(beside[name], "float32", float("nan"), "", text) for name, text in said.items()}
+    further = {name: path.with_name(f"{path.stem}_{name}") for name in extra}
+    inputs = [image.layer.path] + ([image.coherence.path] if image.coherence else [])
+    for target in [*(spec.path for spec in specs.values()), *further.values()]:
+        if any(target.resolve() == Path(name).resolve() for name in inputs):
+            raise DataError(f"output: {target} is an input and would be replaced")
+        if target.is_dir():
+            raise DataError(f"output: {target} is a folder, expected a file or nothing")
+        if target.exists() and not overwrite:
+            raise DataError(f"output: {target} exists; give --overwrite to replace it")
+    whole_job = {"input": [_fingerprint(name) for name in inputs], "kind": kind, "nodata": str(nodata), **(job or {})}
+    whole_job |= {"looks": image.looks, "window": image.window}
+    dtypes = {name: spec.dtype for name, spec in specs.items()}
+    store = BlockStore(path.with_name(f".{path.name}.partial"), image.shape, dtypes, block, whole_job)
+    return OutputSet(image, specs, store, dict(tags or {}), further)
+
+
+def encode(values: np.ndarray, valid: np.ndarray, spec: OutputSpec) -> np.ndarray:
+    """Values as stored: wrapped phase or complex64, nodata where not valid; data equal to nodata move 1e-6 away."""
+    if spec.dtype == "complex64":
+        stored = values if np.iscomplexobj(values) else np.exp(1j * values)
+    else:
+        stored = np.angle(values) if np.iscomplexobj(values) else values
+    stored = stored.astype(spec.dtype)
+    if spec.nodata is None:
+        return stored
+    fill = np.asarray(spec.nodata, dtype=spec.dtype)
+    stored[valid & (stored == fill)] += np.asarray(1e-6, dtype=spec.dtype)
+    stored[~valid] = fill
+    return stored
+
+
+def _fingerprint(name: str) -> list[str | int]:
+    path = Path(name)
+    if not path.exists():  # inside an archive
+        return [name]
+    state = path.stat()
+    return [str(path.resolve()), state.st_size if path.is_file() else 0, state.st_mtime_ns]
+
+
+def _write_tiff(
+    path: Path,
+    spec: OutputSpec,
+    image: Interferogram,
+    tags: Mapping[str, str],
+    store: BlockStore,
+    read: Callable[[Window], np.ndarray],
+    same_values: bool,
+) -> None:
+    rasterio = gdal()
+    tile = next(side for side in _TILES if store.block % side == 0)
+    profile: dict[str, Any] = {
+        "driver": "GTiff",
+        "height": image.shape[0],
+        "width": image.shape[1],
+        "count": 1,
+        "dtype": spec.dtype,
+        "nodata": spec.nodata,
+        "tiled": True,
+        "blockxsize": tile,
+        "blockysize": tile,
+        "bigtiff": "YES",
+        "compress": "deflate",
+        "zlevel": 3,
+    }
+    if spec.dtype == "float32":
+        profile["predictor"] = 3
+    # image.crs is None in radar geometry
+    profile |= {key: value for key, value in (("crs", image.crs), ("transform", image.transform)) if value is not None}
+    try:
+        with rasterio.open(path, "w", **profile) as target:
+            _copy_metadata(target, image, same_values)
+            target.update_tags(**tags)
+            target.set_band_description(1, spec.description)
+            if spec.unit:
+                target.set_band_unit(1, spec.unit)
+            for window in store.windows():
+                place = need("rasterio.windows", "insar").Window.from_slices(*window)
+                target.write(read(window), 1, window=place)
+    except rasterio.errors.RasterioError as error:
+        if os.statvfs(path.parent).f_bavail * os.statvfs(path.parent).f_frsize < 1 << 22:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+        raise OSError(f"{spec.path} cannot be written ({first(error)})") from error
+
+
+def _copy_metadata(target: Any, image: Interferogram, same_values: bool) -> None:
+    """Tags of every namespace, ground control points and rational polynomials of the file read."""
+    layer = image.layer
+    if not isinstance(layer, RasterLayer):
+        target.update_tags(**layer.tags)
+        return
+    with gdal().open(layer.uri) as source:
+        target.update_tags(**_lasting(source.tags()))
+        for space in source.tag_namespaces():
+            if space not in _OURS:
+                target.update_tags(ns=space, **source.tags(ns=space))
+        if same_values:
+            target.update_tags(1, **_lasting(source.tags(layer.band)))
+        if source.gcps[0] and layer.transform is None:
+            target.gcps = source.gcps
+        if source.rpcs is not None:
+            target.rpcs = source.rpcs
+
+
+def _lasting(tags: Mapping[str, str]) -> dict[str, str]:
+    """Without statistics, which are those of the values read."""
+    return {key: value for key, value in tags.items() if not key.startswith("STATISTICS_")}

@@ -1,0 +1,67 @@
+"""Markers of C3D files through ezc3d, in metres, NaN where a marker was not seen.
+
+The vertical is z as in most laboratories, or as `up` says: the file does not hold it. Markers form no tree, so there
+is no `parent`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.motion.motion_set import MotionSet
+from mvnet.data_loaders.motion.options import Request
+from mvnet.data_loaders.motion.recording import one_recording
+from mvnet.data_loaders.optional import need
+
+_METRES = {"m": 1.0, "cm": 1e-2, "mm": 1e-3, "in": 0.0254}
+
+
+def is_c3d(path: Path) -> bool:
+    """The second byte is 80 and the first points to the parameters."""
+    if not path.is_file() or path.suffix.lower() != ".c3d":
+        return False
+    with open(path, "rb") as file:
+        head = file.read(2)
+    return len(head) == 2 and head[1] == 0x50
+
+
+def read_c3d(path: Path, request: Request) -> MotionSet:
+    """Positions (frames, markers, 3) in metres.
+
+    Raises:
+        DataError: damaged, no markers, a unit that is not known and no `scale`.
+    """
+    ezc3d = need("ezc3d", "motion")
+    try:
+        file = ezc3d.c3d(str(path))
+        points, parameters = file["data"]["points"], file["parameters"]["POINT"]
+        residuals = file["data"]["meta_points"]["residuals"][0]
+    except Exception as error:  # the reader raises C++ exceptions of many kinds
+        raise DataError(f"{path}: truncated or damaged C3D") from error
+    positions = points[:3].transpose(2, 1, 0)
+    if 0 in positions.shape:
+        raise DataError(f"{path}: found {positions.shape[1]} markers in {positions.shape[0]} frames, expected some")
+    unit = (parameters["UNITS"]["value"] or [""])[0].strip().lower()
+    if request.scale is None and unit not in _METRES:
+        raise DataError(f"{path}: found unit {unit!r}, expected one of {', '.join(_METRES)}; give scale")
+    scale = request.scale or _METRES[unit]
+    seen = (residuals.T >= 0) & ~(positions == 0).all(-1)  # a negative residual marks an invalid point
+    return one_recording(
+        path,
+        request,
+        positions=np.where(seen[..., None], positions, np.nan) * scale,
+        joints=_labels(parameters, positions.shape[1]),
+        rate=float(np.ravel(parameters["RATE"]["value"])[0]) or None,
+        scale=scale,
+        default_up="z",
+    )
+
+
+def _labels(parameters: dict, count: int) -> tuple[str, ...]:
+    """Names of the markers; from the 256th on they are in LABELS2, LABELS3, ..."""
+    keys = [key for key in ["LABELS"] + [f"LABELS{i}" for i in range(2, 100)] if key in parameters]
+    names = [name.strip() for key in keys for name in parameters[key]["value"]]
+    return tuple((names + [f"marker {i + 1}" for i in range(len(names), count)])[:count])

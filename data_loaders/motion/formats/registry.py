@@ -1,0 +1,91 @@
+"""The file formats motions come in.
+
+A format is one entry of `FORMATS`: a name, how to recognise it by its content, how to read it. The first that
+recognises a path wins, so the specific ones come first. A new one is one file and one line here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.motion.formats.asf import is_amc, read_amc
+from mvnet.data_loaders.motion.formats.bvh import is_bvh, read_bvh
+from mvnet.data_loaders.motion.formats.c3d import is_c3d, read_c3d
+from mvnet.data_loaders.motion.formats.folders import read_folder
+from mvnet.data_loaders.motion.formats.imu import is_imu, is_quaternions, read_imu, read_quaternions
+from mvnet.data_loaders.motion.formats.kinect import is_florence, is_msr, is_ntu, read_florence, read_msr, read_ntu
+from mvnet.data_loaders.motion.formats.matlab import is_release, read_release
+from mvnet.data_loaders.motion.formats.npz import is_neutral, read_neutral
+from mvnet.data_loaders.motion.formats.ts import is_ts, read_ts
+from mvnet.data_loaders.motion.motion_set import MotionSet
+from mvnet.data_loaders.motion.options import Request
+
+
+@dataclass(frozen=True)
+class Format:
+    """name: for the `format` argument. recognises: cheap. read: the motions; DataError if it cannot.
+
+    endings: of its files where one file is one recording, so that folders of classes may hold them; else ().
+    """
+
+    name: str
+    recognises: Callable[[Path], bool]
+    read: Callable[[Path, Request], MotionSet]
+    endings: tuple[str, ...] = ()
+
+
+_TABLES = (".csv", ".txt", ".tsv")
+
+FORMATS: tuple[Format, ...] = (
+    Format("npz", is_neutral, lambda path, request: read_neutral(path)),
+    Format("release", is_release, read_release),  # MATLAB files of Florence3D, MSR-Action3D and their like
+    Format("ts", is_ts, read_ts),
+    Format("bvh", is_bvh, read_bvh, (".bvh",)),
+    Format("amc", is_amc, read_amc, (".amc",)),
+    Format("c3d", is_c3d, read_c3d, (".c3d",)),
+    Format("ntu", is_ntu, read_ntu, (".skeleton",)),
+    Format("msr", is_msr, read_msr, (".txt",)),
+    Format("florence", is_florence, read_florence),
+    Format("quaternions", is_quaternions, read_quaternions, _TABLES),
+    Format("imu", is_imu, read_imu, _TABLES),
+)
+"""Every format read."""
+
+
+def find_format(path: Path, formats: tuple[Format, ...] = FORMATS) -> Format | None:
+    """The first format that recognises the content of a file or folder.
+
+    Raises:
+        DataError: no such file or folder, an empty one.
+    """
+    if not path.exists():
+        raise DataError(f"{path}: no such file or folder")
+    if path.is_file() and path.stat().st_size == 0:
+        raise DataError(f"{path}: the file is empty")
+    if path.is_dir() and not any(path.iterdir()):
+        raise DataError(f"{path}: the folder is empty, expected motion files or one folder for each class")
+    return next((entry for entry in formats if entry.recognises(path)), None)
+
+
+def read_motion(path: Path, request: Request, format: str | None = None) -> MotionSet:
+    """The motions of a file, of a data set's folder, or of a folder with one folder for each class.
+
+    Raises:
+        DataError: no such file, unknown format, or what the format's own reader says.
+    """
+    names = ", ".join(entry.name for entry in FORMATS)
+    formats = FORMATS if format is None else tuple(entry for entry in FORMATS if entry.name == format)
+    if not formats:
+        raise DataError(f"format: found {format!r}, expected one of {names}")
+    entry = find_format(path, formats)
+    if entry is None and format is not None and (path.is_file() or not formats[0].endings):
+        entry = formats[0]  # as told: its reader says what is wrong
+    if entry is not None:
+        return entry.read(path, request)
+    if path.is_dir():
+        endings = [ending for entry in formats for ending in entry.endings]
+        return read_folder(path, endings, lambda file: read_motion(file, request, format))
+    raise DataError(f"{path}: unknown format, expected one of {names}")

@@ -1,0 +1,95 @@
+"""The .ts format of the UCR/UEA archives: one sequence a line, channels divided by ":", its class last.
+
+A folder with NAME_TRAIN.ts and NAME_TEST.ts is one set whose published split is by sequence. The format holds no
+sample rate: give `rate` where it matters.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.motion.formats.imu import gyroscope_rotations
+from mvnet.data_loaders.motion.formats.kinect import head_lines
+from mvnet.data_loaders.motion.inertial import RADIANS
+from mvnet.data_loaders.motion.motion_set import MotionSet, encode_labels
+from mvnet.data_loaders.motion.options import Request
+
+
+def _files(path: Path) -> list[Path]:
+    """The file itself, or the training and test file of a folder."""
+    if path.is_file():
+        return [path]
+    found = [sorted(path.glob(f"*_{side}.ts")) for side in ("TRAIN", "TEST")]
+    return [files[0] for files in found] if [len(files) for files in found] == [1, 1] else []
+
+
+def is_ts(path: Path) -> bool:
+    """A .ts file with an @ line, or a folder with a training and a test file."""
+    files = _files(path)
+    return bool(files) and files[0].suffix == ".ts" and any(line.startswith("@") for line in head_lines(files[0], 40))
+
+
+def read_ts(path: Path, request: Request) -> MotionSet:
+    """Signals (frames, channels), or with value="rotations" the gyroscopes among them integrated.
+
+    Raises:
+        DataError: damaged, timestamps, another number of channels in a line; no `gyroscope`, `unit` and `rate` where
+            rotations are asked for.
+    """
+    files = _files(path)
+    if not files:
+        raise DataError(f"{path}: found no pair NAME_TRAIN.ts and NAME_TEST.ts, expected both or a single file")
+    parts = [_read(file) for file in files]
+    sequences = [sequence for found, _ in parts for sequence in found]
+    names = [label for _, found in parts for label in found]
+    labels, classes = encode_labels(names) if names else (None, ())
+    train = np.arange(len(sequences)) < len(parts[0][0])
+    motions = MotionSet(
+        sequences,
+        "signals",
+        labels=labels,
+        classes=classes,
+        train_sequences=train[None] if len(parts) == 2 else None,
+        rate=request.rate,
+        source=str(path),
+    )
+    if request.value in (None, "signals"):
+        return motions
+    if request.gyroscope is None or request.unit is None or request.rate is None:
+        raise DataError(f"{path}: rotations need what the file does not hold: gyroscope, the channels from 0 of "
+                        f"x, y, z, unit, one of {', '.join(RADIANS)}, and rate, in samples per second")  # fmt: skip
+    return gyroscope_rotations(motions, request.gyroscope, request.unit)
+
+
+def _read(path: Path) -> tuple[list[np.ndarray], list[str]]:
+    """Sequences (frames, channels) and class names, [] where the header says that there are none."""
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    start = next((i for i, line in enumerate(lines) if line.strip().lower() == "@data"), None)
+    if start is None:
+        raise DataError(f"{path}: found no line @data, expected one before the sequences")
+    header = {words[0].lower(): words[1:] for words in map(str.split, lines[:start]) if words and words[0][0] == "@"}
+    if header.get("@timestamps", ["false"])[0].lower() == "true":
+        raise DataError(f"{path}: found @timeStamps true, expected values without times")
+    labelled = header.get("@classlabel", ["false"])[0].lower() == "true"
+    sequences, labels = [], []
+    for number, line in enumerate(lines[start + 1 :], start + 2):
+        if not line.strip():
+            continue
+        parts = line.strip().split(":")
+        if labelled:
+            labels.append(parts.pop().strip())
+        try:
+            channels = [[float(v) if v.strip() != "?" else np.nan for v in part.split(",")] for part in parts]
+        except ValueError as error:
+            raise DataError(f"{path}: line {number}: {error}, expected numbers or ?") from error
+        lengths = {len(channel) for channel in channels}
+        if len(lengths) != 1 or (sequences and len(channels) != sequences[0].shape[1]):
+            raise DataError(f"{path}: line {number}: found {len(channels)} channels of lengths {sorted(lengths)}, "
+                            "expected as many as before, all of one length: truncated?")  # fmt: skip
+        sequences.append(np.array(channels).T)
+    if not sequences:
+        raise DataError(f"{path}: found no sequences after @data, expected at least one")
+    return sequences, labels

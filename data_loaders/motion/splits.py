@@ -1,0 +1,125 @@
+"""Training and test sequences of a motion set, subject by subject.
+
+cross-subject           the splits published with the data; where there are none, leave-one-subject-out
+leave-one-subject-out   one split for each subject, the test being that subject
+half                    one split: every second subject (first, third, ... in order) trains
+FILE                    .json [[1, 3, 5], [2, 4]] or .csv / .txt, one line for each split: the training subjects
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.motion.motion_set import MotionSet
+
+SCHEMES = ("cross-subject", "leave-one-subject-out", "half")
+
+
+@dataclass(frozen=True)
+class Split:
+    """train, test: indices of sequences, disjoint, sorted. name: of the split. note: how it came about, in words."""
+
+    train: np.ndarray
+    test: np.ndarray
+    name: str
+    note: str
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """So that `for train, test in splits(...)` works."""
+        return iter((self.train, self.test))
+
+
+def splits(motions: MotionSet, scheme: str | os.PathLike[str] = "cross-subject") -> list[Split]:
+    """The splits of a scheme, or of a file.
+
+    A class that only test subjects perform stays in the test, where it counts as wrong; the note says so.
+
+    Raises:
+        DataError: unknown scheme or file, no subjects, fewer than two, a subject that does not exist, an empty side.
+    """
+    name = os.fspath(scheme)
+    if name == "cross-subject" and motions.train_sequences is not None:
+        masks = np.asarray(motions.train_sequences, dtype=bool)
+        return [_split(motions, m, f"{i + 1}", "published split over sequences") for i, m in enumerate(masks)]
+    if name == "cross-subject" and motions.train_subjects is not None:
+        return _by_subjects(motions, np.asarray(motions.train_subjects).tolist(), "published", motions.source)
+    if name not in SCHEMES:
+        return _by_subjects(motions, read_subject_lists(Path(name)), f"of {Path(name).name}", name)
+    subjects = sorted(set(np.asarray(motions.require_subjects()).tolist()))
+    if len(subjects) < 2:
+        raise DataError(f"{motions.source}: found 1 subject, expected at least 2 to split by subject, or a FILE")
+    if name == "half":
+        return _by_subjects(motions, [subjects[::2]], "every second subject trains", motions.source)
+    note = "leave one subject out" + (", as none are published" if name == "cross-subject" else "")
+    lists = [[other for other in subjects if other != left] for left in subjects]
+    found = _by_subjects(motions, lists, note, motions.source)
+    return [Split(s.train, s.test, f"without {left}", s.note) for s, left in zip(found, subjects)]
+
+
+def _by_subjects(motions: MotionSet, lists: Sequence[Sequence[object]], note: str, source: str) -> list[Split]:
+    keys = np.array([subject_key(subject) for subject in motions.require_subjects()])
+    found = []
+    for i, training in enumerate(lists):
+        wanted = [subject_key(subject) for subject in training]
+        unknown = [subject for subject, key in zip(training, wanted) if key not in keys]
+        if unknown:
+            known = ", ".join(sorted(set(keys.tolist()))[:20])
+            raise DataError(f"{source}: split {i + 1}: found subject {unknown[0]!r}, expected one of {known}")
+        found.append(_split(motions, np.isin(keys, wanted), f"{i + 1}", note))
+    return found
+
+
+def _split(motions: MotionSet, train: np.ndarray, name: str, note: str) -> Split:
+    if train.all() or not train.any():
+        side = "test" if train.all() else "training"
+        raise DataError(f"{motions.source}: split {name}: found no {side} sequence, expected at least one")
+    if motions.labels is not None:
+        unseen = np.setdiff1d(motions.labels[~train], motions.labels[train])
+        if len(unseen):
+            note += "; never in training: class " + ", ".join(motions.classes[c] for c in unseen)
+    return Split(np.flatnonzero(train), np.flatnonzero(~train), name, note)
+
+
+def subject_key(subject: object) -> str:
+    """One spelling for 1, 1.0, "01", "s01" and "subject01"; other names stay as they are."""
+    text = str(subject).strip()
+    match = re.fullmatch(r"(?:subject|subj|s|p)?[_-]?0*(\d+)(?:\.0)?", text, re.IGNORECASE)
+    return match.group(1) if match else text
+
+
+def read_subject_lists(path: Path) -> list[list[object]]:
+    """Training subjects of each split: JSON (a list of lists, or {"train_subjects": ...}) or CSV, a line for each.
+
+    Raises:
+        DataError: no such file, not of this form, nothing in it.
+    """
+    if not path.is_file():
+        raise DataError(f"split: found {str(path)!r}, expected one of {', '.join(SCHEMES)}, or a .json or .csv file")
+    text = path.read_text(encoding="utf-8-sig")
+    if path.suffix.lower() == ".json":
+        try:
+            lists = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise DataError(f"{path}: not JSON: {error}") from error
+        lists = lists.get("train_subjects") if isinstance(lists, dict) else lists
+    else:
+        lines: Iterable[str] = (line.partition("#")[0] for line in text.splitlines())
+        delimiter = next((mark for mark in ",;\t" if mark in text), " ")
+        rows = csv.reader((line for line in lines if line.strip()), delimiter=delimiter, skipinitialspace=True)
+        lists = [[cell.strip() for cell in row if cell.strip()] for row in rows]
+    if not isinstance(lists, list) or not lists or not all(_is_list_of_subjects(row) for row in lists):
+        raise DataError(f"{path}: expected for each split a list of its training subjects, as [[1, 3, 5], [2, 4]]")
+    return [list(row) for row in lists]
+
+
+def _is_list_of_subjects(row: object) -> bool:
+    return isinstance(row, list) and len(row) > 0 and all(isinstance(subject, str | int) for subject in row)

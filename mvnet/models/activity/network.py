@@ -1,0 +1,86 @@
+"""A network that classifies curves of rotations and does not notice how the world or the recording is turned.
+
+    rotations -> learned mixing of joints -> flow on SO(3)^k -> axes of each joint (mapping)
+              -> invariants: log(R_i^T R_j) of neighbours, square-root velocity of log(R_t^T R_t+1)
+              -> dilated temporal convolutions -> mean and maximum over time -> classes
+
+All that comes before the invariants is equivariant under R -> g R, so the classes do not change with g.
+Source: paper sections 2.3 and 2.4.3; layers in `lie_layers`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mvnet.linalg import so3
+from mvnet.nn.rotations import LogMap, RotationFlow, RotationMapping, RotationMixing
+
+
+class LieMotionNetwork(nn.Module):
+    """Scores of classes (batch, classes) of curves (batch, frames, joints, 3, 3).
+
+    Args:
+        joints: number of rotations in a frame. classes: number of classes.
+        parent: (joints,) the rotation that each is seen from; -1 (the first) or None: the one before it.
+        width: channels of the convolutions. dilations: of each. dropout: of channels. flow_steps: of the solver.
+        seed: of the initial weights.
+    """
+
+    def __init__(
+        self,
+        joints: int,
+        classes: int,
+        parent: Sequence[int] | None = None,
+        width: int = 64,
+        dilations: Sequence[int] = (1, 2, 4),
+        dropout: float = 0.3,
+        flow_steps: int = 2,
+        seed: int = 0,
+    ):
+        super().__init__()
+        self.config: dict[str, Any] = {
+            "joints": joints,
+            "classes": classes,
+            "parent": None if parent is None else [int(p) for p in parent],
+            "width": width,
+            "dilations": list(dilations),
+            "dropout": dropout,
+            "flow_steps": flow_steps,
+            "seed": seed,
+        }
+        above = torch.arange(joints) - 1 if parent is None else torch.tensor(self.config["parent"])
+        if above.shape != (joints,) or above.max() >= joints:
+            raise ValueError(f"parent: found {list(above.shape)} indices up to {int(above.max())}, expected {joints}")
+        above = torch.where(above < 0, joints - 1 - torch.arange(joints), above)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.mixing = RotationMixing(joints)
+            self.flow = RotationFlow(joints, flow_steps)
+            self.mapping = RotationMapping(joints)
+            self.relative = LogMap(above)
+            self.first = nn.Conv1d(6 * joints, width, 1)
+            self.layers = nn.ModuleList(
+                nn.Sequential(
+                    nn.GroupNorm(4, width), nn.GELU(), nn.Dropout1d(dropout), nn.Conv1d(width, width, 5, 1, 2 * d, d)
+                )
+                for d in dilations
+            )
+            self.last = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * width, classes))
+
+    def invariants(self, r: Tensor) -> Tensor:
+        """(batch, frames, 6 joints): relative rotations, and square-root velocities in the joints' own axes."""
+        r = self.mapping(self.flow(self.mixing(r)))
+        velocity = so3.log(r[:, :-1].mT @ r[:, 1:])
+        speed = (velocity.square().sum((-2, -1), keepdim=True) + 1e-8).sqrt()
+        root = nn.functional.pad(velocity / speed.sqrt(), (0, 0, 0, 0, 0, 1))
+        return torch.cat((self.relative(r), root), -1).flatten(2)
+
+    def forward(self, r: Tensor) -> Tensor:
+        h = self.first(self.invariants(r).mT)
+        for layer in self.layers:
+            h = h + layer(h)
+        return self.last(torch.cat((h.mean(-1), h.amax(-1)), -1))

@@ -1,0 +1,130 @@
+"""A fitted motion classifier as a safetensors file beside a JSON card; loading executes no code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from mvnet.models.activity.body_frame import BodyFrame
+from mvnet.models.activity.classifier import MotionClassifier
+from mvnet.models.activity.kernel_bank import FAMILIES, Bank
+from mvnet.models.activity.kernel_ridge import Centring
+from mvnet.models.activity.kernels import Filters
+from mvnet.models.activity.views import Views
+from mvnet.models.checkpoint import write_atomically, write_tensors
+
+_ARCHITECTURE = "MotionClassifier"
+
+
+def save_classifier(stem: str | Path, classifier: MotionClassifier, card: dict[str, Any]) -> None:
+    """Write STEM.safetensors and STEM.json."""
+    bank, tensors = classifier.bank_, {"dual": torch.from_numpy(classifier.dual_)}
+    views = bank.views
+    if views.parent is not None:
+        tensors["parent"] = views.parent
+    if views.scale is not None:
+        tensors["scale"] = views.scale
+    if views.body is not None:
+        body = {"upright": views.body.upright, "weight": views.body.weight}
+        tensors |= {f"body/{k}": v for k, v in body.items()}
+        if views.body.mirror is not None:
+            tensors["body/mirror"] = views.body.mirror
+    tensors |= {f"curves/{k}": v for k, v in bank.curves.items()}
+    for name, filters in bank.filters.items():
+        tensors |= {f"features/{name}": bank.features[name], f"filters/{name}/mean": filters.mean}
+        tensors[f"filters/{name}/scale"] = filters.scale
+        for i, (_, mixing, thresholds) in enumerate(filters.layers):
+            tensors |= {f"filters/{name}/{i}/mixing": mixing, f"filters/{name}/{i}/thresholds": thresholds}
+    centring = {}
+    for (family, mirrored), parts in bank.centring.items():
+        for i, part in enumerate(parts):
+            key = f"{family}/{int(mirrored)}/{i}"
+            tensors[f"centring/{key}"] = torch.from_numpy(part.rows)
+            centring[key] = [part.mean, part.scale]
+    description = {
+        "architecture": _ARCHITECTURE,
+        **card,
+        "parameters": {k: v for k, v in classifier.get_params().items() if k != "parent"},
+        "settings": classifier.settings_,
+        "inner_accuracy": classifier.inner_accuracy_,
+        "sharpness": classifier.sharpness_,
+        "labels": classifier.classes_.tolist(),
+        "kind": views.kind,
+        "joints": views.joints,
+        "medians": bank.median,
+        "views": {"elastic": list(bank.curves), "filters": list(bank.filters)},
+        "dilations": {name: [d for d, _, _ in filters.layers] for name, filters in bank.filters.items()},
+        "centring": centring,
+    }
+    write_tensors(Path(f"{stem}.safetensors"), tensors)
+    write_atomically(Path(f"{stem}.json"), (json.dumps(description, indent=2) + "\n").encode())
+
+
+def load_classifier(stem: str | Path) -> tuple[MotionClassifier, dict[str, Any]]:
+    """The classifier and its card.
+
+    Raises:
+        ValueError: a file is missing or holds something else.
+    """
+    files = Path(f"{stem}.safetensors"), Path(f"{stem}.json")
+    for file in files:
+        if not file.is_file():
+            raise ValueError(f"checkpoint: found no file {file}, expected a folder that `mvnet train activity` wrote")
+    try:
+        card = json.loads(files[1].read_text())
+        if card["architecture"] != _ARCHITECTURE:
+            raise ValueError(f"found {card['architecture']}, expected {_ARCHITECTURE}")
+        return _rebuilt(load_file(files[0]), card), card
+    except Exception as error:
+        reason = str(error).splitlines()[0][:160] if str(error) else ""
+        raise ValueError(f"checkpoint: {stem} cannot be loaded ({type(error).__name__}: {reason})") from error
+
+
+def _rebuilt(tensors: dict[str, Tensor], card: dict[str, Any]) -> MotionClassifier:
+    parent = tensors.get("parent")
+    body = None
+    if "body/upright" in tensors:
+        body = BodyFrame(tensors["body/upright"], tensors["body/weight"], tensors.get("body/mirror"))
+    views = Views(card["kind"], card["joints"], parent, body, tensors.get("scale"))
+    filters = {
+        name: Filters(
+            tuple(
+                (d, tensors[f"filters/{name}/{i}/mixing"], tensors[f"filters/{name}/{i}/thresholds"])
+                for i, d in enumerate(card["dilations"][name])
+            ),
+            tensors[f"filters/{name}/mean"],
+            tensors[f"filters/{name}/scale"],
+        )
+        for name in card["views"]["filters"]
+    }
+    centring: dict[tuple[str, bool], list[Centring]] = {}
+    for mirrored in (False, True):
+        for family in FAMILIES:
+            found = [
+                Centring(tensors[f"centring/{family}/{int(mirrored)}/{i}"].numpy(), mean, scale)
+                for i in range(len(card["views"][family]))
+                for mean, scale in [card["centring"].get(f"{family}/{int(mirrored)}/{i}", (None, None))]
+                if mean is not None
+            ]
+            if found:
+                centring[family, mirrored] = found
+    classifier = MotionClassifier(parent=None if parent is None else parent.numpy(), **card["parameters"])
+    classifier.bank_ = Bank(
+        views,
+        {name: tensors[f"curves/{name}"] for name in card["views"]["elastic"]},
+        card["medians"],
+        filters,
+        {name: tensors[f"features/{name}"] for name in filters},
+        centring,
+    )
+    classifier.dual_ = tensors["dual"].numpy()
+    classifier.classes_ = np.array(card["labels"])
+    classifier.settings_, classifier.sharpness_ = card["settings"], card["sharpness"]
+    classifier.inner_accuracy_ = card["inner_accuracy"]
+    return classifier

@@ -1,0 +1,65 @@
+"""What the DTI network sees: tensors in the unit of typical tissue, the scalar planes of `SCALARS`, the voxel shape.
+
+Dividing by the median mean diffusivity makes the network commute with a change of unit or of temperature (ex-vivo
+tissue); dividing the b0 by its median makes it commute with the scanner's gain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from mvnet.models.dti.network import REFERENCE_DIFFUSIVITY
+
+_TYPICAL_NOISE = 0.1  # centres log(noise) near zero for a clinical scan
+_LIMIT = 3.0
+
+
+def diffusivity_scale(tensors: Tensor, mask: Tensor) -> Tensor:
+    """Median mean diffusivity over the mask, over the reference: (6, X, Y, Z), (X, Y, Z) bool -> scalar."""
+    return (tensors[:3].mean(0)[mask].median() / REFERENCE_DIFFUSIVITY).clamp_min(torch.finfo(tensors.dtype).tiny)
+
+
+def feature_planes(
+    mask: Tensor,
+    b0: Tensor | None = None,
+    noise: Tensor | None = None,
+    residual: Tensor | None = None,
+    b0_scale: float | Tensor | None = None,
+    spacing: Sequence[float] = (1.0, 1.0, 1.0),
+) -> Tensor:
+    """The planes of `mvnet.models.dti.network.SCALARS`, then the shape of a voxel.
+
+    The shape is the traceless diagonal tensor log(spacing / geometric mean of spacing): turned as a tensor is, it is
+    the shape of the turned voxel.
+
+    Args:
+        mask: (X, Y, Z) bool.
+        b0: (X, Y, Z) in any unit, or None.
+        noise, residual: (X, Y, Z) maps of `mvnet.data_loaders.dti.fitting.acquisition_maps`, or None; zero is unknown.
+        b0_scale: the b0 of typical tissue; the median over the mask when None.
+        spacing: lengths of the sides of a voxel, in any unit.
+    Returns:
+        (11, X, Y, Z) in the dtype of the maps (float32 without any).
+    """
+    given = next((m for m in (b0, noise, residual) if m is not None), None)
+    dtype = given.dtype if given is not None else torch.float32
+    inside = mask.to(dtype)
+    planes = [inside, *(torch.zeros_like(inside) for _ in range(4))]
+    if b0 is not None:
+        scale = b0[mask].median() if b0_scale is None else b0_scale
+        planes[1] = inside
+        planes[2] = _log_ratio(b0, scale) * inside
+    if noise is not None:
+        planes[3] = _log_ratio(noise, _TYPICAL_NOISE) * (noise > 0) * inside
+    if residual is not None:
+        planes[4] = _log_ratio(residual, 1.0) * (residual > 0) * inside
+    sides = torch.tensor(spacing, dtype=torch.float64).log()
+    shape = torch.cat([sides - sides.mean(), torch.zeros(3)]).to(inside)
+    return torch.cat([torch.stack(planes), shape.view(6, 1, 1, 1) * inside])
+
+
+def _log_ratio(x: Tensor, reference: float | Tensor) -> Tensor:
+    return (x / reference).clamp_min(1e-6).log().clamp(-_LIMIT, _LIMIT)

@@ -1,0 +1,67 @@
+"""The objective of the DTI denoiser: distances to the target, each measured against what the noise was.
+
+    loss = rho(d_AI) + w_A rho(|A - A*|) + w_FA rho(|FA - FA*|),    rho(d) = mean c^2 ( sqrt(1 + (d / c r)^2) - 1 )
+
+d_AI is the affine-invariant distance of prediction and target (paper section 2.3, sum of geodesic distances), A the
+anisotropy, whose norm is the FA: what is read off the tensors, size, principal direction and FA, has a term that sees
+it. r is the root-mean-square of the same quantity between input and target over the patch, so that a clean scan and a
+noisy one weigh the same; rho is quadratic for errors up to c times the noise and linear for outliers. The error head s
+minimises  log s + d_AI / s, whose minimum is the conditional mean of d_AI.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mvnet.linalg import affine_invariant
+from mvnet.metrics import anisotropy_error, fractional_anisotropy
+from mvnet.models.dti.network import DTIDenoiser
+
+_ANISOTROPY, _FA = 0.5, 0.5  # w_A and w_FA
+_OUTLIER = 1.0  # c: an error of so many times the patch noise r counts as an outlier
+_SMALLEST_NOISE, _SMALLEST_FA_NOISE = 0.05, 0.005  # of the patch noise r: a perfect input must not blow the loss up
+
+
+def relative_loss(distance: Tensor, noise: Tensor, mask: Tensor, smallest: float = _SMALLEST_NOISE) -> Tensor:
+    """Mean over masked voxels, then over samples, of c^2 (sqrt(1 + (d / c r)^2) - 1).
+
+    Args:
+        distance: (B, D, H, W) distance of the prediction to the target.
+        noise: (B, D, H, W) distance of the input to the target.
+        mask: (B, D, H, W) in {0, 1}.
+        smallest: that the patch noise counts for.
+    """
+    count = mask.sum((1, 2, 3)).clamp_min(1)
+    r2 = ((noise.square() * mask).sum((1, 2, 3)) / count).clamp_min(smallest**2)
+    robust = _OUTLIER**2 * ((1 + distance.square() / (_OUTLIER**2 * r2[:, None, None, None])).sqrt() - 1)
+    return ((robust * mask).sum((1, 2, 3)) / count).mean()
+
+
+def denoising_loss(
+    model: DTIDenoiser, noisy: Tensor, target: Tensor, features: Tensor
+) -> tuple[Tensor, dict[str, float]]:
+    """Loss of a batch and the figures worth a log line.
+
+    Args:
+        noisy, target: (B, 6, D, H, W) um^2/ms.
+        features: (B, 11, D, H, W).
+    """
+    mask = features[:, 0]
+    out = model(noisy, features)
+    distance = affine_invariant.dist(out.tensors, target)
+    with torch.no_grad():
+        noise = affine_invariant.dist(noisy, target)
+    loss = relative_loss(distance, noise, mask)
+    for weight, error in ((_ANISOTROPY, anisotropy_error), (_FA, _fa_error)):
+        with torch.no_grad():
+            noise_of_it = error(noisy, target)
+        loss = loss + weight * relative_loss(error(out.tensors, target), noise_of_it, mask, _SMALLEST_FA_NOISE)
+    log_error = out.log_error[:, 0]
+    calibration = ((log_error + distance.detach() * (-log_error).exp()) * mask).sum() / mask.sum().clamp_min(1)
+    share = float((distance.detach() * mask).sum() / (noise * mask).sum().clamp_min(1e-12))
+    return loss + 0.1 * calibration, {"loss": float(loss.detach()), "error_ratio": share}
+
+
+def _fa_error(x: Tensor, y: Tensor) -> Tensor:
+    return (fractional_anisotropy(x) - fractional_anisotropy(y)).abs()

@@ -1,0 +1,59 @@
+"""The objective of the denoiser of interferograms: geodesic distance on the circle, and its likelihood.
+
+With e = wrap(prediction - truth) and the predicted concentration kappa of e,
+
+    loss = mean [ log I_0(kappa) - kappa cos e ]  +  mean e^2  +  mean over the chooses of (1 - Re u conj u_true)
+
+The first term is the von Mises negative log-likelihood up to a constant: for given errors it is smallest where kappa
+is their concentration, I_1(kappa) / I_0(kappa) = E cos e, and it weighs every pixel by how well it can be known. The
+second is the squared geodesic distance (paper section 2.3). u = z' / |z'| after a choose.
+Source: Mardia and Jupp, Directional statistics (2000), section 3.5.4.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mvnet.losses import manifold_loss
+from mvnet.models.insar.network import InSARDenoiser
+
+_DISTANCE, _CHOSEN = 1.0, 0.3  # weights of the second and of the third term
+_EPS = 1e-3  # of |z'|, below which its phase does not count
+
+
+def von_mises_nll(error: Tensor, log_concentration: Tensor) -> Tensor:
+    """log I_0(kappa) - kappa cos e, without the constant log 2 pi; e in radians.
+
+    As log(I_0(kappa) e^-kappa) + 2 kappa sin^2(e / 2), which does not overflow.
+    """
+    kappa = log_concentration.exp()
+    return torch.special.i0e(kappa).log() + 2 * kappa * (error / 2).sin().square()
+
+
+def mean_over(values: Tensor, valid: Tensor) -> Tensor:
+    """Mean of (B, H, W) where valid is 1."""
+    return (values * valid).sum() / valid.sum().clamp_min(1)
+
+
+def phase_loss(
+    model: InSARDenoiser, planes: Tensor, phase: Tensor, features: Tensor
+) -> tuple[Tensor, dict[str, float]]:
+    """Loss of a batch and the figures worth a log line.
+
+    Args:
+        planes: (B, 2, H, W), real and imaginary part of the interferogram.
+        phase: (B, H, W), the truth in radians, wrapped or not.
+        features: (B, 3, H, W), as the network takes them.
+    """
+    valid = features[:, 0]
+    out = model(planes, features)
+    loss = mean_over(von_mises_nll(out.phase - phase, out.log_concentration), valid)
+    squared = manifold_loss(out.phase, phase, "circle", kind="squared", mask=valid, reduction="mean")
+    loss = loss + _DISTANCE * squared
+    direction = torch.stack([phase.cos(), phase.sin()], 1)
+    for chosen in out.chosen:
+        modulus = (chosen.square().sum(1) + _EPS**2).sqrt()
+        loss = loss + _CHOSEN * mean_over(1 - (chosen * direction).sum(1) / modulus, valid)
+    rmse = float(squared.detach().sqrt())
+    return loss, {"loss": float(loss.detach()), "rmse": rmse}

@@ -1,0 +1,231 @@
+"""The denoiser of interferograms: features from invariants, values on the circle, choose several times, then move.
+
+    h   = pyramid( |k_j * z|, z_q conj z_p, |z|, coherence, validity )       invariant to the global phase
+    z'  = sum_q k(p, q; h) exp(-i (theta(h).d + d.X(h)d / 2r)) z_q, d = q-p  choose: learned connection, repeated
+    phi = flow of  phi' = xi(t, phi; z, h)  from  arg z'                     move: Lie-group integrator on S^1
+    log concentration of the error of phi from h and |z'|                    quality map
+
+The network commutes with the global phase, z -> e^{ia} z, with the conjugation z -> conj z, and with the symmetries D4
+of the image; theta, a local fringe frequency, and its change X turn with the image and change sign under conjugation.
+The last two together are the finite group D4xZ2, whose conjugation moves no pixel. Features live on 2x2 blocks of
+pixels and coarser; what is predicted from them, for the four pixels ("corners") of a block, is not.
+Source: paper sections 2.3 (circle), 2.4.3 and 5.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mvnet.equivariant import FieldType, Group, GroupConv, Internal, Kronecker, Points, Trivial, bounded, field_type
+from mvnet.equivariant import group as find_group
+from mvnet.equivariant.pooling import corners
+from mvnet.nn.circle_ode import PhaseMove
+from mvnet.nn.connection import Stencil, Transport
+from mvnet.nn.gabor import Wave, WaveBank
+from mvnet.nn.unet import Pyramid
+
+SCALARS = ("valid", "known", "coherence")
+"""Planes beside z: validity and whether a coherence was given, in {0, 1}; coherence in [0, 1], zero where unknown."""
+
+FINE = {"trivial": 4, "sides": 1, "waves": 1, "regular": 1}
+COARSE = {"trivial": 4, "sides": 1, "waves-sides": 1, "waves-corners": 1, "waves": 2, "regular": 2}
+HIDDEN = {"regular": 1}
+"""Features of 32, 64 and 16 channels: orbits, which D4xZ2 permutes, so that pointwise nonlinearities keep the symmetry.
+The "waves" are orbits of wave vectors. Only "regular" can make an odd number without a direction."""
+
+WAVES: tuple[Wave, ...] = (
+    ("trivial", 0.0),
+    *((name, length) for length in (0.6, 1.2, 1.8, 2.4) for name in ("waves-sides", "waves-corners")),
+    ("waves", 1.3),
+    ("waves", 1.9),
+)
+
+LAGS = ((-1, 0), (0, -1), (0, 1), (1, 0))
+_AROUND = Stencil(3, 1)
+
+_SATURATION = 4.0  # |z| over its local mean beyond which it counts for less
+_WINDOW = 5  # blocks along each axis of the local mean
+_NO_SIGNAL = 1e-15  # local mean of |z|, in the unit of the data, below which there is none
+_EPS = 1e-3
+_LOG_CONCENTRATION = (-3.0, 7.0)
+
+
+class DenoisedPhase(NamedTuple):
+    """phase (B, H, W) in (-pi, pi]; log_concentration (B, H, W), log of the kappa of a von Mises error; chosen: the
+    fields z' (B, 2, H, W) after every choose."""
+
+    phase: Tensor
+    log_concentration: Tensor
+    chosen: list[Tensor]
+
+
+class InSARDenoiser(nn.Module):
+    """S^1-valued manifold-ODE network on interferograms.
+
+    Args:
+        fields: features of every level, multiplicities of named representations; permutations only.
+        hidden: features inside the move and the quality map, likewise.
+        down, up: number of residual convolutions of every level, before and after the coarser ones.
+        waves: matched filters (representation, radians per pixel).
+        windows: taps along each axis of the matched filters of every level; 0 for none.
+        kernels: (taps along each axis, dilation) of every choose.
+        carrier: whether their kernels follow a predicted fringe frequency (1), and its change (2); 0 for neither.
+        move_levels: resolutions at which the move looks at its state.
+        group: "D4xZ2"; any group of the plane with one internal sign.
+        method: Lie-group integrator of the move, a name of `mvnet.integrators.METHODS`.
+    Raises:
+        ValueError: on features that no pointwise nonlinearity keeps equivariant.
+    """
+
+    def __init__(
+        self,
+        fields: Sequence[Mapping[str, int]] = (FINE, COARSE, COARSE),
+        hidden: Mapping[str, int] = HIDDEN,
+        down: Sequence[int] = (0, 3, 5),
+        up: Sequence[int] = (1, 3, 2),
+        waves: Sequence[Wave] = WAVES,
+        windows: Sequence[int] = (0, 12, 0),
+        kernels: Sequence[tuple[int, int]] = ((5, 1), (5, 3), (3, 9)),
+        carrier: int = 2,
+        move_levels: int = 1,
+        group: str = "D4xZ2",
+        method: str = "rkmk2",
+    ):
+        super().__init__()
+        self.config = {
+            "fields": [dict(f) for f in fields],
+            "hidden": dict(hidden),
+            "down": list(down),
+            "up": list(up),
+            "waves": [list(w) for w in waves],
+            "windows": list(windows),
+            "kernels": [list(k) for k in kernels],
+            "carrier": carrier,
+            "move_levels": move_levels,
+            "group": group,
+            "method": method,
+        }
+        symmetry = find_group(group)
+        types, inner = [field_type(symmetry, f) for f in fields], field_type(symmetry, hidden)
+        for given in (*types, inner):
+            if not given.is_permutation:
+                raise ValueError(f"fields: found {given}, expected permutation representations only")
+        banks = [
+            WaveBank(symmetry, waves, size, 2 ** (level + 1)) if size else None for level, size in enumerate(windows)
+        ]
+        self.banks = nn.ModuleList(nn.Identity() if bank is None else bank for bank in banks)
+        entering = [None if bank is None else bank.fields_out for bank in banks]
+        local = local_type(symmetry)
+        entering[0] = local if entering[0] is None else FieldType(*local.fields, *entering[0].fields)
+        self.pyramid = Pyramid(types, entering, down, up)
+        self.transports = nn.ModuleList(Transport(types[0], size, dilation, carrier) for size, dilation in kernels)
+        self.move = PhaseMove(types[0], inner, move_levels, method=method)
+        corner = FieldType((1, corners(symmetry)))
+        self.evidence = GroupConv(types[0], inner, 1)
+        self.strength = GroupConv(corner, inner, 1, bias=False)
+        self.concentration = GroupConv(inner, corner, 1)
+        nn.init.zeros_(self.concentration.weight)
+
+    @property
+    def alignment(self) -> int:
+        """Height and width must be multiples of this number of pixels, and tiles start at such."""
+        return 2 ** len(self.config["fields"])
+
+    @property
+    def receptive_radius(self) -> int:
+        """Pixels on each side that an output pixel can depend on at most: what tiles must overlap by."""
+        levels = enumerate(self.config["windows"])
+        reach = max([_WINDOW // 2 * 2 + 1, *((size - 2 ** (level + 1)) // 2 for level, size in levels if size)])
+        features = 2 * self.pyramid.reach() + 1 + reach + _WINDOW // 2 * 2 + 1
+        stencils = sum(dilation * (size // 2) for size, dilation in self.config["kernels"])
+        return features + stencils + 2 * self.move.reach()
+
+    def forward(self, planes: Tensor, features: Tensor) -> DenoisedPhase:
+        """Denoise.
+
+        Args:
+            planes: (B, 2, H, W), real and imaginary part of the interferogram in any unit; multiples of `alignment`.
+            features: (B, 3, H, W), the planes named in `SCALARS`.
+        Raises:
+            ValueError: on another number of planes, or sizes that do not fit.
+        """
+        if planes.shape[1] != 2 or features.shape[1] != len(SCALARS):
+            raise ValueError(
+                f"planes and features: found {planes.shape[1]} and {features.shape[1]} planes, "
+                f"expected 2 and {len(SCALARS)} at dim 1"
+            )
+        if any(n % self.alignment for n in planes.shape[2:]):
+            raise ValueError(
+                f"planes: found a field of shape {tuple(planes.shape[2:])}, expected multiples of {self.alignment}"
+            )
+        valid = features[:, :1]
+        z = levelled(planes * valid, valid)
+        entering = [bank(z) if isinstance(bank, WaveBank) else None for bank in self.banks]
+        local = local_features(z, features)
+        entering[0] = local if entering[0] is None else torch.cat([local, entering[0]], 1)
+        h = bounded(self.pyramid(entering, F.max_pool2d(valid, 2)))
+
+        chosen = [z]
+        for transport in self.transports:
+            chosen.append(transport(h, chosen[-1]))
+        phase = self.move(h, angle(chosen[-1]), z)
+        strength = 0.5 * (chosen[-1].square().sum(1, keepdim=True) + _EPS).log()
+        evidence = F.silu(self.evidence(h).add_(self.strength(F.pixel_unshuffle(strength, 2))))
+        low, high = _LOG_CONCENTRATION
+        log_concentration = F.pixel_shuffle(self.concentration(evidence), 2)[:, 0].clamp(low, high)
+        return DenoisedPhase(phase, log_concentration, chosen[1:])
+
+
+def angle(planes: Tensor) -> Tensor:
+    """arg of (B, 2, ...); 0 with zero gradient where z is 0."""
+    real, imaginary = planes.unbind(1)
+    nothing = real.square() + imaginary.square() < 1e-20
+    return torch.atan2(imaginary.masked_fill(nothing, 0), real.masked_fill(nothing, 1))
+
+
+def levelled(planes: Tensor, valid: Tensor) -> Tensor:
+    """z over the mean of |z| around it, saturated: z / a (1 + |z|^2 / (a c)^2)^(-1/2); (B, 2, H, W), (B, 1, H, W)."""
+    modulus = (planes.square().sum(1, keepdim=True) + torch.finfo(planes.dtype).tiny).sqrt()
+    total, count = (
+        F.avg_pool2d(F.avg_pool2d(x, 2), _WINDOW, 1, _WINDOW // 2, count_include_pad=True) for x in (modulus, valid)
+    )
+    mean = total / count.clamp_min(1e-6)
+    mean = F.interpolate(mean.masked_fill(mean < _NO_SIGNAL, 1), scale_factor=2.0, mode="nearest")
+    relative = modulus / mean
+    return planes / mean * (1 + (relative / _SATURATION).square()).rsqrt()
+
+
+def local_type(group: Group) -> FieldType:
+    """Of `local_features`."""
+    corner = corners(group)
+    each = Kronecker(Points(group, torch.tensor(LAGS, dtype=torch.float64), "lags"), corner)
+    return FieldType((1, each), (1, Kronecker(each, Internal(group))), (3, corner), (1, Trivial(group)))
+
+
+def local_features(planes: Tensor, features: Tensor) -> Tensor:
+    """Invariants of 2x2 blocks: z_q conj z_p / |z_q z_p|^(1/2) for every pixel p and its four neighbours q, even parts,
+    then odd; |z|, validity and coherence of every pixel; whether the coherence is known.
+
+    Args:
+        planes: (B, 2, H, W).
+        features: (B, 3, H, W).
+    Returns:
+        (B, 45, H / 2, W / 2) of type `local_type`.
+    """
+    modulus, half = (planes.square().sum(1, keepdim=True) + _EPS**2).sqrt(), [n // 2 for n in planes.shape[2:]]
+    windows = _AROUND.windows(_AROUND.split(F.pad(planes * modulus.rsqrt(), (2 * _AROUND.blocks,) * 4)), *half)
+    even, odd = [], []
+    for y, x in LAGS:
+        for corner in range(4):
+            taps = windows[corner * 9 : (corner + 1) * 9]
+            (a, b), (aq, bq) = (z.split(1, 1) for z in (taps[4], taps[3 * (1 + y) + 1 + x]))
+            even.append(aq * a + bq * b)
+            odd.append(bq * a - aq * b)
+    valid, known, coherence = features.split(1, 1)
+    pixels = (F.pixel_unshuffle(x, 2) for x in (modulus, valid, coherence))
+    return torch.cat([*even, *odd, *pixels, F.avg_pool2d(known, 2)], 1)

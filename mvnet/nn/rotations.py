@@ -1,0 +1,142 @@
+"""Layers on rotations: matrices in SO(3) go in and come out, until `LogMap` takes them to vectors.
+
+Layout (batch, frames, joints, 3, 3). g stands for a rotation of the world, R -> g R of all at once.
+
+| layer             | map                                              | under g               |
+|-------------------|--------------------------------------------------|-----------------------|
+| `RotationMapping` | R_j W_j (right) or W_j R_j (left), W_j in SO(3)  | right: equivariant    |
+| `RotationMixing`  | R_j exp(sum_i w_ji log(R_j^T R_i)), w in [0, 1]  | equivariant           |
+| `RotationPooling` | over frames: the mean, or the largest angle      | mean: equivariant     |
+| `RotationFlow`    | flow of R_j' = xi_j R_j on SO(3)^k, learned xi   | equivariant           |
+| `LogMap`          | log(R_i^T R_j) or log(R_j)                       | relative: invariant   |
+
+Source: Huang, Wan, Probst, Van Gool, Deep learning on Lie groups for skeleton-based action recognition, CVPR (2017),
+for mapping (left), pooling (angle) and log map; paper sections 2.3 and 2.4.3 for the flow.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from mvnet.integrators.odeint import odeint
+from mvnet.linalg import so3
+from mvnet.manifolds.actions import RotationAction
+
+
+class RotationMapping(nn.Module):
+    """A learned rotation for each joint, W_j = exp(u_j): on SO(3) whatever the optimiser does to u.
+
+    At u = 0 the gradient in u is the Riemannian gradient at the identity, so that a small step from there is a
+    geodesic one.
+
+    Args:
+        joints: number of joints. side: "right" for R W (a change of each joint's own axes), "left" for W R.
+        spread: standard deviation of u at the start, radians.
+    """
+
+    def __init__(
+        self, joints: int, side: str = "right", spread: float = 0.1, *, generator: torch.Generator | None = None
+    ):
+        super().__init__()
+        if side not in ("right", "left"):
+            raise ValueError(f"side: found {side!r}, expected right or left")
+        self.side = side
+        self.axis = nn.Parameter(spread * torch.randn(joints, 3, generator=generator))
+
+    @property
+    def weight(self) -> Tensor:
+        """W, (joints, 3, 3)."""
+        return so3.exp(self.axis)
+
+    def forward(self, r: Tensor) -> Tensor:
+        """(..., joints, 3, 3) to the same."""
+        return r @ self.weight if self.side == "right" else self.weight @ r
+
+
+class RotationMixing(nn.Module):
+    """Each joint moves towards others along geodesics: one step of a weighted mean, from the joint itself.
+
+    w = softmax(a) row by row, learned, the joint's own weight first: out_j = R_j exp(sum_i w_ji log(R_j^T R_i)).
+    """
+
+    def __init__(self, joints: int, own: float = 2.0):
+        super().__init__()
+        self.logits = nn.Parameter(own * torch.eye(joints))
+
+    def forward(self, r: Tensor) -> Tensor:
+        """(..., joints, 3, 3) to the same."""
+        towards = so3.log(r.unsqueeze(-3).mT @ r.unsqueeze(-4))  # (..., j, i, 3)
+        return r @ so3.exp((self.logits.softmax(-1).unsqueeze(-1) * towards).sum(-2))
+
+
+class RotationPooling(nn.Module):
+    """One rotation for every `size` frames; frames left over at the end are dropped.
+
+    Args:
+        kind: "mean", one step of the intrinsic mean from the middle frame, or "angle", the frame whose rotation turns
+            furthest, as LieNet has it (not invariant under rotations of the world).
+    """
+
+    def __init__(self, size: int = 2, kind: str = "mean"):
+        super().__init__()
+        if kind not in ("mean", "angle"):
+            raise ValueError(f"kind: found {kind!r}, expected mean or angle")
+        self.size, self.kind = size, kind
+
+    def forward(self, r: Tensor) -> Tensor:
+        """(batch, frames, joints, 3, 3) to (batch, frames // size, joints, 3, 3)."""
+        windows = r[:, : r.shape[1] // self.size * self.size].unflatten(1, (-1, self.size))
+        if self.kind == "mean":
+            middle = windows[:, :, self.size // 2]
+            return middle @ so3.exp(so3.log(middle.unsqueeze(2).mT @ windows).mean(2))
+        # the angle falls with the trace
+        trace = windows.diagonal(dim1=-2, dim2=-1).sum(-1)
+        chosen = trace.argmin(2, keepdim=True)[..., None, None].expand(-1, -1, -1, -1, 3, 3)
+        return windows.gather(2, chosen).squeeze(2)
+
+
+class RotationFlow(nn.Module):
+    """The flow of R_j' = xi_j R_j, xi_j = sum_i c_ji(angle) log(R_i R_j^T), solved on SO(3)^k by a Lie-group method.
+
+    c_ji = A_ji + B_ji cos(angle of R_i R_j^T), learned matrices: attraction or repulsion by invariants only.
+
+    Args:
+        joints: k. steps: of the solver. method: a name of `mvnet.integrators.METHODS`.
+    """
+
+    def __init__(self, joints: int, steps: int = 2, method: str = "rkmk2"):
+        super().__init__()
+        self.constant = nn.Parameter(torch.zeros(joints, joints))
+        self.slope = nn.Parameter(torch.zeros(joints, joints))
+        self.steps, self.method = steps, method
+
+    def velocity(self, t: Tensor, r: Tensor) -> Tensor:
+        """xi, (..., joints, 3), axis vectors."""
+        relative = r.unsqueeze(-4) @ r.unsqueeze(-3).mT  # (..., j, i, 3, 3) = R_i R_j^T
+        cosine = (relative.diagonal(dim1=-2, dim2=-1).sum(-1) - 1) / 2
+        c = (self.constant + self.slope * cosine) / r.shape[-3]
+        return (c.unsqueeze(-1) * so3.log(relative)).sum(-2)
+
+    def forward(self, r: Tensor) -> Tensor:
+        """(..., joints, 3, 3) at time 1 of the flow."""
+        times = torch.linspace(0, 1, self.steps + 1, dtype=r.dtype, device=r.device)
+        return odeint(self.velocity, r, times, action=RotationAction(), method=self.method)[-1]
+
+
+class LogMap(nn.Module):
+    """Axis vectors, radians: of each joint relative to another, or in the world.
+
+    Args:
+        base: (joints,) the joint i that j is seen from, log(R_i^T R_j); None for log(R_j).
+    """
+
+    base: Tensor | None
+
+    def __init__(self, base: Tensor | None = None):
+        super().__init__()
+        self.register_buffer("base", base)
+
+    def forward(self, r: Tensor) -> Tensor:
+        """(..., joints, 3, 3) to (..., joints, 3)."""
+        return so3.log(r if self.base is None else r[..., self.base, :, :].mT @ r)

@@ -1,0 +1,163 @@
+"""`--network lie`: recordings as curves of rotations, training, going on after an interruption, files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("sklearn")
+
+from mvnet.apps.activity.elastic import elastic_table
+from mvnet.apps.activity.lie_network import CurveMaker
+from mvnet.data_loaders.motion import MotionSet, save_motion
+from mvnet.linalg import so3
+from mvnet.manifolds.rotations import Rotations
+from mvnet.models.activity.training import MotionTraining
+from tests.apps.activity.test_commands import motion_set
+from tests.models.activity.test_kernels import turned
+
+
+@pytest.fixture(scope="module")
+def positions() -> MotionSet:
+    return motion_set(9)
+
+
+@pytest.fixture(scope="module")
+def data(positions, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("motions") / "motions.npz"
+    save_motion(positions, path)
+    return path
+
+
+@pytest.fixture
+def lie(run, data):
+    """`mvnet train activity --network lie` of two epochs: lie(out, *more)."""
+
+    def call(out: Path, *more: object):
+        words = ("--network", "lie", "--epochs", 2, "--device", "cpu", "--quiet", "--json")
+        return run("train", "activity", "--data", data, "-o", out, *words, *more)
+
+    return call
+
+
+def test_curves_do_not_see_place_size_and_direction(positions):
+    maker = CurveMaker.fit(positions)
+    curves = maker(positions.sequences)
+    assert curves.shape == (9, maker.frames, 11, 3, 3)
+    assert float(Rotations().violation(curves).max()) < 1e-5
+    moved = [2 * turned(torch.from_numpy(s), 1.0).numpy() + [3.0, 1.0, 0.5] for s in positions.sequences]
+    torch.testing.assert_close(maker(moved), curves, rtol=0, atol=1e-5)
+
+
+def test_bones_are_seen_from_the_bone_above_and_the_first_from_the_torso(positions):
+    maker = CurveMaker.fit(positions)
+    parent = maker.parent(positions)
+    assert maker.bones is not None and parent is not None
+    for place, above in enumerate(parent[1:]):
+        start = maker.bones.bones[place, 0]
+        assert above == 0 if start == 0 else maker.bones.bones[above - 1, 1] == start
+
+
+def test_missing_frames_one_frame_and_a_skeleton_without_torso(positions):
+    maker = CurveMaker.fit(positions)
+    holed = positions.sequences[0].copy()
+    holed[3], holed[5, 4] = np.nan, np.nan
+    assert bool(maker([holed, holed[:1]]).isfinite().all())
+    chain = MotionSet(tuple(s[:, :3] for s in positions.sequences), parent=np.array([-1, 0, 1]))
+    maker = CurveMaker.fit(chain)
+    assert maker.bones is not None and maker.bones.torso is None and maker.parent(chain) == [-1, 0]
+
+
+def test_rotations_are_taken_as_they_are(generator):
+    r = so3.exp(torch.randn(32, 3, 3, generator=generator, dtype=torch.float64))
+    holed = r.clone()
+    holed[4, 1] = torch.nan
+    maker = CurveMaker.fit(MotionSet((r.numpy(),), kind="rotations"))
+    torch.testing.assert_close(maker([r.numpy()])[0], r.float())
+    assert bool(maker([holed.numpy()]).isfinite().all())
+    with pytest.raises(ValueError, match="expected \\(frames, 3, 3, 3\\)"):
+        maker([r[:, :2].numpy()])
+
+
+def test_elastic_table_tells_near_from_far(positions):
+    still = np.repeat(positions.sequences[0][:1], 10, axis=0)
+    wave = positions.sequences[0]
+    pair = MotionSet(
+        (still, wave, still[:5], wave[::-1].copy()[::-1]),
+        labels=np.array([0, 1, 0, 1]),
+        classes=("still", "wave"),
+        parent=positions.parent,
+    )
+    text = "".join(elastic_table(pair, np.array([0, 1]), np.array([2, 3])))
+    assert text.count("<td class=n>0.00</td>") == 2 and text.count("100 %") == 2
+
+
+def test_train_evaluate_and_predict(lie, run, data, tmp_path):
+    out = tmp_path / "run"
+    trained = lie(out)
+    assert trained.status == 0, trained.err
+    summary = json.loads(trained.out)
+    assert summary["network"] == "lie" and len(list(out.iterdir())) == 4
+    assert json.loads((out / "activity.json").read_text())["architecture"] == "LieMotionNetwork"
+    assert "lie" in (out / "report.html").read_text()
+    again = run("evaluate", "activity", out, "--json")
+    assert json.loads(again.out)["confusion"] == summary["confusion"], again.err
+    found = json.loads(run("predict", "activity", out, data, "--window", "1", "--json").out)["predictions"]
+    assert {entry["sequence"] for entry in found} == {str(i) for i in range(9)}
+    assert all(1 / 3 <= entry["probability"] <= 1 for entry in found)
+    (out / "activity.json").write_text('{"architecture": "LieMotionNetwork"}')
+    broken = run("evaluate", "activity", out)
+    assert broken.status == 2 and "cannot be loaded" in broken.err
+
+
+def test_an_interrupted_training_is_resumed(lie, tmp_path, monkeypatch):
+    out, run_epoch = tmp_path / "run", MotionTraining.run_epoch
+
+    def interrupted(training: MotionTraining) -> None:
+        if training.epoch == 1:
+            raise KeyboardInterrupt
+        run_epoch(training)
+
+    monkeypatch.setattr(MotionTraining, "run_epoch", interrupted)
+    assert lie(out).status == 130
+    monkeypatch.setattr(MotionTraining, "run_epoch", run_epoch)
+    assert {path.name for path in out.iterdir()} == {"activity-checkpoint.json", "activity-checkpoint-1.safetensors"}
+    for words, message in {(): "--resume", ("--resume", "--optimizer", "sgd"): "optimizer"}.items():
+        refused = lie(out, *words)
+        assert refused.status == 2 and message in refused.err and refused.err.count("\n") == 1
+    assert lie(out, "--resume").status == 0
+    assert not list(out.glob("activity-checkpoint*"))
+    refused = lie(out, "--resume", "--overwrite")
+    assert refused.status == 2 and "no unfinished training" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--mirror", "no"), "--mirror belongs to --network kernels"),
+        (("--optimizer", "magic"), "--optimizer"),
+        (("--device", "abacus"), "--device"),
+    ],
+)
+def test_errors_are_one_line(lie, tmp_path, words, message):
+    result = lie(tmp_path / "out", *words)
+    assert result.status == 2
+    assert message in result.err and result.err.count("\n") == 1
+
+
+def test_signals_and_unknown_skeletons_are_named(run, positions, tmp_path):
+    whole = {"labels": positions.labels, "classes": positions.classes, "subjects": positions.subjects}
+    sets = {
+        "holds signals": MotionSet(tuple(s[:, :, 0] for s in positions.sequences), kind="signals", **whole),
+        "expected an array `parent`": MotionSet(tuple(s[:, :2] for s in positions.sequences), **whole),
+    }
+    for number, (message, bad) in enumerate(sets.items()):
+        path = tmp_path / f"{number}.npz"
+        save_motion(bad, path)
+        result = run("train", "activity", "--data", path, "-o", tmp_path / "out", "--network", "lie")
+        assert result.status == 2 and message in result.err, result.err
+        assert result.err.startswith("mvnet: error: --network lie") and result.err.count("\n") == 1

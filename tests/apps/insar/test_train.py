@@ -1,0 +1,51 @@
+"""`mvnet train insar`: a checkpoint that loads, and one clear line for a bad option."""
+
+import pytest
+import torch
+
+from mvnet.manifolds.circle import wrap
+from mvnet.models.checkpoint import load_checkpoint, save_checkpoint
+from mvnet.models.insar.network import InSARDenoiser
+from tests.nn.test_frechet_filter import randomise
+
+SHORT = ["--steps", 2, "--batch", 1, "--patch", 16, "--workers", 0, "--threads", 1, "--device", "cpu", "--quiet"]
+
+
+def test_a_short_run_writes_weights_and_card(run, tmp_path):
+    done = run("train", "insar", "-o", tmp_path / "run", *SHORT)
+    assert done.status == 0 and done.out == ""
+    model, card = load_checkpoint(tmp_path / "run" / "insar")
+    assert isinstance(model, InSARDenoiser)
+    assert card["steps"] == 2 and card["pixels_per_step"] == 256 and card["seed"] == 0
+
+
+def test_training_starts_from_given_weights(run, tmp_path):
+    """At rate 0 it ends with them; what they lack adds nothing."""
+    torch.manual_seed(0)
+    small = InSARDenoiser(kernels=[(5, 1), (5, 3)], down=[0, 1, 1], up=[0, 1, 0], carrier=False).eval()
+    randomise(small, 0.1)
+    save_checkpoint(tmp_path / "small", small, {})
+    command = "train", "insar", "-o", tmp_path / "run", *SHORT, "--rate", 0, "--from", tmp_path / "small"
+    assert run(*command).status == 0
+    model, _ = load_checkpoint(tmp_path / "run" / "insar")
+    planes, features = torch.randn(1, 2, 16, 16), torch.ones(1, 3, 16, 16)
+    with torch.no_grad():
+        found, expected = model(planes, features), small(planes, features)
+    # the last choose starts near, not at, the identity
+    assert (found.log_concentration - expected.log_concentration).abs().max() < 0.05
+    assert wrap(found.phase - expected.phase).abs().median() < 0.01
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--patch", 20], "--patch: found 20"),
+        (["--patch", 4], "patch: found 4"),
+        (["--device", "abacus"], "'abacus'"),
+        (["--from", "dti"], "--from: found weights of another network"),
+    ],
+)
+def test_bad_options_are_one_line_and_leave_nothing(arguments, words, run, tmp_path):
+    status, out, err = run("train", "insar", "-o", tmp_path / "run", *SHORT, *arguments)
+    assert status == 2 and out == "" and err.count("\n") == 1 and err.startswith("mvnet: error: ") and words in err
+    assert list(tmp_path.iterdir()) == []

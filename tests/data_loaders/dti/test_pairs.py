@@ -1,0 +1,121 @@
+"""Training pairs: seeds reproduce them, symmetries act as a group, noise is independent of its target."""
+
+import pytest
+import torch
+
+from mvnet.data_loaders.dti.fitting import design_matrix
+from mvnet.data_loaders.dti.training.dataset import OCTAHEDRAL, TrainingSet, random_scheme
+from mvnet.data_loaders.dti.training.fields import central, resampled
+from mvnet.data_loaders.dti.training.pairs import TensorField, noisy_pair, split_pair, turn_components
+from mvnet.linalg import sym3
+from mvnet.manifolds import SPD
+
+
+def field(n: int = 14, seed: int = 0, noise: float = 0.02) -> TensorField:
+    """A random smooth-less field of plausible tensors with a simulated scan of 40 directions."""
+    random = torch.Generator().manual_seed(seed)
+    logs = 0.3 * torch.randn(6, n, n, n, generator=random)
+    tensors = 0.75 * sym3.exp(logs, dim=0)
+    mask = torch.rand(n, n, n, generator=random) > 0.2
+    directions = torch.nn.functional.normalize(torch.randn(40, 3, generator=random), dim=1)
+    bvecs = torch.cat([torch.zeros(1, 3), directions])
+    bvals = torch.cat([torch.zeros(1), torch.full((40,), 1000.0)])
+    clean = (tensors.movedim(0, -1) @ design_matrix(bvals, bvecs)[:, :6].T).exp()
+    dwi = torch.hypot(
+        clean + noise * torch.randn(clean.shape, generator=random),
+        noise * torch.randn(clean.shape, generator=random),
+    )
+    return TensorField(tensors, mask, torch.ones(n, n, n), ((0, n),), dwi, bvals, bvecs)
+
+
+def test_the_octahedral_group_has_48_elements_that_rotate_tensors_as_matrices():
+    assert len(set(OCTAHEDRAL)) == 48
+    point = SPD(3).random_point((1,), generator=torch.Generator().manual_seed(0), dtype=torch.float64)[0]
+    for permutation, signs in OCTAHEDRAL:
+        rotation = torch.zeros(3, 3, dtype=torch.float64)
+        for i in range(3):
+            rotation[i, permutation[i]] = signs[i]
+        expected = sym3.pack(rotation @ point @ rotation.T, dim=0)
+        turned = torch.stack(turn_components(sym3.pack(point, dim=0), permutation, signs))
+        torch.testing.assert_close(turned, expected, rtol=0, atol=1e-15)
+
+
+@pytest.mark.parametrize("element", OCTAHEDRAL[1::11])
+def test_turning_a_scan_turns_its_tensors(element):
+    """Signals, b-vectors and tensors turn together: the turned tensors still predict the turned signals."""
+    source = field(8, noise=0.0).turned(*element)
+    assert source.dwi is not None and source.bvals is not None and source.bvecs is not None
+    predicted = (source.tensors.movedim(0, -1) @ design_matrix(source.bvals, source.bvecs)[:, :6].T).exp()
+    torch.testing.assert_close(predicted, source.dwi, rtol=1e-4, atol=1e-5)
+
+
+def test_noiseless_pair_returns_the_truth():
+    random = torch.Generator().manual_seed(1)
+    source = field()
+    pair = noisy_pair(source, *random_scheme(random), snr=1e6, generator=random)
+    torch.testing.assert_close(pair.noisy[:, pair.mask], source.tensors[:, pair.mask], rtol=1e-2, atol=2e-3)
+
+
+def test_noise_map_predicts_the_error_of_the_fit():
+    random = torch.Generator().manual_seed(1)
+    source = field()
+    pair = noisy_pair(source, source.bvals, source.bvecs, snr=30.0, generator=random)  # type: ignore[arg-type]
+    from mvnet.metrics import affine_invariant_error
+
+    error = affine_invariant_error(pair.noisy, pair.target, dim=0)[pair.mask]
+    expected = (6 * pair.noise[pair.mask].square().mean()).sqrt()
+    assert abs(float(error.square().mean().sqrt() / expected) - 1) < 0.1
+
+
+def test_split_uses_disjoint_directions():
+    source = field(noise=0.0)
+    pair = split_pair(source, 20, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(pair.noisy[:, pair.mask], pair.target[:, pair.mask], rtol=1e-2, atol=1e-3)
+    with pytest.raises(ValueError, match="found 38"):
+        split_pair(source, 38, torch.Generator())
+
+
+@pytest.mark.parametrize("index", [0, 3, 17])
+def test_examples_depend_on_seed_and_index_alone(index: int):
+    data = [TrainingSet([(0.5, field())], [(0.5, field())], length=20, patch=8, seed=5) for _ in range(2)]
+    for first, second in zip(data[0][index], data[1][index]):
+        torch.testing.assert_close(first, second, rtol=0, atol=0)
+    noisy, target, features = data[0][index]
+    assert noisy.shape == target.shape == (6, 8, 8, 8) and features.shape == (11, 8, 8, 8)
+    assert bool((sym3.eigvals(noisy, dim=0) > 0).all())
+
+
+def test_patches_are_turned_when_asked():
+    source = field()
+    known = {tuple(column) for column in source.tensors[:, source.mask].T.tolist()}
+    for augment in (False, True):
+        data = TrainingSet([(1.0, source)], length=8, patch=8, augment=augment, seed=5)
+        targets = torch.cat([target[:, features[0] > 0] for _, target, features in map(data.__getitem__, range(8))], 1)
+        assert ({tuple(column) for column in targets.T.tolist()} <= known) is not augment
+
+
+def test_random_schemes_are_spread():
+    for seed in range(5):
+        bvals, bvecs = random_scheme(torch.Generator().manual_seed(seed))
+        directions = bvecs[bvals > 50]
+        assert 6 <= len(directions) <= 64
+        assert float(torch.linalg.cond(design_matrix(bvals, bvecs))) < 60
+
+
+def test_resampling_a_constant_field_changes_nothing_and_respects_slabs():
+    source = field(20)
+    constant = torch.tensor([0.9, 0.7, 0.5, 0.1, 0.0, 0.1]).view(6, 1, 1, 1).expand(6, 20, 20, 20)
+    whole = TensorField(constant, torch.ones_like(source.mask), source.s0, ((0, 5), (11, 20)))
+    small = resampled(whole, (0.7, 0.7, 0.7))
+    assert small.mask.shape == (14, 14, 14) and small.slabs == ((0, 3), (8, 14))
+    torch.testing.assert_close(small.tensors, constant[:, :14, :14, :14], rtol=1e-4, atol=1e-5)
+
+
+def test_a_share_is_a_box_around_the_middle_and_thick_slices_are_told():
+    source = field(20)
+    half = central(source, 0.25)
+    assert half.mask.shape == (10, 10, 20) and half.slabs == source.slabs
+    torch.testing.assert_close(half.tensors, source.tensors[:, 5:15, 5:15], rtol=0, atol=0)
+    thick = resampled(source, (1.0, 1.0, 0.5))
+    assert thick.mask.shape == (20, 20, 10) and thick.spacing == (1.0, 1.0, 2.0)
+    assert thick.turned((2, 0, 1), (1, -1, 1)).spacing == (2.0, 1.0, 1.0)

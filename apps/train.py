@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from mvnet.apps.activity import commands as activity
+from mvnet.errors import MvnetError
 
 NETWORKS = {
     "equivariant": {},
@@ -82,11 +83,11 @@ def train_dti(
     where = _device(device, threads)
     left_out = _slices(exclude)
     if network not in NETWORKS:
-        raise ValueError(f"--network: found {network!r}, expected one of {sorted(NETWORKS)}")
+        raise MvnetError(f"--network: found {network!r}, expected one of {sorted(NETWORKS)}")
     truths, scans, sources = [], [], []
     if dwi is not None:
         if bval is None or bvec is None:
-            raise ValueError("--dwi was given without --bval and --bvec; a DWI needs both")
+            raise MvnetError("--dwi was given without --bval and --bvec; a DWI needs both")
         native = scan_field(dwi, bval, bvec, bvec_frame, left_out)
         if share < 1:
             native = central(native, share)
@@ -98,7 +99,7 @@ def train_dti(
         truths += [(0.05 / simulated, field) for field in simulated_fields(simulated, seed)]
         sources.append(f"{simulated} simulated brains")
     if not truths:
-        raise ValueError("training data: found none, expected --dwi with --bval and --bvec, or --simulated")
+        raise MvnetError("training data: found none, expected --dwi with --bval and --bvec, or --simulated")
 
     data = TrainingSet(truths, scans, length=steps * batch, patch=patch, augment=augment, seed=seed)
     schedule = Schedule(steps=steps, batch=batch, rate=rate, workers=workers, seed=seed)
@@ -136,7 +137,7 @@ def train_insar(
     torch.manual_seed(seed)  # initial weights
     model = _started(InSARDenoiser(), start).to(where)
     if patch % model.alignment:
-        raise ValueError(f"--patch: found {patch}, expected a multiple of {model.alignment}")
+        raise MvnetError(f"--patch: found {patch}, expected a multiple of {model.alignment}")
     card = {
         "task": "denoise interferograms",
         "training_data": [f"simulated scenes, slopes up to {steepest:g} rad per pixel"],
@@ -168,7 +169,7 @@ def _started(model, start: str | None):
         try:
             model.load_state_dict(nothing | given.state_dict())
         except RuntimeError as error:
-            raise ValueError(f"--from: found weights of another network in {start}, expected {model.config}") from error
+            raise MvnetError(f"--from: found weights of another network in {start}, expected {model.config}") from error
     return model
 
 
@@ -199,7 +200,7 @@ def _slices(text: str) -> slice:
         return slice(0, 0)
     start, _, stop = text.partition(":")
     if not (start.isdecimal() and stop.isdecimal() and int(start) < int(stop)):
-        raise ValueError(f"--exclude: found {text!r}, expected START:STOP with 0 <= START < STOP, such as 28:44")
+        raise MvnetError(f"--exclude: found {text!r}, expected START:STOP with 0 <= START < STOP, such as 28:44")
     return slice(int(start), int(stop))
 
 

@@ -1,5 +1,7 @@
 """The one error type of the file loaders."""
 
+from mvnet.errors import MvnetError
 
-class DataError(ValueError):
+
+class DataError(MvnetError):
     """A file or array cannot be used as given. One line: the argument, what was found, what is expected."""

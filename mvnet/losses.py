@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mvnet.errors import MvnetError
 from mvnet.linalg import affine_invariant, sym3
 from mvnet.manifolds.base import Manifold
 from mvnet.manifolds.circle import Circle
@@ -67,9 +68,9 @@ def manifold_loss(
     _expect("layout", layout, LAYOUTS)
     _expect("reduction", reduction, REDUCTIONS)
     if not delta > 0:
-        raise ValueError(f"delta: found {delta}, expected a positive number")
+        raise MvnetError(f"delta: found {delta}, expected a positive number")
     if target.shape != prediction.shape:
-        raise ValueError(
+        raise MvnetError(
             f"target: found shape {tuple(target.shape)}, expected {tuple(prediction.shape)} like prediction"
         )
 
@@ -112,7 +113,7 @@ def _geometry(values: Tensor, manifold: str | Manifold, layout: str) -> _Geometr
         identity = sym3.pack(torch.eye(3, dtype=values.dtype, device=values.device))
         if layout == "field":
             if len(shape) < 2 or shape[1] != 6:
-                raise ValueError(f"prediction: found shape {shape}, expected 6 Mandel planes at dim 1")
+                raise MvnetError(f"prediction: found shape {shape}, expected 6 Mandel planes at dim 1")
             stand_in = identity.reshape(6, *(1,) * (len(shape) - 2))
             return _Geometry(affine_invariant.dist, (shape[0], *shape[2:]), 1, 1, stand_in)
         point = (3, 3)
@@ -126,7 +127,7 @@ def _geometry(values: Tensor, manifold: str | Manifold, layout: str) -> _Geometr
         stand_in = manifold.random_point((), generator=generator, dtype=values.dtype, device=values.device)
     start = len(shape) - len(point)
     if start < 0 or shape[start:] != tuple(point):
-        raise ValueError(f"prediction: found shape {shape}, expected (..., {', '.join(map(str, point))})")
+        raise MvnetError(f"prediction: found shape {shape}, expected (..., {', '.join(map(str, point))})")
     return _Geometry(dist, shape[:start], start, len(point), stand_in)
 
 
@@ -138,9 +139,9 @@ def _broadcast(mask: Tensor, shape: tuple[int, ...]) -> Tensor:
     try:
         return mask.expand(shape)
     except RuntimeError:
-        raise ValueError(f"mask: found shape {tuple(mask.shape)}, expected one that broadcasts to {shape}") from None
+        raise MvnetError(f"mask: found shape {tuple(mask.shape)}, expected one that broadcasts to {shape}") from None
 
 
 def _expect(name: str, found: str, options: Iterable[str]) -> None:
     if found not in options:
-        raise ValueError(f"{name}: found {found!r}, expected one of {', '.join(options)}")
+        raise MvnetError(f"{name}: found {found!r}, expected one of {', '.join(options)}")

@@ -15,6 +15,7 @@ import math
 import torch
 from torch import Tensor
 
+from mvnet.errors import MvnetError
 from mvnet.linalg import affine_invariant, sym3
 
 
@@ -111,7 +112,7 @@ def principal_direction(p: Tensor, dim: int = 1) -> Tensor:
 
 def _check(p: Tensor, dim: int) -> None:
     if not -p.ndim <= dim < p.ndim or p.shape[dim] != 6:
-        raise ValueError(f"p: found shape {tuple(p.shape)}, expected 6 Mandel planes at dim {dim}")
+        raise MvnetError(f"p: found shape {tuple(p.shape)}, expected 6 Mandel planes at dim {dim}")
 
 
 def _rows(p: Tensor, dim: int) -> list[list[Tensor]]:

@@ -22,6 +22,7 @@ from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.motion import MotionSet
 from mvnet.data_loaders.motion.bone_rotations import BoneRotations, fill_rotations
 from mvnet.data_loaders.motion.skeleton.torso import Torso
+from mvnet.errors import MvnetError
 from mvnet.models.activity.network import LieMotionNetwork
 from mvnet.models.activity.training import MotionSchedule, train_motion_network
 from mvnet.models.checkpoint import load_checkpoint, save_checkpoint
@@ -90,7 +91,7 @@ class CurveMaker:
                 torso = torch.eye(3, dtype=x.dtype).expand(len(x), 1, 3, 3)
                 rotations = torch.cat((torso, rotations), 1)
         elif tuple(x.shape[1:]) != (self.joints, 3, 3):
-            raise ValueError(f"X: found a sequence of shape {tuple(x.shape)}, expected (frames, {self.joints}, 3, 3)")
+            raise MvnetError(f"X: found a sequence of shape {tuple(x.shape)}, expected (frames, {self.joints}, 3, 3)")
         else:
             rotations = fill_rotations(x, x.isfinite().flatten(2).all(-1))
         return resample(rotations, self.frames)
@@ -187,4 +188,4 @@ def load_network(stem: Path) -> tuple[NetworkClassifier, dict[str, Any]]:
         labels = np.array(card["labels"])
         return NetworkClassifier(network, curves, labels, card["inner_accuracy"], card["settings"]), card
     except (AssertionError, KeyError, TypeError) as error:
-        raise ValueError(f"checkpoint: {stem} cannot be loaded ({type(error).__name__}: {error})") from error
+        raise MvnetError(f"checkpoint: {stem} cannot be loaded ({type(error).__name__}: {error})") from error

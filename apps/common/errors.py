@@ -14,12 +14,14 @@ import signal
 import sys
 from collections.abc import Callable
 
+from mvnet.errors import MvnetError
+
 USER_ERROR, INTERRUPTED = 2, 130
 STOPPING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 """Signals that end a run; its status is then 128 and their number."""
 
 
-class UserError(ValueError):
+class UserError(MvnetError):
     """The command cannot be carried out as given. The message says what was found and what is expected."""
 
 

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 from mvnet.data_loaders.dti.training.dataset import FEWEST_DIRECTIONS, TrainingSet
 from mvnet.data_loaders.dti.training.fields import field_of
 from mvnet.data_loaders.dti.volume import DTIVolume
+from mvnet.errors import MvnetError
 from mvnet.models.dti.loss import denoising_loss
 from mvnet.models.dti.network import DTIDenoiser
 
@@ -45,7 +46,7 @@ def adapt(
     field = field_of(volume)
     if field.bvals is None or (directions := int((field.bvals > 50).sum())) < FEWEST_DIRECTIONS:
         found = "no DWI" if field.bvals is None else f"{directions} directions"
-        raise ValueError(f"--adapt: found {found}, expected a DWI with at least {FEWEST_DIRECTIONS} directions")
+        raise MvnetError(f"--adapt: found {found}, expected a DWI with at least {FEWEST_DIRECTIONS} directions")
     side = min(patch, *field.mask.shape)
     data = TrainingSet([], [(1.0, field)], length=steps * batch, patch=side, blind=0.0, seed=seed)
     device = next(model.parameters()).device

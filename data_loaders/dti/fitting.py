@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mvnet.errors import MvnetError
 from mvnet.linalg import sym3
 
 _SQRT2 = 2**0.5
@@ -38,7 +39,7 @@ def design_matrix(bvals: Tensor, bvecs: Tensor) -> Tensor:
         ValueError: when the two do not hold one row per volume.
     """
     if bvecs.shape != (len(bvals), 3):
-        raise ValueError(f"bvecs: found shape {tuple(bvecs.shape)}, expected ({len(bvals)}, 3), one row per b-value")
+        raise MvnetError(f"bvecs: found shape {tuple(bvecs.shape)}, expected ({len(bvals)}, 3), one row per b-value")
     b = bvals.unsqueeze(1) * 1e-3
     x, y, z = bvecs.unbind(1)
     outer = torch.stack([x * x, y * y, z * z, _SQRT2 * y * z, _SQRT2 * x * z, _SQRT2 * x * y], 1)
@@ -144,7 +145,7 @@ def acquisition_maps(
         ValueError: when the mask and the signal disagree on N.
     """
     if int(mask.sum()) != len(signal):
-        raise ValueError(f"mask: found {int(mask.sum())} voxels, expected {len(signal)}, one per row of signal")
+        raise MvnetError(f"mask: found {int(mask.sum())} voxels, expected {len(signal)}, one per row of signal")
     freedom = signal.shape[1] - _PARAMETERS
     zero = torch.zeros(mask.shape, dtype=signal.dtype, device=signal.device)
     if freedom < 0 or len(signal) == 0:

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mvnet.errors import MvnetError
+
 POINT_SPREAD = 0.7  # standard deviation in pixels; 0.8 % of the power of an edge is left at the Nyquist frequency
 SIDES = (6.0, 30.0)  # shortest and longest side in pixels
 DENSITY = 8 / 60**2  # rectangles for every square pixel
@@ -73,7 +75,7 @@ def random_scenes(count: int, size: int = 60, *, generator: torch.Generator) -> 
         ValueError: when count or size is below 1.
     """
     if count < 1 or size < 1:
-        raise ValueError(f"count, size: found {count}, {size}, expected positive numbers")
+        raise MvnetError(f"count, size: found {count}, {size}, expected positive numbers")
     half = (size + SIDES[1]) / 2**0.5
     number = round(DENSITY * (2 * half) ** 2)
 

@@ -24,6 +24,7 @@ import numpy as np
 
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.insar.layers import Window
+from mvnet.errors import MvnetError
 
 _LAYOUT = 1  # of the folder
 
@@ -109,12 +110,12 @@ class BlockStore:
         """
         place = (window[0].start // self.block, window[1].start // self.block)
         if self._window(place) != window:
-            raise ValueError(f"window: found {window}, expected one of `windows()`")
+            raise MvnetError(f"window: found {window}, expected one of `windows()`")
         size = tuple(part.stop - part.start for part in window)
         for name, dtype in self._dtypes.items():
             array = arrays[name]
             if array.shape != size:
-                raise ValueError(f"{name}: found shape {array.shape}, expected {size}")
+                raise MvnetError(f"{name}: found shape {array.shape}, expected {size}")
             data = memoryview(np.asarray(array, dtype=dtype).tobytes())
             offset = self._offset(place, dtype)
             while data:

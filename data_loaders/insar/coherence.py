@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mvnet.data_loaders.insar.phase_statistics import coherence_from_resultant
+from mvnet.errors import MvnetError
 
 
 def margin(window: int) -> int:
@@ -33,7 +34,7 @@ def estimate_coherence(interferogram: Tensor, window: int = 5, valid: Tensor | N
         (..., H, W) real; 0 where not valid. A pixel depends on `margin(window)` pixels around it.
     """
     if window < 3 or window % 2 == 0:
-        raise ValueError(f"window: found {window}, expected an odd number of at least 3")
+        raise MvnetError(f"window: found {window}, expected an odd number of at least 3")
     modulus = interferogram.abs()
     inside = (modulus > 0) & modulus.isfinite()
     if valid is not None:

@@ -21,6 +21,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mvnet.errors import MvnetError
+
 _NODES = 128  # of the quadrature over the phase
 _TABLE = 257  # coherences of the tables that maps are interpolated from
 _DIRECT = 64  # so many coherences are integrated one by one
@@ -69,11 +71,11 @@ def coherence_from_resultant(length: Tensor | float, looks: float = 1) -> Tensor
 
 def _numpy(values: Tensor | float, looks: float, name: str = "coherence") -> tuple[np.ndarray, Tensor | None]:
     if not looks >= 1:
-        raise ValueError(f"looks: found {looks}, expected at least 1")
+        raise MvnetError(f"looks: found {looks}, expected at least 1")
     example = values if isinstance(values, Tensor) else None
     array = values.detach().double().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values, np.float64)
     if not ((array >= 0) & (array <= 1 + 1e-6)).all():
-        raise ValueError(f"{name}: found values outside [0, 1]")
+        raise MvnetError(f"{name}: found values outside [0, 1]")
     return np.minimum(array, 1.0), example
 
 

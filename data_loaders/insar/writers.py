@@ -22,6 +22,7 @@ from mvnet.data_loaders.insar.block_store import BlockStore, OutputSpec
 from mvnet.data_loaders.insar.interferogram import Interferogram
 from mvnet.data_loaders.insar.layers import RasterLayer, Window, first, gdal
 from mvnet.data_loaders.optional import need
+from mvnet.errors import MvnetError
 
 KINDS = {"phase": "float32", "complex": "complex64"}
 _TILES = (512, 256, 128, 64, 32, 16)
@@ -78,7 +79,7 @@ class OutputSet:
         """
         names = set(self.specs) - {"values", "mask"}
         if set(maps) != names:
-            raise ValueError(f"maps: found {sorted(maps)}, expected {sorted(names)}")
+            raise MvnetError(f"maps: found {sorted(maps)}, expected {sorted(names)}")
         arrays = {name: np.where(valid, array, np.float32(np.nan)) for name, array in maps.items()}
         arrays["mask"] = valid.astype(np.uint8)
         arrays["values"] = encode(values, valid, self.specs["values"])

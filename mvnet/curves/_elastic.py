@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mvnet.curves._groups import CurveGroup, check_side, find_group, scaled_root
 from mvnet.curves._sampling import interpolate, reparametrise, uniform_times
+from mvnet.errors import MvnetError
 from mvnet.linalg import alignment, so3
 from mvnet.linalg.alignment import Alignment
 from mvnet.linalg.smooth import safe_sqrt
@@ -58,10 +59,10 @@ def match(
     """
     kind = find_group(group)
     if modulo_rotation and group != "rotations":
-        raise ValueError(f"modulo_rotation: found True for group {group!r}, expected the group 'rotations'")
+        raise MvnetError(f"modulo_rotation: found True for group {group!r}, expected the group 'rotations'")
     s1, s2 = (_roots(c, name, kind, side) for c, name in ((c1, "c1"), (c2, "c2")))
     if s1.shape[-2:] != s2.shape[-2:]:
-        raise ValueError(f"c2: found {s2.shape[-2]} joints, expected {s1.shape[-2]} like c1")
+        raise MvnetError(f"c2: found {s2.shape[-2]} joints, expected {s1.shape[-2]} like c1")
     batch = torch.broadcast_shapes(s1.shape[:-3], s2.shape[:-3])
     s1, s2 = (s.expand(*batch, *s.shape[-3:]) for s in (s1, s2))
     rotation = None

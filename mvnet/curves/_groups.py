@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mvnet.errors import MvnetError
 from mvnet.linalg import so3
 from mvnet.linalg.smooth import safe_sqrt
 from mvnet.manifolds import Circle, Euclidean, Manifold, Rotations, wrap
@@ -61,11 +62,11 @@ class CurveGroup:
         shape, point = tuple(c.shape), self.manifold.point_shape
         if len(shape) < 2 + len(point) or shape[len(shape) - len(point) :] != point:
             wanted = ", ".join(["...", "T", "joints", *map(str, point)])
-            raise ValueError(f"{name}: found shape {shape}, expected ({wanted}) for group {self.name!r}")
+            raise MvnetError(f"{name}: found shape {shape}, expected ({wanted}) for group {self.name!r}")
         if not c.is_floating_point():
-            raise ValueError(f"{name}: found dtype {c.dtype}, expected a real floating dtype")
+            raise MvnetError(f"{name}: found dtype {c.dtype}, expected a real floating dtype")
         if shape[self.time_dim] < least:
-            raise ValueError(f"{name}: found {shape[self.time_dim]} samples, expected at least {least}")
+            raise MvnetError(f"{name}: found {shape[self.time_dim]} samples, expected at least {least}")
         return shape[self.time_dim]
 
 
@@ -112,13 +113,13 @@ GROUPS = {
 def find_group(name: str) -> CurveGroup:
     """The group of this name."""
     if name not in GROUPS:
-        raise ValueError(f"group: found {name!r}, expected one of {', '.join(GROUPS)}")
+        raise MvnetError(f"group: found {name!r}, expected one of {', '.join(GROUPS)}")
     return GROUPS[name]
 
 
 def check_side(side: str) -> None:
     if side not in SIDES:
-        raise ValueError(f"side: found {side!r}, expected one of {', '.join(SIDES)}")
+        raise MvnetError(f"side: found {side!r}, expected one of {', '.join(SIDES)}")
 
 
 def scaled_root(a: Tensor) -> Tensor:

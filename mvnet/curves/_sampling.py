@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from mvnet.curves._groups import CurveGroup, check_side, find_group, scaled_root, scaled_square
+from mvnet.errors import MvnetError
 from mvnet.linalg.smooth import safe_sqrt
 
 
@@ -45,7 +46,7 @@ def inverse_srv_transform(
     width = 3 if group == "rotations" else 1
     joints = start.shape[kind.time_dim + 1]
     if q.ndim < 3 or tuple(q.shape[-2:]) != (joints, width):
-        raise ValueError(f"q: found shape {tuple(q.shape)}, expected (..., T - 1, {joints}, {width})")
+        raise MvnetError(f"q: found shape {tuple(q.shape)}, expected (..., T - 1, {joints}, {width})")
     steps = _times(t, q, q.shape[-3] + 1).diff()[..., None, None]
     return kind.trace(start, scaled_square(q) * steps, side)
 
@@ -71,7 +72,7 @@ def resample(
     kind = find_group(group)
     samples = kind.check(c, "c", 1)
     if (frames is None) == (at is None) or (frames is not None and frames < 1):
-        raise ValueError(f"frames, at: found {frames} and {at}, expected a number of frames >= 1 or times, not both")
+        raise MvnetError(f"frames, at: found {frames} and {at}, expected a number of frames >= 1 or times, not both")
     times = _times(t, c, samples, resting=True)
     if at is None:
         assert frames is not None
@@ -95,7 +96,7 @@ def resample(
 def reparametrise(c: Tensor, phi: Tensor, t: Tensor | None = None, *, group: str = "rotations") -> Tensor:
     """c o phi, with phi given at the times of the result: `resample` at the times phi, (K,) or (..., K)."""
     if (phi.diff() < 0).any():
-        raise ValueError("phi: found decreasing values, expected a nondecreasing reparametrisation")
+        raise MvnetError("phi: found decreasing values, expected a nondecreasing reparametrisation")
     return resample(c, at=phi, t=t, group=group)
 
 
@@ -144,10 +145,10 @@ def _times(t: Tensor | None, c: Tensor, samples: int, resting: bool = False) -> 
     if t is None:
         return uniform_times(samples, c)
     if t.ndim < 1 or t.shape[-1] != samples:
-        raise ValueError(f"t: found shape {tuple(t.shape)}, expected (..., {samples}), a time per sample")
+        raise MvnetError(f"t: found shape {tuple(t.shape)}, expected (..., {samples}), a time per sample")
     steps = t.diff()
     if not ((steps >= 0) if resting else (steps > 0)).all():
-        raise ValueError(f"t: found a step of {steps.min().item():.3g}, expected increasing times")
+        raise MvnetError(f"t: found a step of {steps.min().item():.3g}, expected increasing times")
     return t.to(c)
 
 

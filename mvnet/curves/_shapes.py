@@ -11,6 +11,7 @@ from torch import Tensor
 from mvnet.curves._elastic import match, pairwise_elastic_distance
 from mvnet.curves._groups import CurveGroup, check_side, find_group, scaled_root, scaled_square
 from mvnet.curves._sampling import resample
+from mvnet.errors import MvnetError
 from mvnet.linalg import alignment
 
 
@@ -42,7 +43,7 @@ def interpolate_shapes(
     found = match(c1, c2, group=group, side=side, max_step=max_step, window=window)
     many = torch.as_tensor(share, dtype=c1.dtype, device=c1.device)
     if many.ndim > 1:
-        raise ValueError(f"share: found shape {tuple(many.shape)}, expected a number or (K,)")
+        raise MvnetError(f"share: found shape {tuple(many.shape)}, expected a number or (K,)")
     first, second = found.roots
     mix = many.reshape(-1, *(1,) * first.ndim)
     u = scaled_square((1 - mix) * first + mix * second)
@@ -161,11 +162,11 @@ def mean_curve(
     kind = find_group(group)
     kind.check(curves, "curves")
     if curves.ndim != 2 - kind.time_dim - 1 or len(curves) < 1:
-        raise ValueError(f"curves: found shape {tuple(curves.shape)}, expected (N, T, joints, ...), N >= 1")
+        raise MvnetError(f"curves: found shape {tuple(curves.shape)}, expected (N, T, joints, ...), N >= 1")
     count = len(curves)
     weights = curves.new_ones(count) if weights is None else weights.to(curves)
     if weights.shape != (count,) or not (weights >= 0).all() or not weights.sum() > 0:
-        raise ValueError(f"weights: found shape {tuple(weights.shape)}, expected ({count},), >= 0, of positive sum")
+        raise MvnetError(f"weights: found shape {tuple(weights.shape)}, expected ({count},), >= 0, of positive sum")
     with torch.no_grad():
         weights = weights / weights.sum()
         s = scaled_root(kind.velocities(curves, side)).flatten(-2)  # (N, n, d)

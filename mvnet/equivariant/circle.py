@@ -24,6 +24,7 @@ from mvnet.equivariant import fieldwise
 from mvnet.equivariant.conv import GroupConv
 from mvnet.equivariant.nonlinearity import raw_threshold
 from mvnet.equivariant.representations import FieldType, Trivial
+from mvnet.errors import MvnetError
 
 
 def planes(z: Tensor) -> Tensor:
@@ -33,7 +34,7 @@ def planes(z: Tensor) -> Tensor:
         ValueError: when z is real.
     """
     if not z.is_complex():
-        raise ValueError(f"z: found {z.dtype}, expected a complex field")
+        raise MvnetError(f"z: found {z.dtype}, expected a complex field")
     return torch.cat((z.real, z.imag)).unflatten(0, (2, len(z)))
 
 
@@ -57,7 +58,7 @@ class _OnPlanes(nn.Module):
         if z.is_complex():
             return from_planes(self(planes(z)))
         if z.ndim != self.fields_in.group.dim + 3 or len(z) != 2:
-            raise ValueError(f"z: found {z.dtype} of shape {tuple(z.shape)}, expected a complex field or two planes")
+            raise MvnetError(f"z: found {z.dtype} of shape {tuple(z.shape)}, expected a complex field or two planes")
         p = z.flatten(0, 1)
         fieldwise.check_channels(self.fields_in, p, "z")
         return self.on_planes(p).unflatten(0, (2, -1))
@@ -123,7 +124,7 @@ class CircleGate(_OnPlanes):
     def __init__(self, fields: FieldType, hidden: FieldType, size: int = 3, eps: float = 1e-3):
         super().__init__()
         if not hidden.is_permutation:
-            raise ValueError(f"hidden: found {hidden}, expected permutation fields")
+            raise MvnetError(f"hidden: found {hidden}, expected permutation fields")
         self.fields_in = self.fields_out = fields
         self.eps, self._units = eps, units(fields)
         gates = moduli(fields)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from mvnet.equivariant.kernels import solved, tied
 from mvnet.equivariant.representations import FieldType, Representation
+from mvnet.errors import MvnetError
 
 
 class _Block(NamedTuple):
@@ -63,7 +64,7 @@ class KernelExpansion:
         basis_for: Callable[[Representation, Representation], Tensor] | None = None,
     ):
         if fields_in.group is not fields_out.group:
-            raise ValueError(f"fields: found groups {fields_in.group.name} and {fields_out.group.name}, expected one")
+            raise MvnetError(f"fields: found groups {fields_in.group.name} and {fields_out.group.name}, expected one")
         self.shape = (fields_out.channels, fields_in.channels, *(size,) * fields_in.group.dim)
         index = torch.zeros(*self.shape[:2], size**fields_in.group.dim, dtype=torch.long)
         sign = torch.zeros(index.shape)

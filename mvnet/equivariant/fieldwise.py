@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mvnet.equivariant.expansion import bias_basis
 from mvnet.equivariant.representations import FieldType
+from mvnet.errors import MvnetError
 
 
 def number(fields: FieldType) -> int:
@@ -22,7 +23,7 @@ def number(fields: FieldType) -> int:
 def check_channels(fields: FieldType, x: Tensor, name: str = "x") -> None:
     """Raises ValueError when x (B, C, ...) has not the channels of the type."""
     if x.ndim < 2 or x.shape[1] != fields.channels:
-        raise ValueError(f"{name}: found shape {tuple(x.shape)}, expected (B, {fields.channels}, ...) for {fields}")
+        raise MvnetError(f"{name}: found shape {tuple(x.shape)}, expected (B, {fields.channels}, ...) for {fields}")
 
 
 def blocks(fields: FieldType, x: Tensor) -> Iterator[Tensor]:

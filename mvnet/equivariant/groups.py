@@ -23,6 +23,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mvnet.errors import MvnetError
+
 _SAME = 1e-9  # matrices of one group differ by far more
 
 
@@ -83,7 +85,7 @@ class Group:
         difference = (matrices.unsqueeze(-3) - self.faithful).abs().amax((-2, -1))
         distance, which = difference.min(-1)
         if bool((distance > 1e-6).any()):
-            raise ValueError(f"matrices: found an element outside {self.name}, expected one of its {self.order}")
+            raise MvnetError(f"matrices: found an element outside {self.name}, expected one of its {self.order}")
         return which
 
     def act(self, g: int, x: Tensor) -> Tensor:
@@ -109,7 +111,7 @@ def permute_axes(matrix: Tensor, x: Tensor) -> Tensor:
     sign = matrix.sum(1)
     out = x.permute(*range(lead), *(lead + int(s) for s in source))
     if out.shape != x.shape:
-        raise ValueError(f"x: found a field of shape {tuple(x.shape[lead:])}, expected equal lengths to exchange axes")
+        raise MvnetError(f"x: found a field of shape {tuple(x.shape[lead:])}, expected equal lengths to exchange axes")
     return out.flip([lead + a for a in range(d) if sign[a] < 0])
 
 
@@ -117,7 +119,7 @@ def interpolate(matrix: Tensor, x: Tensor) -> Tensor:
     """A rotation or reflection (d, d) of the last d axes (equal lengths) about the centre, zero outside the field."""
     d = matrix.shape[-1]
     if len(set(x.shape[-d:])) > 1:
-        raise ValueError(f"x: found a field of shape {tuple(x.shape[-d:])}, expected equal lengths to interpolate")
+        raise MvnetError(f"x: found a field of shape {tuple(x.shape[-d:])}, expected equal lengths to interpolate")
     planes = x.reshape(1, -1, *x.shape[-d:])
     # grid_sample orders coordinates from the last axis to the first
     theta = F.pad(matrix.mT.flip((0, 1)), (0, 1)).to(planes)[None]
@@ -207,7 +209,7 @@ def group(name: str) -> Group:
         ValueError: when no such group is known.
     """
     if name not in GROUPS:
-        raise ValueError(f"group: found {name!r}, expected one of {sorted(GROUPS)}")
+        raise MvnetError(f"group: found {name!r}, expected one of {sorted(GROUPS)}")
     return GROUPS[name]()
 
 
@@ -219,7 +221,7 @@ def voxel_group(spacing: Sequence[float], tolerance: float = 1e-3) -> Group:
         tolerance: relative difference below which two lengths count as equal.
     """
     if len(spacing) != 3 or not all(length > 0 for length in spacing):
-        raise ValueError(f"spacing: found {tuple(spacing)}, expected three positive lengths")
+        raise MvnetError(f"spacing: found {tuple(spacing)}, expected three positive lengths")
     # for every axis, whether the two others are equal
     close = [abs(spacing[b] / spacing[c] - 1) < tolerance for b, c in ((1, 2), (0, 2), (0, 1))]
     if all(close):

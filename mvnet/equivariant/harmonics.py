@@ -24,6 +24,7 @@ from mvnet.equivariant.conv import GroupConv
 from mvnet.equivariant.expansion import KernelExpansion, unit_variance
 from mvnet.equivariant.groups import Group
 from mvnet.equivariant.representations import FieldType, Regular, Representation, fixed_vectors, kronecker
+from mvnet.errors import MvnetError
 
 
 class Harmonic(Representation):
@@ -38,9 +39,9 @@ class Harmonic(Representation):
 
     def __init__(self, group: Group, frequency: int):
         if group.dim != 2:
-            raise ValueError(f"group: found {group.name} in dimension {group.dim}, expected a group of the plane")
+            raise MvnetError(f"group: found {group.name} in dimension {group.dim}, expected a group of the plane")
         if frequency < 0:
-            raise ValueError(f"frequency: found {frequency}, expected at least 0")
+            raise MvnetError(f"frequency: found {frequency}, expected at least 0")
         if frequency == 0:
             matrices = torch.ones(group.order, 1, 1, dtype=torch.float64)
         else:
@@ -66,9 +67,9 @@ class Ring:
 
     def __post_init__(self):
         if self.radius < 0 or self.width <= 0 or self.frequency < 0:
-            raise ValueError(f"ring: found {self}, expected radius >= 0, width > 0, frequency >= 0")
+            raise MvnetError(f"ring: found {self}, expected radius >= 0, width > 0, frequency >= 0")
         if self.radius == 0 and self.frequency:
-            raise ValueError(f"ring: found frequency {self.frequency} at radius 0, expected 0")
+            raise MvnetError(f"ring: found frequency {self.frequency} at radius 0, expected 0")
 
 
 def default_rings(size: int) -> tuple[Ring, ...]:
@@ -81,7 +82,7 @@ def default_rings(size: int) -> tuple[Ring, ...]:
         ValueError: when the size is even or not positive.
     """
     if size < 1 or size % 2 == 0:
-        raise ValueError(f"size: found {size}, expected a positive odd number")
+        raise MvnetError(f"size: found {size}, expected a positive odd number")
     half = (size - 1) // 2
     radii = [float(r) for r in range(half + 1)]
     if half > 1:

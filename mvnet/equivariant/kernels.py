@@ -22,6 +22,7 @@ from torch import Tensor
 
 from mvnet.equivariant.groups import Group
 from mvnet.equivariant.representations import Points, Representation, fixed_vectors, kronecker
+from mvnet.errors import MvnetError
 
 
 @cache
@@ -32,7 +33,7 @@ def taps(group: Group, size: int) -> Points:
         ValueError: when the group does not map the grid onto itself.
     """
     if not all(group.on_grid):
-        raise ValueError(f"group: found {group.name} on a {size}-tap grid, expected one that maps taps onto taps")
+        raise MvnetError(f"group: found {group.name} on a {size}-tap grid, expected one that maps taps onto taps")
     line = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
     grid = torch.cartesian_prod(*(line,) * group.dim).reshape(-1, group.dim)
     return Points(group, grid, f"taps{size}")
@@ -53,7 +54,7 @@ def tied(rho_out: Representation, rho_in: Representation, size: int) -> Tied:
         ValueError: when a representation is not monomial.
     """
     if not (rho_out.is_monomial and rho_in.is_monomial):
-        raise ValueError(f"rho: found {rho_out} and {rho_in}, expected signed permutations")
+        raise MvnetError(f"rho: found {rho_out} and {rho_in}, expected signed permutations")
     grid = taps(rho_out.group, size)
     so, si, st = rho_out.size, rho_in.size, grid.size
     order = rho_out.group.order

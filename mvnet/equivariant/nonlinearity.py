@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from mvnet.equivariant import fieldwise
 from mvnet.equivariant.representations import FieldType, Trivial
+from mvnet.errors import MvnetError
 
 
 class Pointwise(nn.Module):
@@ -31,9 +32,9 @@ class Pointwise(nn.Module):
         super().__init__()
         for _, rho in fields.fields:
             if not rho.is_monomial:
-                raise ValueError(f"fields: found {rho}, which mixes components, expected (signed) permutations")
+                raise MvnetError(f"fields: found {rho}, which mixes components, expected (signed) permutations")
             if not rho.is_permutation and not is_odd(fn):
-                raise ValueError(f"fields: found {rho}, which changes signs, expected permutations unless fn is odd")
+                raise MvnetError(f"fields: found {rho}, which changes signs, expected permutations unless fn is odd")
         self.fields_in = self.fields_out = fields
         self.fn = fn
 
@@ -72,7 +73,7 @@ class NormNonlinearity(nn.Module):
     def __init__(self, fields: FieldType, fn: str = "relu", threshold: float = 0.1, eps: float = 1e-3):
         super().__init__()
         if fn not in ("relu", "softplus"):
-            raise ValueError(f"fn: found {fn!r}, expected 'relu' or 'softplus'")
+            raise MvnetError(f"fn: found {fn!r}, expected 'relu' or 'softplus'")
         self.fields_in = self.fields_out = fields
         self.fn, self.eps = fn, eps
         self.raw = nn.Parameter(raw_threshold(threshold, fieldwise.number(fields)))
@@ -96,7 +97,7 @@ def raw_threshold(threshold: float, count: int) -> Tensor:
         ValueError: when it is not positive.
     """
     if threshold <= 0:
-        raise ValueError(f"threshold: found {threshold}, expected a positive length")
+        raise MvnetError(f"threshold: found {threshold}, expected a positive length")
     return torch.full((count,), threshold + math.log(-math.expm1(-threshold)))
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mvnet.equivariant import fieldwise
 from mvnet.equivariant.expansion import bias_basis
 from mvnet.equivariant.representations import FieldType
+from mvnet.errors import MvnetError
 
 
 def bounded(h: Tensor) -> Tensor:
@@ -87,7 +88,7 @@ class FieldNorm(nn.Module):
     ):
         super().__init__()
         if statistics not in ("instance", "batch"):
-            raise ValueError(f"statistics: found {statistics!r}, expected 'instance' or 'batch'")
+            raise MvnetError(f"statistics: found {statistics!r}, expected 'instance' or 'batch'")
         self.fields_in = self.fields_out = fields
         self.statistics, self.momentum, self.eps = statistics, momentum, eps
         basis, owner = fieldwise.invariant_basis(fields), fieldwise.repeats(fields)

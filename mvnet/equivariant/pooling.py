@@ -22,6 +22,7 @@ from mvnet.equivariant import fieldwise
 from mvnet.equivariant.groups import Group
 from mvnet.equivariant.kernels import taps
 from mvnet.equivariant.representations import FieldType, Points, Representation, kronecker
+from mvnet.errors import MvnetError
 
 
 class Kronecker(Representation):
@@ -33,7 +34,7 @@ class Kronecker(Representation):
 
     def __init__(self, a: Representation, b: Representation):
         if a.group is not b.group:
-            raise ValueError(f"b: found a representation of {b.group.name}, expected one of {a.group.name}")
+            raise MvnetError(f"b: found a representation of {b.group.name}, expected one of {a.group.name}")
         self.factors = a, b
         super().__init__(f"({a.name} x {b.name})", a.group, kronecker(a.matrices, b.matrices))
 
@@ -107,7 +108,7 @@ class BlockPool(nn.Module):
         fieldwise.check_channels(self.fields_in, x)
         d, sizes = self.fields_in.group.dim, x.shape[2:]
         if len(sizes) != d or any(n % 2 for n in sizes):
-            raise ValueError(f"x: found a field of shape {tuple(sizes)}, expected {d} even lengths")
+            raise MvnetError(f"x: found a field of shape {tuple(sizes)}, expected {d} even lengths")
         pairs = x.reshape(*x.shape[:2], *(m for n in sizes for m in (n // 2, 2)))
         axes = (0, 1, *range(3, 3 + 2 * d, 2), *range(2, 2 + 2 * d, 2))
         return pairs.permute(axes).flatten(2, 1 + d)

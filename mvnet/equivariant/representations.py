@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from mvnet.equivariant.groups import Group
+from mvnet.errors import MvnetError
 
 _EXACT = 1e-9
 _INDEPENDENT = 1e-6  # length of what a projected unit vector adds to the span of those before it
@@ -113,7 +114,7 @@ class PseudoVector(Representation):
 
     def __init__(self, group: Group):
         if group.dim != 3:
-            raise ValueError(f"group: found {group.name} in dimension {group.dim}, expected a group of space")
+            raise MvnetError(f"group: found {group.name} in dimension {group.dim}, expected a group of space")
         determinant = torch.linalg.det(group.matrices).round().view(-1, 1, 1)
         super().__init__("pseudo-vector", group, determinant * group.matrices)
 
@@ -152,7 +153,7 @@ class Sym2(Representation):
 
     def __init__(self, group: Group):
         if group.dim != 3:
-            raise ValueError(f"group: found {group.name} in dimension {group.dim}, expected a group of space")
+            raise MvnetError(f"group: found {group.name} in dimension {group.dim}, expected a group of space")
         basis = _mandel_basis()
         super().__init__("sym2", group, basis @ kronecker(group.matrices, group.matrices) @ basis.mT)
 
@@ -195,7 +196,7 @@ class Points(Representation):
         difference = (moved[:, :, None] - points).abs().amax(-1)
         distance, images = difference.min(-1)
         if bool((distance > 1e-6).any()):
-            raise ValueError(f"points: found a set that {group.name} moves out of itself, expected a closed one")
+            raise MvnetError(f"points: found a set that {group.name} moves out of itself, expected a closed one")
         self.points = points
         super().__init__(name, group, permutation_matrices(images))
 
@@ -259,7 +260,7 @@ def field_type(group: Group, fields: Mapping[str, int]) -> FieldType:
     """
     for name in fields:
         if name not in REPRESENTATIONS:
-            raise ValueError(f"fields: found {name!r}, expected one of {sorted(REPRESENTATIONS)}")
+            raise MvnetError(f"fields: found {name!r}, expected one of {sorted(REPRESENTATIONS)}")
     return FieldType(*((count, REPRESENTATIONS[name](group)) for name, count in fields.items()))
 
 
@@ -275,7 +276,7 @@ class FieldType:
     def __init__(self, *fields: tuple[int, Representation]):
         groups = {id(rho.group): rho.group for _, rho in fields}
         if len(groups) != 1:
-            raise ValueError(f"fields: found groups {[g.name for g in groups.values()]}, expected one")
+            raise MvnetError(f"fields: found groups {[g.name for g in groups.values()]}, expected one")
         self.fields = tuple((count, rho) for count, rho in fields if count)
         self.group = next(iter(groups.values()))
 
@@ -301,7 +302,7 @@ class FieldType:
     def act_on_values(self, g: int, x: Tensor) -> Tensor:
         """rho(g) at every point, x (B, C, ...)."""
         if x.shape[1] != self.channels:
-            raise ValueError(f"x: found {x.shape[1]} channels, expected {self.channels} of {self}")
+            raise MvnetError(f"x: found {x.shape[1]} channels, expected {self.channels} of {self}")
         out, start = [], 0
         for count, rho in self.fields:
             block = x[:, start : (start := start + count * rho.size)].unflatten(1, (count, rho.size))

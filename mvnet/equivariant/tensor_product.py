@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from mvnet.equivariant import fieldwise
 from mvnet.equivariant.representations import FieldType, PseudoVector, Representation, Sign, Sym2, Trivial, Vector
+from mvnet.errors import MvnetError
 
 _H = 0.5**0.5
 
@@ -164,16 +165,16 @@ class TensorProduct(nn.Module):
         right = left if right is None else right
         counts = [tuple(count for count, _ in fields.fields) for fields in (left, right)]
         if left.group is not right.group or counts[0] != counts[1]:
-            raise ValueError(f"right: found {right}, expected the group and multiplicities of {left}")
+            raise MvnetError(f"right: found {right}, expected the group and multiplicities of {left}")
         out, self._maps = [], []
         for (count, a), (_, b) in zip(left.fields, right.fields):
             if (type(a), type(b)) not in COUPLINGS or left.group.dim != 3:
-                raise ValueError(f"left, right: found {a} with {b}, expected in space one of {_names()}")
+                raise MvnetError(f"left, right: found {a} with {b}, expected in space one of {_names()}")
             kept = [c for c in COUPLINGS[type(a), type(b)] if outputs is None or c.out in outputs]
             self._maps.append([c.map for c in kept])
             out += [(count, c.out(left.group)) for c in kept]
         if not out:
-            raise ValueError(f"outputs: found {outputs}, expected one that {left} with {right} couple to")
+            raise MvnetError(f"outputs: found {outputs}, expected one that {left} with {right} couple to")
         self.fields_in, self.right, self.fields_out = left, right, FieldType(*out)
 
     def forward(self, a: Tensor, b: Tensor | None = None) -> Tensor:

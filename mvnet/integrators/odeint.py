@@ -14,6 +14,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from mvnet.errors import MvnetError
 from mvnet.integrators.methods import METHODS, Field, Method
 from mvnet.manifolds.actions import GroupAction, Translation
 
@@ -44,10 +45,10 @@ def odeint(
         ValueError: unknown method or gradient, t not 1-D, z0 or xi of another shape than the action's.
     """
     if gradient not in GRADIENTS:
-        raise ValueError(f"gradient: found {gradient!r}, expected one of {', '.join(GRADIENTS)}")
+        raise MvnetError(f"gradient: found {gradient!r}, expected one of {', '.join(GRADIENTS)}")
     times = torch.as_tensor(t, dtype=z0.dtype.to_real(), device=z0.device)
     if times.ndim != 1 or len(times) == 0:
-        raise ValueError(f"t: found shape {tuple(times.shape)}, expected at least one time in one dimension")
+        raise MvnetError(f"t: found shape {tuple(times.shape)}, expected at least one time in one dimension")
     action = Translation() if action is None else action
     one_step, velocity = find(method).step, checked(field, z0, action)
     states = [z0]
@@ -73,7 +74,7 @@ def step(
 def find(method: str) -> Method:
     """The method of that name; ValueError lists the names."""
     if method not in METHODS:
-        raise ValueError(f"method: found {method!r}, expected one of {', '.join(METHODS)}")
+        raise MvnetError(f"method: found {method!r}, expected one of {', '.join(METHODS)}")
     return METHODS[method]
 
 
@@ -87,7 +88,7 @@ def checked(field: Field, z0: Tensor, action: GroupAction) -> Field:
         if len(found) > len(expected) or any(
             n not in (1, m) for n, m in zip(reversed(found), reversed(expected), strict=False)
         ):
-            raise ValueError(f"field: found a value of shape {found}, expected {expected}")
+            raise MvnetError(f"field: found a value of shape {found}, expected {expected}")
         return xi
 
     return velocity

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mvnet.errors import MvnetError
+
 
 @dataclass(frozen=True)
 class Tableau:
@@ -21,7 +23,7 @@ class Tableau:
     def __post_init__(self) -> None:
         rows = [len(row) for row in self.a]
         if rows != list(range(len(self.b))):
-            raise ValueError(f"a: found rows of lengths {rows}, expected 0, 1, ... for {len(self.b)} weights b")
+            raise MvnetError(f"a: found rows of lengths {rows}, expected 0, 1, ... for {len(self.b)} weights b")
 
     @property
     def c(self) -> tuple[float, ...]:

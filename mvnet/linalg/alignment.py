@@ -27,6 +27,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from mvnet.errors import MvnetError
+
 _PAIRS = {"cpu": 128}  # in one chunk; beyond it the working set leaves the cache
 _MANY_PAIRS = 8192  # on other devices
 _BLOCK = {"cpu": 1 << 23}  # bytes of move scores held at a time
@@ -108,7 +110,7 @@ def pairwise_scores(
     """
     n, m = _check(x, y, max_step, window)
     if x.ndim != 3 or y.ndim != 3:
-        raise ValueError(f"x, y: found shapes {tuple(x.shape)} and {tuple(y.shape)}, expected (N, n, d) and (M, m, d)")
+        raise MvnetError(f"x, y: found shapes {tuple(x.shape)} and {tuple(y.shape)}, expected (N, n, d) and (M, m, d)")
     scores = x.new_empty(len(x), len(y))
     with torch.no_grad():
         x, y = x.detach(), y.detach()
@@ -155,8 +157,8 @@ class _Sweep:
         if score.isfinite().all():
             return score
         if self.gram.isfinite().all():
-            raise ValueError("window: found one that no warp of these slopes stays in, expected a wider one")
-        raise ValueError("x, y: found values that are not finite, or too large, expected finite numbers")
+            raise MvnetError("window: found one that no warp of these slopes stays in, expected a wider one")
+        raise MvnetError("x, y: found values that are not finite, or too large, expected finite numbers")
 
     def run(self) -> None:
         n, _, pairs = self.shape
@@ -269,15 +271,15 @@ def _chunk(x: Tensor, n: int, m: int, k: int, memory: int) -> int:
 
 def _check(x: Tensor, y: Tensor, max_step: int, window: float | None) -> tuple[int, int]:
     if max_step < 1:
-        raise ValueError(f"max_step: found {max_step}, expected at least 1")
+        raise MvnetError(f"max_step: found {max_step}, expected at least 1")
     if window is not None and not window >= 0:
-        raise ValueError(f"window: found {window}, expected a number >= 0 or None")
+        raise MvnetError(f"window: found {window}, expected a number >= 0 or None")
     shapes = f"found shapes {tuple(x.shape)} and {tuple(y.shape)}"
     if x.ndim < 2 or y.ndim < 2 or x.shape[-1] != y.shape[-1]:
-        raise ValueError(f"x, y: {shapes}, expected (..., n, d) and (..., m, d)")
+        raise MvnetError(f"x, y: {shapes}, expected (..., n, d) and (..., m, d)")
     if x.dtype != y.dtype or not x.is_floating_point():
-        raise ValueError(f"x, y: found dtypes {x.dtype} and {y.dtype}, expected one real floating dtype")
+        raise MvnetError(f"x, y: found dtypes {x.dtype} and {y.dtype}, expected one real floating dtype")
     n, m = x.shape[-2], y.shape[-2]
     if min(n, m) < 1 or max(n, m) > max_step * min(n, m):
-        raise ValueError(f"x, y: {shapes}, expected lengths of a ratio of at most max_step = {max_step}")
+        raise MvnetError(f"x, y: {shapes}, expected lengths of a ratio of at most max_step = {max_step}")
     return n, m

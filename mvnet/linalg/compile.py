@@ -19,6 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mvnet.errors import MvnetError
+
 LARGE = 1 << 16  # matrices in one call below which a call costs its overhead, compiled or not
 REPAID = 1 << 27  # matrices after which eager runs have cost about as much as compiling
 _OPTIONS: dict[str, Any] = {
@@ -37,7 +39,7 @@ def mode() -> str:
     """MVNET_COMPILE: "0", "1" or "auto"."""
     value = os.environ.get("MVNET_COMPILE", "auto")
     if value not in ("0", "1", "auto"):
-        raise ValueError(f"MVNET_COMPILE: expected 0, 1 or auto, found {value!r}")
+        raise MvnetError(f"MVNET_COMPILE: expected 0, 1 or auto, found {value!r}")
     return value
 
 

@@ -12,6 +12,7 @@ import math
 import torch
 from torch import Tensor
 
+from mvnet.errors import MvnetError
 from mvnet.linalg.kernel import Kernel, Planes, check
 from mvnet.linalg.spectral import dot
 
@@ -151,5 +152,5 @@ def to_matrix(x: Tensor, dim: int = 1) -> Tensor:
 def from_matrix(m: Tensor, dim: int = 1) -> Tensor:
     """Matrices (..., 3, 3) to nine row-major planes along dim of the result."""
     if m.shape[-2:] != (3, 3):
-        raise ValueError(f"m: expected shape (..., 3, 3), found {tuple(m.shape)}")
+        raise MvnetError(f"m: expected shape (..., 3, 3), found {tuple(m.shape)}")
     return m.flatten(-2).movedim(-1, dim)

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mvnet.errors import MvnetError
 from mvnet.linalg import compile as compiler
 
 Planes = tuple[Tensor, ...]
@@ -77,7 +78,7 @@ class Kernel:
 
 def _broadcast(tensors: tuple[Tensor, ...], dim: int) -> tuple[Tensor, ...]:
     if len({t.dim() for t in tensors}) > 1:
-        raise ValueError(
+        raise MvnetError(
             f"expected inputs with the same number of dimensions, found {[tuple(t.shape) for t in tensors]}"
         )
     heads = [t.select(dim, 0).shape for t in tensors]
@@ -87,16 +88,16 @@ def _broadcast(tensors: tuple[Tensor, ...], dim: int) -> tuple[Tensor, ...]:
         shape = torch.broadcast_shapes(*heads)
     except RuntimeError:
         found = [tuple(t.shape) for t in tensors]
-        raise ValueError(f"expected shapes that broadcast outside dim {dim}, found {found}") from None
+        raise MvnetError(f"expected shapes that broadcast outside dim {dim}, found {found}") from None
     return tuple(t.movedim(dim, 0).expand(t.shape[dim], *shape).movedim(0, dim) for t in tensors)
 
 
 def check(t: Tensor, dim: int, count: int, name: str) -> None:
     """Raise ValueError unless t is floating point with `count` planes along dim."""
     if not -t.dim() <= dim < t.dim() or t.shape[dim] != count:
-        raise ValueError(f"{name}: expected {count} component planes at dim {dim}, found shape {tuple(t.shape)}")
+        raise MvnetError(f"{name}: expected {count} component planes at dim {dim}, found shape {tuple(t.shape)}")
     if not t.is_floating_point():
-        raise ValueError(f"{name}: expected a floating point dtype, found {t.dtype}")
+        raise MvnetError(f"{name}: expected a floating point dtype, found {t.dtype}")
 
 
 def apply(kernel: Kernel, tensors: Sequence[Tensor], scalars: tuple[float, ...] = ()) -> tuple[Tensor, ...]:

@@ -18,6 +18,8 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
+from mvnet.errors import MvnetError
+
 _TERMS = 10  # s^10 / 21! < 1e-19 at s = 1
 _SIN = [(-1) ** k / math.factorial(2 * k + 1) for k in range(_TERMS)]  # sin a / a
 _COS = [(-1) ** k / math.factorial(2 * k + 2) for k in range(_TERMS)]  # (1 - cos a) / a^2
@@ -53,7 +55,7 @@ def _smooth(s: Tensor, coefficients: Sequence[float], closed: Callable[[Tensor],
 def _check(x: Tensor, tail: tuple[int, ...], name: str) -> None:
     if tuple(x.shape[-len(tail) :]) != tail:
         want = ", ".join(map(str, tail))
-        raise ValueError(f"{name}: expected shape (..., {want}), found {tuple(x.shape)}")
+        raise MvnetError(f"{name}: expected shape (..., {want}), found {tuple(x.shape)}")
 
 
 def _cross(u: Tensor, v: Tensor) -> Tensor:

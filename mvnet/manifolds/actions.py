@@ -22,6 +22,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
+from mvnet.errors import MvnetError
 from mvnet.linalg import gl3, so3, sym3
 from mvnet.manifolds.circle import wrap
 
@@ -59,7 +60,7 @@ class GroupAction(ABC):
         dexpinv_u(v) = v - [u, v]/2 + [u, [u, v]]/12 - [u, [u, [u, [u, v]]]]/720 + ...
         """
         if not 0 <= order <= MOST_COMMUTATORS:
-            raise ValueError(f"order: found {order} commutators, expected 0 to {MOST_COMMUTATORS}")
+            raise MvnetError(f"order: found {order} commutators, expected 0 to {MOST_COMMUTATORS}")
         total, nested = v, v
         for coefficient in _BERNOULLI[1 : order + 1]:
             nested = self.bracket(u, nested)
@@ -122,7 +123,7 @@ class RotationAction(GroupAction):
 
     def algebra_shape(self, z: Tensor) -> tuple[int, ...]:
         if z.shape[-2:] != (3, 3):
-            raise ValueError(f"z: found shape {tuple(z.shape)}, expected rotations (..., 3, 3)")
+            raise MvnetError(f"z: found shape {tuple(z.shape)}, expected rotations (..., 3, 3)")
         return tuple(z.shape[:-1])
 
 
@@ -157,7 +158,7 @@ class Congruence(_GeneralLinear):
 
     def algebra_shape(self, z: Tensor) -> tuple[int, ...]:
         if z.ndim < 2 or z.shape[-1] != z.shape[-2]:
-            raise ValueError(f"z: found shape {tuple(z.shape)}, expected symmetric matrices (..., n, n)")
+            raise MvnetError(f"z: found shape {tuple(z.shape)}, expected symmetric matrices (..., n, n)")
         return tuple(z.shape)
 
 
@@ -184,7 +185,7 @@ class PlaneCongruence(_GeneralLinear):
 
     def algebra_shape(self, z: Tensor) -> tuple[int, ...]:
         if not -z.ndim <= self.dim < z.ndim or z.shape[self.dim] != 6:
-            raise ValueError(f"z: found shape {tuple(z.shape)}, expected 6 Mandel planes at dim {self.dim}")
+            raise MvnetError(f"z: found shape {tuple(z.shape)}, expected 6 Mandel planes at dim {self.dim}")
         shape = list(z.shape)
         shape[self.dim] = 9
         return tuple(shape)

@@ -22,6 +22,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from mvnet.errors import MvnetError
 from mvnet.linalg.smooth import expand_points, point_sum, safe_sqrt
 from mvnet.manifolds.mean import frechet_mean
 
@@ -175,14 +176,14 @@ class Manifold(ABC):
         """
         found = tuple(x.shape)
         if len(found) < self.point_ndim or found[len(found) - self.point_ndim :] != self.point_shape:
-            raise ValueError(f"{name}: shape {found} found, {self.expected_shape} expected on {self}")
+            raise MvnetError(f"{name}: shape {found} found, {self.expected_shape} expected on {self}")
         if not x.is_floating_point():
-            raise ValueError(f"{name}: dtype {x.dtype} found, a real floating dtype expected")
+            raise MvnetError(f"{name}: dtype {x.dtype} found, a real floating dtype expected")
         atol = 1e3 * torch.finfo(x.dtype).eps if atol is None else atol
         violation = self.violation(x)
         bad = ~(violation <= atol)  # so that nan counts as bad
         if bad.any():
-            raise ValueError(
+            raise MvnetError(
                 f"{name}: {int(bad.sum())} of {bad.numel()} points are not on {self} "
                 f"(constraint violation {violation[bad].max().item():.3g} found, at most {atol:.3g} expected)"
             )

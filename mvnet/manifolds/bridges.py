@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from mvnet.errors import MvnetError
 from mvnet.manifolds.base import Manifold
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class GeomstatsManifold(Manifold):
 
     def __init__(self, space: Any) -> None:
         if not hasattr(space, "metric"):
-            raise ValueError(f"space: {type(space).__name__} without metric found, one equipped with a metric expected")
+            raise MvnetError(f"space: {type(space).__name__} without metric found, one equipped with a metric expected")
         self.space = space
 
     def __repr__(self) -> str:
@@ -59,7 +60,7 @@ class GeomstatsManifold(Manifold):
         """Evaluate function(*points) over one flat batch dim, the broadcasting geomstats has everywhere."""
         like = points[0]
         if self.uses_numpy and any(p.requires_grad for p in points) and torch.is_grad_enabled():
-            raise ValueError(
+            raise MvnetError(
                 "x: a tensor that requires a gradient found, but geomstats runs on numpy; "
                 "set GEOMSTATS_BACKEND=pytorch before its import"
             )

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from mvnet.errors import MvnetError
 from mvnet.linalg.smooth import expand_points
 
 if TYPE_CHECKING:
@@ -46,25 +47,25 @@ def prepare(manifold: Manifold, points: Tensor, weights: Tensor | None, axis: in
     ndim = manifold.point_ndim
     batch, found = points.shape[: points.ndim - ndim], tuple(points.shape)
     if len(found) < ndim or found[len(found) - ndim :] != manifold.point_shape:
-        raise ValueError(f"points: shape {found} found, {manifold.expected_shape} expected")
+        raise MvnetError(f"points: shape {found} found, {manifold.expected_shape} expected")
     if weights is None:
         weights = points.new_ones((1,) * len(batch))
     try:
         shape = torch.broadcast_shapes(batch, weights.shape)
     except RuntimeError:
-        raise ValueError(
+        raise MvnetError(
             f"weights: shape {tuple(weights.shape)} found, one that broadcasts with {tuple(batch)} expected"
         ) from None
     if not -len(shape) <= axis < len(shape):
-        raise ValueError(f"axis: {axis} found, one of the {len(shape)} batch dims of shape {tuple(shape)} expected")
+        raise MvnetError(f"axis: {axis} found, one of the {len(shape)} batch dims of shape {tuple(shape)} expected")
     axis %= len(shape)
     if shape[axis] == 0:
-        raise ValueError(f"points: 0 points along axis {axis} found, at least 1 expected")
+        raise MvnetError(f"points: 0 points along axis {axis} found, at least 1 expected")
     points = points.broadcast_to(shape + manifold.point_shape).movedim(axis, 0)
     weights = weights.to(points.dtype).broadcast_to(shape).movedim(axis, 0)
     total = weights.sum(0, keepdim=True)
     if (weights < 0).any() or not (total > 0).all():
-        raise ValueError(
+        raise MvnetError(
             f"weights: minimum {weights.min().item():.3g}, smallest sum {total.min().item():.3g} found, "
             "weights >= 0 of positive sum expected"
         )

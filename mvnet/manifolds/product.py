@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mvnet.errors import MvnetError
 from mvnet.manifolds.base import Manifold
 from mvnet.manifolds.mean import prepare
 
@@ -26,7 +27,7 @@ class Product(Manifold):
 
     def __init__(self, *factors: Manifold) -> None:
         if not factors:
-            raise ValueError("factors: none found, at least one manifold expected")
+            raise MvnetError("factors: none found, at least one manifold expected")
         object.__setattr__(self, "factors", tuple(factors))
 
     def __repr__(self) -> str:
@@ -129,7 +130,7 @@ class Power(Manifold):
 
     def __post_init__(self) -> None:
         if self.k < 1:
-            raise ValueError(f"k: {self.k} found, at least 1 copy expected")
+            raise MvnetError(f"k: {self.k} found, at least 1 copy expected")
 
     @property
     def point_shape(self) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mvnet.errors import MvnetError
 from mvnet.manifolds import _spectral
 from mvnet.manifolds.base import Manifold
 from mvnet.manifolds.mean import prepare
@@ -35,9 +36,9 @@ class SPD(Manifold):
 
     def __post_init__(self) -> None:
         if self.n < 1:
-            raise ValueError(f"n: {self.n} found, a matrix size of at least 1 expected")
+            raise MvnetError(f"n: {self.n} found, a matrix size of at least 1 expected")
         if self.metric not in METRICS:
-            raise ValueError(f"metric: {self.metric!r} found, one of {', '.join(map(repr, METRICS))} expected")
+            raise MvnetError(f"metric: {self.metric!r} found, one of {', '.join(map(repr, METRICS))} expected")
 
     @property
     def _metric(self) -> AffineInvariant | LogEuclidean:

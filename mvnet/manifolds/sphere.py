@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mvnet.errors import MvnetError
 from mvnet.linalg.smooth import angle_over_sine, cos_sqrt, expand_points, safe_sqrt, sinc_sqrt
 from mvnet.manifolds.base import Manifold
 
@@ -31,7 +32,7 @@ class Sphere(Manifold):
 
     def __post_init__(self) -> None:
         if self.n < 2:
-            raise ValueError(f"n: {self.n} found, the dimension of the ambient space, at least 2, expected")
+            raise MvnetError(f"n: {self.n} found, the dimension of the ambient space, at least 2, expected")
 
     @property
     def point_shape(self) -> tuple[int, ...]:

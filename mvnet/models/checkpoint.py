@@ -15,6 +15,7 @@ from typing import Any
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from mvnet.errors import MvnetError
 from mvnet.models.activity.network import LieMotionNetwork
 from mvnet.models.dti.network import DTIDenoiser
 from mvnet.models.insar.network import InSARDenoiser
@@ -82,14 +83,14 @@ def load_checkpoint(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
     weights, description = _pair(path)
     for file in (weights, description):
         if not file.is_file():
-            raise ValueError(f"checkpoint: found no file {file}, expected weights (.safetensors) beside a card (.json)")
+            raise MvnetError(f"checkpoint: found no file {file}, expected weights (.safetensors) beside a card (.json)")
     try:
         card = json.loads(description.read_text())
         model = ARCHITECTURES[card["architecture"]](**card["config"])
         model.load_state_dict(load_file(weights))
     except Exception as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(
+        raise MvnetError(
             f"checkpoint: {weights.stem} cannot be loaded ({type(error).__name__}: {first[:160]}); "
             "expected weights and card as `mvnet train` writes them"
         ) from error
@@ -100,7 +101,7 @@ def pretrained(name: str) -> tuple[nn.Module, dict[str, Any]]:
     """A shipped model, in eval mode, and its card: name is one of the stems in `mvnet/models/weights`."""
     known = sorted(p.stem for p in WEIGHTS.glob("*.safetensors"))
     if name not in known:
-        raise ValueError(f"name: found {name!r}, expected one of {known}")
+        raise MvnetError(f"name: found {name!r}, expected one of {known}")
     return load_checkpoint(WEIGHTS / name)
 
 

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from mvnet.equivariant import FieldType, Group, Sym2, Trivial, equivariance_error, field_type, group, voxel_group
+from mvnet.errors import MvnetError
 from mvnet.linalg import so3, sym3
 from mvnet.manifolds.circle import wrap
 from mvnet.models.activity.network import LieMotionNetwork
@@ -65,7 +66,7 @@ def verify(model: nn.Module, seed: int = 0) -> list[Guarantee]:
         if isinstance(model, architecture):
             return measure(model, seed)
     known = sorted(architecture.__name__ for architecture in MEASURES)
-    raise ValueError(f"model: found {type(model).__name__}, expected one of {known}")
+    raise MvnetError(f"model: found {type(model).__name__}, expected one of {known}")
 
 
 def verify_dti(model: DTIDenoiser, seed: int) -> list[Guarantee]:

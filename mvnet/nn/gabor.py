@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mvnet.equivariant import REPRESENTATIONS, FieldType, Group, GroupConv, Internal, Points, Trivial
+from mvnet.errors import MvnetError
 
 _EPS = 1e-2  # modulus below which a number counts as zero
 
@@ -43,7 +44,7 @@ class WaveBank(nn.Module):
     def __init__(self, group: Group, waves: Sequence[Wave], size: int, stride: int):
         super().__init__()
         if (size - stride) % 2:
-            raise ValueError(f"size and stride: found {size} and {stride}, expected both even or both odd")
+            raise MvnetError(f"size and stride: found {size} and {stride}, expected both even or both odd")
         pairs = [(REPRESENTATIONS[name](group), length) for name, length in waves]
         self.fields_out = FieldType(*((1, rho) for rho, _ in pairs))
         fields_in = FieldType((1, Trivial(group)), (1, Internal(group)))
@@ -73,7 +74,7 @@ class WaveBank(nn.Module):
             ValueError: when a length is no multiple of the stride.
         """
         if planes.shape[-1] % self.stride or planes.shape[-2] % self.stride:
-            raise ValueError(
+            raise MvnetError(
                 f"planes: found a field of shape {tuple(planes.shape[2:])}, expected multiples of {self.stride}"
             )
         real, imaginary = planes.unbind(1)

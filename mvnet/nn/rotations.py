@@ -19,6 +19,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from mvnet.errors import MvnetError
 from mvnet.integrators.odeint import odeint
 from mvnet.linalg import so3
 from mvnet.manifolds.actions import RotationAction
@@ -40,7 +41,7 @@ class RotationMapping(nn.Module):
     ):
         super().__init__()
         if side not in ("right", "left"):
-            raise ValueError(f"side: found {side!r}, expected right or left")
+            raise MvnetError(f"side: found {side!r}, expected right or left")
         self.side = side
         self.axis = nn.Parameter(spread * torch.randn(joints, 3, generator=generator))
 
@@ -81,7 +82,7 @@ class RotationPooling(nn.Module):
     def __init__(self, size: int = 2, kind: str = "mean"):
         super().__init__()
         if kind not in ("mean", "angle"):
-            raise ValueError(f"kind: found {kind!r}, expected mean or angle")
+            raise MvnetError(f"kind: found {kind!r}, expected mean or angle")
         self.size, self.kind = size, kind
 
     def forward(self, r: Tensor) -> Tensor:

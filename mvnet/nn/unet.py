@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mvnet.equivariant import FieldType, GroupConv, bounded
+from mvnet.errors import MvnetError
 
 
 class Residual(nn.Module):
@@ -48,7 +49,7 @@ class Pyramid(nn.Module):
     ):
         super().__init__()
         if not len(fields) == len(inputs) == len(down) == len(up):
-            raise ValueError(
+            raise MvnetError(
                 f"levels: found {len(fields)} types, {len(inputs)} inputs, {len(down)} and {len(up)} counts, "
                 "expected as many of each"
             )

@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from mvnet.errors import MvnetError
 from mvnet.models.checkpoint import save_progress
 from mvnet.runtime import keep_freed_memory
 
@@ -70,14 +71,14 @@ class Run:
             found = ", ".join(
                 f"{k} {v} (was {before.get(k)})" for k, v in asdict(self.schedule).items() if v != before.get(k)
             )
-            raise ValueError(f"schedule: found {found}; the run in {self.folder} goes on with what it was started with")
+            raise MvnetError(f"schedule: found {found}; the run in {self.folder} goes on with what it was started with")
         device = next(self.model.parameters()).device
         tensors = load_file(self.folder / f"checkpoint-{description['step']}.safetensors", device=str(device))
         self.step = description["step"]
         try:
             self.model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model/")})
         except RuntimeError as error:
-            raise ValueError(f"output: the run in {self.folder} trains a network of another size") from error
+            raise MvnetError(f"output: the run in {self.folder} trains a network of another size") from error
         self.average = {k[8:]: v for k, v in tensors.items() if k.startswith("average/")}
         for index, parameter in enumerate(self.optimizer.param_groups[0]["params"]):
             self.optimizer.state[parameter] = {

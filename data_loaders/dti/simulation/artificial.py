@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from mvnet.errors import MvnetError
+
 
 def artificial_spd_image(size: int = 25, jump: float = 1.5) -> Tensor:
     """An image of SPD matrices: rotating eigenvectors, linearly varying eigenvalues, jumps.
@@ -26,7 +28,7 @@ def artificial_spd_image(size: int = 25, jump: float = 1.5) -> Tensor:
     Source: Bacak, Bergmann, Steidl, Weinmann, SIAM J. Sci. Comput. 38 (2016) A567-A597, section 5.2.
     """
     if size < 2:
-        raise ValueError(f"size: found {size}, expected at least 2")
+        raise MvnetError(f"size: found {size}, expected at least 2")
     n = size
     t = torch.arange(n, dtype=torch.float64) / n
     v1, v2 = (2 * math.pi * t - math.pi).abs(), math.pi * t

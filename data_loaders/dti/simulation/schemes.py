@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mvnet.data_loaders.dti.gradients import B0_THRESHOLD
+from mvnet.errors import MvnetError
 
 _STEPS = 80
 
@@ -64,13 +65,13 @@ def gradient_scheme(
         bvals (n_b0 + n,) in s/mm^2 and bvecs (n_b0 + n, 3) unit vectors, zero for b0; float32.
     """
     if n < 6:
-        raise ValueError(f"n: found {n} directions, expected at least 6")
+        raise MvnetError(f"n: found {n} directions, expected at least 6")
     if b < B0_THRESHOLD:
-        raise ValueError(f"b: found {b}, expected at least {B0_THRESHOLD} s/mm^2 (not ms/um^2)")
+        raise MvnetError(f"b: found {b}, expected at least {B0_THRESHOLD} s/mm^2 (not ms/um^2)")
     if n_b0 < 1:
-        raise ValueError(f"n_b0: found {n_b0}, expected at least 1")
+        raise MvnetError(f"n_b0: found {n_b0}, expected at least 1")
     if method not in METHODS:
-        raise ValueError(f"method: found {method!r}, expected one of {', '.join(METHODS)}")
+        raise MvnetError(f"method: found {method!r}, expected one of {', '.join(METHODS)}")
     directions = METHODS[method](n, torch.Generator().manual_seed(seed))
     bvals = torch.cat([torch.zeros(n_b0), torch.full((n,), float(b))])
     return bvals, torch.cat([torch.zeros(n_b0, 3), directions.float()])

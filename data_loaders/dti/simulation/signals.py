@@ -7,6 +7,7 @@ from torch import Tensor
 
 from mvnet.data_loaders.dti.fitting import design_matrix
 from mvnet.data_loaders.random_fields import normal
+from mvnet.errors import MvnetError
 from mvnet.metrics import fractional_anisotropy
 
 _WHITE_MATTER = 0.4  # fractional anisotropy
@@ -23,7 +24,7 @@ def white_matter_signal(tensors: Tensor, s0: Tensor) -> float:
     white = lit & (fractional_anisotropy(tensors, dim=0) > _WHITE_MATTER)
     chosen = white if white.any() else lit
     if not chosen.any():
-        raise ValueError("s0: found no positive signal")
+        raise MvnetError("s0: found no positive signal")
     return s0[chosen].median().item()
 
 
@@ -67,9 +68,9 @@ def simulate_dwi(
         852-857.
     """
     if snr <= 0:
-        raise ValueError(f"snr: found {snr}, expected a positive number")
+        raise MvnetError(f"snr: found {snr}, expected a positive number")
     if coils < 1:
-        raise ValueError(f"coils: found {coils}, expected at least 1")
+        raise MvnetError(f"coils: found {coils}, expected at least 1")
     sigma = white_matter_signal(tensors, s0) / snr
     signal = clean_signal(tensors, s0, bvals, bvecs)
     return add_noise(signal, sigma, generator, coils), sigma

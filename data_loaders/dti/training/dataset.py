@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mvnet.data_loaders.dti.training.pairs import Pair, TensorField, noisy_pair, split_pair
+from mvnet.errors import MvnetError
 from mvnet.models.dti.inputs import feature_planes
 
 OCTAHEDRAL = tuple(product(permutations(range(3)), product((1, -1), repeat=3)))
@@ -79,13 +80,13 @@ class TrainingSet(Dataset):
     def __post_init__(self) -> None:
         largest = min(volume.largest_patch() for _, volume in (*self.truths, *self.scans))
         if not 1 <= self.patch <= largest:
-            raise ValueError(
+            raise MvnetError(
                 f"patch: found {self.patch}, expected 1 to {largest}, which fits into every training volume"
             )
         for _, scan in self.scans:
             count = 0 if scan.bvals is None else int((scan.bvals > 50).sum())
             if count < FEWEST_DIRECTIONS:
-                raise ValueError(f"scans: found {count} directions, expected at least {FEWEST_DIRECTIONS}")
+                raise MvnetError(f"scans: found {count} directions, expected at least {FEWEST_DIRECTIONS}")
         self._weights = torch.tensor([weight for weight, _ in (*self.truths, *self.scans)])
 
     def __len__(self) -> int:

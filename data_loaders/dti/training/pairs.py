@@ -18,6 +18,7 @@ from torch import Tensor
 
 from mvnet.data_loaders.dti.fitting import acquisition_maps, clip_eigenvalues, design_matrix, fit_wls
 from mvnet.data_loaders.dti.repair import HIGHEST, LOWEST
+from mvnet.errors import MvnetError
 
 
 class Pair(NamedTuple):
@@ -62,7 +63,7 @@ class TensorField:
         """A random n^3 patch inside a slab and at least half inside the mask, or the fullest of twenty tries."""
         lengths = torch.tensor([max(stop - start - n + 1, 0) for start, stop in self.slabs], dtype=torch.float)
         if lengths.sum() == 0:
-            raise ValueError(f"slabs: found {self.slabs}, expected one of at least {n} slices")
+            raise MvnetError(f"slabs: found {self.slabs}, expected one of at least {n} slices")
         best, best_share = None, -1.0
         for _ in range(20):
             slab = int(torch.multinomial(lengths, 1, generator=generator))
@@ -139,10 +140,10 @@ def split_pair(field: TensorField, directions: int, generator: torch.Generator) 
         ValueError: when fewer than six directions remain for the target, or the field has no scan.
     """
     if field.dwi is None or field.bvals is None or field.bvecs is None:
-        raise ValueError("field: found no measured signals, expected dwi, bvals and bvecs")
+        raise MvnetError("field: found no measured signals, expected dwi, bvals and bvecs")
     weighted = (field.bvals > 50).nonzero()[:, 0]
     if not 6 <= directions <= len(weighted) - 6:
-        raise ValueError(f"directions: found {directions}, expected 6 to {len(weighted) - 6} of {len(weighted)}")
+        raise MvnetError(f"directions: found {directions}, expected 6 to {len(weighted) - 6} of {len(weighted)}")
     base = (field.bvals <= 50).nonzero()[:, 0]
     order = weighted[torch.randperm(len(weighted), generator=generator)]
     chosen, rest = torch.cat([base, order[:directions]]), torch.cat([base, order[directions:]])

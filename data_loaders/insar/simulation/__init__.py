@@ -17,6 +17,7 @@ from torch import Tensor
 
 from mvnet.data_loaders.insar.simulation.ground import backscatter, coherence_map, water
 from mvnet.data_loaders.insar.simulation.scenes import INGREDIENTS, SENTINEL_1, Canvas, Geometry, Ingredient
+from mvnet.errors import MvnetError
 
 
 class Scene(NamedTuple):
@@ -67,9 +68,9 @@ def simulate_scene(
         dtype, device: of the result.
     """
     if len(shape) != 2 or min(shape) < 8:
-        raise ValueError(f"shape: found {tuple(shape)}, expected (rows, columns) of at least 8")
+        raise MvnetError(f"shape: found {tuple(shape)}, expected (rows, columns) of at least 8")
     if not ingredients:
-        raise ValueError("ingredients: found none, expected at least one")
+        raise MvnetError("ingredients: found none, expected at least one")
     generator = torch.Generator().manual_seed(seed) if generator is None else generator
     canvas = Canvas((shape[0], shape[1]), generator, torch.device(device), geometry)
 
@@ -118,7 +119,7 @@ def simulate_pair(
         ValueError: looks or oversampling below 1, coherence outside [0, 1].
     """
     if looks < 1 or looks != int(looks):
-        raise ValueError(f"looks: found {looks}, expected a whole number of at least 1")
+        raise MvnetError(f"looks: found {looks}, expected a whole number of at least 1")
     generator = torch.Generator().manual_seed(seed) if generator is None else generator
     cross = torch.zeros_like(torch.complex(phase, phase))
     power1, power2 = torch.zeros_like(phase), torch.zeros_like(phase)
@@ -148,9 +149,9 @@ def simulate_images(
     """
     g = torch.as_tensor(coherence, dtype=phase.dtype, device=phase.device)
     if not bool(((g >= 0) & (g <= 1)).all()):
-        raise ValueError("coherence: found values outside [0, 1]")
+        raise MvnetError("coherence: found values outside [0, 1]")
     if oversampling < 1:
-        raise ValueError(f"oversampling: found {oversampling}, expected at least 1")
+        raise MvnetError(f"oversampling: found {oversampling}, expected at least 1")
     u, v = _speckle(phase, generator, oversampling), _speckle(phase, generator, oversampling)
     s2 = (g * u + (1 - g.square()).sqrt() * v) * torch.polar(torch.ones_like(phase), -phase)
     return (u, s2) if amplitude is None else (amplitude * u, amplitude * s2)

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from mvnet.errors import MvnetError
 from mvnet.manifolds.circle import wrap
 
 
@@ -30,7 +31,7 @@ def artificial_insar_image(size: int = 256) -> Tensor:
     Source: Bergmann, Laus, Steidl, Weinmann, SIAM J. Imaging Sci. 7 (2014) 2916-2953, section 5.
     """
     if size < 2:
-        raise ValueError(f"size: found {size}, expected at least 2")
+        raise MvnetError(f"size: found {size}, expected at least 2")
     axis = torch.linspace(-0.5, 0.5, size, dtype=torch.float64)
     y, x = torch.meshgrid(axis, axis, indexing="ij")
 

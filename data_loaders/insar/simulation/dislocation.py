@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from mvnet.errors import MvnetError
+
 POISSON = 0.25
 
 
@@ -24,7 +26,7 @@ def mogi(x: Tensor, y: Tensor, depth: float, volume: float) -> Tensor:
     Source: Mogi, Bull. Earthq. Res. Inst. 36 (1958) 99.
     """
     if depth <= 0:
-        raise ValueError(f"depth: found {depth}, expected more than 0 m")
+        raise MvnetError(f"depth: found {depth}, expected more than 0 m")
     scale = (1 - POISSON) * volume / math.pi / (x.square() + y.square() + depth**2).pow(1.5)
     return torch.stack([x * scale, y * scale, depth * scale])
 
@@ -55,10 +57,10 @@ def okada(
     Source: Okada, Bull. Seismol. Soc. Am. 75 (1985) 1135, eqs. 25-29, lambda = mu.
     """
     if not 0 < dip < 90:
-        raise ValueError(f"dip: found {dip}, expected degrees above 0 and below 90")
+        raise MvnetError(f"dip: found {dip}, expected degrees above 0 and below 90")
     sin, cos = math.sin(math.radians(dip)), math.cos(math.radians(dip))
     if depth < width * sin * (1 - 1e-9):
-        raise ValueError(f"depth: found {depth} m for the lower edge, expected at least width sin(dip) = {width * sin}")
+        raise MvnetError(f"depth: found {depth} m for the lower edge, expected at least width sin(dip) = {width * sin}")
     x64, y64 = x.double(), y.double()
     p, q = y64 * cos + depth * sin, y64 * sin - depth * cos
     q = torch.where(q.abs() < 1e-6, torch.full_like(q, 1e-6), q)  # on the plane of the fault

@@ -19,6 +19,7 @@ from torch.utils.data import Dataset
 from mvnet.data_loaders.insar.simulation import Scene, simulate_images, simulate_scene
 from mvnet.data_loaders.insar.simulation.scenes import INGREDIENTS
 from mvnet.data_loaders.random_fields import smooth_field, uniform
+from mvnet.errors import MvnetError
 from mvnet.models.insar.inputs import interferogram_planes, scalar_planes
 
 CALM = 0.15  # share of the examples in open country, without a sharp edge
@@ -67,7 +68,7 @@ class PhaseTrainingSet(Dataset):
 
     def __post_init__(self) -> None:
         if self.patch < 8:
-            raise ValueError(f"patch: found {self.patch}, expected at least 8")
+            raise MvnetError(f"patch: found {self.patch}, expected at least 8")
 
     def __len__(self) -> int:
         return self.length

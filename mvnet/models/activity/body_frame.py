@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mvnet.errors import MvnetError
 from mvnet.linalg import so3
 from mvnet.models.activity.mirror import mirror_of
 
@@ -58,7 +59,7 @@ class BodyFrame:
     def reflect(self, x: Tensor) -> Tensor:
         """The mirror image of positions (..., joints, 3), left and right exchanged; ValueError without symmetry."""
         if self.mirror is None:
-            raise ValueError("mirror: found a skeleton without left and right, expected one with limbs in pairs")
+            raise MvnetError("mirror: found a skeleton without left and right, expected one with limbs in pairs")
         return x[..., self.mirror, :] * x.new_tensor([-1.0, 1.0, 1.0])
 
     @classmethod

@@ -21,6 +21,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
+from mvnet.errors import MvnetError
 from mvnet.models.activity.kernel_bank import Bank, Gram
 from mvnet.models.activity.kernel_ridge import coefficients, fit_sharpness, held_out, scores_of, softmax
 from mvnet.models.activity.views import completed, kind_of
@@ -66,31 +67,31 @@ class MotionClassifier(ClassifierMixin, BaseEstimator):
             ValueError: fewer than two classes, lengths that differ, shapes that differ, a joint without any value.
         """
         if self.mirror not in (True, False, "auto"):
-            raise ValueError(f"mirror: found {self.mirror!r}, expected True, False or 'auto'")
+            raise MvnetError(f"mirror: found {self.mirror!r}, expected True, False or 'auto'")
         if y is None:
-            raise ValueError("requires y to be passed, but the target y is None")
+            raise MvnetError("requires y to be passed, but the target y is None")
         if not _is_sequence(X):
             X, y = validate_data(self, X, y)
         y = np.asarray(y).ravel() if np.ndim(y) == 2 and np.shape(y)[1] == 1 else np.asarray(y)
         check_classification_targets(y)
         recordings = _recordings(X)
         if len(y) != len(recordings):
-            raise ValueError(f"y: found {len(y)} labels for {len(recordings)} sequences, expected as many")
+            raise MvnetError(f"y: found {len(y)} labels for {len(recordings)} sequences, expected as many")
         self.classes_, labels = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
-            raise ValueError(f"y: found {len(self.classes_)} class, expected at least two")
+            raise MvnetError(f"y: found {len(self.classes_)} class, expected at least two")
         groups = np.arange(len(y)) if groups is None else np.asarray(groups)
         if groups.shape != y.shape:
-            raise ValueError(f"groups: found shape {groups.shape}, expected {y.shape}, one for each sequence")
+            raise MvnetError(f"groups: found shape {groups.shape}, expected {y.shape}, one for each sequence")
         if len(np.unique(groups)) < 2:
             groups = np.arange(len(y))
         parent = None if self.parent is None else torch.as_tensor(np.asarray(self.parent), dtype=torch.long)
         if parent is not None and kind_of(recordings[0].numpy()) != "signals" and len(parent) != recordings[0].shape[1]:
-            raise ValueError(f"parent: found {len(parent)} joints, expected {recordings[0].shape[1]}")
+            raise MvnetError(f"parent: found {len(parent)} joints, expected {recordings[0].shape[1]}")
         self.bank_ = Bank.estimate(recordings, parent, self.filters, self.seed)
         kernels = self.bank_.training_kernels(recordings)
         if self.mirror is True and True not in kernels:
-            raise ValueError("mirror: found no left and right in this skeleton, expected mirror='auto' or False")
+            raise MvnetError("mirror: found no left and right in this skeleton, expected mirror='auto' or False")
         self._choose(kernels, np.where(labels[:, None] == np.arange(len(self.classes_)), 1.0, -1.0), labels, groups)
         return self
 
@@ -155,12 +156,12 @@ def _recordings(X: Any) -> list[Tensor]:
         array = np.asarray(x)
         array = array.astype(np.float64) if array.dtype == object else array
         if array.dtype.kind not in "fiub":
-            raise ValueError(f"X: found {array.dtype} values in sequence {number}, expected numbers")
+            raise MvnetError(f"X: found {array.dtype} values in sequence {number}, expected numbers")
         if np.isinf(array).any():
-            raise ValueError(f"X: found infinite values in sequence {number}, expected finite ones, NaN where missing")
+            raise MvnetError(f"X: found infinite values in sequence {number}, expected finite ones, NaN where missing")
         kind_of(array)
         if recordings and array.shape[1:] != tuple(recordings[0].shape[1:]):
             expected = tuple(recordings[0].shape[1:])
-            raise ValueError(f"X: found frames of shape {array.shape[1:]} in sequence {number}, expected {expected}")
+            raise MvnetError(f"X: found frames of shape {array.shape[1:]} in sequence {number}, expected {expected}")
         recordings.append(completed(array, f"X: sequence {number}"))
     return recordings

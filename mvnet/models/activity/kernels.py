@@ -17,6 +17,8 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
+from mvnet.errors import MvnetError
+
 _PAIRS = 4096
 _TAPS = torch.tensor(list(combinations(range(9), 3)))  # (84, 3): where a filter is 2
 _GOLDEN = (math.sqrt(5) - 1) / 2  # its multiples modulo 1 fill [0, 1] evenly
@@ -88,7 +90,7 @@ class Filters:
         generator = torch.Generator().manual_seed(seed)
         n, t, c = x.shape
         if t < 9:
-            raise ValueError(f"x: found {t} samples, expected at least 9, the length of a filter")
+            raise MvnetError(f"x: found {t} samples, expected at least 9, the length of a filter")
         exponents = torch.linspace(0, math.log2((t - 1) / 8), min(32, max(1, count // 84)))
         dilations, repeats = torch.exp2(exponents).int().unique(return_counts=True)
         layers, used = [], 0

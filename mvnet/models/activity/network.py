@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mvnet.errors import MvnetError
 from mvnet.linalg import so3
 from mvnet.nn.rotations import LogMap, RotationFlow, RotationMapping, RotationMixing
 
@@ -54,7 +55,7 @@ class LieMotionNetwork(nn.Module):
         }
         above = torch.arange(joints) - 1 if parent is None else torch.tensor(self.config["parent"])
         if above.shape != (joints,) or above.max() >= joints:
-            raise ValueError(f"parent: found {list(above.shape)} indices up to {int(above.max())}, expected {joints}")
+            raise MvnetError(f"parent: found {list(above.shape)} indices up to {int(above.max())}, expected {joints}")
         above = torch.where(above < 0, joints - 1 - torch.arange(joints), above)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

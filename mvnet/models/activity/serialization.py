@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from mvnet.errors import MvnetError
 from mvnet.models.activity.body_frame import BodyFrame
 from mvnet.models.activity.classifier import MotionClassifier
 from mvnet.models.activity.kernel_bank import FAMILIES, Bank
@@ -75,15 +76,15 @@ def load_classifier(stem: str | Path) -> tuple[MotionClassifier, dict[str, Any]]
     files = Path(f"{stem}.safetensors"), Path(f"{stem}.json")
     for file in files:
         if not file.is_file():
-            raise ValueError(f"checkpoint: found no file {file}, expected a folder that `mvnet train activity` wrote")
+            raise MvnetError(f"checkpoint: found no file {file}, expected a folder that `mvnet train activity` wrote")
     try:
         card = json.loads(files[1].read_text())
         if card["architecture"] != _ARCHITECTURE:
-            raise ValueError(f"found {card['architecture']}, expected {_ARCHITECTURE}")
+            raise MvnetError(f"found {card['architecture']}, expected {_ARCHITECTURE}")
         return _rebuilt(load_file(files[0]), card), card
     except Exception as error:
         reason = str(error).splitlines()[0][:160] if str(error) else ""
-        raise ValueError(f"checkpoint: {stem} cannot be loaded ({type(error).__name__}: {reason})") from error
+        raise MvnetError(f"checkpoint: {stem} cannot be loaded ({type(error).__name__}: {reason})") from error
 
 
 def _rebuilt(tensors: dict[str, Tensor], card: dict[str, Any]) -> MotionClassifier:

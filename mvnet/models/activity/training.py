@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from mvnet.errors import MvnetError
 from mvnet.linalg import so3
 from mvnet.models.activity.network import LieMotionNetwork
 from mvnet.models.checkpoint import save_progress
@@ -63,12 +64,12 @@ class MotionTraining:
 
     def __init__(self, model: LieMotionNetwork, r: Tensor, labels: Tensor, groups: Tensor, schedule: MotionSchedule):
         if schedule.optimizer not in OPTIMIZERS:
-            raise ValueError(f"optimizer: found {schedule.optimizer!r}, expected one of {', '.join(OPTIMIZERS)}")
+            raise MvnetError(f"optimizer: found {schedule.optimizer!r}, expected one of {', '.join(OPTIMIZERS)}")
         if not len(r) == len(labels) == len(groups):
-            raise ValueError(f"labels, groups: found {len(labels)} and {len(groups)}, expected {len(r)}")
+            raise MvnetError(f"labels, groups: found {len(labels)} and {len(groups)}, expected {len(r)}")
         inner = groups == groups.max() if len(groups.unique()) > 1 else torch.arange(len(r)) % 5 == 0
         if bool(inner.all()):
-            raise ValueError(f"r: found {len(r)} sequence, expected at least two, one of them to choose the epoch")
+            raise MvnetError(f"r: found {len(r)} sequence, expected at least two, one of them to choose the epoch")
         self.model, self.schedule, self.r, self.labels = model, schedule, r, labels
         self.known, self.inner = torch.nonzero(~inner).flatten(), torch.nonzero(inner).flatten()
         self.optimizer = OPTIMIZERS[schedule.optimizer](model.parameters(), schedule.rate)
@@ -148,10 +149,10 @@ class MotionTraining:
             before, now = text["same"], json.loads(json.dumps(self._description()))
             changed = sorted(k for k in {*before, *now} if before.get(k) != now.get(k))
         except Exception as error:
-            raise ValueError(f"resume: the checkpoint in {folder} cannot be read ({type(error).__name__})") from error
+            raise MvnetError(f"resume: the checkpoint in {folder} cannot be read ({type(error).__name__})") from error
         if changed:
             found = "; ".join(f"{k} {now.get(k)}, was {before.get(k)}" for k in changed)
-            raise ValueError(f"resume: the training in {folder} began otherwise: found {found}")
+            raise MvnetError(f"resume: the training in {folder} began otherwise: found {found}")
         state: dict[int, dict[str, Tensor]] = {}
         for name, value in tensors.items():
             if name.startswith("optimizer/"):

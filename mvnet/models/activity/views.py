@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from mvnet.curves import resample
+from mvnet.errors import MvnetError
 from mvnet.linalg import so3
 from mvnet.models.activity.body_frame import BodyFrame
 
@@ -37,7 +38,7 @@ def kind_of(recording: np.ndarray) -> str:
     """positions, rotations or signals, by shape; ValueError for another shape or too few frames."""
     shape = recording.shape
     if len(shape) not in KINDS or 0 in shape or shape[2:] not in ((), (3,), (3, 3)):
-        raise ValueError(
+        raise MvnetError(
             f"X: found a sequence of shape {shape}, expected (frames, joints, 3), (frames, joints, 3, 3) or "
             "(frames, channels)"
         )
@@ -64,7 +65,7 @@ def completed(recording: np.ndarray, name: str = "X") -> Tensor:
     for joint in np.flatnonzero(~seen.all(0)):
         known = seen[:, joint]
         if not known.any():
-            raise ValueError(
+            raise MvnetError(
                 f"{name}: joint or channel {joint} has no finite value in any frame, expected at least one"
             )
         for column in flat[:, joint].T:
@@ -118,7 +119,7 @@ class Views:
     def of(self, x: Tensor) -> dict[str, Tensor]:
         """name -> (frames, channels) of a completed recording."""
         if kind_of(x.numpy()) != self.kind or x.shape[1] != self.joints:
-            raise ValueError(f"X: found a sequence of shape {tuple(x.shape)}, expected {self.kind} of {self.joints}")
+            raise MvnetError(f"X: found a sequence of shape {tuple(x.shape)}, expected {self.kind} of {self.joints}")
         if self.kind == "positions":
             return self._of_positions(x)
         return self._of_rotations(x) if self.kind == "rotations" else self._of_signals(x)

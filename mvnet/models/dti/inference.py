@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mvnet.errors import MvnetError
 from mvnet.linalg import affine_invariant
 from mvnet.models.dti.inputs import diffusivity_scale, feature_planes
 from mvnet.models.dti.network import DTIDenoiser
@@ -81,15 +82,15 @@ def denoise_volume(
         ValueError: on shapes that do not fit, an empty mask, or a strength outside [0, 1].
     """
     if tensors.ndim != 4 or tensors.shape[0] != 6:
-        raise ValueError(f"tensors: found shape {tuple(tensors.shape)}, expected (6, X, Y, Z)")
+        raise MvnetError(f"tensors: found shape {tuple(tensors.shape)}, expected (6, X, Y, Z)")
     if mask.shape != tensors.shape[1:] or mask.dtype != torch.bool:
-        raise ValueError(
+        raise MvnetError(
             f"mask: found shape {tuple(mask.shape)} of {mask.dtype}, expected {tuple(tensors.shape[1:])} of torch.bool"
         )
     if not mask.any():
-        raise ValueError("mask: found no voxel inside, expected at least one")
+        raise MvnetError("mask: found no voxel inside, expected at least one")
     if not 0 <= strength <= 1:
-        raise ValueError(f"strength: found {strength}, expected a number in [0, 1]")
+        raise MvnetError(f"strength: found {strength}, expected a number in [0, 1]")
     device = next(model.parameters()).device
     scale = diffusivity_scale(tensors, mask)
     features = feature_planes(mask, b0, noise, residual, spacing=spacing).to(tensors.dtype)

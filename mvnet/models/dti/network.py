@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from mvnet.equivariant import FieldType, GroupConv, Sym2, Trivial, bounded, field_type
 from mvnet.equivariant import group as find_group
 from mvnet.equivariant.kernels import taps
+from mvnet.errors import MvnetError
 from mvnet.linalg import sym3
 from mvnet.nn.frechet_filter import Choose, dissimilarity
 from mvnet.nn.spd_ode import Move
@@ -119,7 +120,7 @@ class DTIDenoiser(nn.Module):
         trunk, inner = field_type(symmetry, fields), field_type(symmetry, hidden)
         for given in (trunk, inner):
             if not given.is_permutation:
-                raise ValueError(f"fields: found {given}, expected permutation representations only")
+                raise MvnetError(f"fields: found {given}, expected permutation representations only")
         scalar, tensor = Trivial(symmetry), Sym2(symmetry)
         self.lift = GroupConv(FieldType((1, tensor), (len(SCALARS), scalar), (1, tensor)), trunk, 3)
         self.stages = nn.ModuleList(Stage(trunk, inner, count, method) for count in convolutions)
@@ -143,7 +144,7 @@ class DTIDenoiser(nn.Module):
             features: (B, 11, D, H, W), the planes named in `SCALARS`, then the voxel shape: 6 Mandel planes.
         """
         if tensors.shape[1] != 6 or features.shape[1] != FEATURES:
-            raise ValueError(
+            raise MvnetError(
                 f"tensors and features: found {tensors.shape[1]} and {features.shape[1]} planes, "
                 f"expected 6 and {FEATURES} at dim 1"
             )

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mvnet.errors import MvnetError
 from mvnet.models.insar.inputs import interferogram_planes, scalar_planes
 from mvnet.models.insar.network import InSARDenoiser
 
@@ -93,7 +94,7 @@ def denoise_interferogram(
     valid = checked(z, coherence, valid)
     for name, found in (("block", block), ("workers", workers)):
         if found is not None and found < 1:
-            raise ValueError(f"{name}: found {found}, expected a positive number")
+            raise MvnetError(f"{name}: found {found}, expected a positive number")
     phase, concentration = z.angle(), torch.zeros_like(z.real)
     jobs = list(pixel_tiles((z.shape[0], z.shape[1]), block, model.receptive_radius, model.alignment))
 
@@ -160,18 +161,18 @@ def expected_cosine(concentration: Tensor) -> Tensor:
 def checked(z: Tensor, coherence: Tensor | None, valid: Tensor | None) -> Tensor:
     """(H, W) bool: pixels that count. Raises ValueError as `denoise_interferogram` does."""
     if z.ndim != 2 or not z.is_complex():
-        raise ValueError(f"z: found shape {tuple(z.shape)} of {z.dtype}, expected (H, W), complex")
+        raise MvnetError(f"z: found shape {tuple(z.shape)} of {z.dtype}, expected (H, W), complex")
     if coherence is not None and coherence.shape != z.shape:
-        raise ValueError(f"coherence: found shape {tuple(coherence.shape)}, expected {tuple(z.shape)}")
+        raise MvnetError(f"coherence: found shape {tuple(coherence.shape)}, expected {tuple(z.shape)}")
     known = z.isfinite() & (z != 0)
     if valid is not None:
         if valid.shape != z.shape or valid.dtype != torch.bool:
-            raise ValueError(
+            raise MvnetError(
                 f"valid: found shape {tuple(valid.shape)} of {valid.dtype}, expected {tuple(z.shape)} of torch.bool"
             )
         known = known & valid
     if not known.any():
-        raise ValueError("valid: found no pixel with data, expected at least one")
+        raise MvnetError("valid: found no pixel with data, expected at least one")
     return known
 
 

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from mvnet.equivariant import FieldType, Group, GroupConv, Internal, Kronecker, Points, Trivial, bounded, field_type
 from mvnet.equivariant import group as find_group
 from mvnet.equivariant.pooling import corners
+from mvnet.errors import MvnetError
 from mvnet.nn.circle_ode import PhaseMove
 from mvnet.nn.connection import Stencil, Transport
 from mvnet.nn.gabor import Wave, WaveBank
@@ -114,7 +115,7 @@ class InSARDenoiser(nn.Module):
         types, inner = [field_type(symmetry, f) for f in fields], field_type(symmetry, hidden)
         for given in (*types, inner):
             if not given.is_permutation:
-                raise ValueError(f"fields: found {given}, expected permutation representations only")
+                raise MvnetError(f"fields: found {given}, expected permutation representations only")
         banks = [
             WaveBank(symmetry, waves, size, 2 ** (level + 1)) if size else None for level, size in enumerate(windows)
         ]
@@ -155,12 +156,12 @@ class InSARDenoiser(nn.Module):
             ValueError: on another number of planes, or sizes that do not fit.
         """
         if planes.shape[1] != 2 or features.shape[1] != len(SCALARS):
-            raise ValueError(
+            raise MvnetError(
                 f"planes and features: found {planes.shape[1]} and {features.shape[1]} planes, "
                 f"expected 2 and {len(SCALARS)} at dim 1"
             )
         if any(n % self.alignment for n in planes.shape[2:]):
-            raise ValueError(
+            raise MvnetError(
                 f"planes: found a field of shape {tuple(planes.shape[2:])}, expected multiples of {self.alignment}"
             )
         valid = features[:, :1]

@@ -149,7 +149,7 @@ def train_insar(
 def _device(name: str, threads: int):
     import torch
 
-    from mvnet.apps.dti.options import find_device
+    from mvnet.runtime import find_device
 
     if threads:
         torch.set_num_threads(threads)

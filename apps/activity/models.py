@@ -68,7 +68,7 @@ class ModelOptions:
         """The device, in words. UserError: it cannot be used."""
         if self.network == "kernels":
             return "cpu"
-        from mvnet.apps.dti.options import find_device
+        from mvnet.runtime import find_device
 
         return str(find_device(self.device or "auto"))
 

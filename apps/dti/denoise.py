@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from mvnet.apps.common.console import Console
 from mvnet.apps.common.outputs import Outputs
 from mvnet.apps.dti import bids
-from mvnet.apps.dti.options import Options, check, find_device, with_siblings
-from mvnet.runtime import keep_freed_memory
+from mvnet.apps.dti.options import Options, check, with_siblings
+from mvnet.runtime import find_device, freed_memory_kept
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +29,6 @@ def run(options: Options, console: Console | None = None) -> dict[str, Any]:
     Raises:
         UserError, DataError (both ValueError), OSError: as told by the command line in one line.
     """
-    keep_freed_memory()
     if console is None:
         console = Console(quiet=True)
     options, said = with_siblings(options)
@@ -37,7 +36,7 @@ def run(options: Options, console: Console | None = None) -> dict[str, Any]:
     stem = bids.stem_of(options.input)
     outputs = _plan(options, stem)
     clock = Clock()
-    with outputs:
+    with outputs, freed_memory_kept():
         for message in said:
             console.say(message)
         summary = _work(options, stem, outputs, console, clock, said)
@@ -143,7 +142,7 @@ def _model(options: Options) -> tuple[Any, dict[str, str]]:
 
 
 def _adapt(model: Any, volume: DTIVolume, console: Console, device: torch.device) -> Any:
-    from mvnet.apps.dti.adaptation import adapt
+    from mvnet.models.dti.adaptation import adapt
 
     with console.progress(f"adapting on {device}") as progress:
         return adapt(model, volume, seed=0, progress=progress)

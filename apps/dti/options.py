@@ -5,13 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mvnet.apps.common.errors import UserError
 from mvnet.apps.dti.bids import without_suffix
-
-if TYPE_CHECKING:
-    import torch
 
 ORDERS = ("fsl", "mrtrix", "dipy", "symmatrix", "dti-tk")
 UNITS = ("mm2/s", "um2/ms", "um2/s", "m2/s")
@@ -85,20 +81,3 @@ def check(options: Options) -> None:
     ):
         if path is not None and not path.is_file():
             raise UserError(f"{name}: {path} is {'a folder' if path.is_dir() else 'missing'}, expected a file")
-
-
-def find_device(name: str) -> torch.device:
-    """The device called `name`; "auto" is the GPU when there is one. UserError when it is not there."""
-    import torch
-
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device).item()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:80]
-        raise UserError(
-            f"--device: {name!r} cannot be used ({reason}); expected auto, cpu or a GPU such as cuda"
-        ) from error
-    return device

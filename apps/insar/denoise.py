@@ -12,10 +12,9 @@ import numpy as np
 from mvnet.apps.common.console import Console
 from mvnet.apps.common.errors import UserError
 from mvnet.apps.dti.denoise import Clock
-from mvnet.apps.dti.options import find_device
 from mvnet.apps.insar.options import TILE_STEP, InSAROptions, check, open_input, plain
 from mvnet.data_loaders.errors import DataError
-from mvnet.runtime import keep_freed_memory
+from mvnet.runtime import find_device, freed_memory_kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +48,7 @@ def run(options: InSAROptions, console: Console | None = None) -> dict[str, Any]
         check_unwrapper(options.unwrap)
     from mvnet.data_loaders.insar.layers import gdal
 
-    with gdal().Env(GDAL_CACHEMAX=_CACHE):
+    with gdal().Env(GDAL_CACHEMAX=_CACHE), freed_memory_kept():
         return _run(options, console, Clock())
 
 
@@ -57,7 +56,6 @@ def _run(options: InSAROptions, console: Console, clock: Clock) -> dict[str, Any
     from mvnet import __version__
 
     device = options.device if options.scheduler is not None else str(find_device(options.device))
-    keep_freed_memory()
     image = open_input(options)
     if options.unwrap is not None and min(image.shape) < 2:
         raise UserError(f"--unwrap: found shape {image.shape}, expected at least two rows and columns")

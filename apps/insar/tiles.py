@@ -19,10 +19,10 @@ import numpy as np
 import torch
 
 from mvnet.apps.common.errors import UserError
-from mvnet.apps.dti.options import find_device
 from mvnet.apps.insar.options import InSAROptions
 from mvnet.models.insar.inference import PixelTile, denoise_window, expected_cosine, pixel_tiles
 from mvnet.models.insar.network import InSARDenoiser
+from mvnet.runtime import find_device
 
 if TYPE_CHECKING:
     from mvnet.data_loaders.insar.reader import Interferogram, Window

@@ -42,7 +42,7 @@ from mvnet.models.image.training import (
     running_mean,
     train_denoiser,
 )
-from mvnet.runtime import keep_freed_memory
+from mvnet.runtime import freed_memory_kept
 
 CLASSES: dict[str, Callable[..., nn.Module]] = {"ordinary": ordinary_denoiser, "equivariant": equivariant_denoiser}
 TUNING_SEED, VALIDATION_SEED, TEST_SEED = 1000, 2000, 3000  # training seeds are 0, 1, ...
@@ -171,6 +171,7 @@ def _log(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+@freed_memory_kept()
 def main() -> None:
     def add_options(parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--full", action="store_true", help="the paper's size: 60x60, batch 64, 1500 iterations")
@@ -178,7 +179,6 @@ def main() -> None:
 
     benchmark = Benchmark("figure3", __doc__, add_options=add_options)
     device = benchmark.options.device
-    keep_freed_memory()
     setup = QUICK if benchmark.quick else FULL if benchmark.options.full else DEFAULT
     rows, bars, curves, models = [], [], {}, {}
     settings, parameters, finals, on_circle = {}, {}, {}, {}

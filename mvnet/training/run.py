@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from mvnet.errors import MvnetError
 from mvnet.models.checkpoint import save_progress
-from mvnet.runtime import keep_freed_memory
+from mvnet.runtime import denormals_flushed, freed_memory_kept
 
 Objective = Callable[[nn.Module, Any], tuple[Tensor, dict[str, float]]]
 
@@ -147,10 +147,10 @@ def train(run: Run, objective: Objective, data: Dataset, quiet: bool = False) ->
     schedule, device = run.schedule, next(run.model.parameters()).device
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     run.model.train()
-    keep_freed_memory()
-    torch.set_flush_denormal(True)  # gradients below 1e-38 would slow a backward pass on the CPU three times
     smooth: dict[str, float] = {}
     with (
+        freed_memory_kept(),
+        denormals_flushed(),
         Progress(*columns, console=Console(stderr=True), disable=quiet) as progress,
         open(run.folder / "log.jsonl", "a") as log,
     ):

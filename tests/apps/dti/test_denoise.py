@@ -213,7 +213,7 @@ def test_source_entities(name, stem):
 
 
 def test_adapt_fine_tunes_on_the_scan(scan, denoise, tmp_path, monkeypatch):
-    from mvnet.apps.dti import adaptation as adapt
+    from mvnet.models.dti import adaptation as adapt
 
     monkeypatch.setattr(adapt, "adapt", partial(adapt.adapt, steps=2, patch=8))
     plain = denoise(*inputs_of(scan), "-o", tmp_path / "plain")

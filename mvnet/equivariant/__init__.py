@@ -6,7 +6,7 @@ from mvnet.equivariant.groups import GROUPS, Group, group, voxel_group
 from mvnet.equivariant.harmonics import Harmonic, HarmonicConv, Ring
 from mvnet.equivariant.measure import EquivarianceError, equivariance_error
 from mvnet.equivariant.nonlinearity import Gated, NormNonlinearity, Pointwise
-from mvnet.equivariant.norm import FieldAffine, FieldNorm, bounded
+from mvnet.equivariant.norm import FieldAffine, FieldNorm, rms_squash
 from mvnet.equivariant.pooling import BlockPool, HaarPool, Kronecker
 from mvnet.equivariant.representations import (
     REPRESENTATIONS,
@@ -61,10 +61,10 @@ __all__ = [
     "Trivial",
     "Vector",
     "WaveVector",
-    "bounded",
     "equivariance_error",
     "export",
     "field_type",
     "group",
+    "rms_squash",
     "voxel_group",
 ]

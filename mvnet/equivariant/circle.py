@@ -159,12 +159,12 @@ class ModulusReLU(_OnPlanes):
         super().__init__()
         self.fields_in = self.fields_out = fields
         self.eps, self._units = eps, units(fields)
-        sizes = torch.tensor([rho.size if rho.is_permutation else 1 for rho in fields.expanded()])
+        sizes = torch.tensor([rho.size if rho.is_permutation else 1 for rho in fields.summands()])
         self._owner = fieldwise.Constant(torch.arange(len(sizes)).repeat_interleave(sizes))
         self.raw = nn.Parameter(raw_threshold(threshold, len(sizes)))
 
     def on_planes(self, p: Tensor) -> Tensor:
         length = modulus(self._units, p, self.eps)
         threshold = F.softplus(self.raw).index_select(0, self._owner(self.raw))
-        factor = F.relu(length - fieldwise.spatial(threshold, length)) / length
+        factor = F.relu(length - fieldwise.broadcast_over_space(threshold, length)) / length
         return fieldwise.scale(self._units, p, torch.cat((factor, factor)))

@@ -68,14 +68,14 @@ class GroupConv(nn.Module):
         """The plain kernel (out, in, *taps) and bias (out,), kept between calls in evaluation without gradients."""
         if self.training or torch.is_grad_enabled():
             self._kept = None
-            return self._expanded()
+            return self._expand()
         parameters = [p for p in (self.weight, self.bias) if p is not None]
         state = tuple((p.data_ptr(), p._version, p.dtype) for p in parameters)
         if self._kept is None or self._kept[0] != state:
-            self._kept = (state, *self._expanded())
+            self._kept = (state, *self._expand())
         return self._kept[1:]
 
-    def _expanded(self) -> tuple[Tensor, Tensor | None]:
+    def _expand(self) -> tuple[Tensor, Tensor | None]:
         kernel = self.expansion(self.weight).contiguous(memory_format=_LAYOUT[self.fields_in.group.dim])
         return kernel, None if self.bias is None else self.bias @ self._invariants.to(self.bias)
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mvnet.equivariant.kernels import solved, tied
+from mvnet.equivariant.kernels import solve_kernels, tie_weights
 from mvnet.equivariant.representations import FieldType, Representation
 from mvnet.errors import MvnetError
 
@@ -30,16 +30,16 @@ class _Block(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def _tied(rho_out: Representation, rho_in: Representation, size: int):
-    return tied(rho_out, rho_in, size)
+def _cached_ties(rho_out: Representation, rho_in: Representation, size: int):
+    return tie_weights(rho_out, rho_in, size)
 
 
 @lru_cache(maxsize=256)
-def _solved(rho_out: Representation, rho_in: Representation, size: int) -> Tensor:
-    return unit_variance(solved(rho_out, rho_in, size))
+def _cached_solution(rho_out: Representation, rho_in: Representation, size: int) -> Tensor:
+    return normalise_variance(solve_kernels(rho_out, rho_in, size))
 
 
-def unit_variance(basis: Tensor) -> Tensor:
+def normalise_variance(basis: Tensor) -> Tensor:
     """The basis (count, ...) scaled so that an entry of the kernel has, on average, the variance of a weight."""
     used = basis.square().sum(0)
     return basis / used[used > 1e-12].mean().sqrt() if len(basis) else basis
@@ -75,7 +75,7 @@ class KernelExpansion:
             for ins, rho_in in fields_in.fields:
                 columns = slice(column, column := column + ins * rho_in.size)
                 if basis_for is None and rho_out.is_monomial and rho_in.is_monomial:
-                    part = _tied(rho_out, rho_in, size)
+                    part = _cached_ties(rho_out, rho_in, size)
                     start = count + part.count * torch.arange(outs * ins).view(outs, 1, ins, 1, 1)
                     block = part.index.view(1, rho_out.size, 1, rho_in.size, -1)
                     signs = part.sign.view(block.shape).expand(outs, -1, ins, -1, -1)
@@ -83,7 +83,7 @@ class KernelExpansion:
                     sign[rows, columns] = signs.reshape(sign[rows, columns].shape)
                     number = part.count
                 else:
-                    basis = _solved(rho_out, rho_in, size) if basis_for is None else basis_for(rho_out, rho_in)
+                    basis = _cached_solution(rho_out, rho_in, size) if basis_for is None else basis_for(rho_out, rho_in)
                     number = len(basis)
                     weights = slice(count, count + outs * ins * number)
                     if number:

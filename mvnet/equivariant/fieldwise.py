@@ -15,7 +15,7 @@ from mvnet.equivariant.representations import FieldType
 from mvnet.errors import MvnetError
 
 
-def number(fields: FieldType) -> int:
+def field_count(fields: FieldType) -> int:
     """Number of fields of a type."""
     return sum(count for count, _ in fields.fields)
 
@@ -63,9 +63,9 @@ class Constant:
         return self._placed[key]
 
 
-def repeats(fields: FieldType) -> Tensor:
+def field_of_channel(fields: FieldType) -> Tensor:
     """(channels,) long: the field that each channel belongs to."""
-    sizes = torch.tensor([rho.size for rho in fields.expanded()])
+    sizes = torch.tensor([rho.size for rho in fields.summands()])
     return torch.arange(len(sizes)).repeat_interleave(sizes)
 
 
@@ -75,6 +75,6 @@ def invariant_basis(fields: FieldType) -> Tensor:
     return basis / basis.norm(dim=1, keepdim=True)
 
 
-def spatial(parameter: Tensor, x: Tensor) -> Tensor:
+def broadcast_over_space(parameter: Tensor, x: Tensor) -> Tensor:
     """(C,) -> (1, C, 1, ..., 1) with as many axes as x."""
     return parameter.view(1, -1, *(1,) * (x.ndim - 2))

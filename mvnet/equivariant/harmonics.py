@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from mvnet.equivariant.conv import GroupConv
-from mvnet.equivariant.expansion import KernelExpansion, unit_variance
+from mvnet.equivariant.expansion import KernelExpansion, normalise_variance
 from mvnet.equivariant.groups import Group
 from mvnet.equivariant.representations import FieldType, Regular, Representation, fixed_vectors, kronecker
 from mvnet.errors import MvnetError
@@ -90,7 +90,7 @@ def default_rings(size: int) -> tuple[Ring, ...]:
     return tuple(Ring(r, 0.55, int(r)) for r in radii)
 
 
-def sampled(ring: Ring, frequency: int, size: int) -> Tensor:
+def sample_harmonics(ring: Ring, frequency: int, size: int) -> Tensor:
     """The functions of one ring and frequency at the taps, (1 or 2, size^2) float64, of mean square norm 1."""
     line = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
     taps = torch.cartesian_prod(line, line)
@@ -132,8 +132,8 @@ def harmonic_basis(rho_out: Representation, rho_in: Representation, size: int, r
         for m in range(ring.frequency + 1):
             if m not in free:
                 free[m] = coefficients(rho_out, rho_in, m)
-            basis.append(free[m] @ sampled(ring, m, size))
-    return unit_variance(torch.cat(basis))
+            basis.append(free[m] @ sample_harmonics(ring, m, size))
+    return normalise_variance(torch.cat(basis))
 
 
 class HarmonicConv(GroupConv):

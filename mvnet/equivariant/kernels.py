@@ -39,7 +39,7 @@ def taps(group: Group, size: int) -> Points:
     return Points(group, grid, f"taps{size}")
 
 
-class Tied(NamedTuple):
+class TiedWeights(NamedTuple):
     """Entry e of the flattened kernel (out, in, taps) is sign[e] * weight[index[e]], zero where the sign is 0."""
 
     index: Tensor
@@ -47,7 +47,7 @@ class Tied(NamedTuple):
     count: int
 
 
-def tied(rho_out: Representation, rho_in: Representation, size: int) -> Tied:
+def tie_weights(rho_out: Representation, rho_in: Representation, size: int) -> TiedWeights:
     """Solution for monomial representations: orbits of entries; those on which the signs contradict vanish.
 
     Raises:
@@ -70,10 +70,10 @@ def tied(rho_out: Representation, rho_in: Representation, size: int) -> Tied:
     to_representative = sign.gather(0, element[None])[0]
     kept, index = torch.unique(torch.where(vanishes, image.shape[1], representative), return_inverse=True)
     count = len(kept) - int(bool(vanishes.any()))
-    return Tied(index.clamp_max(max(count - 1, 0)), torch.where(vanishes, 0.0, to_representative), count)
+    return TiedWeights(index.clamp_max(max(count - 1, 0)), torch.where(vanishes, 0.0, to_representative), count)
 
 
-def solved(rho_out: Representation, rho_in: Representation, size: int) -> Tensor:
+def solve_kernels(rho_out: Representation, rho_in: Representation, size: int) -> Tensor:
     """Solution for any orthogonal representations: orthonormal basis (count, out, in, taps) of the kernels.
 
     On one orbit of taps the kernel is fixed by its value at one of them, x, which the stabiliser of x must leave alone:

@@ -76,13 +76,13 @@ class NormNonlinearity(nn.Module):
             raise MvnetError(f"fn: found {fn!r}, expected 'relu' or 'softplus'")
         self.fields_in = self.fields_out = fields
         self.fn, self.eps = fn, eps
-        self.raw = nn.Parameter(raw_threshold(threshold, fieldwise.number(fields)))
+        self.raw = nn.Parameter(raw_threshold(threshold, fieldwise.field_count(fields)))
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, fields.channels, ...) -> the same shape."""
         fieldwise.check_channels(self.fields_in, x)
         norm = (fieldwise.squares(self.fields_in, x) + self.eps**2).sqrt()
-        t = fieldwise.spatial(F.softplus(self.raw), x)
+        t = fieldwise.broadcast_over_space(F.softplus(self.raw), x)
         length = F.relu(norm - t) if self.fn == "relu" else F.softplus(norm - t) - F.softplus(-t)
         return fieldwise.scale(self.fields_in, x, length / norm)
 
@@ -110,7 +110,7 @@ class Gated(nn.Module):
 
     def __init__(self, fields: FieldType):
         super().__init__()
-        self.gates = fieldwise.number(fields)
+        self.gates = fieldwise.field_count(fields)
         self.fields_in = FieldType((self.gates, Trivial(fields.group)), *fields.fields)
         self.fields_out = fields
 

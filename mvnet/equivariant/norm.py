@@ -15,7 +15,7 @@ from mvnet.equivariant.representations import FieldType
 from mvnet.errors import MvnetError
 
 
-def bounded(h: Tensor) -> Tensor:
+def rms_squash(h: Tensor) -> Tensor:
     """h / sqrt(1 + mean of h^2 over the channels): residual features may grow, what reads them does not see it.
 
     Pointwise and by an invariant of orthogonal representations, so that tiles and symmetries are kept.
@@ -38,8 +38,11 @@ class FieldAffine(nn.Module):
         super().__init__()
         self.fields_in = self.fields_out = fields
         invariants = bias_basis(fields)
-        self._owner, self._invariants = fieldwise.Constant(fieldwise.repeats(fields)), fieldwise.Constant(invariants)
-        self.scale = nn.Parameter(torch.ones(fieldwise.number(fields)))
+        self._owner, self._invariants = (
+            fieldwise.Constant(fieldwise.field_of_channel(fields)),
+            fieldwise.Constant(invariants),
+        )
+        self.scale = nn.Parameter(torch.ones(fieldwise.field_count(fields)))
         self.bias = nn.Parameter(torch.zeros(len(invariants))) if bias and len(invariants) else None
 
     def channels(self) -> tuple[Tensor, Tensor | None]:
@@ -50,7 +53,7 @@ class FieldAffine(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x (B, fields.channels, ...) -> the same shape."""
         fieldwise.check_channels(self.fields_in, x)
-        scale, bias = (None if c is None else fieldwise.spatial(c, x) for c in self.channels())
+        scale, bias = (None if c is None else fieldwise.broadcast_over_space(c, x) for c in self.channels())
         assert scale is not None
         return x * scale if bias is None else torch.addcmul(bias, x, scale)
 
@@ -91,14 +94,14 @@ class FieldNorm(nn.Module):
             raise MvnetError(f"statistics: found {statistics!r}, expected 'instance' or 'batch'")
         self.fields_in = self.fields_out = fields
         self.statistics, self.momentum, self.eps = statistics, momentum, eps
-        basis, owner = fieldwise.invariant_basis(fields), fieldwise.repeats(fields)
-        average = [(owner == i).double() / rho.size for i, rho in enumerate(fields.expanded())]
+        basis, owner = fieldwise.invariant_basis(fields), fieldwise.field_of_channel(fields)
+        average = [(owner == i).double() / rho.size for i, rho in enumerate(fields.summands())]
         self._basis, self._owner = fieldwise.Constant(basis), fieldwise.Constant(owner)
         self._average = fieldwise.Constant(torch.stack(average, 1))
         self.affine = FieldAffine(fields) if affine else None
         if statistics == "batch":
             self.register_buffer("mean", torch.zeros(len(basis)))
-            self.register_buffer("variance", torch.ones(fieldwise.number(fields)))
+            self.register_buffer("variance", torch.ones(fieldwise.field_count(fields)))
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, fields.channels, n_1, ..., n_d) -> the same shape."""

@@ -85,9 +85,9 @@ class BlockPool(nn.Module):
 
     def __init__(self, fields: FieldType):
         super().__init__()
-        self.fields_in, self.fields_out = fields, self._pooled(fields)
+        self.fields_in, self.fields_out = fields, self._type_out(fields)
 
-    def _pooled(self, fields: FieldType) -> FieldType:
+    def _type_out(self, fields: FieldType) -> FieldType:
         return FieldType(*((count, _kronecker(rho, corners(fields.group))) for count, rho in fields.fields))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -131,7 +131,7 @@ class HaarPool(BlockPool):
     every rho.
     """
 
-    def _pooled(self, fields: FieldType) -> FieldType:
+    def _type_out(self, fields: FieldType) -> FieldType:
         detail = ((count, _kronecker(rho, details(fields.group))) for count, rho in fields.fields)
         return FieldType(*fields.fields, *detail)
 

@@ -285,7 +285,7 @@ class FieldType:
         """Number of channels of the sum."""
         return sum(count * rho.size for count, rho in self.fields)
 
-    def expanded(self) -> list[Representation]:
+    def summands(self) -> list[Representation]:
         """Every field's representation, in channel order."""
         return [rho for count, rho in self.fields for _ in range(count)]
 

@@ -51,7 +51,7 @@ def apply(a: Tensor, v: Tensor) -> Tensor:
     )
 
 
-def symmetrised(a: Tensor, b: Tensor) -> Tensor:
+def jordan_product(a: Tensor, b: Tensor) -> Tensor:
     """(A B + B A) / 2 of matrices (..., 6) -> (..., 6)."""
     a0, a1, a2, a3, a4, a5 = a.unbind(-1)
     b0, b1, b2, b3, b4, b5 = b.unbind(-1)
@@ -111,7 +111,7 @@ def _couplings() -> dict[tuple[type, type], tuple[Coupling, ...]]:
         Coupling(out, f)
         for out, f in (
             (Trivial, inner),
-            (Sym2, symmetrised),
+            (Sym2, jordan_product),
             (Sym2, _trace_left),
             (Sym2, _trace_right),
             (PseudoVector, commutator),
@@ -132,11 +132,11 @@ def _couplings() -> dict[tuple[type, type], tuple[Coupling, ...]]:
         table[Trivial, rho] = (Coupling(rho, product),)
     for (left, right), couplings in list(table.items()):
         if left is not right:
-            table[right, left] = tuple(Coupling(c.out, _swapped(c.map)) for c in couplings)
+            table[right, left] = tuple(Coupling(c.out, _swap(c.map)) for c in couplings)
     return table
 
 
-def _swapped(f: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+def _swap(f: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
     return lambda a, b: f(b, a)
 
 

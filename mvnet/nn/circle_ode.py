@@ -21,7 +21,7 @@ from mvnet.integrators import CircleAction, odeint
 _BOUND = 1.5  # of the angular velocity: a pixel can turn by about that
 
 
-class PhaseMove(nn.Module):
+class CircleODE(nn.Module):
     """Flow of a phase image under a velocity that depends on features, time, the data and the phase itself.
 
     Args:
@@ -47,7 +47,8 @@ class PhaseMove(nn.Module):
         self.velocity = GroupConv(hidden, FieldType((1, odd_corner)), 1)
         nn.init.zeros_(self.velocity.weight)
 
-    def reach(self) -> int:
+    @property
+    def receptive_radius(self) -> int:
         """Pixels on each side that the velocity of a pixel can depend on."""
         coarsest = 2 ** len(self.values)
         return 3 * coarsest - 1

@@ -36,8 +36,8 @@ class Stencil:
 
     def __init__(self, size: int, dilation: int):
         self.size, self.dilation = size, dilation
-        self.reach = dilation * (size // 2)
-        self.blocks = (self.reach + 1) // 2  # of padding on every side
+        self.receptive_radius = dilation * (size // 2)
+        self.blocks = (self.receptive_radius + 1) // 2  # of padding on every side
         line = [dilation * (tap - size // 2) + 2 * self.blocks for tap in range(size)]
         self.taps = [[(cy + y, cx + x) for y in line for x in line] for cy in (0, 1) for cx in (0, 1)]
 
@@ -61,7 +61,7 @@ def times_i(planes: Tensor) -> Tensor:
     return torch.stack([-imaginary, real], 1)
 
 
-class _Transported(torch.autograd.Function):
+class _ConnectionSum(torch.autograd.Function):
     """z'_p = sum_q (K^r + i K^i)_pq z_q  with  dz_q += conj K_pq dz'_p,  dK^r = <dz', z_q>,  dK^i = <dz', i z_q>."""
 
     @staticmethod
@@ -82,8 +82,8 @@ class _Transported(torch.autograd.Function):
         sums = stencil.split(torch.zeros_like(padded))
         targets = stencil.windows(sums, n, m)
         to_kernel = torch.empty_like(kernel)
-        real, imaginary = parts_of(kernel)
-        to_real, to_imaginary = parts_of(to_kernel)
+        real, imaginary = split_parts(kernel)
+        to_real, to_imaginary = split_parts(to_kernel)
         for q, (z, iz, target) in enumerate(zip(plain, turned, targets)):
             if q % stencil.size**2 == 0:
                 g = gradient[:, :, q // stencil.size**2].contiguous()
@@ -98,7 +98,7 @@ class _Transported(torch.autograd.Function):
         return to_padded, to_kernel, None
 
 
-def parts_of(kernel: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+def split_parts(kernel: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """Views (B, 1, n, m) of the real and of the imaginary part, for every corner and tap."""
     real, imaginary = kernel.flatten(2, 3).split(1, 1)
     return real.unbind(2), imaginary.unbind(2)
@@ -118,7 +118,7 @@ def weighted_sum(padded: Tensor, kernel: Tensor, stencil: Stencil, phase: Tensor
     plain = stencil.windows(stencil.split(padded), n, m)
     taps_each = stencil.size**2
     by_real, by_imaginary = padded.new_zeros(2, len(padded), 4, 2, n, m)
-    real, imaginary = parts_of(kernel)
+    real, imaginary = split_parts(kernel)
     if phase is not None:
         turned = stencil.windows(stencil.split(times_i(padded)), n, m)
         cosines, sines = (x.unsqueeze(1).unbind(2) for x in (phase.cos(), phase.sin()))
@@ -132,7 +132,7 @@ def weighted_sum(padded: Tensor, kernel: Tensor, stencil: Stencil, phase: Tensor
     return by_real.transpose(1, 2).add_(times_i(by_imaginary.transpose(1, 2)))
 
 
-def transported(planes: Tensor, kernel: Tensor, stencil: Stencil) -> Tensor:
+def apply_connection(planes: Tensor, kernel: Tensor, stencil: Stencil) -> Tensor:
     """sum_q K(p, q) z_q, zero outside the field; differentiable once.
 
     Args:
@@ -141,16 +141,16 @@ def transported(planes: Tensor, kernel: Tensor, stencil: Stencil) -> Tensor:
     Returns:
         (B, 2, 2 n, 2 m).
     """
-    out = _Transported.apply(F.pad(planes, (2 * stencil.blocks,) * 4), kernel, stencil)
-    return unblocked(out)
+    out = _ConnectionSum.apply(F.pad(planes, (2 * stencil.blocks,) * 4), kernel, stencil)
+    return unblock(out)
 
 
-def unblocked(values: Tensor) -> Tensor:
+def unblock(values: Tensor) -> Tensor:
     """(B, C, 4, n, m), the corners of the blocks in row-major order -> (B, C, 2 n, 2 m)."""
     return F.pixel_shuffle(values.flatten(1, 2), 2)
 
 
-class Transport(nn.Module):
+class ConnectionFilter(nn.Module):
     """Kernels from features of 2x2 blocks, then the weighted, transported sum.
 
     With a carrier the kernels follow a local fringe frequency theta that is predicted beside them, and its change,
@@ -189,7 +189,7 @@ class Transport(nn.Module):
         weight = torch.cat([(weight / weight.sum()).repeat(4), torch.zeros(4 * size**2)])
         self.register_buffer("prior", weight, persistent=False)
         d = dilation * torch.cartesian_prod(line, line).float()
-        products = (d[:, :, None] * d[:, None, :]).flatten(1) / (2 * max(self.stencil.reach, 1))
+        products = (d[:, :, None] * d[:, None, :]).flatten(1) / (2 * max(self.stencil.receptive_radius, 1))
         monomials = torch.cat([d, products], 1) if carrier >= 2 else d
         self.register_buffer("monomials", monomials, persistent=False)
 
@@ -201,7 +201,7 @@ class Transport(nn.Module):
         theta = [predicted(features) for predicted in (self.frequency, self.chirp) if predicted is not None]
         theta = torch.cat(theta, 1) if theta else None
         if torch.is_grad_enabled():
-            return transported(planes, self._turned(self._kernel(affine, features), theta), self.stencil)
+            return apply_connection(planes, self._rotate(self._kernel(affine, features), theta), self.stencil)
         (n, m), halo = features.shape[-2:], 2 * self.stencil.blocks
         strip_size = _STRIP.get(features.device.type, _STRIP["cpu"])
         rows = min(n, max(1, strip_size // (len(bias) * m * len(features))))
@@ -212,7 +212,7 @@ class Transport(nn.Module):
             kernel = self._kernel(affine, strip, space)
             phase = None if theta is None else self._phase(theta[:, :, top : top + rows])
             window = padded[:, :, 2 * top : 2 * (top + strip.shape[2]) + 2 * halo]
-            out.append(unblocked(weighted_sum(window, kernel, self.stencil, phase)))
+            out.append(unblock(weighted_sum(window, kernel, self.stencil, phase)))
         return torch.cat(out, 2)
 
     def _kernel(self, affine: Tensor, features: Tensor, space: Tensor | None = None) -> Tensor:
@@ -228,7 +228,7 @@ class Transport(nn.Module):
         """theta . d + d . X d / 2 r for every tap: theta, X (B, 2 or 6, n, m) radians per pixel -> (B, taps, n, m)."""
         return torch.einsum("ta,banm->btnm", self.monomials.to(theta), theta)
 
-    def _turned(self, kernel: Tensor, theta: Tensor | None) -> Tensor:
+    def _rotate(self, kernel: Tensor, theta: Tensor | None) -> Tensor:
         """The kernel (B, 2, 4, taps, n, m) with the phase of the carrier."""
         if theta is None:
             return kernel

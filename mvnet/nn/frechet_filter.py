@@ -98,12 +98,12 @@ def dissimilarity(logs: Tensor, mask: Tensor) -> Tensor:
     return torch.cat(squares, 1) * mask
 
 
-def size_of(logs: Tensor) -> Tensor:
+def isotropic_part(logs: Tensor) -> Tensor:
     """tr(log z) / sqrt 3, the component along I / sqrt 3: (B, 6, D, H, W) -> (B, 1, D, H, W)."""
     return logs[:, :3].sum(1, keepdim=True) / 3**0.5
 
 
-class Choose(nn.Module):
+class FrechetFilter(nn.Module):
     """Weights over the neighbourhood from features and distances, then the log-Euclidean mean of the values.
 
     The weights of the size are those of the shape with further logits, which are zero at initialisation.
@@ -139,7 +139,7 @@ class Choose(nn.Module):
         outside = 1 - torch.cat(windows(F.pad(mask, (1,) * 6)), 1)
         logits = (self.logits(features) + self.distances(distances)).contiguous() + self.prior + outside * _OUTSIDE
         mean = neighbourhood_mean(logs, torch.softmax(logits, 1))
-        size = size_of(logs)
+        size = isotropic_part(logs)
         further = self.size_logits(features) + self.size_distances(dissimilarity(size, mask))
         of_size = neighbourhood_mean(size, torch.softmax(logits + further.contiguous(), 1))
-        return torch.cat([mean[:, :3] + (of_size - size_of(mean)) / 3**0.5, mean[:, 3:]], 1)
+        return torch.cat([mean[:, :3] + (of_size - isotropic_part(mean)) / 3**0.5, mean[:, 3:]], 1)

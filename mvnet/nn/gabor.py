@@ -29,7 +29,7 @@ Wave = tuple[str, float]
 """A representation ("trivial" or an orbit of wave vectors) and the length of its wave vectors, radians per pixel."""
 
 
-class WaveBank(nn.Module):
+class GaborBank(nn.Module):
     """|k_j * z| on every `stride`-th block of pixels.
 
     Args:
@@ -50,10 +50,10 @@ class WaveBank(nn.Module):
         fields_in = FieldType((1, Trivial(group)), (1, Internal(group)))
         self.stride, self.padding = stride, (size - stride) // 2
         self.kernels = GroupConv(fields_in, self.fields_out, size, bias=False)
-        self._start(torch.cat([wave_vectors(rho, length) for rho, length in pairs]), size)
+        self._initialise(torch.cat([wave_vectors(rho, length) for rho, length in pairs]), size)
 
     @torch.no_grad()
-    def _start(self, vectors: Tensor, size: int) -> None:
+    def _initialise(self, vectors: Tensor, size: int) -> None:
         """Weights of the kernels with the given wave vectors (J, 2)."""
         line = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
         x = torch.cartesian_prod(line, line)

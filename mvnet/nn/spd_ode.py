@@ -21,7 +21,7 @@ from mvnet.linalg import sym3
 _BOUND = 1.0  # of each entry of xi per unit time: one step can scale a tensor by about e^2
 
 
-class Move(nn.Module):
+class SPDODE(nn.Module):
     """Flow of Sym+(3)-valued voxels under a velocity that depends on features, time and the value itself.
 
     Args:

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mvnet.equivariant import FieldType, GroupConv, bounded
+from mvnet.equivariant import FieldType, GroupConv, rms_squash
 from mvnet.errors import MvnetError
 
 
@@ -27,12 +27,12 @@ class Residual(nn.Module):
 
     def forward(self, h: Tensor, mask: Tensor) -> Tensor:
         for convolution in self.convolutions:
-            step = convolution(bounded(h))
+            step = convolution(rms_squash(h))
             h = torch.addcmul(h, F.silu(step, inplace=not torch.is_grad_enabled()), mask)
         return h
 
 
-class Pyramid(nn.Module):
+class EquivariantUNet(nn.Module):
     """A U-shaped network of residual convolutions.
 
     Args:
@@ -62,7 +62,8 @@ class Pyramid(nn.Module):
         self.coarser = nn.ModuleList(GroupConv(fine, coarse, 1, gain=1.0) for fine, coarse in pairs)
         self.finer = nn.ModuleList(GroupConv(coarse, fine, 1, gain=1.0) for fine, coarse in pairs)
 
-    def reach(self) -> int:
+    @property
+    def receptive_radius(self) -> int:
         """How many points of the finest level on each side an output point can depend on."""
         total = 0
         for level, (down, up) in enumerate(self.counts):
@@ -79,7 +80,7 @@ class Pyramid(nn.Module):
         for level, given in enumerate(inputs):
             if level:
                 masks.append(F.max_pool2d(masks[-1], 2))
-                h = self.coarser[level - 1](F.avg_pool2d(bounded(kept[-1]), 2))
+                h = self.coarser[level - 1](F.avg_pool2d(rms_squash(kept[-1]), 2))
             if given is not None:
                 lifted = self.lifts[level](given)
                 h = lifted if h is None else lifted.add_(h)
@@ -88,6 +89,6 @@ class Pyramid(nn.Module):
             kept.append(self.down[level](F.silu(h).mul_(masks[level]), masks[level]))
         h = self.up[-1](kept.pop(), masks[-1])
         for level in reversed(range(len(kept))):
-            raised = F.interpolate(self.finer[level](bounded(h)), scale_factor=2.0, mode="bilinear")
+            raised = F.interpolate(self.finer[level](rms_squash(h)), scale_factor=2.0, mode="bilinear")
             h = self.up[level](torch.addcmul(kept.pop(), raised, masks[level]), masks[level])
         return h

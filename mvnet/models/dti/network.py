@@ -26,13 +26,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mvnet.equivariant import FieldType, GroupConv, Sym2, Trivial, bounded, field_type
+from mvnet.equivariant import FieldType, GroupConv, Sym2, Trivial, field_type, rms_squash
 from mvnet.equivariant import group as find_group
 from mvnet.equivariant.kernels import taps
 from mvnet.errors import MvnetError
 from mvnet.linalg import sym3
-from mvnet.nn.frechet_filter import Choose, dissimilarity
-from mvnet.nn.spd_ode import Move
+from mvnet.nn.frechet_filter import FrechetFilter, dissimilarity
+from mvnet.nn.spd_ode import SPDODE
 
 SCALARS = ("mask", "known", "log_b0", "log_noise", "log_residual")
 """Scalar inputs beside the tensor: mask and whether a DWI was given, in {0, 1}; the others zero where unknown."""
@@ -73,16 +73,16 @@ class Stage(nn.Module):
         seen = FieldType((1, Sym2(fields.group)), (1, taps(fields.group, 3)))
         self.inject = GroupConv(seen, fields, 1, gain=1.0)
         self.convolutions = nn.ModuleList(GroupConv(fields, fields, 3, gain=0.5) for _ in range(convolutions))
-        self.choose = Choose(fields)
-        self.move = Move(fields, hidden, method=method)
+        self.choose = FrechetFilter(fields)
+        self.move = SPDODE(fields, hidden, method=method)
 
     def forward(self, h: Tensor, z: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         logs = centred_log(z) * mask
         distances = dissimilarity(logs, mask)
         h = (h + self.inject(torch.cat([logs, distances], 1))) * mask
         for convolution in self.convolutions:
-            h = h + F.silu(convolution(bounded(h))) * mask
-        drive = bounded(h)
+            h = h + F.silu(convolution(rms_squash(h))) * mask
+        drive = rms_squash(h)
         z = self.move(drive, uncentred_exp(self.choose(drive, distances, logs, mask)))
         return h, z
 
@@ -154,7 +154,7 @@ class DTIDenoiser(nn.Module):
         z = tensors
         for stage in self.stages:
             h, z = stage(h, z, mask)
-        log_error = _LOG_ERROR_RANGE * torch.tanh(self.error(bounded(h.detach())) / _LOG_ERROR_RANGE)
+        log_error = _LOG_ERROR_RANGE * torch.tanh(self.error(rms_squash(h.detach())) / _LOG_ERROR_RANGE)
         return DenoisedField(z, log_error)
 
 

@@ -21,14 +21,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mvnet.equivariant import FieldType, Group, GroupConv, Internal, Kronecker, Points, Trivial, bounded, field_type
+from mvnet.equivariant import FieldType, Group, GroupConv, Internal, Kronecker, Points, Trivial, field_type, rms_squash
 from mvnet.equivariant import group as find_group
 from mvnet.equivariant.pooling import corners
 from mvnet.errors import MvnetError
-from mvnet.nn.circle_ode import PhaseMove
-from mvnet.nn.connection import Stencil, Transport
-from mvnet.nn.gabor import Wave, WaveBank
-from mvnet.nn.unet import Pyramid
+from mvnet.nn.circle_ode import CircleODE
+from mvnet.nn.connection import ConnectionFilter, Stencil
+from mvnet.nn.gabor import GaborBank, Wave
+from mvnet.nn.unet import EquivariantUNet
 
 SCALARS = ("valid", "known", "coherence")
 """Planes beside z: validity and whether a coherence was given, in {0, 1}; coherence in [0, 1], zero where unknown."""
@@ -117,15 +117,17 @@ class InSARDenoiser(nn.Module):
             if not given.is_permutation:
                 raise MvnetError(f"fields: found {given}, expected permutation representations only")
         banks = [
-            WaveBank(symmetry, waves, size, 2 ** (level + 1)) if size else None for level, size in enumerate(windows)
+            GaborBank(symmetry, waves, size, 2 ** (level + 1)) if size else None for level, size in enumerate(windows)
         ]
         self.banks = nn.ModuleList(nn.Identity() if bank is None else bank for bank in banks)
         entering = [None if bank is None else bank.fields_out for bank in banks]
         local = local_type(symmetry)
         entering[0] = local if entering[0] is None else FieldType(*local.fields, *entering[0].fields)
-        self.pyramid = Pyramid(types, entering, down, up)
-        self.transports = nn.ModuleList(Transport(types[0], size, dilation, carrier) for size, dilation in kernels)
-        self.move = PhaseMove(types[0], inner, move_levels, method=method)
+        self.pyramid = EquivariantUNet(types, entering, down, up)
+        self.transports = nn.ModuleList(
+            ConnectionFilter(types[0], size, dilation, carrier) for size, dilation in kernels
+        )
+        self.move = CircleODE(types[0], inner, move_levels, method=method)
         corner = FieldType((1, corners(symmetry)))
         self.evidence = GroupConv(types[0], inner, 1)
         self.strength = GroupConv(corner, inner, 1, bias=False)
@@ -142,9 +144,9 @@ class InSARDenoiser(nn.Module):
         """Pixels on each side that an output pixel can depend on at most: what tiles must overlap by."""
         levels = enumerate(self.config["windows"])
         reach = max([_WINDOW // 2 * 2 + 1, *((size - 2 ** (level + 1)) // 2 for level, size in levels if size)])
-        features = 2 * self.pyramid.reach() + 1 + reach + _WINDOW // 2 * 2 + 1
+        features = 2 * self.pyramid.receptive_radius + 1 + reach + _WINDOW // 2 * 2 + 1
         stencils = sum(dilation * (size // 2) for size, dilation in self.config["kernels"])
-        return features + stencils + 2 * self.move.reach()
+        return features + stencils + 2 * self.move.receptive_radius
 
     def forward(self, planes: Tensor, features: Tensor) -> DenoisedPhase:
         """Denoise.
@@ -165,11 +167,11 @@ class InSARDenoiser(nn.Module):
                 f"planes: found a field of shape {tuple(planes.shape[2:])}, expected multiples of {self.alignment}"
             )
         valid = features[:, :1]
-        z = levelled(planes * valid, valid)
-        entering = [bank(z) if isinstance(bank, WaveBank) else None for bank in self.banks]
+        z = normalise_amplitude(planes * valid, valid)
+        entering = [bank(z) if isinstance(bank, GaborBank) else None for bank in self.banks]
         local = local_features(z, features)
         entering[0] = local if entering[0] is None else torch.cat([local, entering[0]], 1)
-        h = bounded(self.pyramid(entering, F.max_pool2d(valid, 2)))
+        h = rms_squash(self.pyramid(entering, F.max_pool2d(valid, 2)))
 
         chosen = [z]
         for transport in self.transports:
@@ -189,7 +191,7 @@ def angle(planes: Tensor) -> Tensor:
     return torch.atan2(imaginary.masked_fill(nothing, 0), real.masked_fill(nothing, 1))
 
 
-def levelled(planes: Tensor, valid: Tensor) -> Tensor:
+def normalise_amplitude(planes: Tensor, valid: Tensor) -> Tensor:
     """z over the mean of |z| around it, saturated: z / a (1 + |z|^2 / (a c)^2)^(-1/2); (B, 2, H, W), (B, 1, H, W)."""
     modulus = (planes.square().sum(1, keepdim=True) + torch.finfo(planes.dtype).tiny).sqrt()
     total, count = (

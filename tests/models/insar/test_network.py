@@ -13,8 +13,8 @@ from mvnet.models.insar.inference import denoise_interferogram, pixel_tiles
 from mvnet.models.insar.inputs import interferogram_planes, scalar_planes
 from mvnet.models.insar.loss import phase_loss
 from mvnet.models.insar.network import InSARDenoiser
-from mvnet.nn.connection import Stencil, Transport, transported
-from mvnet.nn.gabor import WaveBank
+from mvnet.nn.connection import ConnectionFilter, Stencil, apply_connection
+from mvnet.nn.gabor import GaborBank
 from tests.nn.test_frechet_filter import randomise
 
 ORBITS = {"trivial": 1, "sides": 1, "waves-sides": 1}
@@ -109,7 +109,7 @@ def test_the_scale_of_the_interferogram_does_not_matter():
 
 def test_a_wave_bank_sees_the_wave_it_is_made_for():
     symmetry = group("D4xZ2")
-    bank = WaveBank(symmetry, (("waves-sides", 1.2),), 8, 2).double()
+    bank = GaborBank(symmetry, (("waves-sides", 1.2),), 8, 2).double()
     x = torch.arange(32, dtype=torch.float64)
     z = torch.polar(torch.ones(32, 32, dtype=torch.float64), 1.2 * x.expand(32, 32))
     with torch.no_grad():
@@ -125,7 +125,7 @@ def test_transport_is_the_sum_over_the_taps(size, dilation):
     z = torch.randn(2, 2 * n, 2 * m, generator=generator(), dtype=torch.complex128)
     kernel = torch.randn(2, 4, size**2, n, m, generator=generator(1), dtype=torch.complex128)
     planes, parts = (torch.stack([x.real, x.imag], 1) for x in (z, kernel))
-    out = transported(planes, parts, Stencil(size, dilation))
+    out = apply_connection(planes, parts, Stencil(size, dilation))
     reach = dilation * (size // 2)
     around = F.pad(z, (reach,) * 4)
     for row, column in ((0, 0), (1, 2), (4, 5), (5, 7)):
@@ -138,7 +138,7 @@ def test_transport_is_the_sum_over_the_taps(size, dilation):
 def test_transport_gradient():
     planes = torch.randn(1, 2, 4, 6, generator=generator(), dtype=torch.float64, requires_grad=True)
     kernel = torch.randn(1, 2, 4, 9, 2, 3, generator=generator(1), dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda z, k: transported(z, k, Stencil(3, 3)), (planes, kernel))
+    assert torch.autograd.gradcheck(lambda z, k: apply_connection(z, k, Stencil(3, 3)), (planes, kernel))
 
 
 def test_transport_in_strips_is_the_same(monkeypatch):
@@ -161,7 +161,7 @@ class Given(torch.nn.Module):
 
 def test_a_kernel_around_a_carrier_follows_fringes():
     """A plane wave of the predicted frequency comes through any positive kernel of sum one as it is."""
-    transport = Transport(field_type(group("D4xZ2"), {"trivial": 1}), 5, 3, carrier=1).double()
+    transport = ConnectionFilter(field_type(group("D4xZ2"), {"trivial": 1}), 5, 3, carrier=1).double()
     theta = torch.tensor([0.7, -1.9], dtype=torch.float64)
     transport._modules["frequency"] = Given(theta.view(1, 2, 1, 1))
     y, x = torch.meshgrid(*(torch.arange(n, dtype=torch.float64) for n in (32, 40)), indexing="ij")
@@ -174,7 +174,7 @@ def test_a_kernel_around_a_carrier_follows_fringes():
 
 def test_a_kernel_around_a_chirp_follows_fringes_that_bend():
     """A wave whose frequency changes as predicted comes through any positive kernel of sum one as it is."""
-    transport = Transport(field_type(group("D4xZ2"), {"trivial": 1}), 5, 3, carrier=2).double()
+    transport = ConnectionFilter(field_type(group("D4xZ2"), {"trivial": 1}), 5, 3, carrier=2).double()
     reach, change = 6, torch.tensor([[0.3, -0.8], [-0.8, 0.5]], dtype=torch.float64)
     y, x = torch.meshgrid(*(torch.arange(n, dtype=torch.float64) for n in (32, 40)), indexing="ij")
     place = torch.stack([y, x]).requires_grad_()

@@ -1,4 +1,4 @@
-"""Laws of the two layers: choose stays in the span of its neighbours, move stays on the manifold."""
+"""Laws of two layers: the Frechet filter stays in the span of its neighbours, the ODE block on the manifold."""
 
 import pytest
 import torch
@@ -64,7 +64,7 @@ def test_dissimilarity_knows_distances_and_not_rotations():
     torch.testing.assert_close(dissimilarity(turned, mask), out)
 
 
-def test_choose_keeps_a_constant_field_and_ignores_what_is_outside_the_mask():
+def test_the_filter_keeps_a_constant_field_and_ignores_what_is_outside_the_mask():
     layer = randomise(FrechetFilter(PLAIN).double())
     features = torch.randn(1, 4, 5, 5, 5, generator=generator(), dtype=torch.float64)
     mask = torch.ones(1, 1, 5, 5, 5, dtype=torch.float64)
@@ -75,8 +75,8 @@ def test_choose_keeps_a_constant_field_and_ignores_what_is_outside_the_mask():
     torch.testing.assert_close(out[..., :3], logs[..., :3])
 
 
-def test_choose_weighs_the_size_apart_from_the_shape():
-    """Further logits of the size change tr(log z') and nothing else; without them both parts have the same weights."""
+def test_the_filter_weighs_the_isotropic_part_separately():
+    """Further logits of the isotropic part change tr(log z') and nothing else; without them both parts have the same weights."""
     layer = FrechetFilter(PLAIN).double()
     randomise(layer)
     features = torch.randn(1, 4, 5, 5, 5, generator=generator(), dtype=torch.float64)
@@ -99,20 +99,20 @@ def test_choose_weighs_the_size_apart_from_the_shape():
 
 @pytest.mark.parametrize("method", ["lie_euler", "rkmk3", "rkmk4", "cf4", "cayley_rk4"])
 @pytest.mark.parametrize("steps", [1, 3])
-def test_move_stays_positive_definite(method: str, steps: int):
+def test_the_ode_block_stays_positive_definite(method: str, steps: int):
     layer = randomise(SPDODE(PLAIN, PLAIN, steps=steps, method=method).double(), scale=3.0)
     features = torch.randn(1, 4, 4, 4, 4, generator=generator(), dtype=torch.float64)
     out = layer(features, spd_field(1, 4, 4, 4))
     assert bool((sym3.eigvals(out) > 0).all())
 
 
-def test_move_is_the_identity_at_initialisation():
+def test_the_ode_block_is_the_identity_at_initialisation():
     state = spd_field(1, 3, 3, 3)
     features = torch.randn(1, 4, 3, 3, 3, generator=generator(), dtype=torch.float64)
     torch.testing.assert_close(SPDODE(PLAIN, PLAIN).double()(features, state), state, rtol=1e-12, atol=1e-12)
 
 
-def test_move_with_constant_velocity_is_one_exponential():
+def test_the_ode_block_with_constant_velocity_is_one_exponential():
     layer = SPDODE(PLAIN, PLAIN, method="rkmk3").double()
     with torch.no_grad():
         assert layer.velocity.bias is not None
@@ -123,7 +123,7 @@ def test_move_with_constant_velocity_is_one_exponential():
     torch.testing.assert_close(out, sym3.congruence(gl3.exp(velocity), state))
 
 
-def test_move_gradient_is_finite_at_repeated_eigenvalues():
+def test_the_ode_block_gradient_is_finite_at_repeated_eigenvalues():
     layer = randomise(SPDODE(PLAIN, PLAIN).double())
     state = torch.tensor([0.7, 0.7, 0.7, 0, 0, 0], dtype=torch.float64).view(1, 6, 1, 1, 1).repeat(1, 1, 2, 2, 2)
     state.requires_grad_()

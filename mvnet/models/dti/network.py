@@ -1,12 +1,12 @@
-"""The denoiser of diffusion tensors: features on a grid, values on Sym+(3), choose then move, several times.
+"""The denoiser of diffusion tensors: features on a grid, values on Sym+(3), filters and ODEs in turn.
 
 Architecture (paper sections 2.3 and 2.4.3; the state never leaves the manifold):
 
     h_0 = lift(log z_0, noise information)
     repeat K times:
         h   <- residual convolutions(h + inject(log z, distances of log z to its 26 neighbours))
-        z   <- exp( sum_q w_q(h) log z_q )          choose: weighted log-Euclidean mean of 27 neighbours; own w for size
-        z   <- flow of  z' = xi(t, z; h) . z         move: Lie-group integrator, congruence by GL(3)
+        z   <- exp( sum_q w_q(h) log z_q )          Frechet filter: log-Euclidean mean of 27 neighbours
+        z   <- flow of  z' = xi(t, z; h) . z         manifold ODE: Lie-group integrator, congruence by GL(3)
     log of the expected affine-invariant error from h: the confidence map
 
 Every layer commutes with the symmetries Oh of the cube, which act on the voxels and on the tensors, P -> R P R^T:
@@ -59,13 +59,13 @@ class DenoisedField(NamedTuple):
 
 
 class Stage(nn.Module):
-    """One choose-then-move step with the residual convolutions that drive it.
+    """Residual convolutions, then the Frechet filter and the ODE block that they drive.
 
     Args:
         fields: type of the features.
-        hidden: type of the hidden layer of the move.
+        hidden: type of the hidden layer of the ODE block.
         convolutions: number of residual 3x3x3 convolutions.
-        method: integrator of the move.
+        method: Lie-group integrator of the ODE block.
     """
 
     def __init__(self, fields: FieldType, hidden: FieldType, convolutions: int, method: str):
@@ -92,10 +92,10 @@ class DTIDenoiser(nn.Module):
 
     Args:
         fields: features of the trunk, multiplicities of named representations; permutations only.
-        hidden: features inside the moves, likewise.
+        hidden: features inside the ODE blocks, likewise.
         convolutions: number of residual convolutions of every stage.
         group: "Oh" for a network that commutes with the symmetries of the cube, "E" for an ordinary one.
-        method: Lie-group integrator of the move, a name of `mvnet.integrators.METHODS`.
+        method: Lie-group integrator of the ODE blocks, a name of `mvnet.integrators.METHODS`.
     Raises:
         ValueError: on features that no pointwise nonlinearity keeps equivariant.
     """
@@ -131,8 +131,8 @@ class DTIDenoiser(nn.Module):
     def receptive_radius(self) -> int:
         """Voxels on each side that an output voxel can depend on: what tiles must overlap by.
 
-        A stage looks at the neighbours (lift, then distances) and adds its convolutions; the weights of a choose come
-        from the features of its own voxel and reach no further.
+        A stage looks at the neighbours (lift, then distances) and adds its convolutions; the weights of a filter
+        come from the features of its own voxel.
         """
         return len(self.config["convolutions"]) + sum(self.config["convolutions"])
 

@@ -1,8 +1,8 @@
-"""The denoiser of interferograms: features from invariants, values on the circle, choose several times, then move.
+"""The denoiser of interferograms: features from invariants, values on the circle, parallel-transport filters, then an ODE.
 
-    h   = pyramid( |k_j * z|, z_q conj z_p, |z|, coherence, validity )       invariant to the global phase
-    z'  = sum_q k(p, q; h) exp(-i (theta(h).d + d.X(h)d / 2r)) z_q, d = q-p  choose: learned connection, repeated
-    phi = flow of  phi' = xi(t, phi; z, h)  from  arg z'                     move: Lie-group integrator on S^1
+    h   = U-Net( |k_j * z|, z_q conj z_p, |z|, coherence, validity )       invariant to the global phase
+    z'  = sum_q k(p, q; h) exp(-i (theta(h).d + d.X(h)d / 2r)) z_q, d = q-p  connection filter, several of them
+    phi = flow of  phi' = xi(t, phi; z, h)  from  arg z'                     manifold ODE, Lie-group integrator on S^1
     log concentration of the error of phi from h and |z'|                    quality map
 
 The network commutes with the global phase, z -> e^{ia} z, with the conjugation z -> conj z, and with the symmetries D4
@@ -57,12 +57,12 @@ _LOG_CONCENTRATION = (-3.0, 7.0)
 
 
 class DenoisedPhase(NamedTuple):
-    """phase (B, H, W) in (-pi, pi]; log_concentration (B, H, W), log of the kappa of a von Mises error; chosen: the
-    fields z' (B, 2, H, W) after every choose."""
+    """phase (B, H, W) in (-pi, pi]; log_concentration (B, H, W), log of the kappa of a von Mises error; filtered:
+    the fields z' (B, 2, H, W) after every connection filter."""
 
     phase: Tensor
     log_concentration: Tensor
-    chosen: list[Tensor]
+    filtered: list[Tensor]
 
 
 class InSARDenoiser(nn.Module):
@@ -70,15 +70,15 @@ class InSARDenoiser(nn.Module):
 
     Args:
         fields: features of every level, multiplicities of named representations; permutations only.
-        hidden: features inside the move and the quality map, likewise.
+        hidden: features inside the ODE block and the concentration map, likewise.
         down, up: number of residual convolutions of every level, before and after the coarser ones.
-        waves: matched filters (representation, radians per pixel).
-        windows: taps along each axis of the matched filters of every level; 0 for none.
-        kernels: (taps along each axis, dilation) of every choose.
+        waves: Gabor filters (representation, radians per pixel).
+        windows: taps along each axis of the Gabor filters of every level; 0 for none.
+        kernels: (taps along each axis, dilation) of every connection filter.
         carrier: whether their kernels follow a predicted fringe frequency (1), and its change (2); 0 for neither.
-        move_levels: resolutions at which the move looks at its state.
+        move_levels: resolutions at which the ODE block sees its state.
         group: "D4xZ2"; any group of the plane with one internal sign.
-        method: Lie-group integrator of the move, a name of `mvnet.integrators.METHODS`.
+        method: Lie-group integrator of the ODE block, a name of `mvnet.integrators.METHODS`.
     Raises:
         ValueError: on features that no pointwise nonlinearity keeps equivariant.
     """
@@ -124,9 +124,7 @@ class InSARDenoiser(nn.Module):
         local = local_type(symmetry)
         entering[0] = local if entering[0] is None else FieldType(*local.fields, *entering[0].fields)
         self.pyramid = EquivariantUNet(types, entering, down, up)
-        self.transports = nn.ModuleList(
-            ConnectionFilter(types[0], size, dilation, carrier) for size, dilation in kernels
-        )
+        self.transports = nn.ModuleList(ConnectionFilter(types[0], *kernel, carrier) for kernel in kernels)
         self.move = CircleODE(types[0], inner, move_levels, method=method)
         corner = FieldType((1, corners(symmetry)))
         self.evidence = GroupConv(types[0], inner, 1)
@@ -143,8 +141,8 @@ class InSARDenoiser(nn.Module):
     def receptive_radius(self) -> int:
         """Pixels on each side that an output pixel can depend on at most: what tiles must overlap by."""
         levels = enumerate(self.config["windows"])
-        reach = max([_WINDOW // 2 * 2 + 1, *((size - 2 ** (level + 1)) // 2 for level, size in levels if size)])
-        features = 2 * self.pyramid.receptive_radius + 1 + reach + _WINDOW // 2 * 2 + 1
+        inputs = max([_WINDOW // 2 * 2 + 1, *((size - 2 ** (level + 1)) // 2 for level, size in levels if size)])
+        features = 2 * self.pyramid.receptive_radius + 1 + inputs + _WINDOW // 2 * 2 + 1
         stencils = sum(dilation * (size // 2) for size, dilation in self.config["kernels"])
         return features + stencils + 2 * self.move.receptive_radius
 
@@ -173,15 +171,15 @@ class InSARDenoiser(nn.Module):
         entering[0] = local if entering[0] is None else torch.cat([local, entering[0]], 1)
         h = rms_squash(self.pyramid(entering, F.max_pool2d(valid, 2)))
 
-        chosen = [z]
+        values = [z]  # z, then z' of every filter
         for transport in self.transports:
-            chosen.append(transport(h, chosen[-1]))
-        phase = self.move(h, angle(chosen[-1]), z)
-        strength = 0.5 * (chosen[-1].square().sum(1, keepdim=True) + _EPS).log()
+            values.append(transport(h, values[-1]))
+        phase = self.move(h, angle(values[-1]), z)
+        strength = 0.5 * (values[-1].square().sum(1, keepdim=True) + _EPS).log()
         evidence = F.silu(self.evidence(h).add_(self.strength(F.pixel_unshuffle(strength, 2))))
         low, high = _LOG_CONCENTRATION
         log_concentration = F.pixel_shuffle(self.concentration(evidence), 2)[:, 0].clamp(low, high)
-        return DenoisedPhase(phase, log_concentration, chosen[1:])
+        return DenoisedPhase(phase, log_concentration, values[1:])
 
 
 def angle(planes: Tensor) -> Tensor:

@@ -30,6 +30,7 @@ class GroupConv(nn.Module):
         padding: zeros on every side; keeps the size of the field when None.
         bias: constants are added to the invariant components of the output.
         gain: the variance of the output over that of a smooth input at initialisation; 2 suits a ReLU that follows.
+        generator: of the initial weights; torch's global one when None.
     """
 
     def __init__(
@@ -40,12 +41,15 @@ class GroupConv(nn.Module):
         padding: int | None = None,
         bias: bool = True,
         gain: float = 2.0,
+        *,
+        generator: torch.Generator | None = None,
     ):
         super().__init__()
         self.fields_in, self.fields_out = fields_in, fields_out
         self.padding = (size - 1) // 2 if padding is None else padding
         self.expansion = self._expansion(size)
-        self.weight = nn.Parameter(torch.randn(self.expansion.count) * self.expansion.deviation() * gain**0.5)
+        normal = torch.randn(self.expansion.count, generator=generator)
+        self.weight = nn.Parameter(normal * self.expansion.deviation() * gain**0.5)
         self._invariants = bias_basis(fields_out)
         self.bias = nn.Parameter(torch.zeros(len(self._invariants))) if bias and len(self._invariants) else None
         self._kept: tuple[tuple, Tensor, Tensor | None] | None = None

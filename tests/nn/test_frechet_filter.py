@@ -76,7 +76,7 @@ def test_the_filter_keeps_a_constant_field_and_ignores_what_is_outside_the_mask(
 
 
 def test_the_filter_weighs_the_isotropic_part_separately():
-    """Further logits of the isotropic part change tr(log z') and nothing else; without them both parts have the same weights."""
+    """Its further logits change tr(log z') and nothing else; without them both parts have the same weights."""
     layer = FrechetFilter(PLAIN).double()
     randomise(layer)
     features = torch.randn(1, 4, 5, 5, 5, generator=generator(), dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""The denoiser of interferograms: features from invariants, values on the circle, parallel-transport filters, then an ODE.
+"""The denoiser of interferograms: features from invariants, values on the circle, connection filters, then an ODE.
 
     h   = U-Net( |k_j * z|, z_q conj z_p, |z|, coherence, validity )       invariant to the global phase
     z'  = sum_q k(p, q; h) exp(-i (theta(h).d + d.X(h)d / 2r)) z_q, d = q-p  connection filter, several of them
@@ -26,8 +26,10 @@ from mvnet.equivariant import group as find_group
 from mvnet.equivariant.pooling import corners
 from mvnet.errors import MvnetError
 from mvnet.nn.circle_ode import CircleODE
-from mvnet.nn.connection import ConnectionFilter, Stencil
+from mvnet.nn.complex_planes import angle
+from mvnet.nn.connection import ConnectionFilter
 from mvnet.nn.gabor import GaborBank, Wave
+from mvnet.nn.stencil import Stencil
 from mvnet.nn.unet import EquivariantUNet
 
 SCALARS = ("valid", "known", "coherence")
@@ -180,13 +182,6 @@ class InSARDenoiser(nn.Module):
         low, high = _LOG_CONCENTRATION
         log_concentration = F.pixel_shuffle(self.concentration(evidence), 2)[:, 0].clamp(low, high)
         return DenoisedPhase(phase, log_concentration, values[1:])
-
-
-def angle(planes: Tensor) -> Tensor:
-    """arg of (B, 2, ...); 0 with zero gradient where z is 0."""
-    real, imaginary = planes.unbind(1)
-    nothing = real.square() + imaginary.square() < 1e-20
-    return torch.atan2(imaginary.masked_fill(nothing, 0), real.masked_fill(nothing, 1))
 
 
 def normalise_amplitude(planes: Tensor, valid: Tensor) -> Tensor:

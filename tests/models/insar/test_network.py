@@ -13,8 +13,10 @@ from mvnet.models.insar.inference import denoise_interferogram, pixel_tiles
 from mvnet.models.insar.inputs import interferogram_planes, scalar_planes
 from mvnet.models.insar.loss import phase_loss
 from mvnet.models.insar.network import InSARDenoiser
-from mvnet.nn.connection import ConnectionFilter, Stencil, apply_connection
+from mvnet.nn.connection import ConnectionFilter
+from mvnet.nn.connection_sum import apply_connection
 from mvnet.nn.gabor import GaborBank
+from mvnet.nn.stencil import Stencil
 from tests.nn.test_frechet_filter import randomise
 
 ORBITS = {"trivial": 1, "sides": 1, "waves-sides": 1}

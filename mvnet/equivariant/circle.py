@@ -22,8 +22,9 @@ from torch import Tensor, nn
 
 from mvnet.equivariant import fieldwise
 from mvnet.equivariant.conv import GroupConv
+from mvnet.equivariant.field_type import FieldType
 from mvnet.equivariant.nonlinearity import raw_threshold
-from mvnet.equivariant.representations import FieldType, Trivial
+from mvnet.equivariant.representations import Trivial
 from mvnet.errors import MvnetError
 
 

@@ -14,8 +14,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mvnet.equivariant.field_type import FieldType
 from mvnet.equivariant.kernels import solve_kernels, tie_weights
-from mvnet.equivariant.representations import FieldType, Representation
+from mvnet.equivariant.representations import Representation
 from mvnet.errors import MvnetError
 
 
@@ -40,7 +41,13 @@ def _cached_solution(rho_out: Representation, rho_in: Representation, size: int)
 
 
 def normalise_variance(basis: Tensor) -> Tensor:
-    """The basis (count, ...) scaled so that an entry of the kernel has, on average, the variance of a weight."""
+    """A basis scaled so that an entry of the kernel has, on average, the variance of a weight.
+
+    Args:
+        basis: shape (count, out, in, taps).
+    Returns:
+        the same shape; entries that every basis kernel leaves at zero do not count.
+    """
     used = basis.square().sum(0)
     return basis / used[used > 1e-12].mean().sqrt() if len(basis) else basis
 
@@ -52,8 +59,13 @@ class KernelExpansion:
         fields_in, fields_out: types of one group.
         size: taps along each axis.
         basis_for: a basis (count, out, in, size^d) for a pair (rho_out, rho_in); the on-grid kernels when None.
+    Attributes:
+        shape: of the kernel, (out, in, *taps).
+        count: number of free weights.
+        index, sign: shape (out in taps,): the weight and the sign of every entry between monomial representations.
+        blocks: the other pairs, made from a basis.
     Raises:
-        ValueError: when the groups differ, or the group does not map the taps onto each other.
+        MvnetError: when the groups differ, or the group does not map the taps onto each other.
     """
 
     def __init__(
@@ -96,7 +108,7 @@ class KernelExpansion:
         self._placed: dict[tuple[torch.device, torch.dtype], tuple[Tensor, Tensor, list[Tensor]]] = {}
 
     def fan_in(self) -> float:
-        """Mean number of non-zero entries that add up to one output channel."""
+        """Mean number of non-zero entries that add up to one output channel, at least 1."""
         covered = (self.sign != 0).view(self.shape[0], self.shape[1], -1).double()
         for block in self.blocks:
             used = (block.basis.square().sum(0) > 1e-12).double().repeat(*block.multiplicity, 1)
@@ -104,11 +116,16 @@ class KernelExpansion:
         return max(float(covered.sum((1, 2)).mean()), 1.0)
 
     def deviation(self) -> Tensor:
-        """Standard deviation (count,) of random weights with which a constant field keeps its variance.
+        """Standard deviations of random weights with which a constant field keeps its variance.
 
         Entries of one output channel that share a weight add up coherently on a smooth field: r of them give r^2 times
         the variance of one, and a weight gets 1 / (r fan_in) for what would otherwise be 1 / fan_in.
+
+        Returns:
+            shape (count,).
+        Source: He et al., Delving deep into rectifiers (2015), with shared weights.
         """
+        # entries of every weight / output channels that it occurs in -> r
         entries = self.sign != 0
         row = torch.arange(len(self.index)).div(len(self.index) // self.shape[0], rounding_mode="floor")
         total = self.index[entries].bincount(minlength=self.count)
@@ -119,11 +136,13 @@ class KernelExpansion:
     def __call__(self, weights: Tensor) -> Tensor:
         """weights (count,) -> kernel (out, in, *taps), differentiable."""
         index, sign, bases = self._constants(weights)
+        # weights -> entries between monomial representations, by one gather
         if self._any_tied:
             kernel = (weights.index_select(0, index) * sign).view(*self.shape[:2], -1)
         else:
             kernel = weights.new_zeros(*self.shape[:2], sign.numel() // (self.shape[0] * self.shape[1]))
         for block, basis in zip(self.blocks, bases):
+            # weights of a block (outs ins, number) x basis (number, so si st) -> its entries (outs so, ins si, st)
             outs, ins = block.multiplicity
             number, so, si, st = basis.shape
             part = (weights[block.weights].view(-1, number) @ basis.flatten(1)).view(outs, ins, so, si, st)
@@ -139,7 +158,13 @@ class KernelExpansion:
 
 
 def bias_basis(fields: FieldType) -> Tensor:
-    """(count, channels) float64: constant fields of a type that every element leaves alone, largest entry 1."""
+    """Constant fields of a type that every group element leaves alone: the biases that are allowed.
+
+    Args:
+        fields: the type.
+    Returns:
+        shape (count, channels), float64, the largest entry of each 1.
+    """
     vectors, start = [], 0
     for count, rho in fields.fields:
         invariant = rho.invariants

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mvnet.equivariant.expansion import bias_basis
-from mvnet.equivariant.representations import FieldType
+from mvnet.equivariant.field_type import FieldType
 from mvnet.errors import MvnetError
 
 

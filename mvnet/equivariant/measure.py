@@ -11,9 +11,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from mvnet.equivariant.field_type import FieldType
 from mvnet.equivariant.groups import Group
 from mvnet.equivariant.groups import group as by_name
-from mvnet.equivariant.representations import FieldType
 
 Action = Callable[[int, Tensor], Tensor]
 """action(g, x) is g . x, g the index of an element of the group."""

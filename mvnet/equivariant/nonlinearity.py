@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mvnet.equivariant import fieldwise
-from mvnet.equivariant.representations import FieldType, Trivial
+from mvnet.equivariant.field_type import FieldType
+from mvnet.equivariant.representations import Trivial
 from mvnet.errors import MvnetError
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mvnet.equivariant import fieldwise
 from mvnet.equivariant.expansion import bias_basis
-from mvnet.equivariant.representations import FieldType
+from mvnet.equivariant.field_type import FieldType
 from mvnet.errors import MvnetError
 
 

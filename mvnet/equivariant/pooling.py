@@ -19,9 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from mvnet.equivariant import fieldwise
+from mvnet.equivariant.field_type import FieldType
 from mvnet.equivariant.groups import Group
 from mvnet.equivariant.kernels import taps
-from mvnet.equivariant.representations import FieldType, Points, Representation, kronecker
+from mvnet.equivariant.representations import Points, Representation, kronecker
 from mvnet.errors import MvnetError
 
 

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from mvnet.equivariant import fieldwise
-from mvnet.equivariant.representations import FieldType, PseudoVector, Representation, Sign, Sym2, Trivial, Vector
+from mvnet.equivariant.field_type import FieldType
+from mvnet.equivariant.representations import PseudoVector, Representation, Sign, Sym2, Trivial, Vector
 from mvnet.errors import MvnetError
 
 _H = 0.5**0.5

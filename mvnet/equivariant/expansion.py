@@ -82,11 +82,13 @@ class KernelExpansion:
         sign = torch.zeros(index.shape)
         self.blocks: list[_Block] = []
         count = row = 0
+        # every pair of summands -> its block of the kernel (rows, columns) and its share of the weights
         for outs, rho_out in fields_out.fields:
             rows, column = slice(row, row := row + outs * rho_out.size), 0
             for ins, rho_in in fields_in.fields:
                 columns = slice(column, column := column + ins * rho_in.size)
                 if basis_for is None and rho_out.is_monomial and rho_in.is_monomial:
+                    # one index table for a pair of fields, shifted by part.count weights for each of outs x ins pairs
                     part = _cached_ties(rho_out, rho_in, size)
                     start = count + part.count * torch.arange(outs * ins).view(outs, 1, ins, 1, 1)
                     block = part.index.view(1, rho_out.size, 1, rho_in.size, -1)

@@ -25,8 +25,10 @@ class Pointwise(nn.Module):
     Args:
         fields: type of the input and of the output.
         fn: a function of numbers, or a module that acts as one; whether it is odd is tried on [-4, 4].
+    Shape:
+        (B, fields.channels, ...) -> the same.
     Raises:
-        ValueError: when a representation mixes components, or changes their signs and fn is not odd.
+        MvnetError: when a representation mixes components, or changes their signs and fn is not odd.
     """
 
     def __init__(self, fields: FieldType, fn: Callable[[Tensor], Tensor] = F.relu):
@@ -45,6 +47,7 @@ class Pointwise(nn.Module):
         return self.fn(x)
 
     def extra_repr(self) -> str:
+        """Type and function, for print(layer)."""
         return f"{self.fields_in}, {getattr(self.fn, '__name__', self.fn)}"
 
 
@@ -58,17 +61,20 @@ def is_odd(fn: Callable[[Tensor], Tensor]) -> bool:
 class NormNonlinearity(nn.Module):
     """v -> f(|v|) v / |v| for every field v, with f(n) = relu(n - t), t > 0, or softplus(n - t) - softplus(-t).
 
-    One t for each field, the softplus of a parameter. Both are non-expansive: 0 <= f' <= 1 and f(n) <= n. (A
-    negative t would tear v = 0 apart.) |v| stands for sqrt(|v|^2 + eps^2): the gradient at v = 0 is finite, and what
-    leaves the layer differs from the formula by at most eps.
+    One t for each field, the softplus of a parameter. Both are non-expansive: 0 <= f' <= 1 and f(n) <= n. (With
+    t < 0 the map would be discontinuous at v = 0.) |v| stands for sqrt(|v|^2 + eps^2): the gradient at v = 0 is
+    finite, and the output differs from the formula by at most eps.
 
     Args:
         fields: any type; the input's and the output's.
         fn: "relu" sets fields shorter than t to zero, "softplus" damps short ones smoothly.
         threshold: t at the start, in units of the field.
         eps: length below which fields count as zero.
+    Shape:
+        (B, fields.channels, ...) -> the same.
     Raises:
-        ValueError: when fn is another name, or the threshold not positive.
+        MvnetError: when fn is another name, or the threshold not positive.
+    Source: Worrall et al., Harmonic networks (2017).
     """
 
     def __init__(self, fields: FieldType, fn: str = "relu", threshold: float = 0.1, eps: float = 1e-3):
@@ -82,20 +88,27 @@ class NormNonlinearity(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x (B, fields.channels, ...) -> the same shape."""
         fieldwise.check_channels(self.fields_in, x)
+        # v -> |v| -> f(|v|) / |v| -> times v
         norm = (fieldwise.squares(self.fields_in, x) + self.eps**2).sqrt()
         t = fieldwise.broadcast_over_space(F.softplus(self.raw), x)
         length = F.relu(norm - t) if self.fn == "relu" else F.softplus(norm - t) - F.softplus(-t)
         return fieldwise.scale(self.fields_in, x, length / norm)
 
     def extra_repr(self) -> str:
+        """Type and function, for print(layer)."""
         return f"{self.fields_in}, {self.fn}"
 
 
 def raw_threshold(threshold: float, count: int) -> Tensor:
-    """(count,): the number whose softplus is the threshold.
+    """The number whose softplus is the threshold, repeated.
 
+    Args:
+        threshold: a length, positive.
+        count: number of copies.
+    Returns:
+        shape (count,).
     Raises:
-        ValueError: when it is not positive.
+        MvnetError: when the threshold is not positive.
     """
     if threshold <= 0:
         raise MvnetError(f"threshold: found {threshold}, expected a positive length")
@@ -107,6 +120,9 @@ class Gated(nn.Module):
 
     Args:
         fields: type of the output, `fields_out`. The input's, `fields_in`, has in front a trivial gate for each field.
+    Shape:
+        (B, fields_in.channels, ...) -> (B, fields_out.channels, ...).
+    Source: Weiler et al., 3D steerable CNNs (2018).
     """
 
     def __init__(self, fields: FieldType):
@@ -121,4 +137,5 @@ class Gated(nn.Module):
         return fieldwise.scale(self.fields_out, x[:, self.gates :], torch.sigmoid(x[:, : self.gates]))
 
     def extra_repr(self) -> str:
+        """Types of input and output, for print(layer)."""
         return f"{self.fields_in} -> {self.fields_out}"

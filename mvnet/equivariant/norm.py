@@ -16,12 +16,15 @@ from mvnet.errors import MvnetError
 
 
 def rms_squash(h: Tensor) -> Tensor:
-    """h / sqrt(1 + mean of h^2 over the channels): residual features may grow, what reads them does not see it.
+    """h / sqrt(1 + mean of h^2 over the channels): residual features may grow, their reader sees no more than 1.
 
     Pointwise and by an invariant of orthogonal representations, so that tiles and symmetries are kept.
 
     Args:
-        h: (B, channels, ...).
+        h: shape (B, channels, ...).
+    Returns:
+        the shape of h; its root mean square over the channels is below 1 at every point.
+    Source: Zhang and Sennrich, Root mean square layer normalization (2019), with 1 in the place of epsilon.
     """
     return h * (1 + h.square().mean(1, keepdim=True)).rsqrt()
 
@@ -32,6 +35,8 @@ class FieldAffine(nn.Module):
     Args:
         fields: type of the input and of the output.
         bias: whether there is one.
+    Shape:
+        (B, fields.channels, ...) -> the same.
     """
 
     def __init__(self, fields: FieldType, bias: bool = True):
@@ -46,18 +51,23 @@ class FieldAffine(nn.Module):
         self.bias = nn.Parameter(torch.zeros(len(invariants))) if bias and len(invariants) else None
 
     def channels(self) -> tuple[Tensor, Tensor | None]:
-        """Scale and bias (channels,) of every channel."""
+        """Scale and bias of every channel.
+
+        Returns:
+            shape (channels,) each, the bias None for a layer without one.
+        """
         scale = self.scale.index_select(0, self._owner(self.scale))
         return scale, None if self.bias is None else self.bias @ self._invariants(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, fields.channels, ...) -> the same shape."""
         fieldwise.check_channels(self.fields_in, x)
-        scale, bias = (None if c is None else fieldwise.broadcast_over_space(c, x) for c in self.channels())
-        assert scale is not None
-        return x * scale if bias is None else torch.addcmul(bias, x, scale)
+        scale, bias = self.channels()
+        scale = fieldwise.broadcast_over_space(scale, x)
+        return x * scale if bias is None else torch.addcmul(fieldwise.broadcast_over_space(bias, x), x, scale)
 
     def extra_repr(self) -> str:
+        """Type, for print(layer)."""
         return f"{self.fields_in}"
 
 
@@ -74,8 +84,10 @@ class FieldNorm(nn.Module):
         affine: whether `FieldAffine` follows.
         momentum: weight of a new batch in the running average.
         eps: added to the variance.
+    Shape:
+        (B, fields.channels, n_1, ..., n_d) -> the same.
     Raises:
-        ValueError: when statistics is another name.
+        MvnetError: when statistics is another name.
     """
 
     mean: Tensor
@@ -106,6 +118,7 @@ class FieldNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x (B, fields.channels, n_1, ..., n_d) -> the same shape."""
         fieldwise.check_channels(self.fields_in, x)
+        # m = mean B, B the invariant basis; x -> (x - m) / sqrt(v + eps) as factor x + shift, one pass over the field
         basis = self._basis(x)
         mean, variance = self._moments(x, basis)
         factor = (variance + self.eps).rsqrt()[:, self._owner(x)]
@@ -121,6 +134,7 @@ class FieldNorm(nn.Module):
         """Coefficients of the mean in the basis (B or 1, invariants), and variances (B or 1, fields)."""
         if self.statistics == "batch" and not self.training:
             return self.mean[None].to(x), self.variance[None].to(x)
+        # x (B, C, N) -> mean over N -> its coefficients in the basis; |x - m|^2 -> mean over N -> over each field
         flat = x.flatten(2)
         if self.statistics == "batch":
             flat = flat.transpose(0, 1).flatten(1)[None]
@@ -134,4 +148,5 @@ class FieldNorm(nn.Module):
         return mean, variance
 
     def extra_repr(self) -> str:
+        """Type and kind of statistics, for print(layer)."""
         return f"{self.fields_in}, {self.statistics}"

@@ -27,10 +27,12 @@ from mvnet.errors import MvnetError
 
 
 class Kronecker(Representation):
-    """The tensor product a (x) b of representations of one group; component i of a and j of b is number i n_b + j.
+    """The tensor product a (x) b; component i of a and j of b is number i n_b + j.
 
+    Args:
+        a, b: representations of one group.
     Raises:
-        ValueError: when the groups differ.
+        MvnetError: when the groups differ.
     """
 
     def __init__(self, a: Representation, b: Representation):
@@ -44,15 +46,25 @@ class Kronecker(Representation):
 def corners(group: Group) -> Points:
     """Functions on the 2^d corners of a block, in row-major order.
 
+    Args:
+        group: maps corners onto corners.
+    Returns:
+        the permutation representation of 2^d components; built once.
     Raises:
-        ValueError: when the group does not move corners onto corners.
+        MvnetError: when the group is not one of the grid.
     """
     return taps(group, 2)
 
 
 @cache
 def haar(dim: int) -> Tensor:
-    """(2^d, 2^d) float64, orthogonal: the h_S at the corners in row-major order; the constant first, then by |S|."""
+    """The h_S at the corners in row-major order: the constant first, then by |S|.
+
+    Args:
+        dim: d.
+    Returns:
+        shape (2^d, 2^d), float64, orthogonal.
+    """
     signs = torch.tensor(list(itertools.product((-1.0, 1.0), repeat=dim)), dtype=torch.float64)
     subsets = [s for size in range(dim + 1) for s in itertools.combinations(range(dim), size)]
     return torch.stack([signs[:, list(s)].prod(1) for s in subsets]) / 2 ** (dim / 2)
@@ -82,6 +94,9 @@ class BlockPool(nn.Module):
 
     Args:
         fields: type of the input, `fields_in`; the output's, `fields_out`, is that of its product with the corners.
+    Shape:
+        (B, fields_in.channels, n_1, ..., n_d) -> (B, fields_out.channels, n_1 / 2, ..., n_d / 2).
+    Source: Jacobsen et al., i-RevNet (2018).
     """
 
     def __init__(self, fields: FieldType):
@@ -92,10 +107,14 @@ class BlockPool(nn.Module):
         return FieldType(*((count, _kronecker(rho, corners(fields.group))) for count, rho in fields.fields))
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (B, fields_in.channels, n_1, ..., n_d) -> (B, fields_out.channels, n_1 / 2, ..., n_d / 2).
+        """Blocks to channels.
 
+        Args:
+            x: shape (B, fields_in.channels, n_1, ..., n_d), even lengths.
+        Returns:
+            shape (B, fields_out.channels, n_1 / 2, ..., n_d / 2).
         Raises:
-            ValueError: when a length is odd or the channels do not fit.
+            MvnetError: when a length is odd or the channels do not fit.
         """
         return self._blocks(x).flatten(1, 2)
 
@@ -110,6 +129,7 @@ class BlockPool(nn.Module):
         d, sizes = self.fields_in.group.dim, x.shape[2:]
         if len(sizes) != d or any(n % 2 for n in sizes):
             raise MvnetError(f"x: found a field of shape {tuple(sizes)}, expected {d} even lengths")
+        # (n_1, ..., n_d) -> (n_1 / 2, 2, ..., n_d / 2, 2) -> corners before space
         pairs = x.reshape(*x.shape[:2], *(m for n in sizes for m in (n // 2, 2)))
         axes = (0, 1, *range(3, 3 + 2 * d, 2), *range(2, 2 + 2 * d, 2))
         return pairs.permute(axes).flatten(2, 1 + d)
@@ -122,6 +142,7 @@ class BlockPool(nn.Module):
         return pairs.permute(axes).reshape(*y.shape[:2], *(2 * n for n in sizes))
 
     def extra_repr(self) -> str:
+        """Types of input and output, for print(layer)."""
         return f"{self.fields_in} -> {self.fields_out}"
 
 
@@ -130,6 +151,11 @@ class HaarPool(BlockPool):
 
     Orthogonal: |y| = |x|, and the inverse is the transpose. `fields_out` is `fields_in` followed by rho (x) details for
     every rho.
+
+    Args:
+        fields: type of the input.
+    Shape:
+        (B, fields_in.channels, n_1, ..., n_d) -> (B, fields_out.channels, n_1 / 2, ..., n_d / 2).
     """
 
     def _type_out(self, fields: FieldType) -> FieldType:
@@ -137,6 +163,8 @@ class HaarPool(BlockPool):
         return FieldType(*fields.fields, *detail)
 
     def forward(self, x: Tensor) -> Tensor:
+        """x (B, fields_in.channels, n_1, ..., n_d) -> (B, fields_out.channels, n_1 / 2, ..., n_d / 2)."""
+        # blocks -> coefficients in the Haar basis -> means, then details, as channels
         blocks = self._blocks(x)
         y = torch.einsum("sk,bck...->bsc...", haar(self.fields_in.group.dim).to(x), blocks)
         return torch.cat((y[:, 0], y[:, 1:].transpose(1, 2).flatten(1, 2)), 1)

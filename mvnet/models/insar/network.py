@@ -6,8 +6,8 @@
     log concentration of the error of phi from h and |z'|                    quality map
 
 The network commutes with the global phase, z -> e^{ia} z, with the conjugation z -> conj z, and with the symmetries D4
-of the image; theta, a local fringe frequency, and its change X turn with the image and change sign under conjugation.
-The last two together are the finite group D4xZ2, whose conjugation moves no pixel. Features live on 2x2 blocks of
+of the image; theta, a local fringe frequency, and its change X rotate with the image and change sign under conjugation.
+The last two together are the finite group D4xZ2, whose conjugation acts on values only. Features live on 2x2 blocks of
 pixels and coarser; what is predicted from them, for the four pixels ("corners") of a block, is not.
 Source: paper sections 2.3 (circle), 2.4.3 and 5.1.
 """
@@ -59,8 +59,13 @@ _LOG_CONCENTRATION = (-3.0, 7.0)
 
 
 class DenoisedPhase(NamedTuple):
-    """phase (B, H, W) in (-pi, pi]; log_concentration (B, H, W), log of the kappa of a von Mises error; filtered:
-    the fields z' (B, 2, H, W) after every connection filter."""
+    """What the network says of an interferogram.
+
+    Attributes:
+        phase: shape (B, H, W), radians in (-pi, pi].
+        log_concentration: shape (B, H, W), log of the kappa of a von Mises error of the phase.
+        filtered: z' after every connection filter, shape (B, 2, H, W).
+    """
 
     phase: Tensor
     log_concentration: Tensor
@@ -81,8 +86,9 @@ class InSARDenoiser(nn.Module):
         move_levels: resolutions at which the ODE block sees its state.
         group: "D4xZ2"; any group of the plane with one internal sign.
         method: Lie-group integrator of the ODE block, a name of `mvnet.integrators.METHODS`.
+        generator: of the initial weights; torch's global one when None.
     Raises:
-        ValueError: on features that no pointwise nonlinearity keeps equivariant.
+        MvnetError: on features that no pointwise nonlinearity keeps equivariant.
     """
 
     def __init__(
@@ -98,6 +104,8 @@ class InSARDenoiser(nn.Module):
         move_levels: int = 1,
         group: str = "D4xZ2",
         method: str = "rkmk2",
+        *,
+        generator: torch.Generator | None = None,
     ):
         super().__init__()
         self.config = {
@@ -119,19 +127,22 @@ class InSARDenoiser(nn.Module):
             if not given.is_permutation:
                 raise MvnetError(f"fields: found {given}, expected permutation representations only")
         banks = [
-            GaborBank(symmetry, waves, size, 2 ** (level + 1)) if size else None for level, size in enumerate(windows)
+            GaborBank(symmetry, waves, size, 2 ** (level + 1), generator=generator) if size else None
+            for level, size in enumerate(windows)
         ]
         self.banks = nn.ModuleList(nn.Identity() if bank is None else bank for bank in banks)
         entering = [None if bank is None else bank.fields_out for bank in banks]
         local = local_type(symmetry)
         entering[0] = local if entering[0] is None else FieldType(*local.fields, *entering[0].fields)
-        self.pyramid = EquivariantUNet(types, entering, down, up)
-        self.transports = nn.ModuleList(ConnectionFilter(types[0], *kernel, carrier) for kernel in kernels)
-        self.move = CircleODE(types[0], inner, move_levels, method=method)
+        self.pyramid = EquivariantUNet(types, entering, down, up, generator=generator)
+        self.transports = nn.ModuleList(
+            ConnectionFilter(types[0], *kernel, carrier, generator=generator) for kernel in kernels
+        )
+        self.move = CircleODE(types[0], inner, move_levels, method=method, generator=generator)
         corner = FieldType((1, corners(symmetry)))
-        self.evidence = GroupConv(types[0], inner, 1)
-        self.strength = GroupConv(corner, inner, 1, bias=False)
-        self.concentration = GroupConv(inner, corner, 1)
+        self.evidence = GroupConv(types[0], inner, 1, generator=generator)
+        self.strength = GroupConv(corner, inner, 1, bias=False, generator=generator)
+        self.concentration = GroupConv(inner, corner, 1, generator=generator)
         nn.init.zeros_(self.concentration.weight)
 
     @property
@@ -152,10 +163,13 @@ class InSARDenoiser(nn.Module):
         """Denoise.
 
         Args:
-            planes: (B, 2, H, W), real and imaginary part of the interferogram in any unit; multiples of `alignment`.
-            features: (B, 3, H, W), the planes named in `SCALARS`.
+            planes: shape (B, 2, H, W), real and imaginary part of the interferogram in any unit; H and W multiples of
+                `alignment`.
+            features: shape (B, 3, H, W), the planes named in `SCALARS`.
+        Returns:
+            phase, radians, the log of its concentration, and what the filters made of the interferogram.
         Raises:
-            ValueError: on another number of planes, or sizes that do not fit.
+            MvnetError: on another number of planes, or sizes that do not fit.
         """
         if planes.shape[1] != 2 or features.shape[1] != len(SCALARS):
             raise MvnetError(
@@ -166,6 +180,7 @@ class InSARDenoiser(nn.Module):
             raise MvnetError(
                 f"planes: found a field of shape {tuple(planes.shape[2:])}, expected multiples of {self.alignment}"
             )
+        # z -> amplitudes near 1 -> invariants of 2x2 blocks, at several resolutions -> h
         valid = features[:, :1]
         z = normalise_amplitude(planes * valid, valid)
         entering = [bank(z) if isinstance(bank, GaborBank) else None for bank in self.banks]
@@ -173,10 +188,12 @@ class InSARDenoiser(nn.Module):
         entering[0] = local if entering[0] is None else torch.cat([local, entering[0]], 1)
         h = rms_squash(self.pyramid(entering, F.max_pool2d(valid, 2)))
 
-        values = [z]  # z, then z' of every filter
+        # z, h -> z' of every filter -> arg z' -> flow
+        values = [z]
         for transport in self.transports:
             values.append(transport(h, values[-1]))
         phase = self.move(h, angle(values[-1]), z)
+        # h, log |z'| -> log of the concentration
         strength = 0.5 * (values[-1].square().sum(1, keepdim=True) + _EPS).log()
         evidence = F.silu(self.evidence(h).add_(self.strength(F.pixel_unshuffle(strength, 2))))
         low, high = _LOG_CONCENTRATION
@@ -185,7 +202,15 @@ class InSARDenoiser(nn.Module):
 
 
 def normalise_amplitude(planes: Tensor, valid: Tensor) -> Tensor:
-    """z over the mean of |z| around it, saturated: z / a (1 + |z|^2 / (a c)^2)^(-1/2); (B, 2, H, W), (B, 1, H, W)."""
+    """z over the mean a of |z| around it, saturated: z / a (1 + |z|^2 / (a c)^2)^(-1/2).
+
+    Args:
+        planes: shape (B, 2, H, W), zero where not valid, any unit.
+        valid: shape (B, 1, H, W), in {0, 1}.
+    Returns:
+        shape (B, 2, H, W), no unit; |z| is below c everywhere.
+    """
+    # |z| and validity -> sums over windows of blocks -> a, of blocks -> of pixels
     modulus = (planes.square().sum(1, keepdim=True) + torch.finfo(planes.dtype).tiny).sqrt()
     total, count = (
         F.avg_pool2d(F.avg_pool2d(x, 2), _WINDOW, 1, _WINDOW // 2, count_include_pad=True) for x in (modulus, valid)
@@ -197,7 +222,13 @@ def normalise_amplitude(planes: Tensor, valid: Tensor) -> Tensor:
 
 
 def local_type(group: Group) -> FieldType:
-    """Of `local_features`."""
+    """The type of `local_features`.
+
+    Args:
+        group: of the plane with one internal sign.
+    Returns:
+        differences to neighbours, even and odd; |z|, validity and coherence of the corners; one scalar.
+    """
     corner = corners(group)
     each = Kronecker(Points(group, torch.tensor(LAGS, dtype=torch.float64), "lags"), corner)
     return FieldType((1, each), (1, Kronecker(each, Internal(group))), (3, corner), (1, Trivial(group)))
@@ -208,13 +239,14 @@ def local_features(planes: Tensor, features: Tensor) -> Tensor:
     then odd; |z|, validity and coherence of every pixel; whether the coherence is known.
 
     Args:
-        planes: (B, 2, H, W).
-        features: (B, 3, H, W).
+        planes: shape (B, 2, H, W).
+        features: shape (B, 3, H, W), the planes named in `SCALARS`.
     Returns:
-        (B, 45, H / 2, W / 2) of type `local_type`.
+        shape (B, 45, H / 2, W / 2), of the type `local_type`.
     """
     modulus, half = (planes.square().sum(1, keepdim=True) + _EPS**2).sqrt(), [n // 2 for n in planes.shape[2:]]
     windows = _AROUND.windows(_AROUND.split(F.pad(planes * modulus.rsqrt(), (2 * _AROUND.blocks,) * 4)), *half)
+    # Re and Im of z_q conj z_p for every neighbour q and every corner p of the blocks
     even, odd = [], []
     for y, x in LAGS:
         for corner in range(4):

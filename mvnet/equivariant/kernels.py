@@ -38,7 +38,7 @@ def taps(group: Group, size: int) -> Points:
         MvnetError: when the group does not map the grid onto itself.
     """
     if not all(group.on_grid):
-        raise MvnetError(f"group: found {group.name} with a grid of {size} taps, expected one that maps taps onto taps")
+        raise MvnetError(f"group: found {group.name} on a {size}-tap grid, expected one that maps taps onto taps")
     line = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
     grid = torch.cartesian_prod(*(line,) * group.dim).reshape(-1, group.dim)
     return Points(group, grid, f"taps{size}")
@@ -73,7 +73,7 @@ def tie_weights(rho_out: Representation, rho_in: Representation, size: int) -> T
     Source: Cohen and Welling (2016) for shared weights; Weiler and Cesa (2019), theorem 2, for the constraint.
     """
     if not (rho_out.is_monomial and rho_in.is_monomial):
-        raise MvnetError(f"rho: found {rho_out} and {rho_in}, expected signed permutations")
+        raise MvnetError(f"rho_out and rho_in: found {rho_out} and {rho_in}, expected signed permutations")
     grid = taps(rho_out.group, size)
     so, si, st = rho_out.size, rho_in.size, grid.size
     order = rho_out.group.order

@@ -232,7 +232,7 @@ class TensorProduct(nn.Module):
         out, self._maps = [], []
         for (count, a), (_, b) in zip(left.fields, right.fields):
             if (type(a), type(b)) not in COUPLINGS or left.group.dim != 3:
-                raise MvnetError(f"left, right: found {a} with {b}, expected in space one of {_names()}")
+                raise MvnetError(f"left and right: found {a} with {b}, expected in space one of {_names()}")
             kept = [c for c in COUPLINGS[type(a), type(b)] if outputs is None or c.out in outputs]
             self._maps.append([c.map for c in kept])
             out += [(count, c.out(left.group)) for c in kept]

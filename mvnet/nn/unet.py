@@ -93,7 +93,7 @@ class EquivariantUNet(nn.Module):
         super().__init__()
         if not len(fields) == len(inputs) == len(down) == len(up):
             raise MvnetError(
-                f"levels: found {len(fields)} types, {len(inputs)} inputs, {len(down)} and {len(up)} counts, "
+                f"down and up: found {len(down)} and {len(up)} counts, {len(inputs)} inputs, {len(fields)} types, "
                 "expected as many of each"
             )
         if inputs[0] is None:

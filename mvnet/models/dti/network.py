@@ -147,7 +147,7 @@ class DTIDenoiser(nn.Module):
         trunk, inner = field_type(symmetry, fields), field_type(symmetry, hidden)
         for given in (trunk, inner):
             if not given.is_permutation:
-                raise MvnetError(f"fields: found {given}, expected permutation representations only")
+                raise MvnetError(f"fields and hidden: found {given}, expected permutation representations only")
         scalar, tensor = Trivial(symmetry), Sym2(symmetry)
         self.lift = GroupConv(
             FieldType((1, tensor), (len(SCALARS), scalar), (1, tensor)), trunk, 3, generator=generator

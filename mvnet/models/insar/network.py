@@ -125,7 +125,7 @@ class InSARDenoiser(nn.Module):
         types, inner = [field_type(symmetry, f) for f in fields], field_type(symmetry, hidden)
         for given in (*types, inner):
             if not given.is_permutation:
-                raise MvnetError(f"fields: found {given}, expected permutation representations only")
+                raise MvnetError(f"fields and hidden: found {given}, expected permutation representations only")
         banks = [
             GaborBank(symmetry, waves, size, 2 ** (level + 1), generator=generator) if size else None
             for level, size in enumerate(windows)

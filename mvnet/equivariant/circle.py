@@ -132,6 +132,14 @@ class CircleConv(_OnPlanes):
         generator: of the initial weights; torch's global one when None.
     Shape:
         (B, fields_in.channels, n_1, ..., n_d) -> (B, fields_out.channels, n_1, ..., n_d), complex, or planes.
+
+    Example:
+        >>> import torch
+        >>> from mvnet.equivariant import CircleConv, field_type, group
+        >>> fields = field_type(group("D4"), {"regular": 1})
+        >>> conv, z = CircleConv(fields, fields, size=3), torch.randn(1, 8, 6, 6, dtype=torch.complex64)
+        >>> torch.allclose(conv(1j * z), 1j * conv(z), atol=1e-5)
+        True
     """
 
     def __init__(
@@ -169,6 +177,14 @@ class CircleGate(_OnPlanes):
         (B, fields.channels, ...) -> the same, complex, or planes.
     Raises:
         MvnetError: when a hidden representation is not a permutation.
+
+    Example:
+        >>> import torch
+        >>> from mvnet.equivariant import CircleGate, field_type, group
+        >>> fields = field_type(group("D4"), {"trivial": 2, "regular": 1})
+        >>> gate, z = CircleGate(fields, fields), torch.randn(1, 10, 6, 6, dtype=torch.complex64)
+        >>> torch.allclose(gate(1j * z), 1j * gate(z), atol=1e-5)
+        True
     """
 
     def __init__(
@@ -219,6 +235,14 @@ class ModulusReLU(_OnPlanes):
     Shape:
         (B, fields.channels, ...) -> the same, complex, or planes.
     Source: Trabelsi et al., Deep complex networks (2018).
+
+    Example:
+        >>> import torch
+        >>> from mvnet.equivariant import ModulusReLU, field_type, group
+        >>> fields = field_type(group("D4"), {"trivial": 2, "vector": 1})
+        >>> z = torch.randn(1, 4, 6, 6, dtype=torch.complex64)
+        >>> bool((ModulusReLU(fields)(z).abs() <= z.abs()).all())
+        True
     """
 
     def __init__(self, fields: FieldType, threshold: float = 0.1, eps: float = 1e-3):

@@ -178,6 +178,14 @@ class HarmonicConv(GroupConv):
         padding, bias, gain, generator: as of `GroupConv`.
     Shape:
         (B, fields_in.channels, n, m) -> (B, fields_out.channels, n, m), with the padding that keeps the size.
+
+    Example:
+        >>> import torch
+        >>> from mvnet.equivariant import HarmonicConv, field_type, group
+        >>> eighths = group("C8")  # rotations by 45 degrees
+        >>> scalars, features = field_type(eighths, {"trivial": 1}), field_type(eighths, {"regular": 2})
+        >>> HarmonicConv(scalars, features, size=5)(torch.randn(1, 1, 12, 12)).shape
+        torch.Size([1, 16, 12, 12])
     """
 
     def __init__(

@@ -29,6 +29,13 @@ class Pointwise(nn.Module):
         (B, fields.channels, ...) -> the same.
     Raises:
         MvnetError: when a representation mixes components, or changes their signs and fn is not odd.
+
+    Example:
+        >>> import torch
+        >>> from mvnet.equivariant import Pointwise, field_type, group
+        >>> fields = field_type(group("D4"), {"trivial": 2, "regular": 1})
+        >>> Pointwise(fields, torch.relu)(torch.randn(1, 10, 6, 6)).shape
+        torch.Size([1, 10, 6, 6])
     """
 
     def __init__(self, fields: FieldType, fn: Callable[[Tensor], Tensor] = F.relu):
@@ -75,6 +82,13 @@ class NormNonlinearity(nn.Module):
     Raises:
         MvnetError: when fn is another name, or the threshold not positive.
     Source: Worrall et al., Harmonic networks (2017).
+
+    Example:
+        >>> import torch
+        >>> from mvnet.equivariant import NormNonlinearity, field_type, group
+        >>> fields = field_type(group("D4"), {"trivial": 2, "vector": 1})
+        >>> NormNonlinearity(fields)(torch.randn(1, 4, 6, 6)).shape
+        torch.Size([1, 4, 6, 6])
     """
 
     def __init__(self, fields: FieldType, fn: str = "relu", threshold: float = 0.1, eps: float = 1e-3):
@@ -123,6 +137,14 @@ class Gated(nn.Module):
     Shape:
         (B, fields_in.channels, ...) -> (B, fields_out.channels, ...).
     Source: Weiler et al., 3D steerable CNNs (2018).
+
+    Example:
+        >>> import torch
+        >>> from mvnet.equivariant import Gated, field_type, group
+        >>> fields = field_type(group("D4"), {"trivial": 2, "vector": 1})
+        >>> gated = Gated(fields)
+        >>> gated(torch.randn(1, gated.fields_in.channels, 6, 6)).shape
+        torch.Size([1, 4, 6, 6])
     """
 
     def __init__(self, fields: FieldType):

@@ -37,6 +37,13 @@ class FieldAffine(nn.Module):
         bias: whether there is one.
     Shape:
         (B, fields.channels, ...) -> the same.
+
+    Example:
+        >>> import torch
+        >>> from mvnet.equivariant import FieldAffine, field_type, group
+        >>> fields = field_type(group("D4"), {"trivial": 2, "vector": 1})
+        >>> FieldAffine(fields)(torch.randn(1, 4, 6, 6)).shape
+        torch.Size([1, 4, 6, 6])
     """
 
     def __init__(self, fields: FieldType, bias: bool = True):
@@ -88,6 +95,13 @@ class FieldNorm(nn.Module):
         (B, fields.channels, n_1, ..., n_d) -> the same.
     Raises:
         MvnetError: when statistics is another name.
+
+    Example:
+        >>> import torch
+        >>> from mvnet.equivariant import FieldNorm, field_type, group
+        >>> fields = field_type(group("D4"), {"trivial": 2, "vector": 1})
+        >>> FieldNorm(fields)(torch.randn(1, 4, 6, 6)).shape
+        torch.Size([1, 4, 6, 6])
     """
 
     mean: Tensor

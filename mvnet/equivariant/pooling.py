@@ -97,6 +97,14 @@ class BlockPool(nn.Module):
     Shape:
         (B, fields_in.channels, n_1, ..., n_d) -> (B, fields_out.channels, n_1 / 2, ..., n_d / 2).
     Source: Jacobsen et al., i-RevNet (2018).
+
+    Example:
+        >>> import torch
+        >>> from mvnet.equivariant import BlockPool, field_type, group
+        >>> fields = field_type(group("D4"), {"trivial": 2, "vector": 1})
+        >>> pool, x = BlockPool(fields), torch.randn(1, 4, 6, 6)
+        >>> pool(x).shape, torch.equal(pool.inverse(pool(x)), x)
+        (torch.Size([1, 16, 3, 3]), True)
     """
 
     def __init__(self, fields: FieldType):
@@ -156,6 +164,14 @@ class HaarPool(BlockPool):
         fields: type of the input.
     Shape:
         (B, fields_in.channels, n_1, ..., n_d) -> (B, fields_out.channels, n_1 / 2, ..., n_d / 2).
+
+    Example:
+        >>> import torch
+        >>> from mvnet.equivariant import HaarPool, field_type, group
+        >>> fields = field_type(group("D4"), {"trivial": 2, "vector": 1})
+        >>> pool, x = HaarPool(fields), torch.randn(1, 4, 6, 6)
+        >>> torch.allclose(pool(x).norm(), x.norm())
+        True
     """
 
     def _type_out(self, fields: FieldType) -> FieldType:

@@ -219,6 +219,15 @@ class TensorProduct(nn.Module):
         a (B, left.channels, ...), b (B, right.channels, ...) -> (B, fields_out.channels, ...).
     Raises:
         MvnetError: when multiplicities differ, a pair has no coupling, or nothing is kept.
+
+    Example:
+        >>> import torch
+        >>> from mvnet.equivariant import TensorProduct, field_type, group
+        >>> product = TensorProduct(field_type(group("Oh"), {"sym2": 1}))
+        >>> product.fields_out
+        1 trivial[1] + 1 sym2[6] + 1 sym2[6] + 1 sym2[6] + 1 pseudo-vector[3]
+        >>> product(torch.randn(1, 6, 3, 3, 3)).shape
+        torch.Size([1, 22, 3, 3, 3])
     """
 
     def __init__(

@@ -39,7 +39,7 @@ def mode() -> str:
     """MVNET_COMPILE: "0", "1" or "auto"."""
     value = os.environ.get("MVNET_COMPILE", "auto")
     if value not in ("0", "1", "auto"):
-        raise MvnetError(f"MVNET_COMPILE: expected 0, 1 or auto, found {value!r}")
+        raise MvnetError(f"MVNET_COMPILE: found {value!r}, expected 0, 1 or auto")
     return value
 
 

@@ -152,5 +152,5 @@ def to_matrix(x: Tensor, dim: int = 1) -> Tensor:
 def from_matrix(m: Tensor, dim: int = 1) -> Tensor:
     """Matrices (..., 3, 3) to nine row-major planes along dim of the result."""
     if m.shape[-2:] != (3, 3):
-        raise MvnetError(f"m: expected shape (..., 3, 3), found {tuple(m.shape)}")
+        raise MvnetError(f"m: found shape {tuple(m.shape)}, expected (..., 3, 3)")
     return m.flatten(-2).movedim(-1, dim)

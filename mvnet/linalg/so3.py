@@ -55,7 +55,7 @@ def _smooth(s: Tensor, coefficients: Sequence[float], closed: Callable[[Tensor],
 def _check(x: Tensor, tail: tuple[int, ...], name: str) -> None:
     if tuple(x.shape[-len(tail) :]) != tail:
         want = ", ".join(map(str, tail))
-        raise MvnetError(f"{name}: expected shape (..., {want}), found {tuple(x.shape)}")
+        raise MvnetError(f"{name}: found shape {tuple(x.shape)}, expected (..., {want})")
 
 
 def _cross(u: Tensor, v: Tensor) -> Tensor:

@@ -159,7 +159,7 @@ def pack(matrices: Tensor, dim: int = -1) -> Tensor:
     """
     m = matrices
     if m.shape[-2:] != (3, 3):
-        raise MvnetError(f"matrices: expected shape (..., 3, 3), found {tuple(m.shape)}")
+        raise MvnetError(f"matrices: found shape {tuple(m.shape)}, expected (..., 3, 3)")
     off = [(m[..., i, k] + m[..., k, i]) * H2 for i, k in ((1, 2), (0, 2), (0, 1))]
     return torch.stack((m[..., 0, 0], m[..., 1, 1], m[..., 2, 2], *off), dim)
 

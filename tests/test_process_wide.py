@@ -19,10 +19,7 @@ ALLOWED = {
     "models/insar/inference.py",  # threads of one tile each
     "models/activity/training.py",
 }
-SEEDED_AND_RESTORED = {
-    "manifolds/bridges.py",  # geomstats draws from the global states
-    "models/activity/network.py",
-}
+SEEDED_AND_RESTORED = {"manifolds/bridges.py"}  # geomstats draws from the global states
 
 
 def test_process_wide_calls_are_in_one_file() -> None:

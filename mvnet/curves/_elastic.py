@@ -14,7 +14,7 @@ from mvnet.linalg import alignment, so3
 from mvnet.linalg.alignment import Alignment
 from mvnet.linalg.smooth import safe_sqrt
 
-_ROUNDS = 20  # of rotation and warp in turns; the score rises in each, so few are ever taken
+_ROUNDS = 20  # rotation and warp in turns; the score rises in each, so few are ever taken
 
 
 @dataclass(frozen=True)

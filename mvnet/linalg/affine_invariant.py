@@ -130,8 +130,8 @@ def _dist_vjp(x: Planes, y: Planes, g: Planes) -> tuple[Planes, Planes]:
     zero = torch.zeros_like(c)
     ratio = [e / ((1 + a) * c) for e, a in zip(s, values, strict=True)]
     return (
-        frechet.out_of(z, (-s[0], -s[1], -s[2], zero, zero, zero)),
-        frechet.out_of(z, (*ratio, zero, zero, zero)),
+        frechet.from_basis(z, (-s[0], -s[1], -s[2], zero, zero, zero)),
+        frechet.from_basis(z, (*ratio, zero, zero, zero)),
     )
 
 
@@ -146,7 +146,7 @@ def _sandwich_vjp(
     """Cotangents of x and y for L f(M) L^T; with `relative` = c, M = c (I + D) and f = log, f the frame of D."""
     # G -> G' = K^T G K
     k, z = _transform_frame(low, inverse, f)
-    inside = frechet.into(k, g)
+    inside = frechet.to_basis(k, g)
     # l -> f(l) and f[li, lk]; from D to M both shift, the differences of l do not
     values = frechet.admit(f, function)
     slopes = frechet.slopes(function, values, f.gaps)
@@ -161,7 +161,7 @@ def _sandwich_vjp(
         mine.append(torch.addcmul(results[i] + results[j], s, values[i] + values[j], value=-1) * e * 0.5)
         other.append(s * e if relative is None else s * e / relative)
     # entries -> Z (.) Z^T
-    return frechet.out_of(z, tuple(mine)), frechet.out_of(z, tuple(other))
+    return frechet.from_basis(z, tuple(mine)), frechet.from_basis(z, tuple(other))
 
 
 def _log_vjp(x: Planes, y: Planes, g: Planes) -> tuple[Planes, Planes]:

@@ -302,12 +302,12 @@ def _check(x: Tensor, y: Tensor, max_step: int, window: float | None) -> tuple[i
         raise MvnetError(f"max_step: found {max_step}, expected at least 1")
     if window is not None and not window >= 0:
         raise MvnetError(f"window: found {window}, expected a number >= 0 or None")
-    shapes = f"found shapes {tuple(x.shape)} and {tuple(y.shape)}"
+    shapes = f"{tuple(x.shape)} and {tuple(y.shape)}"
     if x.ndim < 2 or y.ndim < 2 or x.shape[-1] != y.shape[-1]:
-        raise MvnetError(f"x, y: {shapes}, expected (..., n, d) and (..., m, d)")
+        raise MvnetError(f"x, y: found shapes {shapes}, expected (..., n, d) and (..., m, d)")
     if x.dtype != y.dtype or not x.is_floating_point():
         raise MvnetError(f"x, y: found dtypes {x.dtype} and {y.dtype}, expected one real floating dtype")
     n, m = x.shape[-2], y.shape[-2]
     if min(n, m) < 1 or max(n, m) > max_step * min(n, m):
-        raise MvnetError(f"x, y: {shapes}, expected lengths of a ratio of at most max_step = {max_step}")
+        raise MvnetError(f"x, y: found shapes {shapes}, expected lengths of a ratio of at most max_step = {max_step}")
     return n, m

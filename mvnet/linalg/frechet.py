@@ -143,7 +143,7 @@ def slopes(scalar: Scalar, values: Planes, gaps: Planes) -> Planes:
     return same + meet
 
 
-def into(q: Triad, p: Planes) -> Planes:
+def to_basis(q: Triad, p: Planes) -> Planes:
     """Entries of Q^T P Q, in the order of PAIRS.
 
     Args:
@@ -158,7 +158,7 @@ def into(q: Triad, p: Planes) -> Planes:
     return tuple(dot(q[i], images[k]) for i, k in PAIRS)
 
 
-def out_of(q: Triad, s: Planes) -> Planes:
+def from_basis(q: Triad, s: Planes) -> Planes:
     """Mandel planes of Q S Q^T.
 
     Args:
@@ -184,9 +184,9 @@ def derivative(p: Planes, g: Planes, scalar: Scalar) -> Planes:
         six Mandel planes.
     """
     f = frame(p)
-    inside = into(f.vectors, g)
+    inside = to_basis(f.vectors, g)
     table = slopes(scalar, admit(f, scalar), f.gaps)
-    return out_of(f.vectors, tuple(s * x for s, x in zip(table, inside, strict=True)))
+    return from_basis(f.vectors, tuple(s * x for s, x in zip(table, inside, strict=True)))
 
 
 def second_derivative(p: Planes, g: Planes, h: Planes, scalar: Scalar) -> tuple[Planes, Planes]:
@@ -201,7 +201,7 @@ def second_derivative(p: Planes, g: Planes, h: Planes, scalar: Scalar) -> tuple[
     f = frame(p)
     values = admit(f, scalar)
     # G, H -> G' = Q^T G Q, H' = Q^T H Q
-    gi, hi = into(f.vectors, g), into(f.vectors, h)
+    gi, hi = to_basis(f.vectors, g), to_basis(f.vectors, h)
     table = {ijk: _curvature(scalar, [values[n] for n in ijk]) for ijk in _TRIPLES}
     # G', H' -> sum_j f[li, lj, lk] (G'_ij H'_jk + H'_ij G'_jk)
     out = []
@@ -214,7 +214,7 @@ def second_derivative(p: Planes, g: Planes, h: Planes, scalar: Scalar) -> tuple[
         out.append(total)
     # H' -> f[li, lk] H'_ik; both back by Q (.) Q^T
     first = tuple(s * x for s, x in zip(slopes(scalar, values, f.gaps), hi, strict=True))
-    return out_of(f.vectors, tuple(out)), out_of(f.vectors, first)
+    return from_basis(f.vectors, tuple(out)), from_basis(f.vectors, first)
 
 
 def _curvature(scalar: Scalar, x: list[Tensor]) -> Tensor:
@@ -246,7 +246,7 @@ def eigenvalues_vjp(p: Planes, g: Planes) -> Planes:
     """
     f = frame(p)
     zero = torch.zeros_like(f.top)
-    return out_of(f.vectors, (*_from_ascending(g, f.top), zero, zero, zero))
+    return from_basis(f.vectors, (*_from_ascending(g, f.top), zero, zero, zero))
 
 
 def eigenvalues_second(p: Planes, g: Planes, h: Planes) -> tuple[Planes, Planes]:
@@ -262,7 +262,7 @@ def eigenvalues_second(p: Planes, g: Planes, h: Planes) -> tuple[Planes, Planes]
     """
     f = frame(p)
     # H -> H' = Q^T H Q;  g -> frame order
-    inside = into(f.vectors, h)
+    inside = to_basis(f.vectors, h)
     a, u, w = _from_ascending(g, f.top)
     sign = f.top * 2 - 1
     speck = torch.finfo(f.top.dtype).tiny
@@ -273,7 +273,7 @@ def eigenvalues_second(p: Planes, g: Planes, h: Planes) -> tuple[Planes, Planes]
         ratios.append(rise * gap / (gap * gap + noise * noise + speck))
     zero = torch.zeros_like(f.top)
     entries = (zero, zero, zero, *(r * x for r, x in zip(ratios, inside[3:], strict=True)))
-    return out_of(f.vectors, entries), _to_ascending(inside[:3], f.top)
+    return from_basis(f.vectors, entries), _to_ascending(inside[:3], f.top)
 
 
 def eigenvectors(p: Planes) -> Planes:

@@ -73,12 +73,13 @@ def _exp(x: Planes) -> tuple[Planes]:
     Returns:
         nine row-major planes, as one group.
     """
+    # X -> m, B -> B^2, k, d
     mean = (x[0] + x[4] + x[8]) * (1 / 3)
     b = tuple(c - mean if n in _DIAGONAL else c for n, c in enumerate(x))
     square = _product(b, b)
     k = (square[0] + square[4] + square[8]) * -0.5
     d = _cofactors(b)[1]
-    # of B / 2^s: the powers of 1/2 are exact
+    # B -> B / 2^s: the powers of 1/2 are exact
     ks, ds = k * 4.0**-_SQUARINGS, d * 8.0**-_SQUARINGS
     zero, one = torch.zeros_like(mean), torch.ones_like(mean)
     leading = [zero, zero, one]  # a_n of B^n = a_n B^2 + a_{n+1} B + d a_{n-1} I
@@ -93,6 +94,7 @@ def _exp(x: Planes) -> tuple[Planes]:
         r = torch.add(r, leading[n - 1], alpha=weight)
     # E = p B^2 + q B + r I, coefficients of the unscaled B
     p, q, r = p * 4.0**-_SQUARINGS, q * 2.0**-_SQUARINGS, r * ds
+    # E -> 2 E + E^2, with B^4 = -k B^2 + d B and B^3 = -k B + d I
     for _ in range(_SQUARINGS):
         pp, pq = p * p, p * q * 2
         p, q, r = (
@@ -100,6 +102,7 @@ def _exp(x: Planes) -> tuple[Planes]:
             torch.addcmul(torch.addcmul((q + q * r) * 2, pq, k, value=-1), pp, d),
             torch.addcmul(torch.addcmul(r * 2, r, r), pq, d),
         )
+    # exp(X) = e^m (I + E)
     scale = mean.exp()
     p, q, r = p * scale, q * scale, torch.addcmul(scale, r, scale)
     out = [torch.addcmul(q * u, p, v) for u, v in zip(b, square, strict=True)]

@@ -21,7 +21,7 @@ from mvnet.linalg import compile as compiler
 from mvnet.linalg.serial import on_one_thread
 
 Planes = tuple[Tensor, ...]
-BLOCK_BYTES = 1 << 17  # of one plane of a block: some twenty of them fit a second-level cache
+BLOCK_BYTES = 1 << 17  # one plane of a block: some twenty of them fit a second-level cache
 SHORT = 256  # planes shorter than this are gathered into one long plane
 
 

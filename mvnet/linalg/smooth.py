@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-_SERIES_BELOW = 0.05  # of the argument; the series below are exact to float64 rounding there
+_SERIES_BELOW = 0.05  # the argument: the series are exact to float64 rounding there
 
 
 def point_sum(values: Tensor, point_ndim: int) -> Tensor:

@@ -73,7 +73,7 @@ class Centring:
 
     @classmethod
     def estimate(cls, kernel: np.ndarray) -> Centring:
-        """From a kernel of training sequences; one that is constant becomes 0.
+        """Centring of a kernel of training sequences; one that is constant becomes 0.
 
         Args:
             kernel: (n, n).

@@ -31,7 +31,7 @@ from mvnet.linalg import so3
 from mvnet.models.activity.body_frame import BodyFrame
 
 KINDS = {3: "positions", 4: "rotations", 2: "signals"}
-_STILL = 1e-3  # of the mean speed: added to the length of every step, so that standing still takes a little
+_STILL = 1e-3  # share of the mean step, added to the length of every step so that standing still takes a little
 
 
 def detect_kind(recording: np.ndarray) -> str:
@@ -125,7 +125,7 @@ class Views:
 
     @classmethod
     def estimate(cls, recordings: Sequence[Tensor], parent: Tensor | None) -> Views:
-        """From training recordings.
+        """Learn the views from training recordings.
 
         Args:
             recordings: without missing values, one kind and number of joints.

@@ -144,7 +144,7 @@ def _ours(case: Case, outputs: Outputs, console: Console, checkpoint: Path | Non
 
 def _picture(case: Case, rows: list[dict[str, Any]], tensors: dict[str, np.ndarray], outputs: Outputs) -> bytes:
     """Colour FA of the reference, the raw fit, the best peer and ours; also written as a file."""
-    from mvnet.apps.dti.figures import png
+    from mvnet.apps.common.figures import png
 
     peers = [row for row in rows if row["method"] not in (OURS, RAW)]
     best = min(peers, key=lambda row: row["ai_rmse"])["method"]

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import io
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mvnet.apps.common.figures import new_figure
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-logging.getLogger("matplotlib").setLevel(logging.ERROR)  # nothing about its caches and fonts
 
 VIEWS = ("sagittal", "coronal", "axial")
 _EDGES = (
@@ -20,7 +18,6 @@ _EDGES = (
     ("R", "L"),
     ("R", "L"),
 )  # left and right edge of each view (radiological: right is on the left)
-BEFORE, AFTER = "#8a8f98", "#1f6fb2"
 
 
 @dataclass(frozen=True)
@@ -80,13 +77,11 @@ def slice_grid(viewer: Viewer, rows: list[tuple[str, np.ndarray, dict]], width: 
         rows: (label, volume, keywords for imshow); the keyword `colorbar` labels a bar beside the row.
         width: in inches.
     """
-    from matplotlib.figure import Figure
-
     shapes = [s.shape[:2] for s in viewer.slices(rows[0][1])]
     widths = [shape[1] for shape in shapes]
     tall = max(shape[0] * viewer.aspect(k) for k, shape in enumerate(shapes))
     scale = (width - 1.2) / sum(widths)
-    figure = Figure(figsize=(width, len(rows) * (tall * scale + 0.12) + 0.35), layout="constrained", facecolor="white")
+    figure = new_figure(width, len(rows) * (tall * scale + 0.12) + 0.35)
     grid = figure.subplots(len(rows), 3, squeeze=False, width_ratios=widths)
     for axes, (label, volume, keywords) in zip(grid, rows, strict=True):
         options = dict(keywords)
@@ -112,9 +107,7 @@ def slice_grid(viewer: Viewer, rows: list[tuple[str, np.ndarray, dict]], width: 
 
 def histogram(series: list[tuple[str, np.ndarray, str]], label: str, limits: tuple[float, float]) -> Figure:
     """Outlined histograms of (name, values, colour) over a common range."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5.2, 2.6), layout="constrained", facecolor="white")
+    figure = new_figure(5.2, 2.6)
     axis = figure.subplots()
     edges = np.linspace(*limits, 61).tolist()
     for name, values, colour in series:
@@ -127,10 +120,3 @@ def histogram(series: list[tuple[str, np.ndarray, str]], label: str, limits: tup
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False, fontsize=8)
     return figure
-
-
-def png(figure: Figure, dpi: int = 130) -> bytes:
-    """The figure as PNG."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi)
-    return buffer.getvalue()

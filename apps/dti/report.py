@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mvnet.apps.common import page
-from mvnet.apps.dti.figures import AFTER, BEFORE, Viewer, histogram, png, slice_grid
+from mvnet.apps.common.figures import AFTER, BEFORE, png
+from mvnet.apps.dti.figures import Viewer, histogram, slice_grid
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mvnet.apps.common.errors import UserError
+from mvnet.apps.insar.outputs import COMPONENTS, UNWRAPPED
 
 if TYPE_CHECKING:
     from mvnet.apps.common.console import Console
@@ -42,8 +43,6 @@ def unwrap_outputs(
     Raises:
         UserError: a scene that the unwrapper does not take.
     """
-    from mvnet.apps.insar.denoise import COMPONENTS, UNWRAPPED
-
     method = options.unwrap
     assert method is not None
     size = image.shape[0] * image.shape[1]

@@ -77,7 +77,10 @@ def test_crossval_tells_every_split(run, data):
         (("train", "activity", "--data", "DATA", "-o", "OUT", "--split", "half:7"), "--split"),
         (("evaluate", "activity", "nowhere"), "nowhere"),
         (("train", "activity", "--data", "DATA", "-o", "OUT", "--network", "magic"), "--network"),
-        (("train", "activity", "--data", "DATA", "-o", "OUT", "--epochs", "3"), "--epochs belongs to --network lie"),
+        (
+            ("train", "activity", "--data", "DATA", "-o", "OUT", "--epochs", "3"),
+            "--epochs: found --network kernels, expected --network lie",
+        ),
         (("train", "activity", "--data", "DATA", "-o", "OUT", "--device", "cpu", "--resume"), "--device, --resume"),
     ],
 )

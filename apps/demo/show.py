@@ -163,9 +163,9 @@ def _picture(case: Case, rows: list[dict[str, Any]], tensors: dict[str, np.ndarr
 def _colour_grid(case: Case, fields: dict[str, np.ndarray]) -> Figure:
     import torch
 
-    from mvnet.apps.dti.figures import Viewer, slice_grid
-    from mvnet.apps.dti.maps import colour_fa
+    from mvnet.apps.dti.figures import Viewer, screen_colours, slice_grid
     from mvnet.linalg import sym3
+    from mvnet.models.dti.maps import TensorMaps
 
     mask = torch.from_numpy(case.mask)
     zooms = np.linalg.norm(case.affine[:3, :3], axis=0)
@@ -173,7 +173,7 @@ def _colour_grid(case: Case, fields: dict[str, np.ndarray]) -> Figure:
     for name, tensors in fields.items():
         planes = torch.zeros((6, *case.mask.shape))
         planes[:, mask] = sym3.pack(torch.from_numpy(tensors * 1e3).float(), dim=-1).T
-        rows.append((name, (1.5 * colour_fa(planes, mask, case.affine)).clamp(0, 1).numpy(), {}))
+        rows.append((name, screen_colours(TensorMaps.of(planes, mask).colour_fa(case.affine)), {}))
     return slice_grid(Viewer(case.affine, case.mask, tuple(zooms)), rows)
 
 

@@ -31,7 +31,7 @@ def check_unwrapper(name: str) -> None:
     """UserError when the package is not there."""
     if name == "snaphu" and find_spec("snaphu") is None:
         raise UserError(
-            "--unwrap: the package snaphu is not installed; pip install mvnet[unwrap], or take --unwrap skimage"
+            "--unwrap: found no package snaphu, expected it (pip install mvnet[unwrap]), or --unwrap skimage"
         )
 
 
@@ -106,7 +106,9 @@ def unwrap_snaphu(
         with _no_stdout():
             found, components = snaphu.unwrap(z, correlation, nlooks=looks, mask=valid)
     except (RuntimeError, ValueError) as error:
-        raise UserError(f"--unwrap: snaphu does not unwrap a scene of {phase.shape} ({error})") from error
+        raise UserError(
+            f"--unwrap: found a scene of {phase.shape} that snaphu refuses ({error}), expected --unwrap skimage for it"
+        ) from error
     return np.asarray(found, np.float64), np.asarray(components)
 
 

@@ -96,7 +96,7 @@ def test_an_interrupted_training_is_resumed(lie, tmp_path, monkeypatch):
     [
         (("--mirror", "no"), "--mirror: found --network lie, expected --network kernels"),
         (("--optimizer", "magic"), "--optimizer"),
-        (("--device", "abacus"), "--device"),
+        (("--device", "abacus"), "device: found 'abacus'"),
     ],
 )
 def test_errors_are_one_line(lie, tmp_path, words, message):

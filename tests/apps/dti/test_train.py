@@ -90,7 +90,7 @@ def test_a_step_without_a_finite_gradient_changes_nothing(tmp_path):
     [
         (["--simulated", 0], "training data: found none"),
         (["--simulated", -1], "--simulated"),
-        (["--dwi", "DWI"], "--dwi was given without"),
+        (["--dwi", "DWI"], "--dwi: found no --bval and --bvec with it, expected both"),
         (["--dwi", "DWI", "--bval", "x.bval", "--bvec", "BVEC"], "x.bval"),
         (["--exclude", "3-5"], "'3-5', expected START:STOP"),
         (["--exclude", "9:2"], "'9:2', expected START:STOP"),

@@ -69,7 +69,7 @@ def load(run: Path) -> tuple[Any, dict[str, Any]]:
 
 
 def prepare_checkpoint(folder: Path, resume: bool, overwrite: bool) -> None:
-    """See that the training starts afresh, or goes on, as asked for.
+    """Make sure that a training starts afresh or continues as the options say.
 
     Raises:
         UserError: nothing to resume, or an unfinished training that neither --resume nor --overwrite speaks of.

@@ -164,7 +164,7 @@ def predict(
         motions = load_motion(file, format)
         rate = motions.rate or card["rate"]
         if window is not None and rate is None:
-            raise UserError(f"--window: found no frames per second in {file}, expected a recording that tells them")
+            raise UserError(f"--window: found no frames per second in {file}, expected a recording with a rate")
         for name, sequence in zip(motions.names, motions.sequences):
             spans = _spans(len(sequence), rate, window, step)
             probabilities = classifier.predict_proba([sequence[a:b] for a, b in spans])

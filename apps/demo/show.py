@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,7 @@ def show(
             result["cases"][stem] = {"about": case.about, "voxels": int(case.mask.sum()), "rows": rows}
             figures[stem] = _picture(case, rows, tensors, outputs)
             if not as_json and not quiet:
-                _print(case, rows)
+                _print_table(case, rows)
         result["seconds"] = round(time.perf_counter() - start, 1)
         outputs.path("comparison.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
         outputs.path("index.html").write_text(_index(result, figures), encoding="utf-8")
@@ -95,36 +96,37 @@ def _methods(
     case: Case, outputs: Outputs, console: Console, checkpoint: Path | None
 ) -> Iterator[tuple[str, np.ndarray, float]]:
     """(name, tensors, seconds) of every method; seconds without the fit all of them share, but for ours."""
-    from mvnet.apps.demo import peers as compare
+    from mvnet.apps.demo import peers
 
-    def timed(work):
+    def measure(work: Callable[[], np.ndarray]) -> tuple[np.ndarray, float]:
+        """The result and the seconds it took."""
         start = time.perf_counter()
         return work(), time.perf_counter() - start
 
-    raw, seconds = timed(lambda: compare.fit(case.dwi, case.bvals, case.bvecs, case.mask))
+    raw, seconds = measure(partial(peers.fit, case.dwi, case.bvals, case.bvecs, case.mask))
     yield RAW, raw, seconds
     console.say(f"{case.stem}: peers")
     smooth, width, seconds = _best_gauss(raw, case)
     yield f"log-Euclidean Gaussian, {width} voxel", smooth, seconds
-    for name, denoise in compare.denoisers.items():
-        clean, seconds = timed(lambda denoise=denoise: denoise(case.dwi, case.bvals, case.bvecs, case.mask, case.sigma))
-        yield name, compare.fit(clean, case.bvals, case.bvecs, case.mask), seconds
+    for name, denoise in peers.denoisers.items():
+        clean, seconds = measure(partial(denoise, case.dwi, case.bvals, case.bvecs, case.mask, case.sigma))
+        yield name, peers.fit(clean, case.bvals, case.bvecs, case.mask), seconds
     console.say(f"{case.stem}: {OURS}")
-    ours, seconds = timed(lambda: _ours(case, outputs, console, checkpoint))
+    ours, seconds = measure(partial(_denoise, case, outputs, console, checkpoint))
     yield OURS, ours, seconds
 
 
 def _best_gauss(raw: np.ndarray, case: Case) -> tuple[np.ndarray, float, float]:
-    from mvnet.apps.demo import peers as compare
+    from mvnet.apps.demo import peers
 
     start = time.perf_counter()
-    results = {width: compare.log_gauss(raw, case.mask, width) for width in compare.GAUSS_WIDTHS}
+    results = {width: peers.log_gauss(raw, case.mask, width) for width in peers.GAUSS_WIDTHS}
     seconds = (time.perf_counter() - start) / len(results)
-    best = min(results, key=lambda width: compare.scores(results[width], case.reference)["ai_rmse"])
+    best = min(results, key=lambda width: peers.scores(results[width], case.reference)["ai_rmse"])
     return results[best], best, seconds
 
 
-def _ours(case: Case, outputs: Outputs, console: Console, checkpoint: Path | None) -> np.ndarray:
+def _denoise(case: Case, outputs: Outputs, console: Console, checkpoint: Path | None) -> np.ndarray:
     """What `mvnet denoise dti` writes for the case: (n, 3, 3) mm^2/s, voxel axes."""
     import nibabel
 
@@ -182,7 +184,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
     return [row["method"], *("-" if row[key] is None else f"{row[key]:.{n}f}" for key, n in digits.items())]
 
 
-def _print(case: Case, rows: list[dict[str, Any]]) -> None:
+def _print_table(case: Case, rows: list[dict[str, Any]]) -> None:
     from rich.console import Console as RichConsole
     from rich.table import Table
 

@@ -11,7 +11,8 @@ from mvnet.apps.common.console import Console
 from mvnet.apps.common.outputs import Outputs
 from mvnet.apps.common.timing import Clock
 from mvnet.apps.dti import bids
-from mvnet.apps.dti.options import Options, check, with_siblings
+from mvnet.apps.dti.options import Options, check
+from mvnet.apps.dti.options import find_gradient_files as with_siblings
 from mvnet.runtime import find_device, freed_memory_kept
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,9 +22,9 @@ _EDGES = (
 )  # left and right edge of each view (radiological: right is on the left)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Viewer:
-    """Turns volumes to right-anterior-superior order, crops them to a mask, and cuts three slices.
+    """Brings volumes into right-anterior-superior order, crops them to a mask, and cuts three slices.
 
     Args:
         affine: (4, 4) voxel-to-world matrix.
@@ -35,40 +36,38 @@ class Viewer:
     mask: np.ndarray
     zooms: tuple[float, ...]
 
-    def __post_init__(self) -> None:
+    @cached_property
+    def _axes(self) -> tuple[np.ndarray, np.ndarray]:
+        """The voxel axis nearest to each world axis (3,), and whether it runs the other way (3,)."""
         from nibabel.orientations import io_orientation
 
         orientation = io_orientation(self.affine)
         order = np.argsort(orientation[:, 0])
-        flips = orientation[order, 1] < 0
-        inside = self._turn(self.mask, order, flips)
-        used = np.argwhere(inside)
-        low, high = np.maximum(used.min(0) - 1, 0), used.max(0) + 2
-        centre = np.clip(np.round(used.mean(0)).astype(int) - low, 0, high - low - 1)
-        object.__setattr__(self, "_order", order)
-        object.__setattr__(self, "_flips", flips)
-        object.__setattr__(self, "_box", tuple(slice(a, b) for a, b in zip(low, high, strict=True)))
-        object.__setattr__(self, "_centre", centre)
-        object.__setattr__(self, "_sizes", np.asarray(self.zooms[:3], dtype=float)[order])
+        return order, orientation[order, 1] < 0
 
-    @staticmethod
-    def _turn(volume: np.ndarray, order: np.ndarray, flips: np.ndarray) -> np.ndarray:
-        turned = volume.transpose(*order, *range(3, volume.ndim))
-        return np.flip(turned, np.flatnonzero(flips))
+    @cached_property
+    def _crop(self) -> tuple[tuple[slice, slice, slice], np.ndarray]:
+        """The box of the mask with a margin of one voxel, and the centre of the mask in it, in the order of views."""
+        used = np.argwhere(self._reorient(self.mask))
+        low, high = np.maximum(used.min(0) - 1, 0), used.max(0) + 2
+        x, y, z = (slice(a, b) for a, b in zip(low, high, strict=True))
+        return (x, y, z), np.clip(np.round(used.mean(0)).astype(int) - low, 0, high - low - 1)
+
+    def _reorient(self, volume: np.ndarray) -> np.ndarray:
+        """The volume in right-anterior-superior order."""
+        order, flips = self._axes
+        return np.flip(volume.transpose(*order, *range(3, volume.ndim)), np.flatnonzero(flips))
 
     def slices(self, volume: np.ndarray) -> list[np.ndarray]:
         """Sagittal, coronal, axial slice of (X, Y, Z) or (X, Y, Z, 3), rows from top to bottom."""
-        turned = self._turn(volume, self._order, self._flips)[self._box]  # type: ignore[attr-defined]
-        cut = []
-        for axis in range(3):
-            plane = np.take(turned, self._centre[axis], axis=axis)  # type: ignore[attr-defined]
-            cut.append(plane.swapaxes(0, 1)[::-1, ::-1])
-        return cut
+        box, centre = self._crop
+        inside = self._reorient(volume)[box]
+        return [np.take(inside, centre[axis], axis=axis).swapaxes(0, 1)[::-1, ::-1] for axis in range(3)]
 
     def aspect(self, view: int) -> float:
         """Height over width of a voxel in a view."""
-        across, up = [k for k in range(3) if k != view]
-        return float(self._sizes[up] / self._sizes[across])  # type: ignore[attr-defined]
+        across, up = (np.asarray(self.zooms[:3], dtype=float)[self._axes[0][k]] for k in range(3) if k != view)
+        return float(up / across)
 
 
 def slice_grid(viewer: Viewer, rows: list[tuple[str, np.ndarray, dict]], width: float = 8.0) -> Figure:

@@ -42,11 +42,12 @@ class Options:
 
     @property
     def is_dwi(self) -> bool:
+        """Whether the input is a DWI: its gradient files are known."""
         return self.bval is not None
 
 
-def with_siblings(options: Options) -> tuple[Options, list[str]]:
-    """Options with the .bval and .bvec files beside the input, if both exist and none was given; messages."""
+def find_gradient_files(options: Options) -> tuple[Options, list[str]]:
+    """The options with the .bval and .bvec files beside the input, if both exist and none was given; and messages."""
     if options.bval or options.bvec:
         return options, []
     base = without_suffix(options.input)

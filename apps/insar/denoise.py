@@ -12,7 +12,8 @@ import numpy as np
 from mvnet.apps.common.console import Console
 from mvnet.apps.common.errors import UserError
 from mvnet.apps.common.timing import Clock
-from mvnet.apps.insar.options import TILE_STEP, InSAROptions, check, open_input, plain
+from mvnet.apps.insar.options import TILE_STEP, InSAROptions, check, open_input
+from mvnet.apps.insar.options import to_json as plain
 from mvnet.apps.insar.outputs import COMPONENTS, QUALITY, REPORT, UNWRAPPED
 from mvnet.data_loaders.errors import DataError
 from mvnet.runtime import find_device, freed_memory_kept

@@ -59,7 +59,7 @@ def unwrap_outputs(
         found = unwrap_skimage(phase, valid)
     else:
         found, components = unwrap_snaphu(phase, valid, out.read("quality", whole), options.looks)
-    unwrapped = _transferred(image, out, found, valid)
+    unwrapped = _transfer_tiles(image, out, found, valid)
     out.write_raster(UNWRAPPED, unwrapped, float("nan"), "radian")
     numbers: dict[str, float | int] = {"unwrapped_range": float(f"{np.ptp(unwrapped[valid]):.6g}")}
     if components is not None:
@@ -73,8 +73,8 @@ def transfer(unwrapped: np.ndarray, original: np.ndarray) -> np.ndarray:
     return original + 2 * np.pi * np.round((unwrapped - original) / (2 * np.pi))
 
 
-def _transferred(image: Interferogram, out: OutputSet, found: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """In float32, NaN where not valid; tile by tile, as the input is read."""
+def _transfer_tiles(image: Interferogram, out: OutputSet, found: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """`transfer` to the phase as read, tile by tile; float32, NaN where not valid. found is overwritten."""
     for window in out.windows():
         psi = np.angle(image.read(window, with_coherence=False).values)
         found[window] = transfer(found[window], psi)
@@ -103,7 +103,7 @@ def unwrap_snaphu(
     z = np.where(valid, np.exp(1j * np.where(valid, phase, 0)), 0).astype(np.complex64)
     correlation = np.where(valid, quality, 0).clip(0, 1).astype(np.float32)
     try:
-        with _no_stdout():
+        with _suppress_stdout():
             found, components = snaphu.unwrap(z, correlation, nlooks=looks, mask=valid)
     except (RuntimeError, ValueError) as error:
         raise UserError(
@@ -113,8 +113,8 @@ def unwrap_snaphu(
 
 
 @contextmanager
-def _no_stdout() -> Iterator[None]:
-    """What snaphu's process tells would come between our lines."""
+def _suppress_stdout() -> Iterator[None]:
+    """Without what the process of snaphu prints, which would come between our lines."""
     sys.stdout.flush()
     kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)

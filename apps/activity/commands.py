@@ -10,6 +10,7 @@ import typer
 
 from mvnet.apps.common.options import Json, Overwrite, Quiet, Seed
 from mvnet.apps.common.summary import Summary, print_summary
+from mvnet.apps.common.training_options import check_rate
 
 Data = Annotated[Path, typer.Option(help="Labelled motions: file, data set folder, or one folder for each class.")]
 Format = Annotated[str | None, typer.Option(help="Format of the data; detected by default.")]
@@ -23,7 +24,7 @@ Mirror = Annotated[
 ]
 Epochs = Annotated[int | None, typer.Option(min=1, help="lie: maximum number of epochs (default 100).")]
 Optimizer = Annotated[str | None, typer.Option(help="lie: adamw (default) or sgd.")]
-Rate = Annotated[float | None, typer.Option(help="lie: peak learning rate (default 2e-3).")]
+Rate = Annotated[float | None, typer.Option(callback=check_rate, help="lie: peak learning rate (default 2e-3).")]
 Device = Annotated[str | None, typer.Option(help="lie: auto (default), cpu, cuda, cuda:1, ...")]
 Run = Annotated[Path, typer.Argument(help="Folder written by `mvnet train activity`.", metavar="RUN")]
 

@@ -53,8 +53,6 @@ class ModelOptions:
             raise UserError("--mirror: found --network lie, expected --network kernels")
         if (self.optimizer or "adamw") not in OPTIMIZERS:
             raise UserError(f"--optimizer: found {self.optimizer!r}, expected one of {', '.join(OPTIMIZERS)}")
-        if self.rate is not None and not self.rate > 0:
-            raise UserError(f"--rate: found {self.rate}, expected a number above 0")
 
     def check_data(self, motions: MotionSet) -> None:
         """UserError: motions that the network cannot take."""

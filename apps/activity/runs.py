@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -156,8 +157,9 @@ def predict(
     run: Path, files: Sequence[Path], format: str | None, window: float | None, step: float | None
 ) -> dict[str, Any]:
     """Class and probability of every recording, or of every window of it."""
-    if (window is not None and not window > 0) or (step is not None and not step > 0):
-        raise UserError(f"--window, --step: found {window} and {step}, expected seconds above 0")
+    for name, seconds in {"--window": window, "--step": step}.items():
+        if seconds is not None and not (math.isfinite(seconds) and seconds > 0):
+            raise UserError(f"{name}: found {seconds}, expected a number of seconds above 0")
     classifier, card = models.load(run)
     entries = []
     for file in files:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mvnet.apps.common.errors import UserError
-from mvnet.apps.common.options import Bval, Bvec, Device, Quiet, Seed
+from mvnet.apps.common.options import Bval, Bvec, Device, Quiet
 from mvnet.apps.common.training_options import Batch, Output, Patch, Rate, Start, Steps, Threads, Workers
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ NETWORKS = {
 """The shipped network, and one of as many channels without symmetry: it can learn some from transformed patches."""
 
 _COARSE, _THICK = (0.72, 0.72, 0.72), (1.0, 1.0, 0.6)  # share of the voxels along each axis that stay
+_MOST_SEED = 2**23 - 1  # the generator of an example takes 63 bits, of which the last 40 count the examples
 
 
 def train(
@@ -42,7 +43,7 @@ def train(
     start: Start = None,
     workers: Workers = 1,
     threads: Threads = 0,
-    seed: Seed = 0,
+    seed: Annotated[int, typer.Option(min=0, max=_MOST_SEED, help="Random seed.")] = 0,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:

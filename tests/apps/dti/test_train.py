@@ -98,6 +98,9 @@ def test_a_step_without_a_finite_gradient_changes_nothing(tmp_path):
         (["--simulated", 1, "--patch", 49], "patch: found 49, expected 1 to 48"),
         (["--device", "abacus"], "'abacus'"),
         (["--steps", 0], "--steps"),
+        (["--rate", "nan"], "'--rate': found nan, expected"),
+        (["--seed", -1], "--seed"),
+        (["--seed", 2**23], "--seed"),
     ],
 )
 def test_bad_options_of_train_are_one_line_and_leave_nothing(arguments, words, scan, run, tmp_path):

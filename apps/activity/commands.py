@@ -23,7 +23,7 @@ Mirror = Annotated[
     typer.Option(help="kernels: whether a mirror image is the same motion: auto (default, measured), yes, no."),
 ]
 Epochs = Annotated[int | None, typer.Option(min=1, help="lie: maximum number of epochs (default 100).")]
-Optimizer = Annotated[str | None, typer.Option(help="lie: adamw (default) or sgd.")]
+Optimizer = Annotated[str | None, typer.Option(help="lie: optimiser: adamw (default), adam or sgd.")]
 Rate = Annotated[float | None, typer.Option(callback=check_rate, help="lie: peak learning rate (default 2e-3).")]
 Device = Annotated[str | None, typer.Option(help="lie: auto (default), cpu, cuda, cuda:1, ...")]
 Run = Annotated[Path, typer.Argument(help="Folder written by `mvnet train activity`.", metavar="RUN")]

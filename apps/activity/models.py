@@ -74,12 +74,13 @@ def prepare_checkpoint(folder: Path, resume: bool, overwrite: bool) -> None:
     Raises:
         UserError: nothing to resume, or an unfinished training that neither --resume nor --overwrite speaks of.
     """
-    from mvnet.models.activity.training import MotionTraining
+    from mvnet.models.activity.training import CHECKPOINT
+    from mvnet.training import Run
 
-    unfinished = MotionTraining.unfinished(folder)
+    unfinished = Run.is_unfinished(folder, CHECKPOINT)
     if resume and not unfinished:
         raise UserError(f"--resume: found no unfinished training in {folder}, expected one")
     if unfinished and not resume:
         if not overwrite:
             raise UserError(f"output: found an unfinished training in {folder}, expected --resume or --overwrite")
-        MotionTraining.drop(folder)
+        Run.drop(folder, CHECKPOINT)

@@ -47,7 +47,7 @@ class ModelOptions:
             raise UserError(f"{', '.join(names)}: found --network {self.network}, expected --network lie")
 
     def _check_lie(self) -> None:
-        from mvnet.models.activity.training import OPTIMIZERS
+        from mvnet.optim import OPTIMIZERS
 
         if self.mirror is not None:
             raise UserError("--mirror: found --network lie, expected --network kernels")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.utils.data import Dataset
 
-    from mvnet.training.run import Schedule
+    from mvnet.training import Schedule
 
     Loss = Callable[..., tuple[Tensor, dict[str, float]]]
 
@@ -64,7 +64,7 @@ def train_network(
         quiet: neither a progress bar nor the card on stdout.
     """
     from mvnet.models.checkpoint import save_checkpoint
-    from mvnet.training.run import Run, train
+    from mvnet.training import Run, train
 
     device = next(model.parameters()).device
     run = Run(stem.parent, model, schedule)

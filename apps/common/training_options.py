@@ -20,6 +20,7 @@ Output = Annotated[Path, typer.Option("--output", "-o", help="Run folder; an unf
 Steps = Annotated[int, typer.Option(min=1, help="Number of optimisation steps.")]
 Batch = Annotated[int, typer.Option(min=1, help="Number of patches per step.")]
 Patch = Annotated[int, typer.Option(min=1, help="Side of a patch in pixels or voxels.")]
+Optimizer = Annotated[str, typer.Option(help="Optimiser: adamw, adam or sgd.")]
 Rate = Annotated[float, typer.Option(callback=check_rate, help="Peak learning rate.")]
 Start = Annotated[str | None, typer.Option("--from", help="Shipped weights or checkpoint to start from.")]
 Workers = Annotated[int, typer.Option(min=0, help="Number of processes that prepare patches.")]

@@ -10,7 +10,7 @@ import typer
 
 from mvnet.apps.common.errors import UserError
 from mvnet.apps.common.options import Bval, Bvec, Device, Quiet
-from mvnet.apps.common.training_options import Batch, Output, Patch, Rate, Start, Steps, Threads, Workers
+from mvnet.apps.common.training_options import Batch, Optimizer, Output, Patch, Rate, Start, Steps, Threads, Workers
 
 if TYPE_CHECKING:
     from mvnet.data_loaders.dti.training.pairs import TensorField
@@ -39,6 +39,7 @@ def train(
     network: Annotated[str, typer.Option(help="equivariant, or ordinary at the same cost.")] = "equivariant",
     share: Annotated[float, typer.Option(min=0.01, max=1, help="Share of the training data to use.")] = 1.0,
     augment: Annotated[bool, typer.Option(help="Transform patches by random symmetries of the cube.")] = True,
+    optimizer: Optimizer = "adamw",
     rate: Rate = 1.2e-3,
     start: Start = None,
     workers: Workers = 1,
@@ -55,7 +56,7 @@ def train(
     from mvnet.data_loaders.dti.training.dataset import TrainingSet
     from mvnet.models.dti.loss import denoising_loss
     from mvnet.models.dti.network import DTIDenoiser
-    from mvnet.training.run import Schedule
+    from mvnet.training import Schedule
 
     with runtime.threads(threads):
         place = runtime.find_device(device)
@@ -76,7 +77,7 @@ def train(
             raise UserError("training data: found none, expected --dwi with --bval and --bvec, or --simulated")
 
         data = TrainingSet(truths, scans, length=steps * batch, patch=patch, augment=augment, seed=seed)
-        schedule = Schedule(steps=steps, batch=batch, rate=rate, workers=workers, seed=seed)
+        schedule = Schedule(steps=steps, batch=batch, rate=rate, workers=workers, seed=seed, optimizer=optimizer)
         torch.manual_seed(seed)  # initial weights
         model = load_start(DTIDenoiser(**NETWORKS[network]), start).to(place)
         card = {"task": "denoise diffusion tensors", "training_data": sources, "voxels_per_step": batch * patch**3}

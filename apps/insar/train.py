@@ -8,7 +8,7 @@ import typer
 
 from mvnet.apps.common.errors import UserError
 from mvnet.apps.common.options import Device, Quiet, Seed
-from mvnet.apps.common.training_options import Batch, Output, Patch, Rate, Start, Steps, Threads, Workers
+from mvnet.apps.common.training_options import Batch, Optimizer, Output, Patch, Rate, Start, Steps, Threads, Workers
 
 
 def train(
@@ -19,6 +19,7 @@ def train(
     steps: Steps = 12000,
     batch: Batch = 8,
     patch: Patch = 64,
+    optimizer: Optimizer = "adamw",
     rate: Rate = 2e-3,
     start: Start = None,
     workers: Workers = 1,
@@ -35,12 +36,12 @@ def train(
     from mvnet.data_loaders.insar.training.dataset import PhaseTrainingSet
     from mvnet.models.insar.loss import phase_loss
     from mvnet.models.insar.network import InSARDenoiser
-    from mvnet.training.run import Schedule
+    from mvnet.training import Schedule
 
     with runtime.threads(threads):
         place = runtime.find_device(device)
         data = PhaseTrainingSet(steps * batch, patch, max_gradient, seed)
-        schedule = Schedule(steps=steps, batch=batch, rate=rate, workers=workers, seed=seed)
+        schedule = Schedule(steps=steps, batch=batch, rate=rate, workers=workers, seed=seed, optimizer=optimizer)
         torch.manual_seed(seed)  # initial weights
         model = InSARDenoiser()
         load_start(model, start).to(place)

@@ -82,7 +82,7 @@ def test_three_by_three_kernels_agree_with_the_general_path(metric, monkeypatch)
 def test_project_repairs_and_reports():
     m = SPD(3)
     bad = torch.tensor([[1.0, 0.2, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, -0.5]], dtype=F64)
-    with pytest.raises(ValueError, match=r"^tensor: 1 of 1 points are not on SPD"):
+    with pytest.raises(ValueError, match=r"^tensor: found 1 of 1 points off SPD"):
         m.check_point(bad, "tensor")
     fixed = m.project(bad)
     m.check_point(fixed)
@@ -92,9 +92,9 @@ def test_project_repairs_and_reports():
 
 
 def test_wrong_arguments_are_named():
-    with pytest.raises(ValueError, match=r"^n: 0 found"):
+    with pytest.raises(ValueError, match=r"^n: found 0"):
         SPD(0)
     with pytest.raises(
-        ValueError, match=r"^metric: 'euclid' found, one of 'affine-invariant', 'log-euclidean' expected"
+        ValueError, match=r"^metric: found 'euclid', expected one of 'affine-invariant', 'log-euclidean'"
     ):
         SPD(3, "euclid")

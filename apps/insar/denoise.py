@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,7 @@ import numpy as np
 from mvnet.apps.common.console import Console
 from mvnet.apps.common.errors import UserError
 from mvnet.apps.common.timing import Clock
-from mvnet.apps.insar.options import TILE_STEP, InSAROptions, check, open_input
-from mvnet.apps.insar.options import to_json as plain
+from mvnet.apps.insar.options import TILE_STEP, InSAROptions, check, open_input, to_json
 from mvnet.apps.insar.outputs import COMPONENTS, QUALITY, REPORT, UNWRAPPED
 from mvnet.data_loaders.errors import DataError
 from mvnet.runtime import find_device, freed_memory_kept
@@ -22,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mvnet.apps.insar.survey import Survey
-    from mvnet.apps.insar.tiles import Filtered, Tile
     from mvnet.data_loaders.insar.reader import Interferogram, OutputSet
     from mvnet.models.insar.network import InSARDenoiser
+    from mvnet.models.insar.raster import FilteredTile, TileData
 
 _CACHE = 128  # MiB that GDAL may keep
 
@@ -79,7 +78,7 @@ def _run(options: InSAROptions, console: Console, clock: Clock) -> dict[str, Any
             "statistics": found.statistics(),
             "device": device if options.scheduler is None else options.scheduler,
             "weights": weights,
-            "options": plain(options),
+            "options": to_json(options),
             "messages": list(image.messages),
         }
         if options.unwrap is not None:
@@ -191,32 +190,35 @@ def _denoise(
     device: str,
 ) -> dict[str, int]:
     """Compute and write the tiles still to be written; returns counts of pixels and tiles."""
-    from mvnet.apps.insar.tiles import Network, in_order_of_completion, plan
+    from mvnet.models.insar.raster import denoise_tiles, plan_tiles
 
     total = len(out.windows())
-    tiles = plan(image, out.pending(), out.block, overlap, model.alignment)
+    tiles = plan_tiles(image.shape, out.pending(), out.block, overlap, model.alignment)
     computed, place = 0, device if options.scheduler is None else options.scheduler
-    with console.progress(f"denoising on {place}") as progress:
+    with console.progress(f"denoising on {place}") as progress, ExitStack() as stack:
         progress(total - len(tiles), total)
-        results = in_order_of_completion(image, tiles, Network.of(model), options, device)
-        try:
+        executor, workers = None, options.workers
+        if options.scheduler is not None:
+            from mvnet.apps.insar.cluster import cluster
+
+            executor, threads = stack.enter_context(cluster(options.scheduler))
+            workers = min(threads, workers or threads)
+        results = denoise_tiles(image, tiles, model, device=device, workers=workers, executor=executor)
+        with closing(results):
             for done, (tile, filtered) in enumerate(results, start=total - len(tiles) + 1):
                 values, valid = _result(options, image, tile, filtered)
                 out.write(tile.inner, values, valid, quality=filtered.confidence)
                 computed += valid.size
                 progress(done, total)
-        finally:
-            results.close()
     return {"tiles": total, "resumed": total - len(tiles), "computed": computed}
 
 
 def _result(
-    options: InSAROptions, image: Interferogram, tile: Tile, filtered: Filtered
+    options: InSAROptions, image: Interferogram, tile: TileData, filtered: FilteredTile
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Values to be stored, and where they are valid.
+    """Values to be stored, and where they are valid; as the input stores them for strength 0."""
+    from mvnet.models.insar.inference import blend
 
-    phi = wrap(phi_in + s wrap(phi_net - phi_in)),  the point at share s of the shorter arc; as it is stored for s = 0
-    """
     z, valid = tile.values[tile.place], tile.valid[tile.place]
     if not np.isfinite(filtered.phase[valid]).all():
         raise RuntimeError("the network returned phases that are not finite")
@@ -225,18 +227,10 @@ def _result(
         return image.read_stored(tile.inner) if same else z, valid
     phase = filtered.phase
     if options.strength < 1:
-        phase = blend(np.angle(z), phase, options.strength)
+        import torch
+
+        phase = blend(torch.from_numpy(np.angle(z)), torch.from_numpy(phase), options.strength).numpy()
     return (np.abs(z) * np.exp(1j * phase)).astype(np.complex64) if options.complex else phase, valid
-
-
-def blend(one: np.ndarray, other: np.ndarray, share: float) -> np.ndarray:
-    """Angles at a share of the shorter arc from one to the other, in (-pi, pi]."""
-    import torch
-
-    from mvnet.manifolds.circle import wrap
-
-    start, end = torch.from_numpy(one), torch.from_numpy(other)
-    return wrap(start + share * wrap(end - start)).numpy()
 
 
 def _survey(options: InSAROptions, console: Console, image: Interferogram, out: OutputSet) -> Survey:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import product
-from math import ceil
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from mvnet.errors import MvnetError
-from mvnet.linalg import affine_invariant
+from mvnet.manifolds import SPDField
 from mvnet.models.dti.inputs import diffusivity_scale, feature_planes
 from mvnet.models.dti.network import DTIDenoiser
+from mvnet.models.tiling import Tile, map_tiles, masked_tiles
 
 
 class DenoisedVolume(NamedTuple):
@@ -23,33 +22,6 @@ class DenoisedVolume(NamedTuple):
     tensors: Tensor
     error: Tensor
     confidence: Tensor
-
-
-class Tile(NamedTuple):
-    """`outer` is what the network reads, `inner` what it writes, `place` where `inner` lies inside `outer`."""
-
-    outer: tuple[slice, slice, slice]
-    inner: tuple[slice, slice, slice]
-    place: tuple[slice, slice, slice]
-
-
-def tiles(mask: Tensor, block: int, overlap: int) -> Iterator[Tile]:
-    """Cover the bounding box of a mask (X, Y, Z) by tiles of at most `block` voxels a side; empty ones are left out."""
-    if not mask.any():
-        return
-    axes = []
-    for axis, length in enumerate(mask.shape):
-        used = mask.any(dim=[a for a in range(3) if a != axis]).nonzero()[:, 0]
-        first, last = int(used[0]), int(used[-1]) + 1
-        side = ceil((last - first) / ceil((last - first) / block))
-        starts = range(first, last, side)
-        axes.append([(s, min(s + side, last), max(s - overlap, 0), min(s + side + overlap, length)) for s in starts])
-    for spans in product(*axes):
-        inner = tuple(slice(start, stop) for start, stop, _, _ in spans)
-        if mask[inner].any():
-            outer = tuple(slice(low, high) for _, _, low, high in spans)
-            place = tuple(slice(start - low, stop - low) for start, stop, low, _ in spans)
-            yield Tile(outer, inner, place)  # type: ignore[arg-type]
 
 
 @torch.no_grad()
@@ -65,6 +37,7 @@ def denoise_volume(
     strength: float = 1.0,
     block: int = 64,
     progress: Callable[[int, int], None] | None = None,
+    workers: int = 1,
 ) -> DenoisedVolume:
     """Denoise a volume of diffusion tensors.
 
@@ -78,6 +51,7 @@ def denoise_volume(
             geodesic.
         block: side of a tile in voxels; memory grows with its cube, the result does not depend on it.
         progress: called as progress(done, total) after every tile.
+        workers: tiles computed at the same time, with one thread each; 1 computes one after another with all threads.
     Raises:
         ValueError: on shapes that do not fit, an empty mask, or a strength outside [0, 1].
     """
@@ -95,26 +69,28 @@ def denoise_volume(
     scale = diffusivity_scale(tensors, mask)
     features = feature_planes(mask, b0, noise, residual, spacing=spacing).to(tensors.dtype)
     out, error = tensors.clone(), torch.zeros_like(tensors[0])
-    jobs = list(tiles(mask, block, model.receptive_radius))
-    for done, (outer, inner, place) in enumerate(jobs, start=1):
-        window = mask[outer]
+    jobs = list(masked_tiles(mask, block, model.receptive_radius))
+
+    @torch.no_grad()
+    def work(tile: Tile) -> tuple[Tensor, Tensor]:
+        outer = tile.outer
         values = (tensors[:, *outer] / scale)[None].to(device)
-        field = model(outside_isotropic(values, window.to(device)), features[:, *outer][None].to(device))
-        result = field.tensors[0].to(tensors.device) * scale
+        field = model(fill_background(values, mask[outer].to(device)), features[:, *outer][None].to(device))
+        return field.tensors[0].to(tensors.device) * scale, field.log_error[0, 0].to(tensors.device).exp()
+
+    for done, ((_, inner, place), (result, expected)) in enumerate(map_tiles(work, jobs, workers=workers), start=1):
         keep = mask[inner]
         out[:, *inner] = torch.where(keep, result[:, *place], out[:, *inner])
-        error[inner] = torch.where(keep, field.log_error[0, 0].to(tensors.device)[place].exp(), error[inner])
+        error[inner] = torch.where(keep, expected[place], error[inner])
         if progress is not None:
             progress(done, len(jobs))
     if strength < 1:
-        moved = (
-            affine_invariant.geodesic(tensors[:, mask], out[:, mask], strength, dim=0) if strength else tensors[:, mask]
-        )
-        out[:, mask] = moved
+        start, end = tensors[:, mask], out[:, mask]
+        out[:, mask] = SPDField(dim=0).geodesic(start, end, strength) if strength else start
     return DenoisedVolume(out, error, torch.where(mask, (-error).exp(), torch.zeros_like(error)))
 
 
-def outside_isotropic(tensors: Tensor, mask: Tensor) -> Tensor:
+def fill_background(tensors: Tensor, mask: Tensor) -> Tensor:
     """Identity outside the mask, so that no kernel meets a matrix without a logarithm."""
     identity = torch.tensor([1.0, 1, 1, 0, 0, 0], dtype=tensors.dtype, device=tensors.device)[:, None, None, None]
     return torch.where(mask, tensors, identity)

@@ -6,21 +6,18 @@ tile; a scene whose sides are no such multiples is continued by pixels that are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import product
-from typing import NamedTuple, TypeVar
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from mvnet.errors import MvnetError
+from mvnet.manifolds import Circle
 from mvnet.models.insar.inputs import interferogram_planes, scalar_planes
 from mvnet.models.insar.network import InSARDenoiser
-
-T = TypeVar("T")
-R = TypeVar("R")
+from mvnet.models.tiling import Tile, aligned_tiles, map_tiles
 
 
 class DenoisedInterferogram(NamedTuple):
@@ -31,40 +28,6 @@ class DenoisedInterferogram(NamedTuple):
     phase: Tensor
     concentration: Tensor
     confidence: Tensor
-
-
-class PixelTile(NamedTuple):
-    """`outer` is what the network reads, `inner` what it writes, `place` where `inner` lies inside `outer`."""
-
-    outer: tuple[slice, slice]
-    inner: tuple[slice, slice]
-    place: tuple[slice, slice]
-
-
-def pixel_tiles(shape: tuple[int, int], block: int, overlap: int, alignment: int) -> Iterator[PixelTile]:
-    """Cover an image by tiles that write at most `block` x `block` pixels; all `outer` start at multiples of alignment.
-
-    Args:
-        shape: (rows, columns).
-        block: side of `inner`, rounded up to a multiple of alignment.
-        overlap: pixels by which `outer` is at least larger on every side, the edges of the image excepted.
-        alignment: of the coarsest block of pixels.
-    """
-    block, overlap = (-(-n // alignment) * alignment for n in (block, overlap))
-    axes = [
-        [
-            (start, min(start + block, length), max(start - overlap, 0), min(start + block + overlap, length))
-            for start in range(0, length, block)
-        ]
-        for length in shape
-    ]
-    for spans in product(*axes):
-        (top, bottom, low, high), (left, right, first, last) = spans
-        yield PixelTile(
-            (slice(low, high), slice(first, last)),
-            (slice(top, bottom), slice(left, right)),
-            (slice(top - low, bottom - low), slice(left - first, right - first)),
-        )
 
 
 @torch.no_grad()
@@ -91,23 +54,22 @@ def denoise_interferogram(
     Raises:
         ValueError: on shapes or types that do not fit, a block or workers below 1, or no valid pixel.
     """
-    valid = checked(z, coherence, valid)
+    valid = check_arrays(z, coherence, valid)
     for name, found in (("block", block), ("workers", workers)):
         if found is not None and found < 1:
             raise MvnetError(f"{name}: found {found}, expected a positive number")
     phase, concentration = z.angle(), torch.zeros_like(z.real)
-    jobs = list(pixel_tiles((z.shape[0], z.shape[1]), block, model.receptive_radius, model.alignment))
-
+    jobs = list(aligned_tiles(tuple(z.shape), block, model.receptive_radius, model.alignment))
     if workers is None:
         workers = torch.get_num_threads() if next(model.parameters()).device.type == "cpu" else 1
 
-    def filtered(tile: PixelTile) -> tuple[Tensor, Tensor] | None:
+    def work(tile: Tile) -> tuple[Tensor, Tensor] | None:
         outer = tile.outer
         if not valid[tile.inner].any():
             return None
         return denoise_window(model, z[outer], valid[outer], None if coherence is None else coherence[outer])
 
-    for done, ((_, inner, place), found) in enumerate(zip(jobs, in_threads(filtered, jobs, workers)), start=1):
+    for done, ((_, inner, place), found) in enumerate(map_tiles(work, jobs, workers=min(workers, len(jobs))), start=1):
         if found is not None:
             keep = valid[inner]
             phase[inner] = torch.where(keep, found[0][place], phase[inner])
@@ -115,20 +77,6 @@ def denoise_interferogram(
         if progress is not None:
             progress(done, len(jobs))
     return DenoisedInterferogram(phase, concentration, expected_cosine(concentration))
-
-
-def in_threads(work: Callable[[T], R], jobs: Sequence[T], workers: int) -> Iterator[R]:
-    """Results in the order of the jobs, from so many threads that have one thread of torch each; one works here."""
-    if min(workers, len(jobs)) == 1:
-        yield from map(work, jobs)
-        return
-    before = torch.get_num_threads()
-    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        try:
-            yield from pool.map(work, jobs)
-        finally:
-            pool.shutdown(cancel_futures=True)
-            torch.set_num_threads(before)
 
 
 @torch.no_grad()
@@ -147,10 +95,22 @@ def denoise_window(
     like = next(model.parameters())
     planes = interferogram_planes(z, valid)
     features = scalar_planes(valid, coherence, planes.dtype)
-    planes, features = (padded(x, model.alignment)[None].to(like) for x in (planes, features))
+    planes, features = (pad_to_multiple(x, model.alignment)[None].to(like) for x in (planes, features))
     out, (height, width) = model(planes, features), z.shape
     phase, concentration = (x[0, :height, :width].to(z.real) for x in (out.phase, out.log_concentration.exp()))
     return phase, concentration
+
+
+def blend(measured: Tensor, denoised: Tensor, strength: float) -> Tensor:
+    """phi = wrap(phi_in + s wrap(phi_net - phi_in)), the point at share s of the shorter arc.
+
+    Args:
+        measured, denoised: (...) in radians.
+        strength: s in [0, 1].
+    Returns:
+        (...) in (-pi, pi].
+    """
+    return Circle().geodesic(measured, denoised, strength)
 
 
 def expected_cosine(concentration: Tensor) -> Tensor:
@@ -158,7 +118,7 @@ def expected_cosine(concentration: Tensor) -> Tensor:
     return torch.special.i1e(concentration) / torch.special.i0e(concentration)
 
 
-def checked(z: Tensor, coherence: Tensor | None, valid: Tensor | None) -> Tensor:
+def check_arrays(z: Tensor, coherence: Tensor | None, valid: Tensor | None) -> Tensor:
     """(H, W) bool: pixels that count. Raises ValueError as `denoise_interferogram` does."""
     if z.ndim != 2 or not z.is_complex():
         raise MvnetError(f"z: found shape {tuple(z.shape)} of {z.dtype}, expected (H, W), complex")
@@ -176,7 +136,7 @@ def checked(z: Tensor, coherence: Tensor | None, valid: Tensor | None) -> Tensor
     return known
 
 
-def padded(planes: Tensor, alignment: int) -> Tensor:
+def pad_to_multiple(planes: Tensor, alignment: int) -> Tensor:
     """(C, H, W) continued by zeros below and to the right to multiples of alignment."""
     height, width = planes.shape[1:]
     return F.pad(planes, (0, -width % alignment, 0, -height % alignment))

@@ -222,7 +222,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
 def test_bad_input_is_one_line_and_leaves_nothing(case, run, circle_checkpoint, tmp_path, monkeypatch):
-    monkeypatch.setattr("mvnet.apps.insar.tiles._PATIENCE", 1)
+    monkeypatch.setattr("mvnet.apps.insar.cluster._PATIENCE", 1)
     arguments, words = case(tmp_path)
     before = tree(tmp_path)
     defaults = ["-o", tmp_path / "out.tif", "--quiet", "--json", "--device", "cpu", "--model", circle_checkpoint]
@@ -250,7 +250,7 @@ def test_unwrapped_phases_are_taken_with_a_word(filtered, tmp_path):
 
 @pytest.mark.parametrize("name", ["read", "write"])
 def test_damage_found_half_way_leaves_nothing(name, filtered, tmp_path, monkeypatch):
-    from mvnet.apps.insar import tiles as insar_tiles
+    from mvnet.models.insar import raster as insar_tiles
 
     usual, calls = insar_tiles.read_tile, []
 

@@ -17,7 +17,7 @@ import pytest
 pytest.importorskip("rasterio", reason="needs mvnet[insar]")
 import rasterio
 
-from mvnet.apps.insar import tiles as insar_tiles
+from mvnet.models.insar import raster as insar_tiles
 from tests.data_loaders.insar.files import tiff
 
 SHAPE = (90, 180)  # six tiles of 64
@@ -97,7 +97,7 @@ def test_other_options_start_anew(source, whole, filtered, tmp_path, monkeypatch
 
 SLOWLY = """
 import sys, time
-from mvnet.apps.insar import tiles as insar_tiles
+from mvnet.models.insar import raster as insar_tiles
 from mvnet.apps.main import run
 usual = insar_tiles.filter_tile
 insar_tiles.filter_tile = lambda *more: (time.sleep(0.3), usual(*more))[1]
@@ -138,7 +138,7 @@ def test_a_cluster_that_is_gone_keeps_the_tiles(source, filtered, tmp_path, monk
     with monkeypatch.context() as patch:
         stopping(patch, 2, lambda: os.kill(os.getpid(), signal.SIGINT))
         assert filtered(*arguments, *ONE).status == 130
-    monkeypatch.setattr(insar_tiles, "_PATIENCE", 1)
+    monkeypatch.setattr("mvnet.apps.insar.cluster._PATIENCE", 1)
     status, _, err = filtered(*arguments, "--scheduler", "tcp://127.0.0.1:9")
     assert status == 2 and "2 of 6 tiles are kept" in err
     assert json.loads(filtered(*arguments, "--json").out)["counts"]["resumed"] == 2
@@ -193,14 +193,14 @@ def test_a_cluster_by_its_address_gives_the_same(source, whole, filtered, tmp_pa
         assert result.status == 0 and f"denoising on {address}" in result.err
         assert band(tmp_path / "out.tif") == pytest.approx(whole, abs=1e-5)
         cluster.scale(0)
-        monkeypatch.setattr(insar_tiles, "_PATIENCE", 1)
+        monkeypatch.setattr("mvnet.apps.insar.cluster._PATIENCE", 1)
         status, _, err = filtered(source, "-o", tmp_path / "b.tif", "--scheduler", address, "--quiet")
         assert status == 2 and "found no worker" in err
 
 
 def test_tiles_under_way_are_bounded(source, filtered, tmp_path, monkeypatch):
     pytest.importorskip("distributed", reason="needs mvnet[insar]")
-    monkeypatch.setattr(insar_tiles, "_AHEAD", 1)
+    monkeypatch.setattr("mvnet.models.tiling._AHEAD", 1)
     usual_read, usual_result, under_way, most = insar_tiles.read_tile, None, set(), []
     from mvnet.apps.insar import denoise as denoise_insar
 

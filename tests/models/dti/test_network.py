@@ -10,10 +10,11 @@ from mvnet.equivariant import field_type, group
 from mvnet.linalg import sym3
 from mvnet.metrics import affine_invariant_error
 from mvnet.models import load_checkpoint, pretrained, save_checkpoint
-from mvnet.models.dti.inference import denoise_volume, tiles
+from mvnet.models.dti.inference import denoise_volume
 from mvnet.models.dti.inputs import feature_planes
 from mvnet.models.dti.loss import denoising_loss, relative_loss
 from mvnet.models.dti.network import DTIDenoiser
+from mvnet.models.tiling import masked_tiles
 from tests.nn.test_frechet_filter import randomise, spd_field
 
 SMALL = {"fields": {"faces": 1, "trivial": 2}, "hidden": {"faces": 1}, "convolutions": (1, 2)}
@@ -85,7 +86,7 @@ def test_features_that_no_pointwise_nonlinearity_keeps_are_refused():
 def test_tiles_cover_the_mask_once():
     mask = ball(23, 17, 30)
     count = torch.zeros(mask.shape)
-    for tile in tiles(mask, block=8, overlap=3):
+    for tile in masked_tiles(mask, block=8, overlap=3):
         count[tile.inner] += 1
         assert count[tile.outer][tile.place].shape == count[tile.inner].shape
     assert bool((count[mask] == 1).all()) and float(count.max()) == 1

@@ -8,10 +8,11 @@ import torch
 
 from mvnet.equivariant import field_type, group
 from mvnet.manifolds.circle import wrap
-from mvnet.models.insar.inference import denoise_interferogram, pixel_tiles
+from mvnet.models.insar.inference import denoise_interferogram
 from mvnet.models.insar.inputs import interferogram_planes, scalar_planes
 from mvnet.models.insar.loss import phase_loss
 from mvnet.models.insar.network import InSARDenoiser
+from mvnet.models.tiling import aligned_tiles
 from tests.nn.test_frechet_filter import randomise
 
 ORBITS = {"trivial": 1, "sides": 1, "waves-sides": 1}
@@ -139,7 +140,7 @@ def test_tiles_leave_no_seam(shape, block):
 
 def test_tiles_cover_every_pixel_once():
     count = torch.zeros(61, 90)
-    for outer, inner, place in pixel_tiles((61, 90), 20, 9, 8):
+    for outer, inner, place in aligned_tiles((61, 90), 20, 9, 8):
         count[inner] += 1
         assert all(s.start % 8 == 0 for s in outer)
         assert torch.zeros(61, 90)[outer][place].shape == count[inner].shape

@@ -1,0 +1,169 @@
+"""Interferograms on disk through the network, tile by tile: read here, filtered wherever a worker is free.
+
+A worker needs mvnet, but neither the raster nor the weights file: the network travels as plain data.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Iterable
+from concurrent.futures import Executor
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+
+from mvnet.errors import MvnetError
+from mvnet.models import tiling
+from mvnet.models.insar.inference import denoise_window, expected_cosine
+from mvnet.models.insar.network import InSARDenoiser
+from mvnet.runtime import find_device
+
+if TYPE_CHECKING:
+    from mvnet.data_loaders.insar import Interferogram
+
+
+class Network(NamedTuple):
+    """A network as plain data, that any process can rebuild: safetensors and its configuration as JSON."""
+
+    weights: bytes
+    config: str
+
+    @classmethod
+    def of(cls, model: InSARDenoiser) -> Network:
+        """The plain data of a network.
+
+        Args:
+            model: on any device.
+        Returns:
+            its weights and configuration.
+        """
+        from safetensors.torch import save
+
+        return cls(save({k: v.cpu().contiguous() for k, v in model.state_dict().items()}), json.dumps(model.config))
+
+
+@lru_cache(maxsize=2)
+def _rebuild(network: Network, device: str) -> InSARDenoiser:
+    from safetensors.torch import load
+
+    model = InSARDenoiser(**json.loads(network.config))
+    model.load_state_dict(load(network.weights))
+    return model.eval().to(find_device(device))
+
+
+class TileData(NamedTuple):
+    """What is read of a tile. inner: the window it writes; place: where that lies in the arrays.
+
+    values (h, w) complex64, valid (h, w) bool, coherence (h, w) float32, NaN where unknown, or None.
+    """
+
+    inner: tiling.Slices
+    place: tiling.Slices
+    values: np.ndarray
+    valid: np.ndarray
+    coherence: np.ndarray | None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no pixel of the window has data."""
+        return not self.valid[self.place].any()
+
+
+class FilteredTile(NamedTuple):
+    """Of the window a tile writes: phase in (-pi, pi] and confidence, float32, without meaning where not valid."""
+
+    phase: np.ndarray
+    confidence: np.ndarray
+
+
+def read_tile(image: Interferogram, tile: tiling.Tile) -> TileData:
+    """The values around a tile. A coherence of 0 is unknown: processors write it where they have none.
+
+    Args:
+        image: on disk.
+        tile: of `plan_tiles`.
+    Returns:
+        the arrays of its `outer`.
+    """
+    known = image.coherence is not None
+    block = image.read(tile.outer, with_coherence=known)
+    coherence = np.where(block.coherence > 0, block.coherence, np.float32(np.nan)) if known else None
+    return TileData(tile.inner, tile.place, block.values, block.valid, coherence)
+
+
+def filter_tile(network: Network, device: str, tile: TileData) -> FilteredTile:
+    """The network on one tile.
+
+    Args:
+        network: as plain data.
+        device: a name of torch, or "auto".
+        tile: of `read_tile`.
+    Returns:
+        phase and confidence of its `inner`.
+    Raises:
+        MvnetError: the memory of the device is too small.
+    """
+    if tile.is_empty:
+        empty = np.zeros(tile.valid[tile.place].shape, np.float32)
+        return FilteredTile(empty, empty)
+    model = _rebuild(network, device)
+    coherence = None if tile.coherence is None else torch.from_numpy(tile.coherence)
+    try:
+        found = denoise_window(model, torch.from_numpy(tile.values), torch.from_numpy(tile.valid), coherence)
+    except torch.OutOfMemoryError as error:
+        raise MvnetError(
+            f"tile: found {max(tile.values.shape)} pixels, which do not fit the memory of {device}, expected fewer"
+        ) from error
+    phase, concentration = (x[tile.place] for x in found)
+    return FilteredTile(phase.numpy(), expected_cosine(concentration).numpy())
+
+
+def plan_tiles(
+    shape: tuple[int, int], pending: Iterable[tiling.Slices], block: int, overlap: int, alignment: int
+) -> list[tiling.Tile]:
+    """The tiles of the windows still to be written.
+
+    Args:
+        shape: of the interferogram.
+        pending: windows (rows, columns).
+        block, overlap, alignment: as of `mvnet.models.tiling.aligned_tiles`.
+    Returns:
+        in the order of the rows, then the columns.
+    """
+    wanted = {(rows.start, columns.start) for rows, columns in pending}
+    tiles = tiling.aligned_tiles(shape, block, overlap, alignment)
+    return [tile for tile in tiles if (tile.inner[0].start, tile.inner[1].start) in wanted]
+
+
+def denoise_tiles(
+    image: Interferogram,
+    tiles: list[tiling.Tile],
+    model: InSARDenoiser,
+    *,
+    device: str = "auto",
+    workers: int | None = None,
+    executor: Executor | None = None,
+) -> Generator[tuple[TileData, FilteredTile]]:
+    """Every tile with its result, in order of completion; the tiles not yet asked for are not read.
+
+    Args:
+        image: on disk.
+        tiles: of `plan_tiles`.
+        model: stays as it is.
+        device: of the network.
+        workers: tiles computed at the same time; None is one for every thread of torch on the CPU, else one.
+        executor: computes instead of threads of this process.
+    Yields:
+        what was read, and what the network makes of it.
+    Raises:
+        MvnetError: a device that is not there, or too small.
+        DataError: a damaged raster.
+    """
+    if workers is None:
+        workers = torch.get_num_threads() if device == "cpu" else 1
+    work = partial(filter_tile, Network.of(model), device)
+    jobs = (read_tile(image, tile) for tile in tiles)
+    several = workers if executor is not None else min(workers, len(tiles))
+    yield from tiling.map_tiles(work, jobs, workers=several, executor=executor, is_empty=lambda tile: tile.is_empty)

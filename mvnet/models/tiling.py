@@ -1,0 +1,164 @@
+"""Fields larger than memory, tile by tile: which tiles cover a field, and how they are computed side by side.
+
+A tile is read with the receptive radius of the network around it (`outer`), and only its inside is written (`inner`),
+so that tiles leave no seam. They are computed one after another, in threads, or by any executor of
+`concurrent.futures`, such as that of a dask cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from functools import partial
+from itertools import product
+from math import ceil
+from typing import NamedTuple, TypeVar
+
+from torch import Tensor
+
+from mvnet.linalg.serial import on_one_thread
+
+T = TypeVar("T")
+R = TypeVar("R")
+Slices = tuple[slice, ...]
+
+_AHEAD = 2  # tiles under way for every worker, so that memory does not grow with the field
+
+
+class Tile(NamedTuple):
+    """`outer` is what the network reads, `inner` what it writes, `place` where `inner` lies inside `outer`."""
+
+    outer: Slices
+    inner: Slices
+    place: Slices
+
+
+class Span(NamedTuple):
+    """A tile along one axis: it writes start:stop and reads low:high."""
+
+    start: int
+    stop: int
+    low: int
+    high: int
+
+
+def product_of(axes: Sequence[Sequence[Span]]) -> Iterator[Tile]:
+    """The tiles that have one of the spans along each axis."""
+    for spans in product(*axes):
+        yield Tile(
+            tuple(slice(s.low, s.high) for s in spans),
+            tuple(slice(s.start, s.stop) for s in spans),
+            tuple(slice(s.start - s.low, s.stop - s.low) for s in spans),
+        )
+
+
+def aligned_tiles(shape: Sequence[int], block: int, overlap: int, alignment: int) -> Iterator[Tile]:
+    """Cover a field by tiles whose `outer` start at multiples of the alignment.
+
+    Args:
+        shape: of the field.
+        block: side of `inner`, rounded up to a multiple of the alignment.
+        overlap: by which `outer` is at least larger on every side, the edges of the field excepted.
+        alignment: side of the coarsest block that the network looks at.
+    """
+    block, overlap = (-(-n // alignment) * alignment for n in (block, overlap))
+    axes = [
+        [
+            Span(start, min(start + block, length), max(start - overlap, 0), min(start + block + overlap, length))
+            for start in range(0, length, block)
+        ]
+        for length in shape
+    ]
+    return product_of(axes)
+
+
+def masked_tiles(mask: Tensor, block: int, overlap: int) -> Iterator[Tile]:
+    """Cover the bounding box of a mask by tiles of equal size, empty ones left out.
+
+    Args:
+        mask: bool, any number of dims.
+        block: largest side of `inner`.
+        overlap: as of `aligned_tiles`.
+    """
+    if not mask.any():
+        return
+    axes = []
+    for axis, length in enumerate(mask.shape):
+        used = mask.any(dim=[a for a in range(mask.ndim) if a != axis]).nonzero()[:, 0]
+        first, last = int(used[0]), int(used[-1]) + 1
+        side = ceil((last - first) / ceil((last - first) / block))
+        axes.append(
+            [
+                Span(s, min(s + side, last), max(s - overlap, 0), min(s + side + overlap, length))
+                for s in range(first, last, side)
+            ]
+        )
+    yield from (tile for tile in product_of(axes) if mask[tile.inner].any())
+
+
+def map_tiles(
+    work: Callable[[T], R],
+    jobs: Iterable[T],
+    *,
+    workers: int = 1,
+    executor: Executor | None = None,
+    is_empty: Callable[[T], bool] = lambda job: False,
+) -> Generator[tuple[T, R]]:
+    """Every job with its result, in order of completion; jobs are drawn when a worker is about to be free.
+
+    Of an error, an interrupt included, the results of the jobs that have begun come first.
+
+    Args:
+        work: job -> result; for another process it and the jobs must be picklable.
+        jobs: drawn here, one after another.
+        workers: jobs computed at the same time, each on one thread; 1 computes here, with all threads.
+        executor: computes instead of threads of this process.
+        is_empty: jobs for which work is done here, because there is nothing to it.
+    Yields:
+        (job, result).
+    """
+    if executor is not None:
+        yield from _spread(work, jobs, executor, workers, is_empty)
+    elif workers <= 1:
+        for job in jobs:
+            yield job, work(job)
+    else:
+        pool = ThreadPoolExecutor(workers)
+        try:
+            yield from _spread(partial(_alone, work), jobs, pool, workers, is_empty)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _alone(work: Callable[[T], R], job: T) -> R:
+    """Tiles side by side on one thread each cost less than tiles in turn on all threads."""
+    with on_one_thread():
+        return work(job)
+
+
+def _spread(
+    work: Callable[[T], R], jobs: Iterable[T], executor: Executor, workers: int, is_empty: Callable[[T], bool]
+) -> Generator[tuple[T, R]]:
+    waiting: dict[Future[R], T] = {}
+
+    def pop_completed() -> tuple[T, R]:
+        future = next(iter(wait(waiting, return_when=FIRST_COMPLETED).done))
+        return waiting.pop(future), future.result()
+
+    try:
+        for job in jobs:
+            if is_empty(job):
+                yield job, work(job)
+                continue
+            waiting[executor.submit(work, job)] = job
+            if len(waiting) >= _AHEAD * workers:
+                yield pop_completed()
+        while waiting:
+            yield pop_completed()
+    except GeneratorExit:
+        raise
+    except BaseException:  # also of an interrupt: what other threads have begun is worth its time
+        for future, job in waiting.items():
+            if not future.cancel() and future.exception() is None:
+                yield job, future.result()
+        raise

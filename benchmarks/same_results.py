@@ -1,4 +1,6 @@
-"""Do the commands still give what they gave? `python -m benchmarks.same_results --mvnet COMMAND --save FILE | --against FILE`.
+"""Do the commands still give what they gave? Digests of their files, stored or compared with those of another version.
+
+    python -m benchmarks.same_results --mvnet COMMAND --save FILE | --against FILE
 
 Every command runs on the real data named by MVNET_DATA with the shipped weights; the digest of each file that it writes
 and of what it prints is stored, or compared with the digests of another version. Times, paths and the version are left

@@ -15,7 +15,13 @@ ROOT = Path(__file__).parent.parent
 PLACES = {"mvnet": "mvnet", "apps": "mvnet/apps", "data_loaders": "mvnet/data_loaders"}
 SHIPPED = (".py", ".typed", ".json", ".md", ".safetensors")
 ALONGSIDE = ("CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "constraints.txt", "Makefile", "setup.py", "mkdocs.yml")
-ALONGSIDE += ("notebooks/motion.ipynb", "benchmarks/harness.py", "docs/index.md", "docs/img/brain.png", "tests/conftest.py")
+ALONGSIDE += (
+    "notebooks/motion.ipynb",
+    "benchmarks/harness.py",
+    "docs/index.md",
+    "docs/img/brain.png",
+    "tests/conftest.py",
+)
 
 _BUILD = "import os, sys; os.chdir(sys.argv[1]); from setuptools import build_meta as b; b.{}(sys.argv[2])"
 

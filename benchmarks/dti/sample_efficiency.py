@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.dti import accuracy as dti
-from benchmarks.harness import Bar, Benchmark
+from benchmarks.harness import Benchmark, Target
 from mvnet.apps.demo import peers as compare
 from mvnet.models import DTIDenoiser, load_checkpoint
 
@@ -82,7 +82,7 @@ def main() -> None:
     cases = ((15,), (12,)) if benchmark.quick else ((30, 15, 8), (6, 12, 30))
     scan = dti.load(Path(os.environ["MVNET_DATA"]), slice(34, 37) if benchmark.quick else slice(30, 42))
     truth = compare.fit(scan.dwi, scan.bvals, scan.bvecs, scan.mask)
-    rows, bars = [], []
+    rows, targets = [], []
     gains: dict[str, list[float]] = {other: [] for other in OTHERS}
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(benchmark.options.runs or temporary)
@@ -98,14 +98,14 @@ def main() -> None:
                     errors[name][case] = score["ai_rmse" if case.startswith("A") else "dev_rmse"]
             for other in OTHERS:
                 ratios = {case: error / errors[other][case] for case, error in errors[OURS].items()}
-                bars += [
-                    Bar(f"share {share:g}, {case}: error over that of {other}", ratio, "< 1", ratio < 1)
+                targets += [
+                    Target(f"share {share:g}, {case}: error over that of {other}", ratio, "< 1", ratio < 1)
                     for case, ratio in ratios.items()
                 ]
                 gains[other].append(float(np.mean(list(ratios.values()))))
     for other, (tenth, whole) in gains.items():
-        bars.append(Bar(f"mean ratio to {other}, a tenth over all data", tenth / whole, "< 1", tenth < whole))
-    benchmark.report(rows, bars)
+        targets.append(Target(f"mean ratio to {other}, a tenth over all data", tenth / whole, "< 1", tenth < whole))
+    benchmark.report(rows, targets)
 
 
 if __name__ == "__main__":

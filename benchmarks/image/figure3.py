@@ -27,7 +27,7 @@ from dataclasses import asdict, dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from benchmarks.harness import Bar, Benchmark
+from benchmarks.harness import Benchmark, Target
 from mvnet.data_loaders.image.rectangles import noisy, random_scenes
 from mvnet.equivariant.groups import interpolate, rotation_2d
 from mvnet.equivariant.measure import ball
@@ -180,7 +180,7 @@ def main() -> None:
     benchmark = Benchmark("figure3", __doc__, add_options=add_options)
     device = benchmark.options.device
     setup = QUICK if benchmark.quick else FULL if benchmark.options.full else DEFAULT
-    rows, bars, curves, models = [], [], {}, {}
+    rows, targets, curves, models = [], [], {}, {}
     settings, parameters, finals, on_circle = {}, {}, {}, {}
     for name in CLASSES:
         parameters[name] = sum(p.numel() for p in build(name, replace(setup, layers=20), 0.1, 0, "cpu").parameters())
@@ -212,14 +212,14 @@ def main() -> None:
     exact = parameters["ordinary"] == PAPER_PARAMETERS
     worst = max(ratios["equivariant"], key=lambda r: abs(r - 1))
     latest = max(reached)
-    bars = [
-        Bar("share of iterations to the ordinary network's error, worst seed", latest, "<= 0.5", latest <= 0.5),
-        Bar("rotated / on-grid error, equivariant, worst seed", worst, "within 2 % of 1", abs(worst - 1) <= 0.02),
-        Bar("parameters of the ordinary network", parameters["ordinary"], f"{PAPER_PARAMETERS}", exact),
-        Bar("parameters, equivariant / ordinary", share, "<= 0.10", share <= 0.10),
+    targets = [
+        Target("share of iterations to the ordinary network's error, worst seed", latest, "<= 0.5", latest <= 0.5),
+        Target("rotated / on-grid error, equivariant, worst seed", worst, "within 2 % of 1", abs(worst - 1) <= 0.02),
+        Target("parameters of the ordinary network", parameters["ordinary"], f"{PAPER_PARAMETERS}", exact),
+        Target("parameters, equivariant / ordinary", share, "<= 0.10", share <= 0.10),
     ]
     data = {"setup": asdict(setup), "curves": curves, "circle": on_circle, "pictures": pictures(models, device)}
-    benchmark.report(rows, bars, data)
+    benchmark.report(rows, targets, data)
 
 
 if __name__ == "__main__":

@@ -86,10 +86,10 @@ def main() -> None:
         coherence = cases.COHERENCES[case.coherence]
         if coherence is None:
             continue
-        bound, bar = least_error(SIDE, coherence), SHARE_OF_PROTOTYPE * PROTOTYPE[case.coherence]
+        bound, target = least_error(SIDE, coherence), SHARE_OF_PROTOTYPE * PROTOTYPE[case.coherence]
         for name, model in models.items():
             row = {"coherence": coherence, "network": name, **errors(model, case, near)}
-            rows.append({**row, "lower bound": bound, "bar": bar})
+            rows.append({**row, "lower bound": bound, "bar": target})
     benchmark.report(rows, [])
 
 

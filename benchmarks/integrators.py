@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.harness import Benchmark, Target
-from mvnet.integrators import METHODS, GroupAction, PlaneCongruence, RotationAction, odeint
+from mvnet.integrators import METHODS, Congruence, GroupAction, RotationAction, odeint
 from mvnet.linalg import affine_invariant, gl3, so3, sym3
 from mvnet.manifolds.rotations import Rotations
 
@@ -65,7 +65,7 @@ def tensors(n: int) -> Problem:
         moved = gl3.to_matrix(xi) @ sym3.unpack(z)
         return sym3.pack(moved + moved.mT, dim=1)
 
-    return Problem("SPD(3)", PlaneCongruence(), z0, field, velocity, affine_invariant.dist)
+    return Problem("SPD(3)", Congruence(dim=1), z0, field, velocity, affine_invariant.dist)
 
 
 def rotations(n: int) -> Problem:

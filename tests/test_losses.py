@@ -9,7 +9,7 @@ import torch
 
 from mvnet.linalg import so3, sym3
 from mvnet.losses import KINDS, manifold_loss
-from mvnet.manifolds.sphere import Sphere
+from mvnet.manifolds import SPD, Circle, Rotations, SPDField, Sphere
 
 SHAPE = (2, 4, 3)  # batch and two spatial dims
 
@@ -37,7 +37,8 @@ def oracle(manifold: str, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return ((trace - 1) / 2).clamp(-1, 1).arccos()
 
 
-MANIFOLDS = ("spd", "circle", "rotations")
+GEOMETRIES = {"spd": SPDField(), "circle": Circle(), "rotations": Rotations()}
+MANIFOLDS = tuple(GEOMETRIES)
 
 
 @pytest.mark.parametrize("manifold", MANIFOLDS)
@@ -45,20 +46,20 @@ def test_sum_of_distances(manifold):
     """Paper section 2.3: L = sum_ij d(prediction_ij, target_ij)."""
     x, y = values(manifold, 0), values(manifold, 1)
     expected = oracle(manifold, x, y)
-    torch.testing.assert_close(manifold_loss(x, y, manifold), expected.sum(), rtol=1e-10, atol=1e-10)
-    per_voxel = manifold_loss(x, y, manifold, reduction="none")
+    torch.testing.assert_close(manifold_loss(x, y, GEOMETRIES[manifold]), expected.sum(), rtol=1e-10, atol=1e-10)
+    per_voxel = manifold_loss(x, y, GEOMETRIES[manifold], reduction="none")
     assert per_voxel.shape == SHAPE
     torch.testing.assert_close(per_voxel, expected, rtol=1e-7, atol=1e-9)
-    torch.testing.assert_close(manifold_loss(x, y, manifold, reduction="mean"), expected.mean())
+    torch.testing.assert_close(manifold_loss(x, y, GEOMETRIES[manifold], reduction="mean"), expected.mean())
 
 
 @pytest.mark.parametrize("manifold", MANIFOLDS)
 def test_squared_and_huber(manifold):
     x, y = values(manifold, 0), values(manifold, 1)
-    d = manifold_loss(x, y, manifold, reduction="none")
-    torch.testing.assert_close(manifold_loss(x, y, manifold, kind="squared"), d.square().sum())
+    d = manifold_loss(x, y, GEOMETRIES[manifold], reduction="none")
+    torch.testing.assert_close(manifold_loss(x, y, GEOMETRIES[manifold], kind="squared"), d.square().sum())
     delta = d.median().item()
-    huber = manifold_loss(x, y, manifold, kind="huber", delta=delta, reduction="none")
+    huber = manifold_loss(x, y, GEOMETRIES[manifold], kind="huber", delta=delta, reduction="none")
     torch.testing.assert_close(huber, torch.nn.functional.huber_loss(d, 0 * d, reduction="none", delta=delta))
 
 
@@ -68,16 +69,16 @@ def test_masked_voxels_are_never_looked_at(manifold, kind):
     """Neither in the value nor in the gradient, though they hold nan and infinity."""
     x, y = values(manifold, 0), values(manifold, 1)
     inside = torch.rand(SHAPE, generator=torch.Generator().manual_seed(2)) > 0.5
-    expected = (manifold_loss(x, y, manifold, kind=kind, reduction="none") * inside).sum()
+    expected = (manifold_loss(x, y, GEOMETRIES[manifold], kind=kind, reduction="none") * inside).sum()
 
     x, y = x.clone(), y.clone()
     spread = inside.unsqueeze(1).expand_as(x) if manifold == "spd" else _over_points(inside, x)
     x[~spread], y[~spread] = math.nan, -math.inf
     x.requires_grad_()
-    loss = manifold_loss(x, y, manifold, kind=kind, mask=inside)
+    loss = manifold_loss(x, y, GEOMETRIES[manifold], kind=kind, mask=inside)
     torch.testing.assert_close(loss, expected)
     torch.testing.assert_close(
-        manifold_loss(x, y, manifold, kind=kind, mask=inside, reduction="mean"), expected / inside.sum()
+        manifold_loss(x, y, GEOMETRIES[manifold], kind=kind, mask=inside, reduction="mean"), expected / inside.sum()
     )
     (gradient,) = torch.autograd.grad(loss, x)
     assert gradient.isfinite().all()
@@ -110,7 +111,7 @@ def test_an_empty_mask_gives_zero():
 @pytest.mark.parametrize("manifold", MANIFOLDS)
 def test_gradient_is_finite_where_prediction_is_target(manifold, dtype, kind):
     x = values(manifold, 0).to(dtype)
-    loss = manifold_loss(x.requires_grad_(), x.detach().clone(), manifold, kind=kind)
+    loss = manifold_loss(x.requires_grad_(), x.detach().clone(), GEOMETRIES[manifold], kind=kind)
     (gradient,) = torch.autograd.grad(loss, x)
     assert loss.dtype == dtype
     assert gradient.isfinite().all()
@@ -139,16 +140,16 @@ def test_gradcheck(manifold, kind):
     if manifold == "rotations":
         x, y = values(manifold, 0)[:1, :2], values(manifold, 1)[:1, :2]
         w = torch.zeros(*x.shape[:-1], dtype=torch.float64).requires_grad_()  # stay on the group
-        assert torch.autograd.gradcheck(lambda w: manifold_loss(so3.exp(w) @ x, y, manifold, kind=kind), w)
+        assert torch.autograd.gradcheck(lambda w: manifold_loss(so3.exp(w) @ x, y, GEOMETRIES[manifold], kind=kind), w)
     else:
         x = x.clone().requires_grad_()
-        assert torch.autograd.gradcheck(lambda x: manifold_loss(x, y, manifold, kind=kind), x)
+        assert torch.autograd.gradcheck(lambda x: manifold_loss(x, y, GEOMETRIES[manifold], kind=kind), x)
 
 
 def test_point_layout_equals_field_layout():
     x, y = values("spd", 0), values("spd", 1)
     mask = torch.rand(SHAPE, generator=torch.Generator().manual_seed(4)) > 0.3
-    point = manifold_loss(sym3.unpack(x), sym3.unpack(y), layout="point", mask=mask)
+    point = manifold_loss(sym3.unpack(x), sym3.unpack(y), SPD(3), mask=mask)
     torch.testing.assert_close(point, manifold_loss(x, y, mask=mask))
 
 
@@ -166,18 +167,17 @@ def test_any_manifold():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"manifold": "torus"}, "manifold: found 'torus', expected one of spd, circle, rotations"),
+        ({"manifold": "torus"}, r"manifold: found 'torus', expected a Manifold such as Circle\(\)"),
         ({"kind": "cubed"}, "kind: found 'cubed', expected one of distance, squared, huber"),
         ({"reduction": "max"}, "reduction: found 'max', expected one of sum, mean, none"),
-        ({"layout": "volume"}, "layout: found 'volume', expected one of field, point"),
         ({"delta": 0.0}, "delta: found 0.0, expected a positive number"),
         (
             {"mask": torch.ones(3, 3)},
             r"mask: found shape \(3, 3\), expected one that broadcasts to \(2, 4, 3\)",
         ),
         ({"target": torch.ones(2, 6)}, r"target: found shape \(2, 6\), expected \(2, 6, 4, 3\)"),
-        ({"layout": "point"}, r"prediction: found shape \(2, 6, 4, 3\), expected \(..., 3, 3\)"),
-        ({"manifold": "rotations"}, r"prediction: found shape \(2, 6, 4, 3\), expected \(..., 3, 3\)"),
+        ({"manifold": SPD(3)}, r"prediction: found shape \(2, 6, 4, 3\), expected \(..., 3, 3\)"),
+        ({"manifold": Rotations()}, r"prediction: found shape \(2, 6, 4, 3\), expected \(..., 3, 3\)"),
     ],
 )
 def test_refusals(arguments, message):

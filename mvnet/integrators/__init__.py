@@ -1,15 +1,9 @@
 """Integrators that stay on the manifold: a field gives an element of a Lie algebra, a step acts with it."""
 
-from mvnet.integrators.methods import METHODS, Method
+from mvnet.integrators.base import Method, Step
+from mvnet.integrators.methods import METHODS, get_method
 from mvnet.integrators.odeint import odeint, step
-from mvnet.manifolds.actions import (
-    CircleAction,
-    Congruence,
-    GroupAction,
-    PlaneCongruence,
-    RotationAction,
-    Translation,
-)
+from mvnet.manifolds.actions import CircleAction, Congruence, GroupAction, RotationAction, Translation
 
 __all__ = [
     "METHODS",
@@ -17,9 +11,10 @@ __all__ = [
     "Congruence",
     "GroupAction",
     "Method",
-    "PlaneCongruence",
     "RotationAction",
+    "Step",
     "Translation",
+    "get_method",
     "odeint",
     "step",
 ]

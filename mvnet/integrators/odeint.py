@@ -1,4 +1,4 @@
-"""Integrate z' = xi(t, z) . z on a fixed grid of times; gradients flow through the steps.
+"""Integrate z' = xi(t, z, *args) . z on a fixed grid of times; gradients flow through the steps.
 
 The gradient is that of the discrete solution (`gradient="discrete"`): exact for the network that is run. The
 continuous adjoint, which solves the state backwards in time, is not offered: on the contractive fields of
@@ -8,87 +8,84 @@ gradient through the steps was right to 8e-10.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from mvnet.errors import MvnetError
-from mvnet.integrators.methods import METHODS, Field, Method
-from mvnet.manifolds.actions import GroupAction, Translation
+from mvnet.fields.base import ActingField, Field
+from mvnet.integrators.base import Method
+from mvnet.integrators.methods import get_method
+from mvnet.manifolds.actions import GroupAction
 
 GRADIENTS = ("discrete",)
+SAVE = ("all", "last")
 
 
 def odeint(
-    field: Field,
+    field: Field | Callable[..., Tensor],
     z0: Tensor,
     t: Tensor | Sequence[float],
     *,
+    args: tuple[Tensor, ...] = (),
     action: GroupAction | None = None,
     method: str = "rkmk4",
     gradient: str = "discrete",
+    save: str = "all",
 ) -> Tensor:
     """States at the times t, one step for each interval.
 
     Args:
-        field: (t, z) -> xi(t, z), t a scalar tensor, xi in the Lie algebra of the action (or broadcastable).
+        field: (t, z, *args) -> xi in the Lie algebra of the action (or broadcasting to it), t a scalar tensor.
         z0: state at t[0], in the layout of the action.
         t: 1-D, n times, forwards or backwards; a tensor may require a gradient.
-        action: how xi moves z; None adds it (plain Runge-Kutta in R^n).
+        args: further inputs of the field, constant in time; what gradients are wanted of enters here, not by closure.
+        action: how xi moves z; None takes the attribute `action` of the field, or adds xi (plain Runge-Kutta in R^n).
         method: a name of `METHODS`.
         gradient: "discrete", through the steps.
+        save: "all" states, or the "last" one alone.
     Returns:
-        (n, *z0.shape), the first entry z0.
+        (n, *z0.shape), the first entry z0; z0.shape for save="last".
     Raises:
-        ValueError: unknown method or gradient, t not 1-D, z0 or xi of another shape than the action's.
+        MvnetError: unknown method, gradient or save, t not 1-D, z0 or xi of another shape than the action's.
     """
-    if gradient not in GRADIENTS:
-        raise MvnetError(f"gradient: found {gradient!r}, expected one of {', '.join(GRADIENTS)}")
+    for name, found, options in (("gradient", gradient, GRADIENTS), ("save", save, SAVE)):
+        if found not in options:
+            raise MvnetError(f"{name}: found {found!r}, expected one of {', '.join(options)}")
     times = torch.as_tensor(t, dtype=z0.dtype.to_real(), device=z0.device)
     if times.ndim != 1 or len(times) == 0:
         raise MvnetError(f"t: found shape {tuple(times.shape)}, expected at least one time in one dimension")
-    action = Translation() if action is None else action
-    one_step, velocity = find(method).step, checked(field, z0, action)
+    chosen = get_method(method)
+    acting = _bind(chosen, field, z0, action)
+    z, state = z0, chosen.init(acting, times[0], z0, args)
     states = [z0]
     for start, stop in pairwise(times):
-        states.append(one_step(velocity, start, stop - start, states[-1], action))
-    return torch.stack(states)
+        z, _, state = chosen.step(acting, start, stop - start, z, args, state)
+        if save == "all":
+            states.append(z)
+    return torch.stack(states) if save == "all" else z
 
 
 def step(
     method: str,
-    field: Field,
+    field: Field | Callable[..., Tensor],
     t: Tensor | float,
     h: Tensor | float,
     z: Tensor,
     action: GroupAction | None = None,
+    args: tuple[Tensor, ...] = (),
 ) -> Tensor:
-    """The state at t + h from the state z at t; arguments as in `odeint`."""
+    """The state at t + h from the state z at t; arguments and errors as in `odeint`."""
     t, h = (torch.as_tensor(x, dtype=z.dtype.to_real(), device=z.device) for x in (t, h))
-    action = Translation() if action is None else action
-    return find(method).step(checked(field, z, action), t, h, z, action)
+    chosen = get_method(method)
+    acting = _bind(chosen, field, z, action)
+    return chosen.step(acting, t, h, z, args, chosen.init(acting, t, z, args)).z
 
 
-def find(method: str) -> Method:
-    """The method of that name; ValueError lists the names."""
-    if method not in METHODS:
-        raise MvnetError(f"method: found {method!r}, expected one of {', '.join(METHODS)}")
-    return METHODS[method]
-
-
-def checked(field: Field, z0: Tensor, action: GroupAction) -> Field:
-    """The field, raising ValueError where a value does not broadcast to the algebra of the action at z0."""
-    expected = action.algebra_shape(z0)
-
-    def velocity(t: Tensor, z: Tensor) -> Tensor:
-        xi = field(t, z)
-        found = tuple(xi.shape)
-        if len(found) > len(expected) or any(
-            n not in (1, m) for n, m in zip(reversed(found), reversed(expected), strict=False)
-        ):
-            raise MvnetError(f"field: found a value of shape {found}, expected {expected}")
-        return xi
-
-    return velocity
+def _bind(method: Method, field: Field | Callable[..., Tensor], z0: Tensor, action: GroupAction | None) -> ActingField:
+    """The field with its action, if it is of the kind that the method takes."""
+    if not isinstance(field, method.takes):
+        raise MvnetError(f"field: found a {type(field).__name__}, expected a {method.takes.__name__} for this method")
+    return ActingField.of(field, z0, action)

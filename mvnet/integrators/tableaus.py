@@ -7,7 +7,10 @@ Source: Hairer, Lubich, Wanner, Geometric Numerical Integration (2006), section 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from torch import Tensor
 
 from mvnet.errors import MvnetError
 
@@ -36,3 +39,13 @@ MIDPOINT = Tableau(2, ((), (1 / 2,)), (0.0, 1.0))
 HEUN = Tableau(2, ((), (1.0,)), (1 / 2, 1 / 2))
 KUTTA3 = Tableau(3, ((), (1 / 2,), (-1.0, 2.0)), (1 / 6, 2 / 3, 1 / 6))
 RK4 = Tableau(4, ((), (1 / 2,), (0.0, 1 / 2), (0.0, 0.0, 1.0)), (1 / 6, 1 / 3, 1 / 3, 1 / 6))
+
+
+def combine(coefficients: Sequence[float], slopes: Sequence[Tensor]) -> Tensor | None:
+    """sum_j c_j k_j; None where every coefficient is zero."""
+    total: Tensor | None = None
+    for c, k in zip(coefficients, slopes, strict=True):
+        if c:
+            term = k if c == 1 else c * k
+            total = term if total is None else total + term
+    return total

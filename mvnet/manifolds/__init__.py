@@ -1,7 +1,7 @@
 """Manifolds on which features evolve: Sym+(n), S^1, SO(3), spheres and their products (paper section 2.3).
 
 Every class honours the contract of `base.Manifold`: exp, log, dist, inner, transport, project, to_tangent,
-riemannian_gradient, retract, random_point, mean. Losses and solvers look them up by name in MANIFOLDS.
+riemannian_gradient, retract, random_point, mean. `SPDField` is `SPD(3)` in the layout of fields.
 """
 
 from mvnet.manifolds.base import Manifold
@@ -12,18 +12,10 @@ from mvnet.manifolds.mean import KarcherResult, karcher_flow
 from mvnet.manifolds.product import Power, Product
 from mvnet.manifolds.rotations import Rotations
 from mvnet.manifolds.spd import SPD
+from mvnet.manifolds.spd_field import SPDField
 from mvnet.manifolds.sphere import Sphere
 
-MANIFOLDS: dict[str, type[Manifold]] = {
-    "circle": Circle,
-    "euclidean": Euclidean,
-    "rotations": Rotations,
-    "spd": SPD,
-    "sphere": Sphere,
-}
-
 __all__ = [
-    "MANIFOLDS",
     "SPD",
     "Circle",
     "Euclidean",
@@ -32,6 +24,7 @@ __all__ = [
     "Power",
     "Product",
     "Rotations",
+    "SPDField",
     "Sphere",
     "from_geomstats",
     "karcher_flow",

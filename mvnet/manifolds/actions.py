@@ -9,7 +9,7 @@ is z' = xi . z, a step is exp(xi) . z. On matrices [u, v] = u v - v u; on axis v
 | `CircleAction`    | angles (...), radians  | angular velocity (...) | z + xi, wrapped to (-pi, pi] |
 | `RotationAction`  | matrices (..., 3, 3)   | axis vectors (..., 3)  | exp(hat xi) z                |
 | `Congruence`      | SPD (..., n, n)        | gl(n) (..., n, n)      | A z A^T, A = exp(xi)         |
-| `PlaneCongruence` | SPD planes (B, 6, ...) | gl(3) (B, 9, ...)      | the same, on planes          |
+| `Congruence(1)`   | SPD planes (B, 6, ...) | gl(3) (B, 9, ...)      | the same, on planes          |
 
 A new action is one subclass of `GroupAction`.
 Source: paper section 2.4.3; Iserles et al., Lie-group methods, Acta Numerica 9 (2000) 215.
@@ -127,12 +127,31 @@ class RotationAction(GroupAction):
         return tuple(z.shape[:-1])
 
 
-class _GeneralLinear(GroupAction):
-    """What both layouts of GL(n) share: everything that follows from the product of the algebra."""
+class Congruence(GroupAction):
+    """GL(n) on Sym+(n) by A P A^T.
 
-    @abstractmethod
+    Args:
+        dim: None for matrices (..., n, n); else the dim along which 6 Mandel planes of 3x3 matrices lie, moved by
+            9 row-major planes of gl(3) at the same dim: the layout of fields, in closed form.
+    """
+
+    def __init__(self, dim: int | None = None):
+        self.dim = dim
+
     def product(self, a: Tensor, b: Tensor) -> Tensor:
-        """a b"""
+        """a b in gl(n)."""
+        return a @ b if self.dim is None else gl3.matmul(a, b, dim=self.dim)
+
+    def act(self, xi: Tensor, z: Tensor) -> Tensor:
+        if self.dim is None:
+            return _symmetric_product(torch.linalg.matrix_exp(xi), z)
+        return sym3.congruence(gl3.exp(xi, dim=self.dim), z, dim=self.dim)
+
+    def cay_act(self, xi: Tensor, z: Tensor) -> Tensor:
+        if self.dim is None:
+            identity = torch.eye(xi.shape[-1], dtype=xi.dtype, device=xi.device)
+            return _symmetric_product(torch.linalg.solve(identity - xi / 2, identity + xi / 2), z)
+        return sym3.congruence(gl3.cayley(xi, dim=self.dim), z, dim=self.dim)
 
     def bracket(self, a: Tensor, b: Tensor) -> Tensor:
         return self.product(a, b) - self.product(b, a)
@@ -142,50 +161,19 @@ class _GeneralLinear(GroupAction):
         uv = self.product(u, v)
         return v - (uv - self.product(v, u)) / 2 - self.product(uv, u) / 4
 
-
-class Congruence(_GeneralLinear):
-    """GL(n) on Sym+(n) by A P A^T, point layout; fields of 3x3 tensors are faster as `PlaneCongruence`."""
-
-    def product(self, a: Tensor, b: Tensor) -> Tensor:
-        return a @ b
-
-    def act(self, xi: Tensor, z: Tensor) -> Tensor:
-        return _symmetric(torch.linalg.matrix_exp(xi), z)
-
-    def cay_act(self, xi: Tensor, z: Tensor) -> Tensor:
-        identity = torch.eye(xi.shape[-1], dtype=xi.dtype, device=xi.device)
-        return _symmetric(torch.linalg.solve(identity - xi / 2, identity + xi / 2), z)
-
     def algebra_shape(self, z: Tensor) -> tuple[int, ...]:
-        if z.ndim < 2 or z.shape[-1] != z.shape[-2]:
-            raise MvnetError(f"z: found shape {tuple(z.shape)}, expected symmetric matrices (..., n, n)")
-        return tuple(z.shape)
-
-
-def _symmetric(a: Tensor, p: Tensor) -> Tensor:
-    """A P A^T, symmetric to the last bit."""
-    q = a @ p @ a.mT
-    return (q + q.mT) / 2
-
-
-class PlaneCongruence(_GeneralLinear):
-    """GL(3) on Sym+(3), field layout: 6 Mandel planes moved by 9 row-major planes at `dim`."""
-
-    def __init__(self, dim: int = 1):
-        self.dim = dim
-
-    def product(self, a: Tensor, b: Tensor) -> Tensor:
-        return gl3.matmul(a, b, dim=self.dim)
-
-    def act(self, xi: Tensor, z: Tensor) -> Tensor:
-        return sym3.congruence(gl3.exp(xi, dim=self.dim), z, dim=self.dim)
-
-    def cay_act(self, xi: Tensor, z: Tensor) -> Tensor:
-        return sym3.congruence(gl3.cayley(xi, dim=self.dim), z, dim=self.dim)
-
-    def algebra_shape(self, z: Tensor) -> tuple[int, ...]:
+        if self.dim is None:
+            if z.ndim < 2 or z.shape[-1] != z.shape[-2]:
+                raise MvnetError(f"z: found shape {tuple(z.shape)}, expected symmetric matrices (..., n, n)")
+            return tuple(z.shape)
         if not -z.ndim <= self.dim < z.ndim or z.shape[self.dim] != 6:
             raise MvnetError(f"z: found shape {tuple(z.shape)}, expected 6 Mandel planes at dim {self.dim}")
         shape = list(z.shape)
         shape[self.dim] = 9
         return tuple(shape)
+
+
+def _symmetric_product(a: Tensor, p: Tensor) -> Tensor:
+    """A P A^T, symmetric to the last bit."""
+    q = a @ p @ a.mT
+    return (q + q.mT) / 2

@@ -8,8 +8,7 @@ Conventions, kept by all of them:
 - `dist` is in the unit of the metric: radians on the circle, sphere and rotations; log units on SPD matrices.
 - dtype and device follow the input. Random methods take a `torch.Generator`; nothing reads the global state.
 
-To add a manifold: one file with a subclass, one line in `__init__.py` (MANIFOLDS), one line in
-tests/manifolds/cases.py.
+To add a manifold: one file with a subclass, one line in `__init__.py`, one line in tests/manifolds/cases.py.
 Source: paper section 2.3 (features evolving on Lie groups or homogeneous manifolds).
 """
 
@@ -98,6 +97,19 @@ class Manifold(ABC):
         """The shape of a batch of points as error messages say it, e.g. "(..., 3, 3)"."""
         return f"({', '.join(['...', *map(str, self.point_shape)])})"
 
+    def batch_shape(self, x: Tensor) -> tuple[int, ...] | None:
+        """Shape (...) of x without the dims of a point; None where x has not the shape of points."""
+        start = x.ndim - self.point_ndim
+        return tuple(x.shape[:start]) if start >= 0 and tuple(x.shape[start:]) == self.point_shape else None
+
+    def expand(self, scalars: Tensor) -> Tensor:
+        """Numbers (...), one for each point, in a shape in which they multiply points."""
+        return expand_points(scalars, self.point_ndim)
+
+    def point_like(self, x: Tensor) -> Tensor:
+        """Some point of the manifold that broadcasts with the batch x, in its dtype and on its device."""
+        return self.random_point((), generator=torch.Generator().manual_seed(0), dtype=x.dtype, device=x.device)
+
     def norm(self, x: Tensor, v: Tensor) -> Tensor:
         """|v|_x = sqrt(<v, v>_x), shape (...); its gradient at v = 0 is 0, not nan."""
         return safe_sqrt(self.inner(x, v, v).clamp(min=0))
@@ -114,7 +126,7 @@ class Manifold(ABC):
     def geodesic(self, x: Tensor, y: Tensor, t: Tensor | float) -> Tensor:
         """Point exp(x, t log(x, y)); t is a number or a tensor that broadcasts with the batch shape."""
         if isinstance(t, Tensor):
-            t = expand_points(t, self.point_ndim)
+            t = self.expand(t)
         return self.exp(x, t * self.log(x, y))
 
     def retract(self, x: Tensor, v: Tensor) -> Tensor:
@@ -174,16 +186,15 @@ class Manifold(ABC):
         Args:
             atol: bound on `violation`; default 1e3 rounding units of the dtype.
         """
-        found = tuple(x.shape)
-        if len(found) < self.point_ndim or found[len(found) - self.point_ndim :] != self.point_shape:
-            raise MvnetError(f"{name}: shape {found} found, {self.expected_shape} expected on {self}")
+        if self.batch_shape(x) is None:
+            raise MvnetError(f"{name}: found shape {tuple(x.shape)}, expected {self.expected_shape} on {self}")
         if not x.is_floating_point():
-            raise MvnetError(f"{name}: dtype {x.dtype} found, a real floating dtype expected")
+            raise MvnetError(f"{name}: found dtype {x.dtype}, expected a real floating dtype")
         atol = 1e3 * torch.finfo(x.dtype).eps if atol is None else atol
         violation = self.violation(x)
         bad = ~(violation <= atol)  # so that nan counts as bad
         if bad.any():
             raise MvnetError(
-                f"{name}: {int(bad.sum())} of {bad.numel()} points are not on {self} "
-                f"(constraint violation {violation[bad].max().item():.3g} found, at most {atol:.3g} expected)"
+                f"{name}: found {int(bad.sum())} of {bad.numel()} points off {self}, constraint violation "
+                f"{violation[bad].max().item():.3g}, expected at most {atol:.3g}"
             )

@@ -37,7 +37,7 @@ class GeomstatsManifold(Manifold):
 
     def __init__(self, space: Any) -> None:
         if not hasattr(space, "metric"):
-            raise MvnetError(f"space: {type(space).__name__} without metric found, one equipped with a metric expected")
+            raise MvnetError(f"space: found {type(space).__name__} without a metric, expected one with a metric")
         self.space = space
 
     def __repr__(self) -> str:
@@ -61,8 +61,8 @@ class GeomstatsManifold(Manifold):
         like = points[0]
         if self.uses_numpy and any(p.requires_grad for p in points) and torch.is_grad_enabled():
             raise MvnetError(
-                "x: a tensor that requires a gradient found, but geomstats runs on numpy; "
-                "set GEOMSTATS_BACKEND=pytorch before its import"
+                "x: found a tensor that requires a gradient while geomstats runs on numpy, "
+                "expected GEOMSTATS_BACKEND=pytorch before its import"
             )
         points = torch.broadcast_tensors(*points)
         batch = points[0].shape[: points[0].ndim - self.point_ndim]

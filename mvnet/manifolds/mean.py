@@ -12,7 +12,7 @@ step.
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -20,11 +20,59 @@ from torch import Tensor
 from mvnet.errors import MvnetError
 from mvnet.linalg.smooth import expand_points
 
-if TYPE_CHECKING:
-    from mvnet.manifolds.base import Manifold
-
 _STEP_RANGE = (0.05, 1.9)  # below 2, every step decreases F where the curvature is >= 0 (there Hess F <= 1)
 _PATIENCE = 10  # iterations near rounding level without a smaller gradient before the iteration stops
+
+
+class MeanSpace(Protocol):
+    """What a mean asks of a manifold; `mvnet.manifolds.Manifold` has all of it. Points are in the trailing dims."""
+
+    @property
+    def point_shape(self) -> tuple[int, ...]:
+        """Of one point."""
+        ...
+
+    @property
+    def point_ndim(self) -> int:
+        """Number of dims of one point."""
+        ...
+
+    @property
+    def expected_shape(self) -> str:
+        """Of a batch of points, in words."""
+        ...
+
+    def exp(self, x: Tensor, v: Tensor) -> Tensor:
+        """Point reached from x with velocity v."""
+        ...
+
+    def log(self, x: Tensor, y: Tensor) -> Tensor:
+        """Velocity at x that reaches y."""
+        ...
+
+    def transport(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
+        """Parallel transport of v from x to y."""
+        ...
+
+    def inner(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
+        """Metric at x."""
+        ...
+
+    def norm(self, x: Tensor, v: Tensor) -> Tensor:
+        """Norm at x."""
+        ...
+
+    def dist(self, x: Tensor, y: Tensor) -> Tensor:
+        """Geodesic distance."""
+        ...
+
+    def tangent_basis(self, x: Tensor) -> Tensor:
+        """Ambient-orthonormal, (..., dim, *point_shape)."""
+        ...
+
+    def initial_mean(self, points: Tensor, weights: Tensor) -> Tensor:
+        """Where the iteration starts."""
+        ...
 
 
 class KarcherResult(NamedTuple):
@@ -35,7 +83,7 @@ class KarcherResult(NamedTuple):
     iterations: int  # steps taken by the slowest entry of the batch
 
 
-def prepare(manifold: Manifold, points: Tensor, weights: Tensor | None, axis: int) -> tuple[Tensor, Tensor]:
+def prepare(manifold: MeanSpace, points: Tensor, weights: Tensor | None, axis: int) -> tuple[Tensor, Tensor]:
     """Move the averaged axis to the front and normalise the weights.
 
     Returns:
@@ -47,27 +95,27 @@ def prepare(manifold: Manifold, points: Tensor, weights: Tensor | None, axis: in
     ndim = manifold.point_ndim
     batch, found = points.shape[: points.ndim - ndim], tuple(points.shape)
     if len(found) < ndim or found[len(found) - ndim :] != manifold.point_shape:
-        raise MvnetError(f"points: shape {found} found, {manifold.expected_shape} expected")
+        raise MvnetError(f"points: found shape {found}, expected {manifold.expected_shape}")
     if weights is None:
         weights = points.new_ones((1,) * len(batch))
     try:
         shape = torch.broadcast_shapes(batch, weights.shape)
     except RuntimeError:
         raise MvnetError(
-            f"weights: shape {tuple(weights.shape)} found, one that broadcasts with {tuple(batch)} expected"
+            f"weights: found shape {tuple(weights.shape)}, expected one that broadcasts with {tuple(batch)}"
         ) from None
     if not -len(shape) <= axis < len(shape):
-        raise MvnetError(f"axis: {axis} found, one of the {len(shape)} batch dims of shape {tuple(shape)} expected")
+        raise MvnetError(f"axis: found {axis}, expected one of the {len(shape)} batch dims of shape {tuple(shape)}")
     axis %= len(shape)
     if shape[axis] == 0:
-        raise MvnetError(f"points: 0 points along axis {axis} found, at least 1 expected")
+        raise MvnetError(f"points: found 0 points along axis {axis}, expected at least 1")
     points = points.broadcast_to(shape + manifold.point_shape).movedim(axis, 0)
     weights = weights.to(points.dtype).broadcast_to(shape).movedim(axis, 0)
     total = weights.sum(0, keepdim=True)
     if (weights < 0).any() or not (total > 0).all():
         raise MvnetError(
-            f"weights: minimum {weights.min().item():.3g}, smallest sum {total.min().item():.3g} found, "
-            "weights >= 0 of positive sum expected"
+            f"weights: found minimum {weights.min().item():.3g}, smallest sum {total.min().item():.3g}, "
+            "expected weights >= 0 of positive sum"
         )
     return points, weights / total
 
@@ -79,7 +127,7 @@ def default_tolerance(dtype: torch.dtype) -> float:
 
 @torch.no_grad()
 def karcher_flow(
-    manifold: Manifold,
+    manifold: MeanSpace,
     points: Tensor,
     weights: Tensor | None = None,
     axis: int = -1,
@@ -126,7 +174,7 @@ def karcher_flow(
     return KarcherResult(best, best_size, iterations)
 
 
-def frechet_mean(manifold: Manifold, points: Tensor, weights: Tensor | None = None, axis: int = -1) -> Tensor:
+def frechet_mean(manifold: MeanSpace, points: Tensor, weights: Tensor | None = None, axis: int = -1) -> Tensor:
     """The Karcher flow's limit with exact first derivatives; the default of `Manifold.mean`.
 
     Warns (RuntimeWarning) if the gradient stays above the square root of the rounding unit, relative to the
@@ -161,7 +209,7 @@ class _Implicit(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, manifold: Manifold, m: Tensor, points: Tensor, weights: Tensor) -> Tensor:
+    def forward(ctx, manifold: MeanSpace, m: Tensor, points: Tensor, weights: Tensor) -> Tensor:
         ctx.manifold = manifold
         ctx.save_for_backward(m, points, weights)
         return m.clone()
@@ -170,7 +218,7 @@ class _Implicit(torch.autograd.Function):
     def backward(ctx, cotangent: Tensor):  # type: ignore[override]
         if torch.is_grad_enabled():
             raise RuntimeError("the Frechet mean has first derivatives only; create_graph=True asks for the second")
-        manifold: Manifold = ctx.manifold
+        manifold: MeanSpace = ctx.manifold
         m, points, weights = (saved.detach().requires_grad_() for saved in ctx.saved_tensors)
         place = -manifold.point_ndim - 1  # dim of the basis index
         flat = lambda b: b.reshape(*b.shape[: b.ndim - manifold.point_ndim], -1)  # noqa: E731

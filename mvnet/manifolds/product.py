@@ -27,7 +27,7 @@ class Product(Manifold):
 
     def __init__(self, *factors: Manifold) -> None:
         if not factors:
-            raise MvnetError("factors: none found, at least one manifold expected")
+            raise MvnetError("factors: found none, expected at least one manifold")
         object.__setattr__(self, "factors", tuple(factors))
 
     def __repr__(self) -> str:
@@ -130,7 +130,7 @@ class Power(Manifold):
 
     def __post_init__(self) -> None:
         if self.k < 1:
-            raise MvnetError(f"k: {self.k} found, at least 1 copy expected")
+            raise MvnetError(f"k: found {self.k}, expected at least 1 copy")
 
     @property
     def point_shape(self) -> tuple[int, ...]:

@@ -36,9 +36,9 @@ class SPD(Manifold):
 
     def __post_init__(self) -> None:
         if self.n < 1:
-            raise MvnetError(f"n: {self.n} found, a matrix size of at least 1 expected")
+            raise MvnetError(f"n: found {self.n}, expected a matrix size of at least 1")
         if self.metric not in METRICS:
-            raise MvnetError(f"metric: {self.metric!r} found, one of {', '.join(map(repr, METRICS))} expected")
+            raise MvnetError(f"metric: found {self.metric!r}, expected one of {', '.join(map(repr, METRICS))}")
 
     @property
     def _metric(self) -> AffineInvariant | LogEuclidean:

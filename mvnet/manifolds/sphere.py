@@ -32,7 +32,7 @@ class Sphere(Manifold):
 
     def __post_init__(self) -> None:
         if self.n < 2:
-            raise MvnetError(f"n: {self.n} found, the dimension of the ambient space, at least 2, expected")
+            raise MvnetError(f"n: found {self.n}, expected the dimension of the ambient space, at least 2")
 
     @property
     def point_shape(self) -> tuple[int, ...]:

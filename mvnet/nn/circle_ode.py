@@ -54,20 +54,22 @@ class PhaseMove(nn.Module):
 
     def forward(self, features: Tensor, phase: Tensor, planes: Tensor) -> Tensor:
         """features (B, C, n, m), phase (B, 2 n, 2 m), planes (B, 2, 2 n, 2 m) -> phase at time 1, (-pi, pi]."""
-        fixed = self.features(features)
-        real, imaginary = planes.unbind(1)
-
-        def field(t: Tensor, phi: Tensor) -> Tensor:
-            c, s = phi.cos(), phi.sin()
-            w = torch.stack([real * c + imaginary * s, imaginary * c - real * s], 1)
-            hidden = self.values[0](F.pixel_unshuffle(w, 2)).add_(fixed).add_(self.time(t.view(1, 1, 1, 1)))
-            mean = F.avg_pool2d(w, 2)
-            for level, value in enumerate(self.values[1:], start=1):
-                mean = F.avg_pool2d(mean, 2)
-                coarse = value(2.0**level * mean)  # the noise of a mean over 4^level blocks is that of a block
-                hidden = hidden.add_(F.interpolate(coarse, scale_factor=2.0**level, mode="bilinear"))
-            turned = _BOUND * torch.tanh(self.velocity(F.silu(hidden)) / _BOUND)
-            return F.pixel_shuffle(turned, 2)[:, 0]
-
         times = torch.linspace(0, 1, self.steps + 1, dtype=phase.dtype, device=phase.device)
-        return odeint(field, phase, times, action=CircleAction(), method=self.method)[-1]
+        fixed = (self.features(features), planes)
+        return odeint(self.xi, phase, times, args=fixed, action=CircleAction(), method=self.method, save="last")
+
+    def xi(self, t: Tensor, phi: Tensor, fixed: Tensor, planes: Tensor) -> Tensor:
+        """The field: t scalar, phi (B, 2 n, 2 m) in radians, fixed (B, C, n, m), planes (B, 2, 2 n, 2 m) -> angular
+        velocity (B, 2 n, 2 m)."""
+        real, imaginary = planes.unbind(1)
+        c, s = phi.cos(), phi.sin()
+        # w = z exp(-i phi)
+        w = torch.stack([real * c + imaginary * s, imaginary * c - real * s], 1)
+        hidden = self.values[0](F.pixel_unshuffle(w, 2)).add_(fixed).add_(self.time(t.view(1, 1, 1, 1)))
+        mean = F.avg_pool2d(w, 2)
+        for level, value in enumerate(self.values[1:], start=1):
+            mean = F.avg_pool2d(mean, 2)
+            coarse = value(2.0**level * mean)  # the noise of a mean over 4^level blocks is that of a block
+            hidden = hidden.add_(F.interpolate(coarse, scale_factor=2.0**level, mode="bilinear"))
+        bounded = _BOUND * torch.tanh(self.velocity(F.silu(hidden)) / _BOUND)
+        return F.pixel_shuffle(bounded, 2)[:, 0]

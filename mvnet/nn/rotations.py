@@ -122,7 +122,7 @@ class RotationFlow(nn.Module):
     def forward(self, r: Tensor) -> Tensor:
         """(..., joints, 3, 3) at time 1 of the flow."""
         times = torch.linspace(0, 1, self.steps + 1, dtype=r.dtype, device=r.device)
-        return odeint(self.velocity, r, times, action=RotationAction(), method=self.method)[-1]
+        return odeint(self.velocity, r, times, action=RotationAction(), method=self.method, save="last")
 
 
 class LogMap(nn.Module):

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mvnet.equivariant import FieldType, GroupConv, Matrix, Sym2, Trivial
-from mvnet.integrators import PlaneCongruence, odeint
+from mvnet.integrators import Congruence, odeint
 from mvnet.linalg import sym3
 
 _BOUND = 1.0  # of each entry of xi per unit time: one step can scale a tensor by about e^2
@@ -45,10 +45,10 @@ class Move(nn.Module):
     def forward(self, features: Tensor, state: Tensor) -> Tensor:
         """features (B, C, ...), state (B, 6, ...) positive definite -> state at time 1, same shape."""
         fixed = self.features(features).contiguous()
-
-        def field(t: Tensor, z: Tensor) -> Tensor:
-            hidden = F.silu(fixed + self.value(sym3.log(z)) + self.time(t.view(1, 1, 1, 1, 1)))
-            return _BOUND * torch.tanh(self.velocity(hidden) / _BOUND)
-
         times = torch.linspace(0, 1, self.steps + 1, dtype=state.dtype, device=state.device)
-        return odeint(field, state, times, action=PlaneCongruence(), method=self.method)[-1]
+        return odeint(self.xi, state, times, args=(fixed,), action=Congruence(dim=1), method=self.method, save="last")
+
+    def xi(self, t: Tensor, z: Tensor, fixed: Tensor) -> Tensor:
+        """The field: t scalar, z (B, 6, ...) positive definite, fixed (B, C, ...) -> (B, 9, ...) in gl(3)."""
+        hidden = F.silu(fixed + self.value(sym3.log(z)) + self.time(t.view(1, 1, 1, 1, 1)))
+        return _BOUND * torch.tanh(self.velocity(hidden) / _BOUND)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mvnet.integrators import METHODS, CircleAction, Congruence, PlaneCongruence, RotationAction, odeint, step
+from mvnet.fields import ActingField
+from mvnet.integrators import METHODS, CircleAction, Congruence, RotationAction, odeint, step
 
 IDENTITY = torch.eye(3, dtype=torch.float64)
 
@@ -91,7 +92,7 @@ def test_refusals():
     ("action", "z0", "xi", "expected"),
     [
         (Congruence(), (2, 3, 3), (2, 9), r"\(2, 9\), expected \(2, 3, 3\)"),
-        (PlaneCongruence(), (2, 6, 4), (2, 6, 4), r"\(2, 6, 4\), expected \(2, 9, 4\)"),
+        (Congruence(dim=1), (2, 6, 4), (2, 6, 4), r"\(2, 6, 4\), expected \(2, 9, 4\)"),
         (RotationAction(), (2, 3, 3), (2, 3, 3), r"\(2, 3, 3\), expected \(2, 3\)"),
         (CircleAction(), (5,), (2, 5), r"\(2, 5\), expected \(5,\)"),
     ],
@@ -99,3 +100,46 @@ def test_refusals():
 def test_a_velocity_of_the_wrong_shape_is_named(action, z0, xi, expected):
     with pytest.raises(ValueError, match=f"field: found a value of shape {expected}"):
         odeint(lambda t, z: torch.zeros(xi), torch.zeros(z0), [0.0, 1.0], action=action)
+
+
+def test_the_last_state_alone(flow):
+    t = [0.0, 0.2, 0.5]
+    last = odeint(flow.xi, flow.z0, t, action=flow.action, save="last")
+    torch.testing.assert_close(last, odeint(flow.xi, flow.z0, t, action=flow.action)[-1], rtol=0, atol=0)
+    torch.testing.assert_close(odeint(flow.xi, flow.z0, [0.0], action=flow.action, save="last"), flow.z0)
+
+
+def test_gradients_reach_the_arguments_of_the_field(flow):
+    """As they reach what a closure holds."""
+    by_argument, by_closure = (flow.theta.clone().requires_grad_() for _ in range(2))
+    ends = (
+        odeint(flow.field, flow.z0, [0.0, 0.5, 1.0], args=(by_argument,), action=flow.action, save="last"),
+        odeint(lambda t, z: flow.field(t, z, by_closure), flow.z0, [0.0, 0.5, 1.0], action=flow.action, save="last"),
+    )
+    for end, theta in zip(ends, (by_argument, by_closure)):
+        end.square().sum().backward()
+        assert theta.grad is not None
+    torch.testing.assert_close(by_argument.grad, by_closure.grad, rtol=0, atol=0)
+
+
+def test_a_field_may_know_its_action(flow):
+    class Known(torch.nn.Module):
+        action = flow.action
+
+        def forward(self, t, z):
+            return flow.xi(t, z)
+
+    end = odeint(Known(), flow.z0, [0.0, 1.0], save="last")
+    torch.testing.assert_close(end, step("rkmk4", flow.xi, 0.0, 1.0, flow.z0, flow.action), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_contract_of_a_method(method, flow):
+    """init gives the first state, step a point of the manifold, the next state, and an error estimate or None."""
+    chosen = METHODS[method]
+    acting = ActingField.of(flow.field, flow.z0, flow.action)
+    assert isinstance(flow.field, chosen.takes) and not isinstance(3.0, chosen.takes)
+    t, h = torch.tensor(0.0), torch.tensor(0.1)
+    z, error, _ = chosen.step(acting, t, h, flow.z0, (flow.theta,), chosen.init(acting, t, flow.z0, (flow.theta,)))
+    assert z.shape == flow.z0.shape and flow.defect(z) < 1e-13
+    assert error is None or error.shape == acting.algebra_shape

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mvnet.linalg.smooth import expand_points
-from mvnet.manifolds import SPD, Circle, Euclidean, Manifold, Power, Product, Rotations, Sphere
+from mvnet.manifolds import SPD, Circle, Euclidean, Manifold, Power, Product, Rotations, SPDField, Sphere
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ CASES = [
         SPD(4, "log-euclidean"),
         [torch.eye(4).tolist(), torch.diag(torch.tensor([1.0, 1.0, 1.0, 2.0])).tolist()],
     ),
+    Case(SPDField(-1), [[1.0, 1, 1, 0, 0, 0], [1.0, 1, 2, 0, 0, 0]]),
     Case(Power(Circle(), 3), [[0.0, 0.0, 0.0]]),
     Case(Power(Rotations(), 2), [torch.eye(3).expand(2, 3, 3).tolist()]),
     Case(_PRODUCT, [[1.0, 0, 0, 0, 1, 0, 0, 0, 1, 0.0, 0, 0, 1, 1, 0, 0, 0, 1, 0, 0, 0, 1]]),

@@ -84,7 +84,7 @@ def test_geomstats_gradients_pass_through_or_are_refused():
 def test_a_space_without_metric_is_refused():
     from geomstats.geometry.hypersphere import Hypersphere
 
-    with pytest.raises(ValueError, match=r"^space: Hypersphere without metric found"):
+    with pytest.raises(ValueError, match=r"^space: found Hypersphere without a metric"):
         from_geomstats(Hypersphere(2, equip=False))
 
 

@@ -247,13 +247,13 @@ def test_wrong_shapes_and_points_off_the_manifold_are_named(case):
     with pytest.raises(ValueError, match=r"^points: "):
         m.check_point(torch.full_like(x, math.nan), "points")
     if m.point_ndim:
-        with pytest.raises(ValueError, match=r"^x: shape"):
+        with pytest.raises(ValueError, match=r"^x: found shape"):
             m.check_point(x[..., :-1])
-        with pytest.raises(ValueError, match=r"^points: shape"):
+        with pytest.raises(ValueError, match=r"^points: found shape"):
             m.mean(x[..., :-1])
     with pytest.raises(ValueError, match=r"^weights: "):
         m.mean(x, -torch.ones(4, dtype=x.dtype))
-    with pytest.raises(ValueError, match=r"^weights: shape"):
+    with pytest.raises(ValueError, match=r"^weights: found shape"):
         m.mean(x, torch.ones(3, dtype=x.dtype))
     with pytest.raises(ValueError, match=r"^axis: "):
         m.mean(x, axis=1)

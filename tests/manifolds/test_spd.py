@@ -82,7 +82,7 @@ def test_three_by_three_kernels_agree_with_the_general_path(metric, monkeypatch)
 def test_project_repairs_and_reports():
     m = SPD(3)
     bad = torch.tensor([[1.0, 0.2, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, -0.5]], dtype=F64)
-    with pytest.raises(ValueError, match=r"^tensor: 1 of 1 points are not on SPD"):
+    with pytest.raises(ValueError, match=r"^tensor: found 1 of 1 points off SPD"):
         m.check_point(bad, "tensor")
     fixed = m.project(bad)
     m.check_point(fixed)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from mvnet.losses import manifold_loss
+from mvnet.manifolds import Circle
 from mvnet.models.insar.network import InSARDenoiser
 
 _DISTANCE, _CHOSEN = 1.0, 0.3  # weights of the second and of the third term
@@ -49,7 +50,7 @@ def phase_loss(
     valid = features[:, 0]
     out = model(planes, features)
     loss = mean_over(von_mises_nll(out.phase - phase, out.log_concentration), valid)
-    squared = manifold_loss(out.phase, phase, "circle", kind="squared", mask=valid, reduction="mean")
+    squared = manifold_loss(out.phase, phase, Circle(), kind="squared", mask=valid, reduction="mean")
     loss = loss + _DISTANCE * squared
     direction = torch.stack([phase.cos(), phase.sin()], 1)
     for chosen in out.chosen:

@@ -183,7 +183,7 @@ def missing_checkpoint(scan, folder):
 
 
 def device_without_memory(scan, folder):
-    return [scan.tensors, "--device", "meta"], "'meta' cannot be used"
+    return [scan.tensors, "--device", "meta"], "device: found 'meta', which cannot be used"
 
 
 def damaged_weights(scan, folder):

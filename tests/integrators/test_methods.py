@@ -12,13 +12,12 @@ from mvnet.integrators import (
     METHODS,
     CircleAction,
     Congruence,
-    PlaneCongruence,
     RotationAction,
     Translation,
     odeint,
     step,
 )
-from mvnet.integrators.methods import Cayley, MuntheKaas
+from mvnet.integrators.munthe_kaas import Cayley, MuntheKaas
 from mvnet.linalg import affine_invariant, gl3, so3, sym3
 
 CAYLEY = [n for n, m in METHODS.items() if isinstance(m, MuntheKaas) and isinstance(m.coordinates, Cayley)]
@@ -85,7 +84,7 @@ def test_gradient_is_finite_at_the_identity(method, dtype):
     identity = torch.eye(3, dtype=dtype)[None]
     starts = {
         Congruence(): (identity, torch.zeros(1, 3, 3, dtype=dtype)),
-        PlaneCongruence(): (sym3.pack(identity, dim=1), torch.zeros(1, 9, dtype=dtype)),
+        Congruence(dim=1): (sym3.pack(identity, dim=1), torch.zeros(1, 9, dtype=dtype)),
         RotationAction(): (identity, torch.zeros(1, 3, dtype=dtype)),
         CircleAction(): (torch.zeros(1, dtype=dtype), torch.zeros(1, dtype=dtype)),
     }
@@ -113,7 +112,7 @@ def test_planes_equal_points(method):
         return gl3.from_matrix(field(t, sym3.unpack(z, dim=1)), dim=1)
 
     points = odeint(field, p, steps(2), action=Congruence(), method=method)
-    planes = odeint(plane_field, sym3.pack(p, dim=1), steps(2), action=PlaneCongruence(), method=method)
+    planes = odeint(plane_field, sym3.pack(p, dim=1), steps(2), action=Congruence(dim=1), method=method)
     torch.testing.assert_close(sym3.unpack(planes, dim=2), points, rtol=1e-11, atol=1e-12)
 
 

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from mvnet.integrators import CircleAction, Congruence, PlaneCongruence, RotationAction, Translation
+from mvnet.integrators import CircleAction, Congruence, RotationAction, Translation
 from mvnet.linalg import so3
 from mvnet.manifolds.actions import MOST_COMMUTATORS
 
@@ -91,8 +91,8 @@ def test_angles_stay_in_the_half_open_interval(angle):
     ("action", "shape", "expected"),
     [
         (Congruence(), (6, 5), "symmetric matrices"),
-        (PlaneCongruence(), (2, 9, 4), "6 Mandel planes at dim 1"),
-        (PlaneCongruence(dim=0), (2, 6), "6 Mandel planes at dim 0"),
+        (Congruence(dim=1), (2, 9, 4), "6 Mandel planes at dim 1"),
+        (Congruence(dim=0), (2, 6), "6 Mandel planes at dim 0"),
         (RotationAction(), (3,), "rotations"),
     ],
 )
@@ -110,6 +110,6 @@ def test_planes_may_sit_at_any_dim(dim):
     generator = torch.Generator().manual_seed(8)
     p = torch.tensor([2.0, 1.0, 3.0, 0.1, 0.2, 0.3]).expand(4, 6) + 0.0
     xi = torch.randn(4, 9, generator=generator)
-    expected = PlaneCongruence().act(xi, p)
-    got = PlaneCongruence(dim).act(xi.movedim(1, dim), p.movedim(1, dim))
+    expected = Congruence(dim=1).act(xi, p)
+    got = Congruence(dim).act(xi.movedim(1, dim), p.movedim(1, dim))
     torch.testing.assert_close(got.movedim(dim, 1), expected)

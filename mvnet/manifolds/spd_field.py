@@ -1,0 +1,174 @@
+"""Sym+(3) in the layout of fields: six Mandel planes along one dim, on the fused kernels of `mvnet.linalg`.
+
+A field (B, 6, D, H, W) of diffusion tensors is a batch (B, D, H, W) of points of this manifold, without a copy: what
+networks, losses, Frechet means and optimisers do with tensors, they do here. Mandel's factors sqrt2 make the Euclidean
+product of the planes the Frobenius product of the matrices, so that ambient gradients are those of `SPD(3)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from mvnet.errors import MvnetError
+from mvnet.linalg import affine_invariant, sym3
+from mvnet.manifolds.base import Manifold
+from mvnet.manifolds.mean import frechet_mean
+from mvnet.manifolds.spd import SPD
+
+_MATRICES = SPD(3)
+
+
+class SPDField(Manifold):
+    """3x3 SPD matrices as Mandel planes `xx, yy, zz, sqrt2 yz, sqrt2 xz, sqrt2 xy` at `dim`, affine-invariant metric.
+
+    Points and (symmetric) tangent vectors have one shape, 6 at dim; the batch shape is what remains without it.
+    Positive dims count from the front, so that arguments must have equally many dims.
+
+    Args:
+        dim: where the planes lie; 1 in fields (B, 6, ...), 0 in single volumes, -1 where other manifolds have them.
+    """
+
+    def __init__(self, dim: int = 1):
+        self.planes_at = dim
+
+    def __repr__(self) -> str:
+        return f"SPDField(dim={self.planes_at})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SPDField) and other.planes_at == self.planes_at
+
+    def __hash__(self) -> int:
+        return hash((SPDField, self.planes_at))
+
+    @property
+    def point_shape(self) -> tuple[int, ...]:
+        return (6,)
+
+    @property
+    def dim(self) -> int:
+        return 6
+
+    @property
+    def retraction_order(self) -> float:
+        return 2
+
+    @property
+    def expected_shape(self) -> str:
+        """In words, for error messages."""
+        return f"6 Mandel planes at dim {self.planes_at}"
+
+    # ---- the layout ----
+
+    def batch_shape(self, x: Tensor) -> tuple[int, ...] | None:
+        if not -x.ndim <= self.planes_at < x.ndim or x.shape[self.planes_at] != 6:
+            return None
+        at = self.planes_at % x.ndim
+        return (*x.shape[:at], *x.shape[at + 1 :])
+
+    def expand(self, scalars: Tensor) -> Tensor:
+        return scalars.unsqueeze(self.planes_at)
+
+    def point_like(self, x: Tensor) -> Tensor:
+        """The identity."""
+        shape = [1] * x.ndim
+        shape[self.planes_at] = 6
+        return sym3.pack(torch.eye(3, dtype=x.dtype, device=x.device)).reshape(shape)
+
+    def _matrices(self, *planes: Tensor) -> list[Tensor]:
+        """(..., 3, 3) of each."""
+        return [sym3.unpack(p, dim=self.planes_at) for p in planes]
+
+    def _planes(self, matrices: Tensor) -> Tensor:
+        return sym3.pack(matrices, dim=self.planes_at)
+
+    def _by_matrices(self, method: Callable[..., Tensor], *planes: Tensor) -> Tensor:
+        """A method of `SPD(3)` from points and vectors to one of them, for what is not worth a kernel of its own."""
+        return self._planes(method(*self._matrices(*planes)))
+
+    # ---- the geometry ----
+
+    def exp(self, x: Tensor, v: Tensor) -> Tensor:
+        return affine_invariant.exp(*self._aligned(x, v), dim=self.planes_at)
+
+    def log(self, x: Tensor, y: Tensor) -> Tensor:
+        return affine_invariant.log(*self._aligned(x, y), dim=self.planes_at)
+
+    def dist(self, x: Tensor, y: Tensor) -> Tensor:
+        return affine_invariant.dist(*self._aligned(x, y), dim=self.planes_at)
+
+    def squared_dist(self, x: Tensor, y: Tensor) -> Tensor:
+        return self.dist(x, y).square()
+
+    def geodesic(self, x: Tensor, y: Tensor, t: Tensor | float) -> Tensor:
+        """L M^t L^T with L L^T = x, M = L^-1 y L^-T; a number t goes into one fused kernel."""
+        if isinstance(t, Tensor):
+            return self.exp(x, self.expand(t) * self.log(x, y))
+        x, y = self._aligned(x, y)
+        return affine_invariant.geodesic(x, y, t, dim=self.planes_at)
+
+    def inner(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
+        return _MATRICES.inner(*self._matrices(x, u, v))
+
+    def transport(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
+        return self._by_matrices(_MATRICES.transport, x, y, v)
+
+    def retract(self, x: Tensor, v: Tensor) -> Tensor:
+        return self._by_matrices(_MATRICES.retract, x, v)
+
+    def riemannian_gradient(self, x: Tensor, g: Tensor) -> Tensor:
+        """x g x"""
+        x, g = self._aligned(x, g)
+        return sym3.congruence(x, g, dim=self.planes_at)
+
+    def to_tangent(self, x: Tensor, v: Tensor) -> Tensor:
+        """v: six planes are symmetric by themselves."""
+        return v.broadcast_to(torch.broadcast_shapes(x.shape, v.shape))
+
+    def project(self, x: Tensor) -> Tensor:
+        return self._by_matrices(_MATRICES.project, x)
+
+    def violation(self, x: Tensor) -> Tensor:
+        """0, or inf where an eigenvalue is <= 0 or an entry is not finite."""
+        return _MATRICES.violation(*self._matrices(x))
+
+    def tangent_basis(self, x: Tensor) -> Tensor:
+        """The unit vectors, the same at every x; their number stands before the planes."""
+        at = self.planes_at % x.ndim
+        shape = [6 if axis in (at, at + 1) else 1 for axis in range(x.ndim + 1)]
+        basis = torch.eye(6, dtype=x.dtype, device=x.device).reshape(shape)
+        return basis.expand(*x.shape[:at], 6, *x.shape[at:])
+
+    def random_point(
+        self,
+        shape: Sequence[int] = (),
+        *,
+        generator: torch.Generator,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> Tensor:
+        """As of `SPD(3)`; shape is the batch shape, in which the planes are inserted at dim."""
+        return self._planes(_MATRICES.random_point(shape, generator=generator, dtype=dtype, device=device))
+
+    def random_tangent(self, x: Tensor, *, generator: torch.Generator) -> Tensor:
+        (points,) = self._matrices(x)
+        return self._planes(_MATRICES.random_tangent(points, generator=generator))
+
+    def initial_mean(self, points: Tensor, weights: Tensor) -> Tensor:
+        """The log-Euclidean mean of points (N, ..., 6)."""
+        return sym3.exp((weights.unsqueeze(-1) * sym3.log(points, dim=-1)).sum(0), dim=-1)
+
+    def mean(self, points: Tensor, weights: Tensor | None = None, axis: int = -1) -> Tensor:
+        if self.batch_shape(points) is None:
+            raise MvnetError(f"points: found shape {tuple(points.shape)}, expected {self.expected_shape}")
+        mean = frechet_mean(SPDField(-1), points.movedim(self.planes_at, -1), weights, axis)
+        return mean.movedim(-1, self.planes_at if self.planes_at < 0 else min(self.planes_at, mean.ndim - 1))
+
+    def _aligned(self, *tensors: Tensor) -> list[Tensor]:
+        """The arguments with equally many dims: where the planes are counted from the end, batches broadcast."""
+        if self.planes_at >= 0:
+            return list(tensors)
+        most = max(t.ndim for t in tensors)
+        return [t[(None,) * (most - t.ndim)] for t in tensors]

@@ -10,10 +10,9 @@ ROOT = Path(__file__).parent.parent
 SOURCES = ROOT / ".venv" / "docs"
 
 
-def on_config(config: Any) -> Any:
+def on_startup(**_: Any) -> None:
     package, python = SOURCES / "mvnet", shutil.ignore_patterns("*.safetensors", "__pycache__")
     shutil.rmtree(package, ignore_errors=True)
     shutil.copytree(ROOT / "mvnet", package, ignore=python)
     for name in ("apps", "data_loaders"):
         shutil.copytree(ROOT / name, package / name, ignore=python)
-    return config

@@ -11,7 +11,7 @@ B   real noise: the input is the fit of the b0 and 6 / 12 / 30 of the 64 directi
     the directions left out.
 Speed: `mvnet denoise dti` on the whole 128x128x78x65 scan, files to files, and the peak memory of its process.
 
-Ours is one model, told nothing about the noise; `localpca` and `nlmeans` are given the true sigma, the Gaussian its
+Ours is one model, given nothing about the noise; `localpca` and `nlmeans` are given the true sigma, the Gaussian its
 best width in every case.
 """
 

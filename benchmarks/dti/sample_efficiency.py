@@ -1,7 +1,7 @@
 """What equivariance is worth: `python -m benchmarks.dti.sample_efficiency [--runs DIR] [--steps N] [--json FILE|-]`.
 
 DTI denoisers of as many channels: one that commutes with the symmetries of the cube, an ordinary one on the same data,
-and an ordinary one that learns the symmetries from turned patches, 48 times as many examples. They are trained by the
+and an ordinary one that learns the symmetries from rotated patches, 48 times as many examples. They are trained by the
 same command for the same steps, on all of the training data and on a tenth of it, each at its own learning rate; then
 all denoise the slices no training saw (the cases of `benchmarks.dti`). Paper section 5.3.1.
 Six trainings of 15 to 20 minutes on one core. A folder given by --runs keeps them: finished ones are used again, others

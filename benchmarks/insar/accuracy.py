@@ -8,7 +8,7 @@ Sentinel-1      a real interferogram (MVNET_DATA), taken as the truth and given 
 quality map     predicted against realised errors of ours, pixels of all coherences of a scene.
 speed           of ours on 1024 x 1024 pixels: per second of CPU time on two threads, and per second on a GPU if any.
 
-Ours is one model, told nothing about the noise. Every peer gets, in every case, the parameter with the lowest error on
+Ours is one model, given nothing about the noise. Every peer gets, in every case, the parameter with the lowest error on
 another draw of the noise (the artificial image: on the image itself); BM3D the true noise level.
 """
 
@@ -60,7 +60,7 @@ def best_parameter(peer: Peer, case: Case) -> Any:
 
 
 def compare(model: InSARDenoiser, case: Case, unwrap: bool) -> tuple[list[dict[str, Any]], DenoisedInterferogram]:
-    """One row of scores for every method, and all that ours has to say."""
+    """One row of scores for every method, and the full result of ours."""
     rows = []
 
     def add(method: str, parameter: Any, phase: np.ndarray, seconds: float | None) -> None:

@@ -53,7 +53,7 @@ class ScenePatches(Dataset):
 
 
 def trained_on_the_scene(steps: int) -> InSARDenoiser:
-    """The shipped network after so many further steps."""
+    """The shipped network after further steps on the scene."""
     model, _ = pretrained("insar")
     assert isinstance(model, InSARDenoiser)
     schedule = Schedule(steps=steps, batch=4, rate=1.5e-3, warm_up=50, average=0.99)

@@ -64,6 +64,16 @@ def threads(count: int | None) -> Iterator[None]:
 
 
 @contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """The global random state of torch, which dropout draws from, starts from `seed` inside."""
+    import torch
+
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
 def denormals_flushed() -> Iterator[None]:
     """Numbers below 1e-38 are zero inside: on the CPU they would slow a backward pass three times."""
     import torch

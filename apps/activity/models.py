@@ -45,7 +45,7 @@ class ModelOptions:
         if self.network == "lie":
             if self.mirror is not None:
                 raise UserError("--mirror belongs to --network kernels, found --network lie")
-            from mvnet.models.activity.training import OPTIMIZERS
+            from mvnet.optim import OPTIMIZERS
 
             if (self.optimizer or "adamw") not in OPTIMIZERS:
                 raise UserError(f"--optimizer: found {self.optimizer!r}, expected one of {', '.join(OPTIMIZERS)}")
@@ -131,12 +131,13 @@ def prepare_checkpoint(folder: Path, resume: bool, overwrite: bool) -> None:
     Raises:
         UserError: nothing to resume, or an unfinished training that neither --resume nor --overwrite speaks of.
     """
-    from mvnet.models.activity.training import MotionTraining
+    from mvnet.models.activity.training import CHECKPOINT
+    from mvnet.training import Run
 
-    unfinished = MotionTraining.unfinished(folder)
+    unfinished = Run.is_unfinished(folder, CHECKPOINT)
     if resume and not unfinished:
         raise UserError(f"--resume: found no unfinished training in {folder}, expected one")
     if unfinished and not resume:
         if not overwrite:
             raise UserError(f"output: {folder} holds an unfinished training; give --resume to go on, or --overwrite")
-        MotionTraining.drop(folder)
+        Run.drop(folder, CHECKPOINT)

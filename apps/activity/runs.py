@@ -90,9 +90,10 @@ def train(
         outputs.path("metrics.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
         write_page(outputs.path("report.html"), motions, training, test, summary, classifier.settings_)
     if folder is not None:
-        from mvnet.models.activity.training import MotionTraining
+        from mvnet.models.activity.training import CHECKPOINT
+        from mvnet.training import Run
 
-        MotionTraining.drop(folder)
+        Run.drop(folder, CHECKPOINT)
     return {**summary, "outputs": {Path(n).stem: str(output / n) for n in _NAMES[1:]}}
 
 

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save
-from torch import Tensor, nn
+from safetensors.torch import load_file
+from torch import nn
 
 from mvnet.errors import MvnetError
 from mvnet.models.activity.network import LieMotionNetwork
 from mvnet.models.dti.network import DTIDenoiser
 from mvnet.models.insar.network import InSARDenoiser
+from mvnet.storage import write_json, write_tensors
 
 ARCHITECTURES: dict[str, type[nn.Module]] = {
     "DTIDenoiser": DTIDenoiser,
@@ -28,34 +28,6 @@ ARCHITECTURES: dict[str, type[nn.Module]] = {
 """A new model is one line here."""
 
 WEIGHTS = Path(__file__).parent / "weights"
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write to a temporary file beside `path`, then move it into place."""
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    """A safetensors file, moved into place when complete."""
-    write_atomically(path, save({name: value.detach().cpu().contiguous() for name, value in tensors.items()}))
-
-
-def save_progress(
-    folder: Path, name: str, number: int, tensors: dict[str, Tensor], description: dict[str, Any]
-) -> None:
-    """State of a training after `number` steps: NAME-NUMBER.safetensors, then NAME.json that holds the description,
-    then older weights are dropped. Whenever this is cut off, the description fits weights that are there."""
-    current = folder / f"{name}-{number}.safetensors"
-    write_tensors(current, tensors)
-    write_atomically(folder / f"{name}.json", (json.dumps(description, indent=2) + "\n").encode())
-    for old in folder.glob(f"{name}-*.safetensors"):
-        if old != current:
-            old.unlink()
 
 
 def _pair(path: str | Path) -> tuple[Path, Path]:
@@ -69,7 +41,7 @@ def save_checkpoint(path: str | Path, model: nn.Module, card: dict[str, Any]) ->
     weights, description = _pair(path)
     write_tensors(weights, model.state_dict())
     full = {"architecture": type(model).__name__, "config": model.config, **card}
-    write_atomically(description, (json.dumps(full, indent=2) + "\n").encode())
+    write_json(description, full)
 
 
 def load_checkpoint(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:

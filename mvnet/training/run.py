@@ -1,16 +1,17 @@
-"""One training loop for every network: seeded, resumable, with a progress bar, on any device.
+"""One training loop for every network: seeded, resumable, on any device.
 
-A run is a folder: `checkpoint.safetensors` (weights, averaged weights, optimizer state) beside `checkpoint.json` (step,
-options) and `log.jsonl`. Batch k is a function of the seed and k, so that a resumed run sees what an uninterrupted one
-would have seen.
+    for figures in run.steps(objective, batches): ...          one optimiser step each
+
+A run may live in a folder: `checkpoint-STEP.safetensors` (weights, their average, the best ones, optimiser) beside
+`checkpoint.json` (step, options, numbers) and `log.jsonl`. Batch k is a function of the seed and k, so that a resumed
+run sees what an uninterrupted one would have seen.
 """
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,92 +21,106 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from mvnet.errors import MvnetError
-from mvnet.models.checkpoint import save_progress
+from mvnet.optim import create_optimizer
 from mvnet.runtime import denormals_flushed, freed_memory_kept
+from mvnet.storage import save_progress
+from mvnet.training.monitor import Monitor
+from mvnet.training.progress import training_bar
+from mvnet.training.schedule import Schedule
+from mvnet.training.state import of_version_0_1, optimizer_state, restore_optimizer
 
 Objective = Callable[[nn.Module, Any], tuple[Tensor, dict[str, float]]]
+"""(network, batch) -> loss and the figures worth a log line."""
 
-
-@dataclass(frozen=True)
-class Schedule:
-    """Options of a run: AdamW with a linear warm-up and a cosine decay, averaged weights."""
-
-    steps: int = 6000
-    batch: int = 2
-    rate: float = 2e-3
-    warm_up: int = 200
-    weight_decay: float = 1e-4
-    clip: float = 1.0
-    average: float = 0.999
-    checkpoint_every: int = 250
-    workers: int = 1
-    seed: int = 0
-
-    def rate_at(self, step: int) -> float:
-        """Learning rate of a step."""
-        rising = min(1.0, (step + 1) / self.warm_up)
-        return self.rate * rising * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / self.steps)))
+_AFRESH = {"optimizer": "adamw", "decay": "cosine"}  # options younger than some checkpoints, as they were then
 
 
 class Run:
-    """State of a training run in a folder.
+    """State of a training run.
 
     Args:
-        folder: created when missing; an existing checkpoint in it is continued.
+        folder: created when missing; an existing checkpoint in it is continued. None keeps nothing.
         model: initialised network, on its device.
         schedule: options; a resumed run must have been started with the same.
+        monitor: a metric that ends the run or lowers its rate.
+        name: of the checkpoint files.
+        identity: what else must be the same in a run that is resumed, as JSON.
+        may_change: keys of schedule and identity that need not be the same.
+    Raises:
+        MvnetError: an unknown optimiser, or a checkpoint that is damaged or of another run.
     """
 
-    def __init__(self, folder: Path, model: nn.Module, schedule: Schedule):
-        self.folder, self.model, self.schedule, self.step = folder, model, schedule, 0
-        self.optimizer = torch.optim.AdamW(model.parameters(), schedule.rate, weight_decay=schedule.weight_decay)
-        self.average = {k: v.detach().clone() for k, v in model.state_dict().items()}
-        folder.mkdir(parents=True, exist_ok=True)
-        if (folder / "checkpoint.json").is_file():
-            self._load()
+    def __init__(
+        self,
+        folder: Path | None,
+        model: nn.Module,
+        schedule: Schedule,
+        *,
+        monitor: Monitor | None = None,
+        name: str = "checkpoint",
+        identity: dict[str, Any] | None = None,
+        may_change: frozenset[str] = frozenset(),
+    ):
+        self.folder, self.model, self.schedule, self.monitor = folder, model, schedule, monitor
+        self.name, self.may_change = name, may_change
+        self.identity = json.loads(json.dumps({**asdict(schedule), **(identity or {})}))
+        self.step, self.peak = 0, schedule.rate
+        self.optimizer = create_optimizer(schedule.optimizer, model.parameters(), schedule.rate, schedule.weight_decay)
+        self._shares = [group["lr"] / schedule.rate if schedule.rate else 1.0 for group in self.optimizer.param_groups]
+        self.average = {k: v.detach().clone() for k, v in model.state_dict().items()} if schedule.average else {}
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            if self.is_unfinished(folder, name):
+                self._load(folder)
 
-    def _load(self) -> None:
-        description = json.loads((self.folder / "checkpoint.json").read_text())
-        if description["schedule"] != asdict(self.schedule):
-            before = description["schedule"]
-            found = ", ".join(
-                f"{k} {v} (was {before.get(k)})" for k, v in asdict(self.schedule).items() if v != before.get(k)
-            )
-            raise MvnetError(f"schedule: found {found}; the run in {self.folder} goes on with what it was started with")
-        device = next(self.model.parameters()).device
-        tensors = load_file(self.folder / f"checkpoint-{description['step']}.safetensors", device=str(device))
-        self.step = description["step"]
+    @staticmethod
+    def is_unfinished(folder: Path, name: str = "checkpoint") -> bool:
+        """Whether a checkpoint is there."""
+        return (folder / f"{name}.json").is_file()
+
+    @staticmethod
+    def drop(folder: Path, name: str = "checkpoint") -> None:
+        """Remove the checkpoint."""
+        (folder / f"{name}.json").unlink(missing_ok=True)
+        for weights in folder.glob(f"{name}-*.safetensors"):
+            weights.unlink()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the schedule, or the monitor, ends the run here."""
+        return self.step >= self.schedule.steps or (self.monitor is not None and self.monitor.exhausted)
+
+    def steps(self, objective: Objective, batches: Iterable[Any]) -> Iterator[dict[str, float]]:
+        """Train: the figures of every step, until the run has finished.
+
+        Args:
+            objective: loss and figures of a batch.
+            batches: from the next step on.
+        """
+        if self.finished:
+            return
+        self.model.train()
+        source = iter(batches)
         try:
-            self.model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model/")})
-        except RuntimeError as error:
-            raise MvnetError(f"output: the run in {self.folder} trains a network of another size") from error
-        self.average = {k[8:]: v for k, v in tensors.items() if k.startswith("average/")}
-        for index, parameter in enumerate(self.optimizer.param_groups[0]["params"]):
-            self.optimizer.state[parameter] = {
-                "step": torch.tensor(float(self.step)),
-                "exp_avg": tensors[f"mean/{index}"],
-                "exp_avg_sq": tensors[f"square/{index}"],
-            }
-
-    def save(self) -> None:
-        """Write the checkpoint."""
-        tensors = {f"model/{k}": v for k, v in self.model.state_dict().items()}
-        tensors |= {f"average/{k}": v for k, v in self.average.items()}
-        for index, parameter in enumerate(self.optimizer.param_groups[0]["params"]):
-            state = self.optimizer.state[parameter]
-            tensors |= {f"mean/{index}": state["exp_avg"], f"square/{index}": state["exp_avg_sq"]}
-        description = {"step": self.step, "schedule": asdict(self.schedule)}
-        save_progress(self.folder, "checkpoint", self.step, tensors, description)
-
-    def averaged_model(self) -> nn.Module:
-        """The network with the averaged weights, in eval mode."""
-        self.model.load_state_dict(self.average)
-        return self.model.eval()
+            for batch in source:
+                figures = self.update(objective, batch)
+                last = self.step == self.schedule.steps
+                if self.monitor is not None and (last or self.step % self.monitor.every == 0):
+                    self.peak = self.monitor.look(self.model, self.step, self.peak)
+                if self.folder is not None and (self.finished or self.step % self.schedule.checkpoint_every == 0):
+                    self.save(self.folder)
+                yield figures
+                if self.finished:
+                    break
+        finally:
+            if close := getattr(source, "close", None):
+                close()
 
     def update(self, objective: Objective, batch: Any) -> dict[str, float]:
         """One optimisation step; a step whose gradient is not finite is skipped and counted."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.schedule.rate_at(self.step)
+        rate = self.schedule.rate_at(self.step, self.peak)
+        for group, share in zip(self.optimizer.param_groups, self._shares):
+            group["lr"] = share * rate
         self.optimizer.zero_grad(set_to_none=True)
         loss, figures = objective(self.model, batch)
         loss.backward()
@@ -116,12 +131,69 @@ class Run:
         self.step += 1
         decay = min(self.schedule.average, self.step / (self.step + 10))
         with torch.no_grad():
-            for name, value in self.model.state_dict().items():
+            for name, value in self.model.state_dict().items() if self.average else ():
                 self.average[name].lerp_(value, 1 - decay)
         return {**figures, "gradient_norm": float(norm), "skipped": float(not finite)}
 
+    def finish(self) -> nn.Module:
+        """The network in eval mode, with the best weights where a monitor keeps them, else the averaged ones."""
+        kept = self.monitor.kept if self.monitor is not None else {}
+        if kept or self.average:
+            self.model.load_state_dict(kept or self.average)
+        return self.model.eval()
 
-def batches(data: Dataset, schedule: Schedule, start: int) -> Iterator[Any]:
+    # ---- checkpoints ----
+
+    def save(self, folder: Path) -> None:
+        """Write the checkpoint."""
+        tensors, numbers = optimizer_state(self.optimizer)
+        tensors |= {f"model/{k}": v for k, v in self.model.state_dict().items()}
+        tensors |= {f"average/{k}": v for k, v in self.average.items()}
+        description: dict[str, Any] = {"step": self.step, "schedule": self.identity, "peak": self.peak}
+        description["optimizer"] = numbers
+        if self.monitor is not None:
+            tensors |= {f"kept/{k}": v for k, v in self.monitor.kept.items()}
+            description["monitor"] = self.monitor.numbers()
+        save_progress(folder, self.name, self.step, tensors, description)
+
+    def _load(self, folder: Path) -> None:
+        device = next(self.model.parameters()).device
+        try:
+            description = self.read_description(json.loads((folder / f"{self.name}.json").read_text()))
+            step, began = description["step"], {**_AFRESH, **description["schedule"]}
+            weights = folder / f"{self.name}-{description.get('file', step)}.safetensors"
+            tensors = of_version_0_1(load_file(weights, device=str(device)), step)
+        except Exception as error:
+            raise MvnetError(
+                f"resume: found a checkpoint in {folder} that cannot be read ({type(error).__name__}), "
+                "expected one that a training wrote"
+            ) from error
+        now = {k: v for k, v in self.identity.items() if k not in self.may_change}
+        if changed := [f"{k} {v} (was {began.get(k)})" for k, v in now.items() if v != began.get(k)]:
+            found = ", ".join(changed)
+            raise MvnetError(f"schedule: found {found}, expected what the run in {folder} began with, to resume it")
+
+        def part(name: str) -> dict[str, Tensor]:
+            return {k.removeprefix(f"{name}/"): v for k, v in tensors.items() if k.startswith(f"{name}/")}
+
+        try:
+            self.model.load_state_dict(part("model"))
+        except RuntimeError as error:
+            raise MvnetError(
+                f"output: found a run in {folder} that trains a network of another size, expected this one"
+            ) from error
+        self.step, self.peak = step, description.get("peak", self.peak)
+        self.average = part("average")
+        restore_optimizer(self.optimizer, tensors, description.get("optimizer", {}))
+        if self.monitor is not None:
+            self.monitor.restore(description["monitor"], part("kept"))
+
+    def read_description(self, description: dict[str, Any]) -> dict[str, Any]:
+        """The JSON of a checkpoint; a subclass may know older forms of it."""
+        return description
+
+
+def batches_of(data: Dataset, schedule: Schedule, start: int) -> Iterator[Any]:
     """Batches start, start + 1, ... of a map-style data set, in order."""
     order = range(start * schedule.batch, schedule.steps * schedule.batch)
     return iter(
@@ -136,32 +208,34 @@ def batches(data: Dataset, schedule: Schedule, start: int) -> Iterator[Any]:
 
 
 def train(run: Run, objective: Objective, data: Dataset, quiet: bool = False) -> nn.Module:
-    """Train to the end of the schedule; Ctrl-C leaves the last checkpoint, from which the same call goes on.
+    """Train to the end of the schedule, with a progress bar on stderr and a log in the folder of the run.
 
+    Ctrl-C leaves the last checkpoint, from which the same call goes on.
+
+    Args:
+        run: with a folder.
+        objective: loss and figures of a batch.
+        data: map-style; example i is a function of the seed and i.
+        quiet: no bar.
     Returns:
         the network with averaged weights, in eval mode.
+    Raises:
+        MvnetError: the run has no folder.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
+    if run.folder is None:
+        raise MvnetError("run: found a run without a folder, expected one with a folder")
     schedule, device = run.schedule, next(run.model.parameters()).device
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    run.model.train()
     smooth: dict[str, float] = {}
     with (
         freed_memory_kept(),
         denormals_flushed(),
-        Progress(*columns, console=Console(stderr=True), disable=quiet) as progress,
+        training_bar(f"training on {device}", schedule.steps, run.step, quiet) as progress,
         open(run.folder / "log.jsonl", "a") as log,
     ):
-        task = progress.add_task(f"training on {device}", total=schedule.steps, completed=run.step)
-        for batch in batches(data, schedule, run.step):
-            figures = run.update(objective, batch)
+        for figures in run.steps(objective, batches_of(data, schedule, run.step)):
             smooth = {k: 0.98 * smooth.get(k, v) + 0.02 * v for k, v in figures.items()}
-            text = " ".join(f"{k} {v:.3f}" for k, v in smooth.items())
-            progress.update(task, completed=run.step, description=f"training on {device}  {text}")
+            progress(run.step, " ".join(f"{k} {v:.3f}" for k, v in smooth.items()))
             if run.step % schedule.checkpoint_every == 0 or run.step == schedule.steps:
-                run.save()
                 log.write(json.dumps({"step": run.step, **smooth}) + "\n")
                 log.flush()
-    return run.averaged_model()
+    return run.finish()

@@ -92,9 +92,9 @@ def test_project_repairs_and_reports():
 
 
 def test_wrong_arguments_are_named():
-    with pytest.raises(ValueError, match=r"^n: 0 found"):
+    with pytest.raises(ValueError, match=r"^n: found 0"):
         SPD(0)
     with pytest.raises(
-        ValueError, match=r"^metric: 'euclid' found, one of 'affine-invariant', 'log-euclidean' expected"
+        ValueError, match=r"^metric: found 'euclid', expected one of 'affine-invariant', 'log-euclidean'"
     ):
         SPD(3, "euclid")

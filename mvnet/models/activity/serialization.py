@@ -18,7 +18,7 @@ from mvnet.models.activity.kernel_bank import FAMILIES, Bank
 from mvnet.models.activity.kernel_ridge import Centring
 from mvnet.models.activity.kernels import Filters
 from mvnet.models.activity.views import Views
-from mvnet.models.checkpoint import write_atomically, write_tensors
+from mvnet.storage import write_json, write_tensors
 
 _ARCHITECTURE = "MotionClassifier"
 
@@ -64,7 +64,7 @@ def save_classifier(stem: str | Path, classifier: MotionClassifier, card: dict[s
         "centring": centring,
     }
     write_tensors(Path(f"{stem}.safetensors"), tensors)
-    write_atomically(Path(f"{stem}.json"), (json.dumps(description, indent=2) + "\n").encode())
+    write_json(Path(f"{stem}.json"), description)
 
 
 def load_classifier(stem: str | Path) -> tuple[MotionClassifier, dict[str, Any]]:

@@ -1,38 +1,44 @@
-"""Training of `LieMotionNetwork` on few sequences: augmentation, and an end chosen by an inner split of subjects.
-
-What epoch k draws depends on the seed and k alone, so that a training continued from its checkpoint sees what an
-uninterrupted one would have seen. A checkpoint is `activity-checkpoint-K.safetensors` (weights, the best
-weights so far, optimizer state after K epochs) beside `activity-checkpoint.json` (K, schedule, digest of the curves).
-"""
+"""Training of `LieMotionNetwork` on few sequences: augmentation, and an end chosen by an inner split of subjects."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from mvnet.errors import MvnetError
 from mvnet.linalg import so3
 from mvnet.models.activity.network import LieMotionNetwork
-from mvnet.models.checkpoint import save_progress
+from mvnet.runtime import seeded
+from mvnet.training import Monitor, Run, Schedule
 
-OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "adamw": lambda parameters, rate: torch.optim.AdamW(parameters, rate, weight_decay=0.05),
-    "sgd": lambda parameters, rate: torch.optim.SGD(parameters, 10 * rate, momentum=0.9, weight_decay=1e-3),
-}
 CHECKPOINT = "activity-checkpoint"
+"""Name of the checkpoint files of an unfinished training."""
+_WEIGHT_DECAY = {"adamw": 0.05, "sgd": 1e-3}  # 0 for others: few sequences need a strong one where it is decoupled
 
 
 @dataclass(frozen=True)
 class MotionSchedule:
-    """epochs: at most. patience: epochs without a better inner accuracy before the end. noise: radians."""
+    """Options of a training.
+
+    Args:
+        epochs: at most.
+        batch: sequences in a step.
+        rate: learning rate.
+        optimizer: a name of `mvnet.optim.OPTIMIZERS`.
+        patience: epochs without a better inner accuracy before the end.
+        warp: of the time, see `augment`.
+        noise: of each joint's axes, in radians.
+        smoothing: of the labels.
+        seed: of everything.
+    """
 
     epochs: int = 100
     batch: int = 16
@@ -45,124 +51,119 @@ class MotionSchedule:
     seed: int = 0
 
 
-def augmented(r: Tensor, warp: float, noise: float, generator: torch.Generator) -> Tensor:
-    """Curves (batch, frames, joints, 3, 3) in another time, each joint's axes turned a little for the whole curve.
+def augment(r: Tensor, warp: float, noise: float, generator: torch.Generator) -> Tensor:
+    """Curves in another time, each joint's axes rotated a little for the whole curve.
 
     Time: t -> t + warp sin(pi t) a / pi with a uniform in [-1, 1], monotone for warp < 1; frames are picked, not mixed.
+
+    Args:
+        r: (batch, frames, joints, 3, 3).
+        warp: largest change of the speed.
+        noise: standard deviation of the rotations, radians.
+        generator: on the CPU.
     """
     batch, frames, joints = r.shape[:3]
     t = torch.linspace(0, 1, frames)
     a = 2 * torch.rand(batch, 1, generator=generator) - 1
     at = ((t + warp * torch.sin(torch.pi * t) * a / torch.pi) * (frames - 1)).round().long().clamp(0, frames - 1)
     picked = r[torch.arange(batch).unsqueeze(-1), at.to(r.device)]
-    turn = noise * torch.randn(batch, 1, joints, 3, generator=generator)
-    return picked @ so3.exp(turn.to(r))
+    rotation = noise * torch.randn(batch, 1, joints, 3, generator=generator)
+    return picked @ so3.exp(rotation.to(r))
 
 
-class MotionTraining:
-    """A training in progress; arguments and errors are those of `train_motion_network`."""
+class MotionRun(Run):
+    """A run whose epochs see every training sequence once; arguments and errors as of `train_motion_network`."""
 
-    def __init__(self, model: LieMotionNetwork, r: Tensor, labels: Tensor, groups: Tensor, schedule: MotionSchedule):
-        if schedule.optimizer not in OPTIMIZERS:
-            raise MvnetError(f"optimizer: found {schedule.optimizer!r}, expected one of {', '.join(OPTIMIZERS)}")
+    def __init__(
+        self,
+        folder: Path | None,
+        model: LieMotionNetwork,
+        r: Tensor,
+        labels: Tensor,
+        groups: Tensor,
+        options: MotionSchedule,
+    ):
         if not len(r) == len(labels) == len(groups):
             raise MvnetError(f"labels, groups: found {len(labels)} and {len(groups)}, expected {len(r)}")
         inner = groups == groups.max() if len(groups.unique()) > 1 else torch.arange(len(r)) % 5 == 0
         if bool(inner.all()):
             raise MvnetError(f"r: found {len(r)} sequence, expected at least two, one of them to choose the epoch")
-        self.model, self.schedule, self.r, self.labels = model, schedule, r, labels
+        self.r, self.labels, self.options = r, labels, options
         self.known, self.inner = torch.nonzero(~inner).flatten(), torch.nonzero(inner).flatten()
-        self.optimizer = OPTIMIZERS[schedule.optimizer](model.parameters(), schedule.rate)
-        self.epoch, self.best_epoch = 0, 0
-        self.best = (-1.0, 0.0)  # inner accuracy, log-likelihood
-        self.kept = {k: v.clone() for k, v in model.state_dict().items()}
+        self.steps_per_epoch = math.ceil(len(self.known) / options.batch)
+        super().__init__(
+            folder,
+            model,
+            self._schedule(),
+            monitor=Monitor(self.score, every=self.steps_per_epoch, patience=options.patience, keep_best=True),
+            name=CHECKPOINT,
+            identity=self._identity(model),
+            may_change=frozenset({"steps"}),
+        )
+
+    def _schedule(self) -> Schedule:
+        options = self.options
+        return Schedule(
+            steps=options.epochs * self.steps_per_epoch,
+            batch=options.batch,
+            rate=options.rate,
+            warm_up=1,
+            weight_decay=_WEIGHT_DECAY.get(options.optimizer, 0.0),
+            average=0.0,
+            checkpoint_every=self.steps_per_epoch,
+            seed=options.seed,
+            optimizer=options.optimizer,
+            decay="constant",
+        )
+
+    def _identity(self, model: LieMotionNetwork) -> dict[str, Any]:
+        digest = hashlib.sha256(self.r.detach().cpu().contiguous().numpy().tobytes())
+        digest.update(self.labels.cpu().numpy().tobytes())
+        augmentation = {"warp": self.options.warp, "noise": self.options.noise, "smoothing": self.options.smoothing}
+        return {**augmentation, "curves": digest.hexdigest(), **{f"network {k}": v for k, v in model.config.items()}}
 
     @property
-    def finished(self) -> bool:
-        return self.epoch >= self.schedule.epochs or self.epoch - self.best_epoch >= self.schedule.patience
+    def epoch(self) -> int:
+        """Epochs done."""
+        return self.step // self.steps_per_epoch
 
-    def run_epoch(self) -> None:
-        """Every sequence once; the weights are kept if the inner ones are classified better than ever."""
-        schedule, model = self.schedule, self.model
-        seed = 1_000_003 * schedule.seed + self.epoch
-        generator = torch.Generator().manual_seed(seed)
-        with torch.random.fork_rng(devices=[self.r.device] if self.r.is_cuda else []):
-            torch.manual_seed(seed)  # dropout
-            model.train()
-            for index in self.known[torch.randperm(len(self.known), generator=generator)].split(schedule.batch):
-                scores = model(augmented(self.r[index], schedule.warp, schedule.noise, generator))
-                loss = torch.nn.functional.cross_entropy(scores, self.labels[index], label_smoothing=schedule.smoothing)
-                self.optimizer.zero_grad()
-                loss.backward()
-                torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-                self.optimizer.step()
-        model.eval()
+    def score(self, model: nn.Module) -> tuple[float, float]:
+        """Accuracy and log-likelihood of the inner sequences."""
         with torch.no_grad():
             scores, truth = model(self.r[self.inner]), self.labels[self.inner]
         accuracy = float((scores.argmax(-1) == truth).float().mean())
-        likelihood = -float(torch.nn.functional.cross_entropy(scores, truth))
-        self.epoch += 1
-        if (accuracy, likelihood) > self.best:
-            self.best, self.best_epoch = (accuracy, likelihood), self.epoch
-            self.kept = {k: v.clone() for k, v in model.state_dict().items()}
+        return accuracy, -float(cross_entropy(scores, truth))
 
-    def finish(self) -> dict[str, float]:
-        """The weights kept go into the model, in eval mode; their epoch and inner accuracy."""
-        self.model.load_state_dict(self.kept)
-        self.model.eval()
-        return {"epoch": self.best_epoch, "inner_accuracy": self.best[0]}
+    def objective(self, model: nn.Module, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, dict[str, float]]:
+        """Cross-entropy with smoothed labels."""
+        curves, labels = batch
+        return cross_entropy(model(curves), labels, label_smoothing=self.options.smoothing), {}
 
-    def _description(self) -> dict[str, Any]:
-        """What a training that goes on must have in common with the one that was stopped."""
-        digest = hashlib.sha256(self.r.detach().cpu().contiguous().numpy().tobytes())
-        digest.update(self.labels.cpu().numpy().tobytes())
-        same = {k: v for k, v in asdict(self.schedule).items() if k not in ("epochs", "patience")}
-        return {**same, "curves": digest.hexdigest(), **{f"network {k}": v for k, v in self.model.config.items()}}
+    def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """From the first step of the next epoch on; an epoch is a function of the seed and its number."""
+        options = self.options
+        for epoch in range(self.epoch, options.epochs):
+            seed = 1_000_003 * options.seed + epoch
+            generator = torch.Generator().manual_seed(seed)
+            with seeded(seed, self.r.device):  # dropout
+                for index in self.known[torch.randperm(len(self.known), generator=generator)].split(options.batch):
+                    yield augment(self.r[index], options.warp, options.noise, generator), self.labels[index]
 
-    @staticmethod
-    def unfinished(folder: Path) -> bool:
-        """Whether a checkpoint is there."""
-        return (folder / f"{CHECKPOINT}.json").is_file()
-
-    @staticmethod
-    def drop(folder: Path) -> None:
-        """Remove the checkpoint."""
-        (folder / f"{CHECKPOINT}.json").unlink(missing_ok=True)
-        for weights in folder.glob(f"{CHECKPOINT}-*.safetensors"):
-            weights.unlink()
-
-    def save(self, folder: Path) -> None:
-        """Write the checkpoint."""
-        folder.mkdir(exist_ok=True)
-        tensors = {f"model/{k}": v for k, v in self.model.state_dict().items()}
-        tensors |= {f"kept/{k}": v for k, v in self.kept.items()}
-        for index, entries in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer/{index}/{k}": v for k, v in entries.items() if isinstance(v, Tensor)}
-        text = {"epoch": self.epoch, "best_epoch": self.best_epoch, "best": self.best, "same": self._description()}
-        save_progress(folder, CHECKPOINT, self.epoch, tensors, text)
-
-    def load(self, folder: Path) -> None:
-        """Go on from a checkpoint. ValueError: it is damaged, or of other curves, another network or other options."""
-        try:
-            text = json.loads((folder / f"{CHECKPOINT}.json").read_text())
-            tensors = load_file(folder / f"{CHECKPOINT}-{text['epoch']}.safetensors")
-            before, now = text["same"], json.loads(json.dumps(self._description()))
-            changed = sorted(k for k in {*before, *now} if before.get(k) != now.get(k))
-        except Exception as error:
-            raise MvnetError(f"resume: the checkpoint in {folder} cannot be read ({type(error).__name__})") from error
-        if changed:
-            found = "; ".join(f"{k} {now.get(k)}, was {before.get(k)}" for k in changed)
-            raise MvnetError(f"resume: the training in {folder} began otherwise: found {found}")
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, value in tensors.items():
-            if name.startswith("optimizer/"):
-                _, index, entry = name.split("/")
-                state.setdefault(int(index), {})[entry] = value
-        self.optimizer.load_state_dict({"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]})
-        self.model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model/")})
-        self.kept = {k[5:]: v.to(self.r.device) for k, v in tensors.items() if k.startswith("kept/")}
-        self.epoch, self.best_epoch = text["epoch"], text["best_epoch"]
-        self.best = (text["best"][0], text["best"][1])
+    def read_description(self, description: dict[str, Any]) -> dict[str, Any]:
+        """Version 0.1.0 counted epochs."""
+        if "epoch" not in description:
+            return description
+        epoch, best_epoch = description["epoch"], description["best_epoch"]
+        return {
+            "step": epoch * self.steps_per_epoch,
+            "file": epoch,
+            "schedule": {**self.identity, **description["same"]},
+            "monitor": {
+                "best": description["best"],
+                "best_step": best_epoch * self.steps_per_epoch,
+                "stale": epoch - best_epoch,
+            },
+        }
 
 
 def train_motion_network(
@@ -174,25 +175,29 @@ def train_motion_network(
     progress: Callable[[int, int], None] = lambda done, total: None,
     folder: Path | None = None,
 ) -> dict[str, float]:
-    """Train in place on curves (n, frames, joints, 3, 3), labels (n,) and groups (n,), integers.
+    """Train in place on curves of rotations.
 
     The last group, in order, is kept to choose the epoch; with a single group every fifth sequence is.
 
     Args:
-        model, r, labels: on one device; groups on the CPU.
+        model: on the device of the curves.
+        r: (n, frames, joints, 3, 3).
+        labels: (n,) integers, on the same device.
+        groups: (n,) integers, on the CPU.
+        schedule: options.
+        progress: called as progress(done, total) after every epoch.
         folder: where a checkpoint is written after every epoch; one that is there is continued.
     Returns:
         epoch and inner accuracy of the weights kept.
     Raises:
-        ValueError: unknown optimizer, lengths that differ, a checkpoint of another training.
+        MvnetError: unknown optimizer, lengths that differ, a checkpoint of another training.
     """
-    training = MotionTraining(model, r, labels, groups, schedule)
-    if folder is not None and training.unfinished(folder):
-        training.load(folder)
-    while not training.finished:
-        progress(training.epoch, schedule.epochs)
-        training.run_epoch()
-        if folder is not None:
-            training.save(folder)
-    progress(training.epoch, schedule.epochs)
-    return training.finish()
+    run = MotionRun(folder, model, r, labels, groups, schedule)
+    progress(run.epoch, schedule.epochs)
+    for _ in run.steps(run.objective, run.batches()):
+        if run.step % run.steps_per_epoch == 0:
+            progress(run.epoch, schedule.epochs)
+    run.finish()
+    monitor = run.monitor
+    best = monitor.best[0] if monitor is not None else math.nan
+    return {"epoch": monitor.best_step // run.steps_per_epoch if monitor is not None else 0, "inner_accuracy": best}

@@ -8,14 +8,18 @@ when the error on a validation set stagnates.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from mvnet.training import Monitor, Run, Schedule
+
 Pair = tuple[Tensor, Tensor]
 """Noisy and clean images, (B, colours, H, W) each."""
+_IMPROVEMENT = 0.01  # share by which the validation error must fall to count as lower
 
 
 def denoising_objective(error: Tensor, weight: float = 1e-3, eps: float = 1e-3) -> Tensor:
@@ -70,26 +74,32 @@ def train_denoiser(model: nn.Module, batch: Callable[[], Pair], validation: Pair
         validation: images that steer the learning rate.
         recipe: iterations and rates.
     """
-    optimizer = torch.optim.Adam(model.parameters(), lr=recipe.lr)
-    rate, best, stale = recipe.lr, float("inf"), 0
-    training: list[float] = []
-    checks: list[tuple[int, float, float]] = []
-    for iteration in range(1, recipe.iterations + 1):
-        for group in optimizer.param_groups:
-            group["lr"] = rate * min(1.0, iteration / max(recipe.warm_up, 1))
-        noisy, clean = batch()
+    monitor = Monitor(
+        lambda model: (-mean_square_error(model, *validation),),
+        every=recipe.check,
+        patience=recipe.patience,
+        factor=recipe.factor,
+        tolerance=_IMPROVEMENT,
+    )
+    schedule = Schedule(
+        steps=recipe.iterations,
+        rate=recipe.lr,
+        warm_up=recipe.warm_up,
+        weight_decay=0.0,
+        clip=math.inf,
+        average=0.0,
+        optimizer="adam",
+        decay="constant",
+    )
+
+    def objective(model: nn.Module, pair: Pair) -> tuple[Tensor, dict[str, float]]:
+        noisy, clean = pair
         loss = denoising_objective(model(noisy) - clean)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        training.append(float(loss.detach()))
-        if iteration % recipe.check == 0 or iteration == recipe.iterations:
-            error = mean_square_error(model, *validation)
-            checks.append((iteration, error, rate))
-            best, stale = (error, 0) if error < 0.99 * best else (best, stale + 1)
-            if stale >= recipe.patience:
-                rate, stale = rate * recipe.factor, 0
-    return History(training, checks)
+        return loss, {"loss": float(loss.detach())}
+
+    run = Run(None, model, schedule, monitor=monitor)
+    training = [figures["loss"] for figures in run.steps(objective, iter(batch, None))]
+    return History(training, [(step, -score, rate) for step, (score,), rate in monitor.history])
 
 
 def denoised(model: nn.Module, noisy: Tensor, chunk: int = 16) -> Tensor:

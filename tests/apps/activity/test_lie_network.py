@@ -16,7 +16,7 @@ from mvnet.apps.activity.lie_network import CurveMaker
 from mvnet.data_loaders.motion import MotionSet, save_motion
 from mvnet.linalg import so3
 from mvnet.manifolds.rotations import Rotations
-from mvnet.models.activity.training import MotionTraining
+from mvnet.models.activity.training import MotionRun
 from tests.apps.activity.test_commands import motion_set
 from tests.models.activity.test_kernels import turned
 
@@ -115,17 +115,18 @@ def test_train_evaluate_and_predict(lie, run, data, tmp_path):
 
 
 def test_an_interrupted_training_is_resumed(lie, tmp_path, monkeypatch):
-    out, run_epoch = tmp_path / "run", MotionTraining.run_epoch
+    out, objective = tmp_path / "run", MotionRun.objective
 
-    def interrupted(training: MotionTraining) -> None:
-        if training.epoch == 1:
+    def interrupted(run: MotionRun, model, batch):
+        if run.epoch == 1:
             raise KeyboardInterrupt
-        run_epoch(training)
+        return objective(run, model, batch)
 
-    monkeypatch.setattr(MotionTraining, "run_epoch", interrupted)
+    monkeypatch.setattr(MotionRun, "objective", interrupted)
     assert lie(out).status == 130
-    monkeypatch.setattr(MotionTraining, "run_epoch", run_epoch)
-    assert {path.name for path in out.iterdir()} == {"activity-checkpoint.json", "activity-checkpoint-1.safetensors"}
+    monkeypatch.setattr(MotionRun, "objective", objective)
+    first, second = sorted(path.name for path in out.iterdir())
+    assert first.startswith("activity-checkpoint-") and second == "activity-checkpoint.json"
     for words, message in {(): "--resume", ("--resume", "--optimizer", "sgd"): "optimizer"}.items():
         refused = lie(out, *words)
         assert refused.status == 2 and message in refused.err and refused.err.count("\n") == 1
@@ -140,7 +141,7 @@ def test_an_interrupted_training_is_resumed(lie, tmp_path, monkeypatch):
     [
         (("--mirror", "no"), "--mirror belongs to --network kernels"),
         (("--optimizer", "magic"), "--optimizer"),
-        (("--device", "abacus"), "--device"),
+        (("--device", "abacus"), "device: found 'abacus'"),
     ],
 )
 def test_errors_are_one_line(lie, tmp_path, words, message):

@@ -10,9 +10,11 @@ import torch
 from mvnet.linalg import so3
 from mvnet.manifolds.rotations import Rotations
 from mvnet.models.activity.network import LieMotionNetwork
-from mvnet.models.activity.training import OPTIMIZERS, MotionSchedule, MotionTraining, augmented, train_motion_network
+from mvnet.models.activity.training import CHECKPOINT, MotionSchedule, augment, train_motion_network
 from mvnet.models.checkpoint import load_checkpoint, save_checkpoint
 from mvnet.nn.rotations import LogMap, RotationFlow, RotationMapping, RotationMixing, RotationPooling
+from mvnet.optim import OPTIMIZERS
+from mvnet.training import Run
 
 JOINTS = 4
 
@@ -103,7 +105,7 @@ def test_network_does_not_see_a_rotation_of_the_world(curves, generator):
 
 
 def test_augmented_curves_are_rotations_and_keep_both_ends(curves, generator):
-    out = augmented(curves, 0.5, 0.0, generator)
+    out = augment(curves, 0.5, 0.0, generator)
     assert float(Rotations().violation(out.detach()).max()) < 1e-12
     torch.testing.assert_close(out[:, [0, -1]], curves[:, [0, -1]])
 
@@ -155,14 +157,14 @@ def test_another_training_does_not_resume(tmp_path, generator):
     train_motion_network(model, r, labels, groups, MotionSchedule(epochs=1), folder=tmp_path)
     train_motion_network(model, r, labels, groups, MotionSchedule(epochs=2), folder=tmp_path)  # longer is the same
     for name, other in {"rate": MotionSchedule(rate=1.0), "optimizer": MotionSchedule(optimizer="sgd")}.items():
-        with pytest.raises(ValueError, match=f"resume: .* {name}"):
+        with pytest.raises(ValueError, match=f"schedule: found .*{name} .*, to resume it"):
             train_motion_network(model, r, labels, groups, other, folder=tmp_path)
-    with pytest.raises(ValueError, match=r"resume: .* curves"):
+    with pytest.raises(ValueError, match=r"schedule: found curves .*, to resume it"):
         train_motion_network(model, r.flip(1), labels, groups, MotionSchedule(), folder=tmp_path)
     (tmp_path / "activity-checkpoint.json").write_text("{")
     with pytest.raises(ValueError, match=r"resume: .* cannot be read"):
         train_motion_network(model, r, labels, groups, MotionSchedule(), folder=tmp_path)
-    MotionTraining.drop(tmp_path)
+    Run.drop(tmp_path, CHECKPOINT)
     assert not list(tmp_path.iterdir())
 
 

@@ -1,0 +1,40 @@
+"""OPTIMIZERS: name -> how it is made, one line each. Every training command offers every name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import nn
+
+from mvnet.errors import MvnetError
+
+_SGD_RATE = 10  # times the learning rate of the adaptive methods, whose steps are normalised
+_MOMENTUM = 0.9
+
+OPTIMIZERS: dict[str, Callable[[Iterable[nn.Parameter], float, float], torch.optim.Optimizer]] = {
+    "adamw": lambda parameters, rate, decay: torch.optim.AdamW(parameters, rate, weight_decay=decay),
+    "adam": lambda parameters, rate, decay: torch.optim.Adam(parameters, rate, weight_decay=decay),
+    "sgd": lambda parameters, rate, decay: torch.optim.SGD(
+        parameters, _SGD_RATE * rate, momentum=_MOMENTUM, weight_decay=decay
+    ),
+}
+"""name -> (parameters, learning rate, weight decay) -> optimiser."""
+
+
+def create_optimizer(
+    name: str, parameters: Iterable[nn.Parameter], rate: float, weight_decay: float = 0.0
+) -> torch.optim.Optimizer:
+    """The optimiser of that name.
+
+    Args:
+        name: of `OPTIMIZERS`.
+        parameters: to be trained.
+        rate: learning rate as for Adam; the entry scales it where its steps are of another size.
+        weight_decay: decoupled for "adamw", of the gradient otherwise.
+    Raises:
+        MvnetError: there is none of that name; the message lists the names.
+    """
+    if name not in OPTIMIZERS:
+        raise MvnetError(f"optimizer: found {name!r}, expected one of {', '.join(OPTIMIZERS)}")
+    return OPTIMIZERS[name](parameters, rate, weight_decay)

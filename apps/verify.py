@@ -15,7 +15,7 @@ def verify(name: str, *, seed: int, as_json: bool) -> bool:
         as_json: one JSON object with the largest float64 error under `equivariance_error`.
     """
     from mvnet.models.checkpoint import find_model
-    from mvnet.models.verify import verify as measure
+    from mvnet.models.registry import verify as measure
 
     model, card = find_model(name)
     found = measure(model, seed)

@@ -15,17 +15,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from mvnet.errors import MvnetError
-from mvnet.models.activity.network import LieMotionNetwork
-from mvnet.models.dti.network import DTIDenoiser
-from mvnet.models.insar.network import InSARDenoiser
+from mvnet.models.registry import ARCHITECTURES
 from mvnet.storage import write_json, write_tensors
-
-ARCHITECTURES: dict[str, type[nn.Module]] = {
-    "DTIDenoiser": DTIDenoiser,
-    "InSARDenoiser": InSARDenoiser,
-    "LieMotionNetwork": LieMotionNetwork,
-}
-"""A new model is one line here."""
 
 WEIGHTS = Path(__file__).parent / "weights"
 
@@ -58,7 +49,7 @@ def load_checkpoint(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
             raise MvnetError(f"checkpoint: found no file {file}, expected weights (.safetensors) beside a card (.json)")
     try:
         card = json.loads(description.read_text())
-        model = ARCHITECTURES[card["architecture"]](**card["config"])
+        model = ARCHITECTURES[card["architecture"]].network(**card["config"])
         model.load_state_dict(load_file(weights))
     except Exception as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -13,7 +13,7 @@ from mvnet.models import load_checkpoint, pretrained, save_checkpoint
 from mvnet.models.insar.inference import denoise_interferogram
 from mvnet.models.insar.loss import phase_loss, von_mises_nll
 from mvnet.models.insar.network import InSARDenoiser
-from mvnet.models.verify import verify
+from mvnet.models.registry import verify
 from tests.models.insar.test_network import SMALL, generator, inputs, small_model
 
 

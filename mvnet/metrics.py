@@ -20,18 +20,39 @@ from mvnet.linalg import affine_invariant, sym3
 
 
 def mean_diffusivity(p: Tensor, dim: int = 1) -> Tensor:
-    """MD = tr D / 3."""
+    """MD = tr D / 3.
+
+    Args:
+        p: tensors, shape (..., 6, ...): six Mandel planes at dim, any unit of diffusivity.
+        dim: where the planes are.
+    Returns:
+        the shape without dim, unit of p.
+    """
     _check(p, dim)
     return sym3.trace(p, dim=dim) / 3
 
 
 def axial_diffusivity(p: Tensor, dim: int = 1) -> Tensor:
-    """AD = largest eigenvalue."""
+    """AD = largest eigenvalue.
+
+    Args:
+        p: tensors, shape (..., 6, ...): six Mandel planes at dim, any unit of diffusivity.
+        dim: where the planes are.
+    Returns:
+        the shape without dim, unit of p.
+    """
     return sym3.eigvals(p, dim=dim).select(dim, 2)
 
 
 def radial_diffusivity(p: Tensor, dim: int = 1) -> Tensor:
-    """RD = mean of the two smaller eigenvalues."""
+    """RD = mean of the two smaller eigenvalues.
+
+    Args:
+        p: tensors, shape (..., 6, ...): six Mandel planes at dim, any unit of diffusivity.
+        dim: where the planes are.
+    Returns:
+        the shape without dim, unit of p.
+    """
     return sym3.eigvals(p, dim=dim).narrow(dim, 0, 2).mean(dim)
 
 
@@ -39,40 +60,87 @@ def fractional_anisotropy(p: Tensor, dim: int = 1) -> Tensor:
     """FA = sqrt(3/2) |D - MD I| / |D|, Frobenius norms; 0 for isotropic tensors and for the zero tensor.
 
     In [0, 1] for positive semi-definite D, up to sqrt(3/2) otherwise. Both norms are those of the planes.
+
+    Args:
+        p: tensors, shape (..., 6, ...): six Mandel planes at dim, any unit of diffusivity.
+        dim: where the planes are.
+    Returns:
+        the shape without dim, dimensionless.
     """
     return _norm(anisotropy(p, dim), dim)
 
 
 def anisotropy(p: Tensor, dim: int = 1) -> Tensor:
-    """A = sqrt(3/2) (D - MD I) / |D| on planes: shape and orientation without size; |A| is the FA."""
+    """A = sqrt(3/2) (D - MD I) / |D| on planes: shape and orientation without size; |A| is the FA.
+
+    Args:
+        p: tensors, shape (..., 6, ...): six Mandel planes at dim, any unit of diffusivity.
+        dim: where the planes are.
+    Returns:
+        shape of p, dimensionless.
+    """
     unit = _unit_scale(p, dim)
     return math.sqrt(1.5) * _deviatoric(unit, dim) / _nonzero(_norm(unit, dim).unsqueeze(dim))
 
 
 def anisotropy_error(x: Tensor, y: Tensor, dim: int = 1) -> Tensor:
-    """|A(x) - A(y)|, Frobenius norm of the difference of the anisotropies."""
+    """|A(x) - A(y)|, Frobenius norm of the difference of the anisotropies.
+
+    Args:
+        x, y: tensors, shape (..., 6, ...): six Mandel planes at dim, one unit; broadcast outside dim.
+        dim: where the planes are.
+    Returns:
+        the shape without dim, dimensionless.
+    """
     return _norm(anisotropy(x, dim) - anisotropy(y, dim), dim)
 
 
 def affine_invariant_error(x: Tensor, y: Tensor, dim: int = 1) -> Tensor:
-    """|log(X^-1/2 Y X^-1/2)|, the geodesic distance of the paper's metric (section 2.3)."""
+    """|log(X^-1/2 Y X^-1/2)|, the geodesic distance of the paper's metric (section 2.3).
+
+    Args:
+        x, y: tensors, shape (..., 6, ...): six Mandel planes at dim, one unit; broadcast outside dim.
+        dim: where the planes are.
+    Returns:
+        the shape without dim, dimensionless.
+    """
     return affine_invariant.dist(x, y, dim=dim)
 
 
 def log_euclidean_error(x: Tensor, y: Tensor, dim: int = 1) -> Tensor:
-    """|log X - log Y|, Frobenius norm."""
+    """|log X - log Y|, Frobenius norm.
+
+    Args:
+        x, y: tensors, shape (..., 6, ...): six Mandel planes at dim, one unit; broadcast outside dim.
+        dim: where the planes are.
+    Returns:
+        the shape without dim, dimensionless.
+    """
     return _norm(sym3.log(x, dim=dim) - sym3.log(y, dim=dim), dim)
 
 
 def deviatoric_log_error(x: Tensor, y: Tensor, dim: int = 1) -> Tensor:
-    """|dev(log X - log Y)|, dev(A) = A - tr(A) I / 3: shape and orientation, blind to the determinants."""
+    """|dev(log X - log Y)|, dev(A) = A - tr(A) I / 3: shape and orientation, whatever the determinants.
+
+    Args:
+        x, y: tensors, shape (..., 6, ...): six Mandel planes at dim, one unit; broadcast outside dim.
+        dim: where the planes are.
+    Returns:
+        the shape without dim, dimensionless.
+    """
     return _norm(_deviatoric(sym3.log(x, dim=dim) - sym3.log(y, dim=dim), dim), dim)
 
 
 def v1_angle(x: Tensor, y: Tensor, dim: int = 1) -> Tensor:
-    """Angle between the principal directions, in degrees, 0 to 90; no gradient.
+    """Angle between the principal directions; no gradient.
 
     atan2(|v x w|, |v . w|), accurate at small angles, where the arc cosine is not.
+
+    Args:
+        x, y: tensors, shape (..., 6, ...): six Mandel planes at dim, one unit; broadcast outside dim.
+        dim: where the planes are.
+    Returns:
+        the shape without dim, degrees, 0 to 90.
     """
     v, w = (torch.stack(principal_direction(p, dim=dim).unbind(dim)) for p in (x, y))
     sine = torch.linalg.vector_norm(torch.linalg.cross(v, w, dim=0), dim=0)
@@ -83,26 +151,28 @@ def v1_angle(x: Tensor, y: Tensor, dim: int = 1) -> Tensor:
 def principal_direction(p: Tensor, dim: int = 1) -> Tensor:
     """Unit eigenvector of the largest eigenvalue, in closed form; sign arbitrary, no gradient.
 
-    1. Let l be the eigenvalue apart from the other two, the largest or the smallest. The rows of D - l I are
-       orthogonal to its vector u, so u is the longest of their three cross products.
+    1. Let l be the isolated eigenvalue, the largest or the smallest. The rows of D - l I are orthogonal to its
+       vector u, so u is the longest of their three cross products.
     2. If l is the smallest, the answer is in the plane a, b orthogonal to u: cos t a + sin t b with
        tan 2t = 2 a.D b / (a.D a - b.D b).
     The error is rounding over the relative gap of the eigenvalues; where the largest eigenvalue is repeated,
     some unit vector of its eigenspace.
 
     Args:
-        p: Mandel planes, 6 at dim, any unit.
+        p: tensors, shape (..., 6, ...): six Mandel planes at dim, any unit.
+        dim: where the planes are.
     Returns:
         3 planes x, y, z at dim.
     Source: Eberly, A robust eigensolver for 3x3 symmetric matrices (2014).
     """
     p = _unit_scale(_deviatoric(p, dim), dim)
+    # D -> its isolated eigenvalue l -> u, from the rows of D - l I
     low, middle, high = sym3.eigvals(p, dim=dim).unbind(dim)
     prolate = high - middle >= middle - low
     d = _rows(p, dim)
-    lonely = torch.where(prolate, high, low)
-    u = _null_vector([[d[i][j] - lonely if i == j else d[i][j] for j in range(3)] for i in range(3)])
-
+    isolated = torch.where(prolate, high, low)
+    u = _null_vector([[d[i][j] - isolated if i == j else d[i][j] for j in range(3)] for i in range(3)])
+    # u -> frame (u, a, b) -> the 2x2 block of D in a, b -> its larger eigenvector
     a, b = _complement(u)
     da, db = _apply(d, a), _apply(d, b)
     t = torch.atan2(2 * _dot(a, db), _dot(a, da) - _dot(b, db)) / 2

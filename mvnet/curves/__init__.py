@@ -8,8 +8,8 @@ right-trivialised, a = c' c^-1, and its square-root velocity is
 
 so that | q1 - q2 |_L2 stays when both curves are reparametrised alike, and its infimum over warps of the second is a
 distance between curves that is independent of their parametrisation. Translation from the right, c -> c g, leaves q
-alone; g c turns it, joint by joint, by Ad_g: the distance stays if both curves are moved by the same g. With
-side="left" everything is said of c^-1 c' and the two change places: c -> g c, another choice of the world's axes,
+alone; g c transforms it, joint by joint, by Ad_g: the distance stays if both curves are moved by the same g. With
+side="left" everything holds for c^-1 c' and the two change places: c -> g c, another choice of the world's axes,
 then leaves q alone.
 
 The norm is over all joints together, which share one warp. For a warp per joint make joints a batch dim.

@@ -23,8 +23,16 @@ SIDES = ("right", "left")
 
 @dataclass(frozen=True)
 class CurveGroup:
-    """displacement(x, y) = log(y x^-1), act(u, x) = exp(u) x, inverse(x) = x^-1,
-    transfer(x, u) = Ad_x dexp_u as a matrix (..., c, c)."""
+    """What curves need of a Lie group, right-trivialised.
+
+    Attributes:
+        name: of the group, as in GROUPS.
+        manifold: where its points live.
+        displacement: (x, y) -> log(y x^-1), shape (..., c).
+        act: (u, x) -> exp(u) x.
+        inverse: x -> x^-1.
+        transfer: (x, u) -> Ad_x dexp_u as a matrix (..., c, c).
+    """
 
     name: str
     manifold: Manifold
@@ -39,7 +47,14 @@ class CurveGroup:
         return -2 - self.manifold.point_ndim
 
     def velocities(self, c: Tensor, side: str = "right") -> Tensor:
-        """log(c_(i+1) c_i^-1), or log(c_i^-1 c_(i+1)) for side "left"; shape (..., T - 1, joints, c)."""
+        """Displacements between samples: log(c_(i+1) c_i^-1), or log(c_i^-1 c_(i+1)) for side "left".
+
+        Args:
+            c: curve (..., T, joints, *point).
+            side: "right" or "left".
+        Returns:
+            shape (..., T - 1, joints, c), radians for angles.
+        """
         last = c.shape[self.time_dim] - 1
         x, y = c.narrow(self.time_dim, 0, last), c.narrow(self.time_dim, 1, last)
         if side == "left":  # the right-trivialised displacement from c_(i+1)^-1 to c_i^-1
@@ -47,7 +62,15 @@ class CurveGroup:
         return self.displacement(x, y)
 
     def trace(self, start: Tensor, u: Tensor, side: str = "right") -> Tensor:
-        """The curve (..., T, joints, *point) from start (..., joints, *point) with these velocities."""
+        """The curve with given displacements.
+
+        Args:
+            start: first point, shape (..., joints, *point).
+            u: displacements, shape (..., T - 1, joints, c).
+            side: "right" or "left".
+        Returns:
+            shape (..., T, joints, *point).
+        """
         points = [start]
         for step in u.unbind(-3):
             if side == "left":
@@ -58,7 +81,17 @@ class CurveGroup:
         return torch.stack(points, self.time_dim)
 
     def check(self, c: Tensor, name: str, least: int = 2) -> int:
-        """Number of samples of a curve; ValueError if it is none, or has less than `least` of them."""
+        """Refuse what is not a curve of this group.
+
+        Args:
+            c: any tensor.
+            name: of the argument, for the message.
+            least: smallest number of samples.
+        Returns:
+            number of samples.
+        Raises:
+            MvnetError: shape or dtype of no curve, or fewer samples.
+        """
         shape, point = tuple(c.shape), self.manifold.point_shape
         if len(shape) < 2 + len(point) or shape[len(shape) - len(point) :] != point:
             wanted = ", ".join(["...", "T", "joints", *map(str, point)])
@@ -111,24 +144,51 @@ GROUPS = {
 
 
 def find_group(name: str) -> CurveGroup:
-    """The group of this name."""
+    """The group of this name.
+
+    Args:
+        name: a key of GROUPS.
+    Returns:
+        the group.
+    Raises:
+        MvnetError: no group has this name.
+    """
     if name not in GROUPS:
         raise MvnetError(f"group: found {name!r}, expected one of {', '.join(GROUPS)}")
     return GROUPS[name]
 
 
 def check_side(side: str) -> None:
+    """Refuse what is not in SIDES.
+
+    Args:
+        side: "right" or "left".
+    Raises:
+        MvnetError: another side.
+    """
     if side not in SIDES:
         raise MvnetError(f"side: found {side!r}, expected one of {', '.join(SIDES)}")
 
 
 def scaled_root(a: Tensor) -> Tensor:
-    """a / sqrt|a|, the norm over joints and components (..., joints, c) together; 0 at 0, where its gradient is 0."""
+    """a / sqrt|a|, the norm over joints and components together; 0 at 0, where its gradient is 0.
+
+    Args:
+        a: shape (..., joints, c).
+    Returns:
+        shape of a.
+    """
     size = safe_sqrt(a.square().sum((-2, -1), keepdim=True))
     moving = size > 0
     return a / safe_sqrt(torch.where(moving, size, 1.0))
 
 
 def scaled_square(q: Tensor) -> Tensor:
-    """q |q|, the inverse of `scaled_root`."""
+    """q |q|, the inverse of `scaled_root`.
+
+    Args:
+        q: shape (..., joints, c).
+    Returns:
+        shape of q.
+    """
     return q * safe_sqrt(q.square().sum((-2, -1), keepdim=True))

@@ -16,11 +16,12 @@ def srv_transform(c: Tensor, t: Tensor | None = None, *, group: str = "rotations
     Args:
         c: curve, shape (..., T, joints, *point), radians for angles; steps shorter than half a turn.
         t: increasing times (T,) or (..., T); uniform on [0, 1] by default.
+        group: "rotations", "circle" or "vectors".
         side: "right": a = c' c^-1, unchanged by c -> c g; "left": a = c^-1 c', unchanged by c -> g c.
     Returns:
         shape (..., T - 1, joints, c). |a| is the norm over all joints; q is 0, with gradient 0, where the curve rests.
     Raises:
-        ValueError: not a curve of the group, fewer than 2 samples, times that do not fit or do not increase.
+        MvnetError: not a curve of the group, fewer than 2 samples, times that do not fit or do not increase.
     Source: Celledoni, Eslitzbichler, Schmeding, Shape analysis on Lie groups (2016).
     """
     kind = find_group(group)
@@ -36,9 +37,15 @@ def inverse_srv_transform(
     """The piecewise geodesic curve c_(i+1) = exp((t_(i+1) - t_i) |q_i| q_i) c_i; inverts `srv_transform` exactly.
 
     Args:
-        q: shape (..., T - 1, joints, c); start: c_0, shape (..., joints, *point).
+        q: square-root velocities, shape (..., T - 1, joints, c).
+        start: c_0, shape (..., joints, *point).
+        t: increasing times (T,) or (..., T); uniform on [0, 1] by default.
+        group: "rotations", "circle" or "vectors".
+        side: of `srv_transform`.
     Returns:
         shape (..., T, joints, *point).
+    Raises:
+        MvnetError: shapes that do not fit the group or each other, times that do not increase.
     """
     kind = find_group(group)
     check_side(side)
@@ -66,22 +73,25 @@ def resample(
         frames: number of times, uniform from the first to the last of t; or
         at: the times themselves, (K,) or (..., K); those outside are moved to the end.
         t: times of c, increasing or resting; uniform on [0, 1] by default.
+        group: "rotations", "circle" or "vectors".
     Returns:
         shape (..., K, joints, *point). One sample is a curve at rest.
+    Raises:
+        MvnetError: not a curve of the group, both or none of frames and at, times that decrease.
     """
     kind = find_group(group)
     samples = kind.check(c, "c", 1)
-    if (frames is None) == (at is None) or (frames is not None and frames < 1):
-        raise MvnetError(f"frames, at: found {frames} and {at}, expected a number of frames >= 1 or times, not both")
     times = _times(t, c, samples, resting=True)
-    if at is None:
-        assert frames is not None
+    if at is None and frames is not None and frames >= 1:
         unit = torch.linspace(0, 1, frames, dtype=c.dtype, device=c.device)
         at = times[..., :1] + unit * (times[..., -1:] - times[..., :1])
         if frames > 1:
             at = torch.cat((at[..., :-1], times[..., -1:]), -1)  # exactly
+    elif at is None or frames is not None:
+        raise MvnetError(f"frames, at: found {frames} and {at}, expected a number of frames >= 1 or times, not both")
     elif samples == 1:
         at = at.to(c)
+    # at -> cell and share -> samples x, y about it -> exp(share log(y x^-1)) x
     batch = torch.broadcast_shapes(c.shape[: kind.time_dim], times.shape[:-1], at.shape[:-1])
     if samples == 1:
         shape = list(c.shape)
@@ -94,14 +104,32 @@ def resample(
 
 
 def reparametrise(c: Tensor, phi: Tensor, t: Tensor | None = None, *, group: str = "rotations") -> Tensor:
-    """c o phi, with phi given at the times of the result: `resample` at the times phi, (K,) or (..., K)."""
+    """c o phi, with phi given at the times of the result: `resample` at the times phi.
+
+    Args:
+        c: shape (..., T, joints, *point).
+        phi: nondecreasing times, (K,) or (..., K).
+        t: times of c, increasing or resting; uniform on [0, 1] by default.
+        group: "rotations", "circle" or "vectors".
+    Returns:
+        shape (..., K, joints, *point).
+    Raises:
+        MvnetError: phi decreases, or as in `resample`.
+    """
     if (phi.diff() < 0).any():
         raise MvnetError("phi: found decreasing values, expected a nondecreasing reparametrisation")
     return resample(c, at=phi, t=t, group=group)
 
 
 def arc_length(c: Tensor, *, group: str = "rotations") -> Tensor:
-    """Length of the curve up to each sample, in radians: cumulated |log(c_(i+1) c_i^-1)|, shape (..., T)."""
+    """Length of the curve up to each sample: cumulated |log(c_(i+1) c_i^-1)|.
+
+    Args:
+        c: shape (..., T, joints, *point).
+        group: "rotations", "circle" or "vectors".
+    Returns:
+        shape (..., T), from 0; radians for angles.
+    """
     kind = find_group(group)
     kind.check(c, "c", 1)
     steps = safe_sqrt(kind.velocities(c).square().sum((-2, -1)))
@@ -109,9 +137,16 @@ def arc_length(c: Tensor, *, group: str = "rotations") -> Tensor:
 
 
 def resample_by_length(c: Tensor, frames: int, *, group: str = "rotations") -> Tensor:
-    """The arc-length parametrisation, sampled: `frames` samples equally far apart along the curve.
+    """The arc-length parametrisation, sampled: samples equally far apart along the curve.
 
     A curve that does not move is returned at rest.
+
+    Args:
+        c: shape (..., T, joints, *point).
+        frames: number of samples.
+        group: "rotations", "circle" or "vectors".
+    Returns:
+        shape (..., frames, joints, *point).
     """
     length = arc_length(c, group=group)
     total = length[..., -1:]
@@ -120,7 +155,14 @@ def resample_by_length(c: Tensor, frames: int, *, group: str = "rotations") -> T
 
 
 def locate(at: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
-    """Cell of `times` (..., T) that holds each of `at` (..., K), and where in it, 0 to 1; both (..., K)."""
+    """The cell of a grid of times that holds each time, and where in it.
+
+    Args:
+        at: shape (..., K).
+        times: nondecreasing, shape (..., T).
+    Returns:
+        cells 0 to T - 2, and shares of them in [0, 1], both (..., K).
+    """
     cell = torch.searchsorted(times.detach().contiguous(), at.detach().contiguous(), right=True) - 1
     cell = cell.clamp(0, times.shape[-1] - 2)
     low, high = times.gather(-1, cell), times.gather(-1, cell + 1)
@@ -130,13 +172,28 @@ def locate(at: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def interpolate(at: Tensor, times: Tensor, values: Tensor) -> Tensor:
-    """The polyline through (times, values), both (..., T), at (..., K)."""
+    """The polyline through (times, values).
+
+    Args:
+        at: shape (..., K).
+        times, values: shape (..., T), times nondecreasing.
+    Returns:
+        shape (..., K).
+    """
     cell, share = locate(at, times)
     low = values.gather(-1, cell)
     return low + share * (values.gather(-1, cell + 1) - low)
 
 
 def uniform_times(samples: int, like: Tensor) -> Tensor:
+    """Times uniform on [0, 1].
+
+    Args:
+        samples: their number.
+        like: a tensor of the dtype and device wanted.
+    Returns:
+        shape (samples,).
+    """
     return torch.linspace(0, 1, samples, dtype=like.dtype, device=like.device)
 
 

@@ -2,15 +2,15 @@
 
 from mvnet.equivariant.circle import CircleConv, CircleGate, ModulusReLU
 from mvnet.equivariant.conv import GroupConv, export
+from mvnet.equivariant.field_type import FieldType, field_type
 from mvnet.equivariant.groups import GROUPS, Group, group, voxel_group
 from mvnet.equivariant.harmonics import Harmonic, HarmonicConv, Ring
 from mvnet.equivariant.measure import EquivarianceError, equivariance_error
 from mvnet.equivariant.nonlinearity import Gated, NormNonlinearity, Pointwise
-from mvnet.equivariant.norm import FieldAffine, FieldNorm, bounded
+from mvnet.equivariant.norm import FieldAffine, FieldNorm, rms_squash
 from mvnet.equivariant.pooling import BlockPool, HaarPool, Kronecker
 from mvnet.equivariant.representations import (
     REPRESENTATIONS,
-    FieldType,
     Internal,
     Matrix,
     Points,
@@ -23,7 +23,6 @@ from mvnet.equivariant.representations import (
     Trivial,
     Vector,
     WaveVector,
-    field_type,
 )
 from mvnet.equivariant.tensor_product import TensorProduct
 
@@ -61,10 +60,10 @@ __all__ = [
     "Trivial",
     "Vector",
     "WaveVector",
-    "bounded",
     "equivariance_error",
     "export",
     "field_type",
     "group",
+    "rms_squash",
     "voxel_group",
 ]

@@ -14,8 +14,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mvnet.equivariant.kernels import solved, tied
-from mvnet.equivariant.representations import FieldType, Representation
+from mvnet.equivariant.field_type import FieldType
+from mvnet.equivariant.kernels import solve_kernels, tie_weights
+from mvnet.equivariant.representations import Representation
 from mvnet.errors import MvnetError
 
 
@@ -30,17 +31,23 @@ class _Block(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def _tied(rho_out: Representation, rho_in: Representation, size: int):
-    return tied(rho_out, rho_in, size)
+def _cached_ties(rho_out: Representation, rho_in: Representation, size: int):
+    return tie_weights(rho_out, rho_in, size)
 
 
 @lru_cache(maxsize=256)
-def _solved(rho_out: Representation, rho_in: Representation, size: int) -> Tensor:
-    return unit_variance(solved(rho_out, rho_in, size))
+def _cached_solution(rho_out: Representation, rho_in: Representation, size: int) -> Tensor:
+    return normalise_variance(solve_kernels(rho_out, rho_in, size))
 
 
-def unit_variance(basis: Tensor) -> Tensor:
-    """The basis (count, ...) scaled so that an entry of the kernel has, on average, the variance of a weight."""
+def normalise_variance(basis: Tensor) -> Tensor:
+    """A basis scaled so that an entry of the kernel has, on average, the variance of a weight.
+
+    Args:
+        basis: shape (count, out, in, taps).
+    Returns:
+        the same shape; entries that every basis kernel leaves at zero do not count.
+    """
     used = basis.square().sum(0)
     return basis / used[used > 1e-12].mean().sqrt() if len(basis) else basis
 
@@ -52,8 +59,13 @@ class KernelExpansion:
         fields_in, fields_out: types of one group.
         size: taps along each axis.
         basis_for: a basis (count, out, in, size^d) for a pair (rho_out, rho_in); the on-grid kernels when None.
+    Attributes:
+        shape: of the kernel, (out, in, *taps).
+        count: number of free weights.
+        index, sign: shape (out in taps,): the weight and the sign of every entry between monomial representations.
+        blocks: the other pairs, made from a basis.
     Raises:
-        ValueError: when the groups differ, or the group does not map the taps onto each other.
+        MvnetError: when the groups differ, or the group does not map the taps onto each other.
     """
 
     def __init__(
@@ -70,12 +82,14 @@ class KernelExpansion:
         sign = torch.zeros(index.shape)
         self.blocks: list[_Block] = []
         count = row = 0
+        # every pair of summands -> its block of the kernel (rows, columns) and its share of the weights
         for outs, rho_out in fields_out.fields:
             rows, column = slice(row, row := row + outs * rho_out.size), 0
             for ins, rho_in in fields_in.fields:
                 columns = slice(column, column := column + ins * rho_in.size)
                 if basis_for is None and rho_out.is_monomial and rho_in.is_monomial:
-                    part = _tied(rho_out, rho_in, size)
+                    # one index table for a pair of fields, shifted by part.count weights for each of outs x ins pairs
+                    part = _cached_ties(rho_out, rho_in, size)
                     start = count + part.count * torch.arange(outs * ins).view(outs, 1, ins, 1, 1)
                     block = part.index.view(1, rho_out.size, 1, rho_in.size, -1)
                     signs = part.sign.view(block.shape).expand(outs, -1, ins, -1, -1)
@@ -83,7 +97,7 @@ class KernelExpansion:
                     sign[rows, columns] = signs.reshape(sign[rows, columns].shape)
                     number = part.count
                 else:
-                    basis = _solved(rho_out, rho_in, size) if basis_for is None else basis_for(rho_out, rho_in)
+                    basis = _cached_solution(rho_out, rho_in, size) if basis_for is None else basis_for(rho_out, rho_in)
                     number = len(basis)
                     weights = slice(count, count + outs * ins * number)
                     if number:
@@ -96,7 +110,7 @@ class KernelExpansion:
         self._placed: dict[tuple[torch.device, torch.dtype], tuple[Tensor, Tensor, list[Tensor]]] = {}
 
     def fan_in(self) -> float:
-        """Mean number of non-zero entries that add up to one output channel."""
+        """Mean number of non-zero entries that add up to one output channel, at least 1."""
         covered = (self.sign != 0).view(self.shape[0], self.shape[1], -1).double()
         for block in self.blocks:
             used = (block.basis.square().sum(0) > 1e-12).double().repeat(*block.multiplicity, 1)
@@ -104,11 +118,16 @@ class KernelExpansion:
         return max(float(covered.sum((1, 2)).mean()), 1.0)
 
     def deviation(self) -> Tensor:
-        """Standard deviation (count,) of random weights with which a constant field keeps its variance.
+        """Standard deviations of random weights with which a constant field keeps its variance.
 
         Entries of one output channel that share a weight add up coherently on a smooth field: r of them give r^2 times
         the variance of one, and a weight gets 1 / (r fan_in) for what would otherwise be 1 / fan_in.
+
+        Returns:
+            shape (count,).
+        Source: He et al., Delving deep into rectifiers (2015), with shared weights.
         """
+        # entries of every weight / output channels that it occurs in -> r
         entries = self.sign != 0
         row = torch.arange(len(self.index)).div(len(self.index) // self.shape[0], rounding_mode="floor")
         total = self.index[entries].bincount(minlength=self.count)
@@ -119,11 +138,13 @@ class KernelExpansion:
     def __call__(self, weights: Tensor) -> Tensor:
         """weights (count,) -> kernel (out, in, *taps), differentiable."""
         index, sign, bases = self._constants(weights)
+        # weights -> entries between monomial representations, by one gather
         if self._any_tied:
             kernel = (weights.index_select(0, index) * sign).view(*self.shape[:2], -1)
         else:
             kernel = weights.new_zeros(*self.shape[:2], sign.numel() // (self.shape[0] * self.shape[1]))
         for block, basis in zip(self.blocks, bases):
+            # weights of a block (outs ins, number) x basis (number, so si st) -> its entries (outs so, ins si, st)
             outs, ins = block.multiplicity
             number, so, si, st = basis.shape
             part = (weights[block.weights].view(-1, number) @ basis.flatten(1)).view(outs, ins, so, si, st)
@@ -139,7 +160,13 @@ class KernelExpansion:
 
 
 def bias_basis(fields: FieldType) -> Tensor:
-    """(count, channels) float64: constant fields of a type that every element leaves alone, largest entry 1."""
+    """Constant fields of a type that every group element leaves alone: the biases that are allowed.
+
+    Args:
+        fields: the type.
+    Returns:
+        shape (count, channels), float64, the largest entry of each 1.
+    """
     vectors, start = [], 0
     for count, rho in fields.fields:
         invariant = rho.invariants

@@ -1,6 +1,6 @@
 """Sums over the components of every field of a type, factors for every field, and the invariant part of a field.
 
-A tensor x (B, fields.channels, ...) holds `number(fields)` fields, in channel order.
+A tensor x (B, fields.channels, ...) holds `field_count(fields)` fields, in channel order.
 """
 
 from __future__ import annotations
@@ -11,36 +11,66 @@ import torch
 from torch import Tensor
 
 from mvnet.equivariant.expansion import bias_basis
-from mvnet.equivariant.representations import FieldType
+from mvnet.equivariant.field_type import FieldType
 from mvnet.errors import MvnetError
 
 
-def number(fields: FieldType) -> int:
-    """Number of fields of a type."""
+def field_count(fields: FieldType) -> int:
+    """Number of fields of a type, with multiplicities."""
     return sum(count for count, _ in fields.fields)
 
 
 def check_channels(fields: FieldType, x: Tensor, name: str = "x") -> None:
-    """Raises ValueError when x (B, C, ...) has not the channels of the type."""
+    """Refuse a tensor that has not the channels of a type.
+
+    Args:
+        fields: the type.
+        x: shape (B, fields.channels, ...) when right.
+        name: of the argument, for the message.
+    Raises:
+        MvnetError: when its second axis has another length.
+    """
     if x.ndim < 2 or x.shape[1] != fields.channels:
         raise MvnetError(f"{name}: found shape {tuple(x.shape)}, expected (B, {fields.channels}, ...) for {fields}")
 
 
 def blocks(fields: FieldType, x: Tensor) -> Iterator[Tensor]:
-    """Views (B, count, size, ...) of x (B, channels, ...), one for each pair (count, representation) of the type."""
+    """The summands of a field.
+
+    Args:
+        fields: the type.
+        x: shape (B, fields.channels, ...).
+    Yields:
+        views of shape (B, count, size, ...), one for each pair (count, representation) of the type.
+    """
     start = 0
     for count, rho in fields.fields:
         yield x[:, start : (start := start + count * rho.size)].unflatten(1, (count, rho.size))
 
 
 def squares(fields: FieldType, x: Tensor) -> Tensor:
-    """(B, channels, ...) -> (B, number of fields, ...): squared Euclidean norm of every field at every point."""
+    """Squared Euclidean norm of every field at every point.
+
+    Args:
+        fields: the type.
+        x: shape (B, fields.channels, ...).
+    Returns:
+        shape (B, number of fields, ...).
+    """
     parts = [b[:, :, 0].square() if b.shape[2] == 1 else b.square().sum(2) for b in blocks(fields, x)]
     return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
 
 
 def scale(fields: FieldType, x: Tensor, factor: Tensor) -> Tensor:
-    """Every field of x (B, channels, ...) times its own factor (B or 1, number of fields, ... or 1, ...)."""
+    """Every field times a factor of its own.
+
+    Args:
+        fields: the type.
+        x: shape (B, fields.channels, ...).
+        factor: shape (B or 1, number of fields, ... or 1, ...).
+    Returns:
+        the shape of x.
+    """
     parts, start = [], 0
     for block in blocks(fields, x):
         part = factor[:, start : (start := start + block.shape[1])].unsqueeze(2)
@@ -49,7 +79,11 @@ def scale(fields: FieldType, x: Tensor, factor: Tensor) -> Tensor:
 
 
 class Constant:
-    """A tensor outside of parameters and buffers: whole numbers stay so, others follow the dtype asked for."""
+    """A tensor outside of parameters and buffers: whole numbers stay so, others follow the dtype asked for.
+
+    Args:
+        value: the tensor, in float64 when floating; a copy is kept for every device and dtype that was asked for.
+    """
 
     def __init__(self, value: Tensor):
         self._value = value
@@ -63,18 +97,37 @@ class Constant:
         return self._placed[key]
 
 
-def repeats(fields: FieldType) -> Tensor:
-    """(channels,) long: the field that each channel belongs to."""
-    sizes = torch.tensor([rho.size for rho in fields.expanded()])
+def field_of_channel(fields: FieldType) -> Tensor:
+    """The number of the field that each channel belongs to.
+
+    Args:
+        fields: the type.
+    Returns:
+        shape (channels,), long.
+    """
+    sizes = torch.tensor([rho.size for rho in fields.summands()])
     return torch.arange(len(sizes)).repeat_interleave(sizes)
 
 
 def invariant_basis(fields: FieldType) -> Tensor:
-    """(count, channels) float64, orthonormal: the constant fields that every group element leaves alone."""
+    """The constant fields that every group element leaves alone.
+
+    Args:
+        fields: the type.
+    Returns:
+        shape (count, channels), float64, orthonormal.
+    """
     basis = bias_basis(fields)
     return basis / basis.norm(dim=1, keepdim=True)
 
 
-def spatial(parameter: Tensor, x: Tensor) -> Tensor:
-    """(C,) -> (1, C, 1, ..., 1) with as many axes as x."""
+def broadcast_over_space(parameter: Tensor, x: Tensor) -> Tensor:
+    """A parameter of every channel, with axes of length 1 for the batch and for space.
+
+    Args:
+        parameter: shape (C,).
+        x: what it is to be combined with, shape (B, C, ...).
+    Returns:
+        shape (1, C, 1, ..., 1), with as many axes as x.
+    """
     return parameter.view(1, -1, *(1,) * (x.ndim - 2))

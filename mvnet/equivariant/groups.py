@@ -1,4 +1,4 @@
-"""Finite groups of rotations and reflections, and how they move pixels and voxels.
+"""Finite groups of rotations and reflections, and how they act on pixels and voxels.
 
 Coordinates are the array axes: a point of an image is (row, column), of a volume (i, j, k), measured from its centre. A
 group element is an orthogonal matrix M; it acts on a scalar field by
@@ -34,8 +34,8 @@ class Group:
 
     Args:
         name: Schoenflies symbol.
-        matrices: (|G|, d, d) float64 orthogonal, the identity first: how points move.
-        internal: (|G|, k, k) float64 orthogonal, or None; the pairs (matrix, internal) are all different.
+        matrices: shape (|G|, d, d), float64, orthogonal, the identity first: how points move.
+        internal: shape (|G|, k, k), float64, orthogonal, or None; the pairs (matrix, internal) are all different.
     """
 
     name: str
@@ -54,20 +54,20 @@ class Group:
 
     @cached_property
     def faithful(self) -> Tensor:
-        """(|G|, n, n): spatial and internal matrix as the blocks of one; the spatial one where there is no other."""
+        """Shape (|G|, n, n): spatial and internal matrix as blocks of one, which tells all elements apart."""
         if self.internal is None:
             return self.matrices
         return torch.stack([torch.block_diag(m, v) for m, v in zip(self.matrices, self.internal)])
 
     @cached_property
     def table(self) -> Tensor:
-        """(|G|, |G|) long: table[a, b] is the index of the product a b."""
+        """Shape (|G|, |G|), long: table[a, b] is the index of the product a b."""
         products = torch.einsum("aij,bjk->abik", self.faithful, self.faithful)
         return self.index(products)
 
     @cached_property
     def inverse(self) -> Tensor:
-        """(|G|,) long: index of the inverse of each element."""
+        """Shape (|G|,), long: index of the inverse of each element."""
         return self.index(self.faithful.mT)
 
     @cached_property
@@ -77,10 +77,14 @@ class Group:
         return tuple(whole.tolist())
 
     def index(self, matrices: Tensor) -> Tensor:
-        """Indices (...) of group elements given as matrices (..., n, n) like those of `faithful`.
+        """Indices of group elements.
 
+        Args:
+            matrices: shape (..., n, n), like those of `faithful`.
+        Returns:
+            shape (...), long.
         Raises:
-            ValueError: when a matrix is not in the group.
+            MvnetError: when a matrix is not in the group.
         """
         difference = (matrices.unsqueeze(-3) - self.faithful).abs().amax((-2, -1))
         distance, which = difference.min(-1)
@@ -89,22 +93,32 @@ class Group:
         return which
 
     def act(self, g: int, x: Tensor) -> Tensor:
-        """(g . x)(p) = x(M^-1 p) on a scalar field or on every channel of one, x (..., n_1, ..., n_d).
+        """(g . x)(p) = x(M^-1 p) on a scalar field or on every channel of one.
 
         Off the grid: bicubic in the plane, trilinear in space, zero outside the field.
 
+        Args:
+            g: index of the element.
+            x: shape (..., n_1, ..., n_d).
+        Returns:
+            the shape of x.
         Raises:
-            ValueError: when two axes of different length change places.
+            MvnetError: when two axes of different length are exchanged.
         """
         matrix = self.matrices[g]
         return permute_axes(matrix, x) if self.on_grid[g] else interpolate(matrix, x)
 
 
 def permute_axes(matrix: Tensor, x: Tensor) -> Tensor:
-    """A signed permutation (d, d) of the last d axes of x: copies, no arithmetic.
+    """A signed permutation of the last d axes: copies, no arithmetic.
 
+    Args:
+        matrix: shape (d, d), one entry +-1 in each row.
+        x: shape (..., n_1, ..., n_d).
+    Returns:
+        the shape of x.
     Raises:
-        ValueError: when the axes that change places differ in length.
+        MvnetError: when the axes that are exchanged differ in length.
     """
     d, lead = matrix.shape[-1], x.ndim - matrix.shape[-1]
     source = matrix.abs().argmax(1)  # output axis a reads input axis source[a]
@@ -116,7 +130,16 @@ def permute_axes(matrix: Tensor, x: Tensor) -> Tensor:
 
 
 def interpolate(matrix: Tensor, x: Tensor) -> Tensor:
-    """A rotation or reflection (d, d) of the last d axes (equal lengths) about the centre, zero outside the field."""
+    """A rotation or reflection of the last d axes about the centre, zero outside the field.
+
+    Args:
+        matrix: shape (d, d), orthogonal.
+        x: shape (..., n, ..., n), the last d lengths equal.
+    Returns:
+        the shape of x; bicubic in the plane, trilinear in space.
+    Raises:
+        MvnetError: when the lengths differ.
+    """
     d = matrix.shape[-1]
     if len(set(x.shape[-d:])) > 1:
         raise MvnetError(f"x: found a field of shape {tuple(x.shape[-d:])}, expected equal lengths to interpolate")
@@ -129,13 +152,26 @@ def interpolate(matrix: Tensor, x: Tensor) -> Tensor:
 
 
 def rotation_2d(angle: float) -> Tensor:
-    """Rotation of the plane by `angle` radians, (2, 2) float64."""
+    """Rotation of the plane.
+
+    Args:
+        angle: radians, from the first axis to the second.
+    Returns:
+        shape (2, 2), float64.
+    """
     c, s = math.cos(angle), math.sin(angle)
     return torch.tensor([[c, -s], [s, c]], dtype=torch.float64)
 
 
-def generated(name: str, generators: Sequence[Tensor]) -> Group:
-    """The finite group generated by matrices (d, d) float64, closed under products from the left."""
+def generate_group(name: str, generators: Sequence[Tensor]) -> Group:
+    """The finite group generated by matrices: the closure under products from the left.
+
+    Args:
+        name: of the group.
+        generators: shape (d, d) each, float64, orthogonal, of finite order.
+    Returns:
+        the group, the identity first; what is within 1e-9 of a whole number is rounded to it.
+    """
     elements = [torch.eye(generators[0].shape[-1], dtype=torch.float64)]
     for element in elements:  # grows while it is read
         for generator in generators:
@@ -148,17 +184,23 @@ def generated(name: str, generators: Sequence[Tensor]) -> Group:
 
 
 def cyclic(n: int) -> Group:
-    """C_n: rotations of the plane by multiples of 2 pi / n."""
-    return generated(f"C{n}", [rotation_2d(2 * math.pi / n)])
+    """C_n: the n rotations of the plane by multiples of 2 pi / n."""
+    return generate_group(f"C{n}", [rotation_2d(2 * math.pi / n)])
 
 
 def dihedral(n: int) -> Group:
-    """D_n: C_n and the reflections of the plane."""
-    return generated(f"D{n}", [rotation_2d(2 * math.pi / n), _diagonal(1, -1)])
+    """D_n: the n rotations of C_n and n reflections of the plane."""
+    return generate_group(f"D{n}", [rotation_2d(2 * math.pi / n), _diagonal(1, -1)])
 
 
-def with_conjugation(base: Group) -> Group:
-    """The product of a group with Z2 = {1, conjugation}: the internal matrix is +1 or -1."""
+def adjoin_conjugation(base: Group) -> Group:
+    """The product of a group with Z2 = {1, conjugation}.
+
+    Args:
+        base: a group without internal matrices.
+    Returns:
+        the group of 2 |G| elements, those without conjugation first; the internal matrix is +1 or -1.
+    """
     signs = torch.ones(2 * base.order, 1, 1, dtype=torch.float64)
     signs[base.order :] = -1
     return Group(f"{base.name}xZ2", base.matrices.repeat(2, 1, 1), signs)
@@ -182,14 +224,14 @@ _MIRRORS = ((-1, 1, 1), (1, -1, 1), (1, 1, -1))
 GROUPS: dict[str, Callable[[], Group]] = {
     **{f"C{n}": (lambda n=n: cyclic(n)) for n in (1, 2, 4, 6, 8, 12, 16)},
     **{f"D{n}": (lambda n=n: dihedral(n)) for n in (1, 2, 4, 6, 8, 12, 16)},
-    **{f"{name}xZ2": (lambda name=name: with_conjugation(group(name))) for name in ("C1", "C4", "D2", "D4")},
-    "E": lambda: generated("E", [_diagonal(1, 1, 1)]),
-    "O": lambda: generated("O", [_quarter_turn(0), _quarter_turn(2)]),
-    "Oh": lambda: generated("Oh", [_quarter_turn(0), _quarter_turn(2), _diagonal(*_INVERSION)]),
-    "D2h": lambda: generated("D2h", [_diagonal(*m) for m in _MIRRORS]),
+    **{f"{name}xZ2": (lambda name=name: adjoin_conjugation(group(name))) for name in ("C1", "C4", "D2", "D4")},
+    "E": lambda: generate_group("E", [_diagonal(1, 1, 1)]),
+    "O": lambda: generate_group("O", [_quarter_turn(0), _quarter_turn(2)]),
+    "Oh": lambda: generate_group("Oh", [_quarter_turn(0), _quarter_turn(2), _diagonal(*_INVERSION)]),
+    "D2h": lambda: generate_group("D2h", [_diagonal(*m) for m in _MIRRORS]),
     **{
         f"D4h-{name}": (
-            lambda name=name, axis=axis: generated(
+            lambda name=name, axis=axis: generate_group(
                 f"D4h-{name}", [_quarter_turn(axis), *(_diagonal(*m) for m in _MIRRORS)]
             )
         )
@@ -203,10 +245,14 @@ axis i, j or k, and D2h. A new group is one line here."""
 
 @cache
 def group(name: str) -> Group:
-    """The group of that name, built once.
+    """The group of a name, built once.
 
+    Args:
+        name: one of `GROUPS`.
+    Returns:
+        always the same object, as layers compare groups by identity.
     Raises:
-        ValueError: when no such group is known.
+        MvnetError: when no such group is known.
     """
     if name not in GROUPS:
         raise MvnetError(f"group: found {name!r}, expected one of {sorted(GROUPS)}")
@@ -219,6 +265,10 @@ def voxel_group(spacing: Sequence[float], tolerance: float = 1e-3) -> Group:
     Args:
         spacing: three lengths in one unit.
         tolerance: relative difference below which two lengths count as equal.
+    Returns:
+        the subgroup of Oh that preserves the voxel.
+    Raises:
+        MvnetError: when there are not three lengths, or one is not positive.
     """
     if len(spacing) != 3 or not all(length > 0 for length in spacing):
         raise MvnetError(f"spacing: found {tuple(spacing)}, expected three positive lengths")

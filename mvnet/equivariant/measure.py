@@ -11,9 +11,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from mvnet.equivariant.field_type import FieldType
 from mvnet.equivariant.groups import Group
 from mvnet.equivariant.groups import group as by_name
-from mvnet.equivariant.representations import FieldType
 
 Action = Callable[[int, Tensor], Tensor]
 """action(g, x) is g . x, g the index of an element of the group."""
@@ -37,19 +37,20 @@ def equivariance_error(
     """|model(g . x) - g . model(x)| / |model(x)| in the largest norm, for every group element g.
 
     An element that does not move points of the grid onto points interpolates, and what lies outside the field is not
-    known to it: there both norms are taken over a centred disk (ball) that the boundary should not reach, so its radius
-    plus the reach of the model should be below half of the shortest side. The error of interpolation is part of the
-    result.
+    known to it: there both norms are taken over a centred disk (ball) that the boundary should not influence, so its
+    radius plus the receptive radius of the model should be below half of the shortest side. The error of interpolation
+    is part of the result.
 
     Args:
         model: a map from fields to fields; a module is put in evaluation mode for the time of the measurement.
         group: or its name.
-        x: input (B, C, n_1, ..., n_d).
+        x: input, shape (B, C, n_1, ..., n_d).
         act_in, act_out: how the group acts on input and output: their types, or functions (g, x) -> g . x; None moves
             points and leaves the values alone.
         disk: radius in halves of the shortest side.
     Returns:
-        the largest error and that of each element; 0 for a model that is zero everywhere.
+        the largest error and that of each element, relative; 0 for a model that is zero everywhere.
+    Source: paper section 5.3.3.
     """
     group = by_name(group) if isinstance(group, str) else group
     before, after = _action(act_in, group), _action(act_out, group)
@@ -61,6 +62,7 @@ def equivariance_error(
         with torch.no_grad():
             y = model(x)
             for g in range(group.order):
+                # f(g . x) - g . f(x) -> its largest entry over that of f(x)
                 difference, scale = (model(before(g, x)) - after(g, y)).abs(), y.abs()
                 if not group.on_grid[g]:
                     inside = ball(y.shape[-group.dim :], disk).to(y.device)
@@ -73,7 +75,14 @@ def equivariance_error(
 
 
 def ball(shape: torch.Size | tuple[int, ...], radius: float) -> Tensor:
-    """Bool mask (n_1, ..., n_d) of the points within `radius` halves of the shortest side of the centre."""
+    """The points within a ball about the centre.
+
+    Args:
+        shape: lengths n_1, ..., n_d.
+        radius: in halves of the shortest side.
+    Returns:
+        shape (n_1, ..., n_d), bool.
+    """
     squared = torch.zeros(())
     for n in shape:
         squared = squared[..., None] + (torch.arange(n) - (n - 1) / 2).square()

@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mvnet.equivariant import fieldwise
-from mvnet.equivariant.representations import FieldType, Trivial
+from mvnet.equivariant.field_type import FieldType
+from mvnet.equivariant.representations import Trivial
 from mvnet.errors import MvnetError
 
 
@@ -24,8 +25,17 @@ class Pointwise(nn.Module):
     Args:
         fields: type of the input and of the output.
         fn: a function of numbers, or a module that acts as one; whether it is odd is tried on [-4, 4].
+    Shape:
+        (B, fields.channels, ...) -> the same.
     Raises:
-        ValueError: when a representation mixes components, or changes their signs and fn is not odd.
+        MvnetError: when a representation mixes components, or changes their signs and fn is not odd.
+
+    Example:
+        >>> import torch
+        >>> from mvnet.equivariant import Pointwise, field_type, group
+        >>> fields = field_type(group("D4"), {"trivial": 2, "regular": 1})
+        >>> Pointwise(fields, torch.relu)(torch.randn(1, 10, 6, 6)).shape
+        torch.Size([1, 10, 6, 6])
     """
 
     def __init__(self, fields: FieldType, fn: Callable[[Tensor], Tensor] = F.relu):
@@ -44,6 +54,7 @@ class Pointwise(nn.Module):
         return self.fn(x)
 
     def extra_repr(self) -> str:
+        """Type and function, for print(layer)."""
         return f"{self.fields_in}, {getattr(self.fn, '__name__', self.fn)}"
 
 
@@ -57,17 +68,27 @@ def is_odd(fn: Callable[[Tensor], Tensor]) -> bool:
 class NormNonlinearity(nn.Module):
     """v -> f(|v|) v / |v| for every field v, with f(n) = relu(n - t), t > 0, or softplus(n - t) - softplus(-t).
 
-    One t for each field, the softplus of a parameter. Both are non-expansive: 0 <= f' <= 1 and f(n) <= n. (A
-    negative t would tear v = 0 apart.) |v| stands for sqrt(|v|^2 + eps^2): the gradient at v = 0 is finite, and what
-    leaves the layer differs from the formula by at most eps.
+    One t for each field, the softplus of a parameter. Both are non-expansive: 0 <= f' <= 1 and f(n) <= n. (With
+    t < 0 the map would be discontinuous at v = 0.) |v| stands for sqrt(|v|^2 + eps^2): the gradient at v = 0 is
+    finite, and the output differs from the formula by at most eps.
 
     Args:
         fields: any type; the input's and the output's.
         fn: "relu" sets fields shorter than t to zero, "softplus" damps short ones smoothly.
         threshold: t at the start, in units of the field.
         eps: length below which fields count as zero.
+    Shape:
+        (B, fields.channels, ...) -> the same.
     Raises:
-        ValueError: when fn is another name, or the threshold not positive.
+        MvnetError: when fn is another name, or the threshold not positive.
+    Source: Worrall et al., Harmonic networks (2017).
+
+    Example:
+        >>> import torch
+        >>> from mvnet.equivariant import NormNonlinearity, field_type, group
+        >>> fields = field_type(group("D4"), {"trivial": 2, "vector": 1})
+        >>> NormNonlinearity(fields)(torch.randn(1, 4, 6, 6)).shape
+        torch.Size([1, 4, 6, 6])
     """
 
     def __init__(self, fields: FieldType, fn: str = "relu", threshold: float = 0.1, eps: float = 1e-3):
@@ -76,25 +97,32 @@ class NormNonlinearity(nn.Module):
             raise MvnetError(f"fn: found {fn!r}, expected 'relu' or 'softplus'")
         self.fields_in = self.fields_out = fields
         self.fn, self.eps = fn, eps
-        self.raw = nn.Parameter(raw_threshold(threshold, fieldwise.number(fields)))
+        self.raw = nn.Parameter(raw_threshold(threshold, fieldwise.field_count(fields)))
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, fields.channels, ...) -> the same shape."""
         fieldwise.check_channels(self.fields_in, x)
+        # v -> |v| -> f(|v|) / |v| -> times v
         norm = (fieldwise.squares(self.fields_in, x) + self.eps**2).sqrt()
-        t = fieldwise.spatial(F.softplus(self.raw), x)
+        t = fieldwise.broadcast_over_space(F.softplus(self.raw), x)
         length = F.relu(norm - t) if self.fn == "relu" else F.softplus(norm - t) - F.softplus(-t)
         return fieldwise.scale(self.fields_in, x, length / norm)
 
     def extra_repr(self) -> str:
+        """Type and function, for print(layer)."""
         return f"{self.fields_in}, {self.fn}"
 
 
 def raw_threshold(threshold: float, count: int) -> Tensor:
-    """(count,): the number whose softplus is the threshold.
+    """The number whose softplus is the threshold, repeated.
 
+    Args:
+        threshold: a length, positive.
+        count: number of copies.
+    Returns:
+        shape (count,).
     Raises:
-        ValueError: when it is not positive.
+        MvnetError: when the threshold is not positive.
     """
     if threshold <= 0:
         raise MvnetError(f"threshold: found {threshold}, expected a positive length")
@@ -106,11 +134,22 @@ class Gated(nn.Module):
 
     Args:
         fields: type of the output, `fields_out`. The input's, `fields_in`, has in front a trivial gate for each field.
+    Shape:
+        (B, fields_in.channels, ...) -> (B, fields_out.channels, ...).
+    Source: Weiler et al., 3D steerable CNNs (2018).
+
+    Example:
+        >>> import torch
+        >>> from mvnet.equivariant import Gated, field_type, group
+        >>> fields = field_type(group("D4"), {"trivial": 2, "vector": 1})
+        >>> gated = Gated(fields)
+        >>> gated(torch.randn(1, gated.fields_in.channels, 6, 6)).shape
+        torch.Size([1, 4, 6, 6])
     """
 
     def __init__(self, fields: FieldType):
         super().__init__()
-        self.gates = fieldwise.number(fields)
+        self.gates = fieldwise.field_count(fields)
         self.fields_in = FieldType((self.gates, Trivial(fields.group)), *fields.fields)
         self.fields_out = fields
 
@@ -120,4 +159,5 @@ class Gated(nn.Module):
         return fieldwise.scale(self.fields_out, x[:, self.gates :], torch.sigmoid(x[:, : self.gates]))
 
     def extra_repr(self) -> str:
+        """Types of input and output, for print(layer)."""
         return f"{self.fields_in} -> {self.fields_out}"

@@ -11,17 +11,20 @@ from torch import Tensor, nn
 
 from mvnet.equivariant import fieldwise
 from mvnet.equivariant.expansion import bias_basis
-from mvnet.equivariant.representations import FieldType
+from mvnet.equivariant.field_type import FieldType
 from mvnet.errors import MvnetError
 
 
-def bounded(h: Tensor) -> Tensor:
-    """h / sqrt(1 + mean of h^2 over the channels): residual features may grow, what reads them does not see it.
+def rms_squash(h: Tensor) -> Tensor:
+    """h / sqrt(1 + mean of h^2 over the channels): residual features may grow, their reader sees no more than 1.
 
     Pointwise and by an invariant of orthogonal representations, so that tiles and symmetries are kept.
 
     Args:
-        h: (B, channels, ...).
+        h: shape (B, channels, ...).
+    Returns:
+        the shape of h; its root mean square over the channels is below 1 at every point.
+    Source: Zhang and Sennrich, Root mean square layer normalization (2019), with 1 in the place of epsilon.
     """
     return h * (1 + h.square().mean(1, keepdim=True)).rsqrt()
 
@@ -32,29 +35,46 @@ class FieldAffine(nn.Module):
     Args:
         fields: type of the input and of the output.
         bias: whether there is one.
+    Shape:
+        (B, fields.channels, ...) -> the same.
+
+    Example:
+        >>> import torch
+        >>> from mvnet.equivariant import FieldAffine, field_type, group
+        >>> fields = field_type(group("D4"), {"trivial": 2, "vector": 1})
+        >>> FieldAffine(fields)(torch.randn(1, 4, 6, 6)).shape
+        torch.Size([1, 4, 6, 6])
     """
 
     def __init__(self, fields: FieldType, bias: bool = True):
         super().__init__()
         self.fields_in = self.fields_out = fields
         invariants = bias_basis(fields)
-        self._owner, self._invariants = fieldwise.Constant(fieldwise.repeats(fields)), fieldwise.Constant(invariants)
-        self.scale = nn.Parameter(torch.ones(fieldwise.number(fields)))
+        self._owner, self._invariants = (
+            fieldwise.Constant(fieldwise.field_of_channel(fields)),
+            fieldwise.Constant(invariants),
+        )
+        self.scale = nn.Parameter(torch.ones(fieldwise.field_count(fields)))
         self.bias = nn.Parameter(torch.zeros(len(invariants))) if bias and len(invariants) else None
 
     def channels(self) -> tuple[Tensor, Tensor | None]:
-        """Scale and bias (channels,) of every channel."""
+        """Scale and bias of every channel.
+
+        Returns:
+            shape (channels,) each, the bias None for a layer without one.
+        """
         scale = self.scale.index_select(0, self._owner(self.scale))
         return scale, None if self.bias is None else self.bias @ self._invariants(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, fields.channels, ...) -> the same shape."""
         fieldwise.check_channels(self.fields_in, x)
-        scale, bias = (None if c is None else fieldwise.spatial(c, x) for c in self.channels())
-        assert scale is not None
-        return x * scale if bias is None else torch.addcmul(bias, x, scale)
+        scale, bias = self.channels()
+        scale = fieldwise.broadcast_over_space(scale, x)
+        return x * scale if bias is None else torch.addcmul(fieldwise.broadcast_over_space(bias, x), x, scale)
 
     def extra_repr(self) -> str:
+        """Type, for print(layer)."""
         return f"{self.fields_in}"
 
 
@@ -71,8 +91,17 @@ class FieldNorm(nn.Module):
         affine: whether `FieldAffine` follows.
         momentum: weight of a new batch in the running average.
         eps: added to the variance.
+    Shape:
+        (B, fields.channels, n_1, ..., n_d) -> the same.
     Raises:
-        ValueError: when statistics is another name.
+        MvnetError: when statistics is another name.
+
+    Example:
+        >>> import torch
+        >>> from mvnet.equivariant import FieldNorm, field_type, group
+        >>> fields = field_type(group("D4"), {"trivial": 2, "vector": 1})
+        >>> FieldNorm(fields)(torch.randn(1, 4, 6, 6)).shape
+        torch.Size([1, 4, 6, 6])
     """
 
     mean: Tensor
@@ -91,18 +120,19 @@ class FieldNorm(nn.Module):
             raise MvnetError(f"statistics: found {statistics!r}, expected 'instance' or 'batch'")
         self.fields_in = self.fields_out = fields
         self.statistics, self.momentum, self.eps = statistics, momentum, eps
-        basis, owner = fieldwise.invariant_basis(fields), fieldwise.repeats(fields)
-        average = [(owner == i).double() / rho.size for i, rho in enumerate(fields.expanded())]
+        basis, owner = fieldwise.invariant_basis(fields), fieldwise.field_of_channel(fields)
+        average = [(owner == i).double() / rho.size for i, rho in enumerate(fields.summands())]
         self._basis, self._owner = fieldwise.Constant(basis), fieldwise.Constant(owner)
         self._average = fieldwise.Constant(torch.stack(average, 1))
         self.affine = FieldAffine(fields) if affine else None
         if statistics == "batch":
             self.register_buffer("mean", torch.zeros(len(basis)))
-            self.register_buffer("variance", torch.ones(fieldwise.number(fields)))
+            self.register_buffer("variance", torch.ones(fieldwise.field_count(fields)))
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, fields.channels, n_1, ..., n_d) -> the same shape."""
         fieldwise.check_channels(self.fields_in, x)
+        # m = mean B, B the invariant basis; x -> (x - m) / sqrt(v + eps) as factor x + shift, one pass over the field
         basis = self._basis(x)
         mean, variance = self._moments(x, basis)
         factor = (variance + self.eps).rsqrt()[:, self._owner(x)]
@@ -118,6 +148,7 @@ class FieldNorm(nn.Module):
         """Coefficients of the mean in the basis (B or 1, invariants), and variances (B or 1, fields)."""
         if self.statistics == "batch" and not self.training:
             return self.mean[None].to(x), self.variance[None].to(x)
+        # x (B, C, N) -> mean over N -> its coefficients in the basis; |x - m|^2 -> mean over N -> over each field
         flat = x.flatten(2)
         if self.statistics == "batch":
             flat = flat.transpose(0, 1).flatten(1)[None]
@@ -131,4 +162,5 @@ class FieldNorm(nn.Module):
         return mean, variance
 
     def extra_repr(self) -> str:
+        """Type and kind of statistics, for print(layer)."""
         return f"{self.fields_in}, {self.statistics}"

@@ -19,17 +19,20 @@ import torch
 from torch import Tensor, nn
 
 from mvnet.equivariant import fieldwise
+from mvnet.equivariant.field_type import FieldType
 from mvnet.equivariant.groups import Group
 from mvnet.equivariant.kernels import taps
-from mvnet.equivariant.representations import FieldType, Points, Representation, kronecker
+from mvnet.equivariant.representations import Points, Representation, kronecker
 from mvnet.errors import MvnetError
 
 
 class Kronecker(Representation):
-    """The tensor product a (x) b of representations of one group; component i of a and j of b is number i n_b + j.
+    """The tensor product a (x) b; component i of a and j of b is number i n_b + j.
 
+    Args:
+        a, b: representations of one group.
     Raises:
-        ValueError: when the groups differ.
+        MvnetError: when the groups differ.
     """
 
     def __init__(self, a: Representation, b: Representation):
@@ -43,15 +46,25 @@ class Kronecker(Representation):
 def corners(group: Group) -> Points:
     """Functions on the 2^d corners of a block, in row-major order.
 
+    Args:
+        group: maps corners onto corners.
+    Returns:
+        the permutation representation of 2^d components; built once.
     Raises:
-        ValueError: when the group does not move corners onto corners.
+        MvnetError: when the group is not one of the grid.
     """
     return taps(group, 2)
 
 
 @cache
 def haar(dim: int) -> Tensor:
-    """(2^d, 2^d) float64, orthogonal: the h_S at the corners in row-major order; the constant first, then by |S|."""
+    """The h_S at the corners in row-major order: the constant first, then by |S|.
+
+    Args:
+        dim: d.
+    Returns:
+        shape (2^d, 2^d), float64, orthogonal.
+    """
     signs = torch.tensor(list(itertools.product((-1.0, 1.0), repeat=dim)), dtype=torch.float64)
     subsets = [s for size in range(dim + 1) for s in itertools.combinations(range(dim), size)]
     return torch.stack([signs[:, list(s)].prod(1) for s in subsets]) / 2 ** (dim / 2)
@@ -81,20 +94,35 @@ class BlockPool(nn.Module):
 
     Args:
         fields: type of the input, `fields_in`; the output's, `fields_out`, is that of its product with the corners.
+    Shape:
+        (B, fields_in.channels, n_1, ..., n_d) -> (B, fields_out.channels, n_1 / 2, ..., n_d / 2).
+    Source: Jacobsen et al., i-RevNet (2018).
+
+    Example:
+        >>> import torch
+        >>> from mvnet.equivariant import BlockPool, field_type, group
+        >>> fields = field_type(group("D4"), {"trivial": 2, "vector": 1})
+        >>> pool, x = BlockPool(fields), torch.randn(1, 4, 6, 6)
+        >>> pool(x).shape, torch.equal(pool.inverse(pool(x)), x)
+        (torch.Size([1, 16, 3, 3]), True)
     """
 
     def __init__(self, fields: FieldType):
         super().__init__()
-        self.fields_in, self.fields_out = fields, self._pooled(fields)
+        self.fields_in, self.fields_out = fields, self._type_out(fields)
 
-    def _pooled(self, fields: FieldType) -> FieldType:
+    def _type_out(self, fields: FieldType) -> FieldType:
         return FieldType(*((count, _kronecker(rho, corners(fields.group))) for count, rho in fields.fields))
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (B, fields_in.channels, n_1, ..., n_d) -> (B, fields_out.channels, n_1 / 2, ..., n_d / 2).
+        """Blocks to channels.
 
+        Args:
+            x: shape (B, fields_in.channels, n_1, ..., n_d), even lengths.
+        Returns:
+            shape (B, fields_out.channels, n_1 / 2, ..., n_d / 2).
         Raises:
-            ValueError: when a length is odd or the channels do not fit.
+            MvnetError: when a length is odd or the channels do not fit.
         """
         return self._blocks(x).flatten(1, 2)
 
@@ -109,6 +137,7 @@ class BlockPool(nn.Module):
         d, sizes = self.fields_in.group.dim, x.shape[2:]
         if len(sizes) != d or any(n % 2 for n in sizes):
             raise MvnetError(f"x: found a field of shape {tuple(sizes)}, expected {d} even lengths")
+        # (n_1, ..., n_d) -> (n_1 / 2, 2, ..., n_d / 2, 2) -> corners before space
         pairs = x.reshape(*x.shape[:2], *(m for n in sizes for m in (n // 2, 2)))
         axes = (0, 1, *range(3, 3 + 2 * d, 2), *range(2, 2 + 2 * d, 2))
         return pairs.permute(axes).flatten(2, 1 + d)
@@ -121,6 +150,7 @@ class BlockPool(nn.Module):
         return pairs.permute(axes).reshape(*y.shape[:2], *(2 * n for n in sizes))
 
     def extra_repr(self) -> str:
+        """Types of input and output, for print(layer)."""
         return f"{self.fields_in} -> {self.fields_out}"
 
 
@@ -129,13 +159,28 @@ class HaarPool(BlockPool):
 
     Orthogonal: |y| = |x|, and the inverse is the transpose. `fields_out` is `fields_in` followed by rho (x) details for
     every rho.
+
+    Args:
+        fields: type of the input.
+    Shape:
+        (B, fields_in.channels, n_1, ..., n_d) -> (B, fields_out.channels, n_1 / 2, ..., n_d / 2).
+
+    Example:
+        >>> import torch
+        >>> from mvnet.equivariant import HaarPool, field_type, group
+        >>> fields = field_type(group("D4"), {"trivial": 2, "vector": 1})
+        >>> pool, x = HaarPool(fields), torch.randn(1, 4, 6, 6)
+        >>> torch.allclose(pool(x).norm(), x.norm())
+        True
     """
 
-    def _pooled(self, fields: FieldType) -> FieldType:
+    def _type_out(self, fields: FieldType) -> FieldType:
         detail = ((count, _kronecker(rho, details(fields.group))) for count, rho in fields.fields)
         return FieldType(*fields.fields, *detail)
 
     def forward(self, x: Tensor) -> Tensor:
+        """x (B, fields_in.channels, n_1, ..., n_d) -> (B, fields_out.channels, n_1 / 2, ..., n_d / 2)."""
+        # blocks -> coefficients in the Haar basis -> means, then details, as channels
         blocks = self._blocks(x)
         y = torch.einsum("sk,bck...->bsc...", haar(self.fields_in.group.dim).to(x), blocks)
         return torch.cat((y[:, 0], y[:, 1:].transpose(1, 2).flatten(1, 2)), 1)

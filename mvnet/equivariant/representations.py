@@ -1,4 +1,4 @@
-"""How a group acts on the values of a field: its representations, and direct sums of them.
+"""How a group acts on the values of a field: its representations.
 
 A field of type rho transforms by  (g . f)(p) = rho(g) f(M^-1 p).  Every representation here is orthogonal. Two
 properties decide what a layer may do with it: a *permutation* admits any pointwise nonlinearity, a *monomial*
@@ -8,7 +8,7 @@ Source: paper section 5.1.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import torch
@@ -22,9 +22,15 @@ _INDEPENDENT = 1e-6  # length of what a projected unit vector adds to the span o
 
 
 class Representation:
-    """Orthogonal matrices rho(g), (|G|, n, n) float64, one for every group element.
+    """Orthogonal matrices rho(g), one for every group element.
 
     A new representation is a subclass that hands its matrices to this constructor.
+
+    Args:
+        name: for messages.
+        group: G.
+        matrices: shape (|G|, n, n), float64, orthogonal, with rho(g h) = rho(g) rho(h); what is within 1e-9 of a whole
+            number is rounded to it.
     """
 
     def __init__(self, name: str, group: Group, matrices: Tensor):
@@ -39,12 +45,12 @@ class Representation:
 
     @cached_property
     def images(self) -> Tensor:
-        """(|G|, n) long: component i goes to component images[g, i]; of a monomial representation."""
+        """Shape (|G|, n), long: component i goes to component images[g, i]; of a monomial representation."""
         return self.matrices.abs().argmax(1)
 
     @cached_property
     def signs(self) -> Tensor:
-        """(|G|, n): with this sign."""
+        """Shape (|G|, n): the sign, +1 or -1, with which component i goes there."""
         return self.matrices.sum(1).round()
 
     @cached_property
@@ -60,7 +66,7 @@ class Representation:
 
     @cached_property
     def invariants(self) -> Tensor:
-        """(count, n) orthonormal vectors b with rho(g) b = b for every g: the biases that are allowed."""
+        """Shape (count, n): orthonormal vectors b with rho(g) b = b for every g, the biases that are allowed."""
         return fixed_vectors(self.matrices.mean(0))
 
     def __repr__(self) -> str:
@@ -68,10 +74,15 @@ class Representation:
 
 
 def fixed_vectors(average: Tensor) -> Tensor:
-    """Orthonormal basis (count, n) of the space onto which the group average (n, n) projects.
+    """Orthonormal basis of the vectors that a group leaves alone: of the range of the group average, a projection.
 
     Gram-Schmidt on the projected unit vectors in their order, so that the basis is unique and the weights of a
     checkpoint mean the same everywhere: eigenvectors would differ between LAPACKs and numbers of threads.
+
+    Args:
+        average: shape (n, n), the mean of rho(g) over the group.
+    Returns:
+        shape (count, n), count = tr(average).
     """
     projection = (average + average.mT) / 2
     basis = projection.new_zeros(round(float(projection.trace())), len(projection))
@@ -79,7 +90,8 @@ def fixed_vectors(average: Tensor) -> Tensor:
     for vector in projection:
         if found == len(basis):
             break
-        for _ in range(2):  # the second time removes what rounding left
+        # v -> v - sum_k b_k <b_k, v>; the second time removes what rounding left
+        for _ in range(2):
             vector = vector - basis[:found].mT @ (basis[:found] @ vector)
         length = vector.norm()
         if length > _INDEPENDENT:
@@ -120,16 +132,20 @@ class PseudoVector(Representation):
 
 
 class Internal(Representation):
-    """The internal matrices of the group. Of a product with Z2: numbers that are odd under conjugation; scalars where
-    the group moves points only."""
+    """Values on which the internal matrices act: rho(g) = internal(g).
+
+    Of a product with Z2: numbers that are odd under conjugation; scalars where the group moves points only.
+    """
 
     def __init__(self, group: Group):
         super().__init__("internal", group, internal_matrices(group))
 
 
 class WaveVector(Representation):
-    """Wave vectors of a complex field, local gradients of its phase: they turn with the image and change sign under
-    conjugation, rho(g) = det(internal) M."""
+    """Wave vectors of a complex field, the local gradients of its phase: rho(g) = det(internal) M.
+
+    They rotate with the image and change sign under conjugation.
+    """
 
     def __init__(self, group: Group):
         sign = torch.linalg.det(internal_matrices(group)).round().view(-1, 1, 1)
@@ -137,7 +153,13 @@ class WaveVector(Representation):
 
 
 def internal_matrices(group: Group) -> Tensor:
-    """(|G|, k, k): 1 for every element of a group that moves points only."""
+    """The internal matrices of a group; 1 for every element of a group that moves points only.
+
+    Args:
+        group: G.
+    Returns:
+        shape (|G|, k, k), float64.
+    """
     return torch.ones(group.order, 1, 1, dtype=torch.float64) if group.internal is None else group.internal
 
 
@@ -167,7 +189,14 @@ def _mandel_basis() -> Tensor:
 
 
 def kronecker(a: Tensor, b: Tensor) -> Tensor:
-    """Products a_g (x) b_g of two families of matrices (|G|, m, m) and (|G|, n, n)."""
+    """Kronecker products a_g (x) b_g of two families of matrices.
+
+    Args:
+        a: shape (|G|, m, m).
+        b: shape (|G|, n, n).
+    Returns:
+        shape (|G|, m n, m n); component (i, k) is number i n + k.
+    """
     return torch.einsum("gij,gkl->gikjl", a, b).reshape(len(a), a.shape[1] * b.shape[1], -1)
 
 
@@ -183,20 +212,21 @@ class Points(Representation):
 
     Args:
         group: acts on the points.
-        points: (n, d) float64, all different.
+        points: shape (n, d), float64, all different.
         name: of the set.
         action: by which the points move, `Vector` when None.
     Raises:
-        ValueError: when the set is not closed.
+        MvnetError: when the set is not closed.
     """
 
     def __init__(self, group: Group, points: Tensor, name: str = "points", action: Representation | None = None):
         matrices = group.matrices if action is None else action.matrices
+        # M p_j -> its distances to all points -> the index of the one that it coincides with
         moved = torch.einsum("gij,nj->gni", matrices, points.double())
         difference = (moved[:, :, None] - points).abs().amax(-1)
         distance, images = difference.min(-1)
         if bool((distance > 1e-6).any()):
-            raise MvnetError(f"points: found a set that {group.name} moves out of itself, expected a closed one")
+            raise MvnetError(f"points: found a set that {group.name} does not map onto itself, expected a closed one")
         self.points = points
         super().__init__(name, group, permutation_matrices(images))
 
@@ -209,7 +239,7 @@ class Quotient(Points):
 
     Args:
         group: G.
-        point: d coordinates.
+        point: d coordinates, in any unit.
         name: of the orbit.
         action: by which the point moves, `Vector` when None.
     """
@@ -224,7 +254,13 @@ class Quotient(Points):
 
 
 def permutation_matrices(images: Tensor) -> Tensor:
-    """images (|G|, n): component i goes to images[g, i] -> (|G|, n, n) float64."""
+    """Permutations as matrices.
+
+    Args:
+        images: shape (|G|, n), long: component i goes to images[g, i].
+    Returns:
+        shape (|G|, n, n), float64.
+    """
     return torch.nn.functional.one_hot(images).mT.double()
 
 
@@ -250,68 +286,3 @@ REPRESENTATIONS: dict[str, Callable[[Group], Representation]] = {
     "waves": lambda group: Quotient(group, (2, 1), "waves", WaveVector(group)),
 }
 """Representations by name. A new one is a class, or an orbit, and one line here."""
-
-
-def field_type(group: Group, fields: Mapping[str, int]) -> FieldType:
-    """The direct sum of named representations with multiplicities, such as {"trivial": 4, "regular": 2}.
-
-    Raises:
-        ValueError: when a name is not known.
-    """
-    for name in fields:
-        if name not in REPRESENTATIONS:
-            raise MvnetError(f"fields: found {name!r}, expected one of {sorted(REPRESENTATIONS)}")
-    return FieldType(*((count, REPRESENTATIONS[name](group)) for name, count in fields.items()))
-
-
-class FieldType:
-    """A direct sum: the value of a field at a point, as `fields` of the given representations one after the other.
-
-    Channels of one field are contiguous.
-
-    Args:
-        fields: pairs (multiplicity, representation), all of one group.
-    """
-
-    def __init__(self, *fields: tuple[int, Representation]):
-        groups = {id(rho.group): rho.group for _, rho in fields}
-        if len(groups) != 1:
-            raise MvnetError(f"fields: found groups {[g.name for g in groups.values()]}, expected one")
-        self.fields = tuple((count, rho) for count, rho in fields if count)
-        self.group = next(iter(groups.values()))
-
-    @property
-    def channels(self) -> int:
-        """Number of channels of the sum."""
-        return sum(count * rho.size for count, rho in self.fields)
-
-    def expanded(self) -> list[Representation]:
-        """Every field's representation, in channel order."""
-        return [rho for count, rho in self.fields for _ in range(count)]
-
-    @property
-    def is_permutation(self) -> bool:
-        """Whether every field admits a pointwise nonlinearity."""
-        return all(rho.is_permutation for _, rho in self.fields)
-
-    @property
-    def is_monomial(self) -> bool:
-        """Whether every field admits an odd pointwise nonlinearity."""
-        return all(rho.is_monomial for _, rho in self.fields)
-
-    def act_on_values(self, g: int, x: Tensor) -> Tensor:
-        """rho(g) at every point, x (B, C, ...)."""
-        if x.shape[1] != self.channels:
-            raise MvnetError(f"x: found {x.shape[1]} channels, expected {self.channels} of {self}")
-        out, start = [], 0
-        for count, rho in self.fields:
-            block = x[:, start : (start := start + count * rho.size)].unflatten(1, (count, rho.size))
-            out.append(torch.einsum("ij,bcj...->bci...", rho.matrices[g].to(x), block).flatten(1, 2))
-        return torch.cat(out, 1)
-
-    def act(self, g: int, x: Tensor) -> Tensor:
-        """(g . f)(p) = rho(g) f(M^-1 p) of a field x (B, C, n_1, ..., n_d)."""
-        return self.act_on_values(g, self.group.act(g, x))
-
-    def __repr__(self) -> str:
-        return " + ".join(f"{count} {rho}" for count, rho in self.fields)

@@ -15,52 +15,95 @@ import torch
 from torch import Tensor, nn
 
 from mvnet.equivariant import fieldwise
-from mvnet.equivariant.representations import FieldType, PseudoVector, Representation, Sign, Sym2, Trivial, Vector
+from mvnet.equivariant.field_type import FieldType
+from mvnet.equivariant.representations import PseudoVector, Representation, Sign, Sym2, Trivial, Vector
 from mvnet.errors import MvnetError
 
 _H = 0.5**0.5
 
 
 def inner(a: Tensor, b: Tensor) -> Tensor:
-    """<a, b>: of vectors (..., 3) or of matrices (..., 6) -> (..., 1)."""
+    """<a, b>, the Euclidean product of vectors or the Frobenius product of matrices.
+
+    Args:
+        a, b: shape (..., 3) vectors, or (..., 6) matrices.
+    Returns:
+        shape (..., 1).
+    """
     return (a * b).sum(-1, keepdim=True)
 
 
 def product(a: Tensor, b: Tensor) -> Tensor:
-    """A scalar (..., 1) times anything (..., n), either way round."""
+    """A scalar times anything.
+
+    Args:
+        a, b: shapes (..., 1) and (..., n), either way round.
+    Returns:
+        shape (..., n).
+    """
     return a * b
 
 
 def cross(a: Tensor, b: Tensor) -> Tensor:
-    """a x b of vectors (..., 3)."""
+    """a x b.
+
+    Args:
+        a, b: shape (..., 3), vectors.
+    Returns:
+        shape (..., 3), an axial vector.
+    """
     return torch.linalg.cross(*torch.broadcast_tensors(a, b))
 
 
 def outer(a: Tensor, b: Tensor) -> Tensor:
-    """(a b^T + b a^T) / 2 of vectors (..., 3) -> (..., 6)."""
+    """(a b^T + b a^T) / 2, the symmetric outer product.
+
+    Args:
+        a, b: shape (..., 3), vectors.
+    Returns:
+        shape (..., 6), Mandel components.
+    """
+    # diagonal a_i b_i, off it (a_i b_j + a_j b_i) / 2 times sqrt 2
     (ax, ay, az), (bx, by, bz) = a.unbind(-1), b.unbind(-1)
     mixed = (ay * bz + az * by, ax * bz + az * bx, ax * by + ay * bx)
     return torch.stack((ax * bx, ay * by, az * bz, *(_H * m for m in mixed)), -1)
 
 
 def apply(a: Tensor, v: Tensor) -> Tensor:
-    """A v of a matrix (..., 6) and a vector (..., 3) -> (..., 3)."""
+    """A v.
+
+    Args:
+        a: shape (..., 6), matrices.
+        v: shape (..., 3), vectors.
+    Returns:
+        shape (..., 3), vectors.
+    """
+    # rows of A; Mandel components off the diagonal are sqrt 2 times the entries
     (xx, yy, zz, yz, xz, xy), (x, y, z) = a.unbind(-1), v.unbind(-1)
     return torch.stack(
         (xx * x + _H * (xy * y + xz * z), yy * y + _H * (xy * x + yz * z), zz * z + _H * (xz * x + yz * y)), -1
     )
 
 
-def symmetrised(a: Tensor, b: Tensor) -> Tensor:
-    """(A B + B A) / 2 of matrices (..., 6) -> (..., 6)."""
+def jordan_product(a: Tensor, b: Tensor) -> Tensor:
+    """(A B + B A) / 2, the Jordan product of symmetric matrices.
+
+    Args:
+        a, b: shape (..., 6), matrices.
+    Returns:
+        shape (..., 6), matrices.
+    """
+    # components 0 1 2 3 4 5 are xx, yy, zz, sqrt2 yz, sqrt2 xz, sqrt2 xy
     a0, a1, a2, a3, a4, a5 = a.unbind(-1)
     b0, b1, b2, b3, b4, b5 = b.unbind(-1)
     yz, xz, xy = a3 * b3, a4 * b4, a5 * b5
     return torch.stack(
         (
+            # xx: A_xx B_xx + A_xy B_xy + A_xz B_xz, and so on
             a0 * b0 + (xz + xy) / 2,
             a1 * b1 + (yz + xy) / 2,
             a2 * b2 + (yz + xz) / 2,
+            # sqrt2 yz: the terms with A_yz or B_yz, then those through x, A_xz B_xy + A_xy B_xz
             (a3 * (b1 + b2) + (a1 + a2) * b3 + _H * (a4 * b5 + a5 * b4)) / 2,
             (a4 * (b0 + b2) + (a0 + a2) * b4 + _H * (a3 * b5 + a5 * b3)) / 2,
             (a5 * (b0 + b1) + (a0 + a1) * b5 + _H * (a3 * b4 + a4 * b3)) / 2,
@@ -70,7 +113,14 @@ def symmetrised(a: Tensor, b: Tensor) -> Tensor:
 
 
 def commutator(a: Tensor, b: Tensor) -> Tensor:
-    """Axial vector of A B - B A of matrices (..., 6) -> (..., 3)."""
+    """Axial vector of A B - B A, which is skew-symmetric.
+
+    Args:
+        a, b: shape (..., 6), matrices.
+    Returns:
+        shape (..., 3): w with (A B - B A) v = w x v.
+    """
+    # w = ([A, B]_zy, [A, B]_xz, [A, B]_yx): products of two off-diagonal entries, then off-diagonal times differences
     a0, a1, a2, a3, a4, a5 = a.unbind(-1)
     b0, b1, b2, b3, b4, b5 = b.unbind(-1)
     return torch.stack(
@@ -84,7 +134,13 @@ def commutator(a: Tensor, b: Tensor) -> Tensor:
 
 
 def trace(a: Tensor) -> Tensor:
-    """tr A of matrices (..., 6) -> (..., 1)."""
+    """tr A.
+
+    Args:
+        a: shape (..., 6), matrices.
+    Returns:
+        shape (..., 1).
+    """
     return a[..., :3].sum(-1, keepdim=True)
 
 
@@ -99,7 +155,12 @@ def _trace_right(a: Tensor, b: Tensor) -> Tensor:
 
 
 class Coupling(NamedTuple):
-    """A bilinear map to fields of the type `out`."""
+    """A bilinear map to fields of the type `out`.
+
+    Attributes:
+        out: class of the representation of the result.
+        map: (..., n_1), (..., n_2) -> (..., n_3).
+    """
 
     out: type
     map: Callable[[Tensor, Tensor], Tensor]
@@ -111,7 +172,7 @@ def _couplings() -> dict[tuple[type, type], tuple[Coupling, ...]]:
         Coupling(out, f)
         for out, f in (
             (Trivial, inner),
-            (Sym2, symmetrised),
+            (Sym2, jordan_product),
             (Sym2, _trace_left),
             (Sym2, _trace_right),
             (PseudoVector, commutator),
@@ -132,11 +193,11 @@ def _couplings() -> dict[tuple[type, type], tuple[Coupling, ...]]:
         table[Trivial, rho] = (Coupling(rho, product),)
     for (left, right), couplings in list(table.items()):
         if left is not right:
-            table[right, left] = tuple(Coupling(c.out, _swapped(c.map)) for c in couplings)
+            table[right, left] = tuple(Coupling(c.out, _swap(c.map)) for c in couplings)
     return table
 
 
-def _swapped(f: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+def _swap(f: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
     return lambda a, b: f(b, a)
 
 
@@ -154,8 +215,19 @@ class TensorProduct(nn.Module):
     Attributes:
         fields_in: `left`.
         fields_out: one block of fields for each pair of blocks and each of its couplings, in the order of `COUPLINGS`.
+    Shape:
+        a (B, left.channels, ...), b (B, right.channels, ...) -> (B, fields_out.channels, ...).
     Raises:
-        ValueError: when multiplicities differ, a pair has no coupling, or nothing is kept.
+        MvnetError: when multiplicities differ, a pair has no coupling, or nothing is kept.
+
+    Example:
+        >>> import torch
+        >>> from mvnet.equivariant import TensorProduct, field_type, group
+        >>> product = TensorProduct(field_type(group("Oh"), {"sym2": 1}))
+        >>> product.fields_out
+        1 trivial[1] + 1 sym2[6] + 1 sym2[6] + 1 sym2[6] + 1 pseudo-vector[3]
+        >>> product(torch.randn(1, 6, 3, 3, 3)).shape
+        torch.Size([1, 22, 3, 3, 3])
     """
 
     def __init__(
@@ -169,7 +241,7 @@ class TensorProduct(nn.Module):
         out, self._maps = [], []
         for (count, a), (_, b) in zip(left.fields, right.fields):
             if (type(a), type(b)) not in COUPLINGS or left.group.dim != 3:
-                raise MvnetError(f"left, right: found {a} with {b}, expected in space one of {_names()}")
+                raise MvnetError(f"left and right: found {a} with {b}, expected in space one of {_names()}")
             kept = [c for c in COUPLINGS[type(a), type(b)] if outputs is None or c.out in outputs]
             self._maps.append([c.map for c in kept])
             out += [(count, c.out(left.group)) for c in kept]
@@ -178,17 +250,26 @@ class TensorProduct(nn.Module):
         self.fields_in, self.right, self.fields_out = left, right, FieldType(*out)
 
     def forward(self, a: Tensor, b: Tensor | None = None) -> Tensor:
-        """a (B, left.channels, ...), b (B, right.channels, ...), b = a when None -> (B, fields_out.channels, ...)."""
+        """All couplings at every point.
+
+        Args:
+            a: shape (B, left.channels, ...).
+            b: shape (B, right.channels, ...); a itself when None.
+        Returns:
+            shape (B, fields_out.channels, ...).
+        """
         b = a if b is None else b
         fieldwise.check_channels(self.fields_in, a, "a")
         fieldwise.check_channels(self.right, b, "b")
         out = []
         for maps, x, y in zip(self._maps, fieldwise.blocks(self.fields_in, a), fieldwise.blocks(self.right, b)):
+            # blocks (B, count, n, ...) -> components last -> every coupling -> channels
             x, y = x.movedim(2, -1), y.movedim(2, -1)
             out += [coupling(x, y).movedim(-1, 2).flatten(1, 2) for coupling in maps]
         return torch.cat(out, 1)
 
     def extra_repr(self) -> str:
+        """Types of the inputs and of the output, for print(layer)."""
         return f"{self.fields_in} x {self.right} -> {self.fields_out}"
 
 

@@ -54,20 +54,36 @@ class Alignment:
     score: Tensor
 
     def path(self) -> tuple[Tensor, Tensor]:
-        """Corners of the pieces, in cells: two nondecreasing tensors (..., R + 1), from 0 to n and from 0 to m."""
+        """Corners of the pieces, in cells.
+
+        Returns:
+            two nondecreasing tensors (..., R + 1), from 0 to n and from 0 to m.
+        """
         return tuple(torch.nn.functional.pad(share.cumsum(-1), (1, 0)) for share in (self.alpha, self.beta))  # type: ignore[return-value]
 
 
 @cache
 def moves(max_step: int) -> tuple[tuple[int, int], ...]:
-    """Coprime (a, b) with 1 <= a, b <= max_step, the diagonal first: it wins ties."""
+    """Coprime (a, b) with 1 <= a, b <= max_step.
+
+    Args:
+        max_step: the largest a and b.
+    Returns:
+        the moves, the diagonal first: it wins ties.
+    """
     found = ((a, b) for a in range(1, max_step + 1) for b in range(1, max_step + 1) if math.gcd(a, b) == 1)
     return tuple(sorted(found, key=lambda move: (sum(move), move)))
 
 
 @cache
 def pieces(a: int, b: int) -> tuple[tuple[int, int, float], ...]:
-    """Cells (k, l) that the segment from (0, 0) to (a, b) crosses, in order, each with its share of the segment."""
+    """Cells (k, l) that the segment from (0, 0) to (a, b) crosses.
+
+    Args:
+        a, b: a move.
+    Returns:
+        (k, l, share of the segment) in order; the shares sum to 1.
+    """
     cuts = sorted({p * b for p in range(a + 1)} | {p * a for p in range(b + 1)})  # in units of 1 / (a b)
     return tuple((low // b, low // a, (high - low) / (a * b)) for low, high in pairwise(cuts))
 
@@ -80,8 +96,10 @@ def align(x: Tensor, y: Tensor, *, max_step: int = 4, window: float | None = Non
         max_step: largest a and b of a move.
         window: keep |i / n - j / m| <= window (Sakoe-Chiba); None: wherever the slopes allow.
         memory: bytes that bound the number of pairs treated at once.
+    Returns:
+        pieces and score of each pair, leading dims (...).
     Raises:
-        ValueError: shapes, dtypes or lengths that do not fit, a value that is not finite, a window without a path.
+        MvnetError: shapes, dtypes or lengths that do not fit, a value that is not finite, a window without a path.
     """
     n, m = _check(x, y, max_step, window)
     batch = torch.broadcast_shapes(x.shape[:-2], y.shape[:-2])
@@ -91,8 +109,9 @@ def align(x: Tensor, y: Tensor, *, max_step: int = 4, window: float | None = Non
         size = _chunk(x, n, m, max_step, memory)
         sweep = None
         for start in range(0, len(x), size):
+            # x, y -> Gram matrix -> D -> best moves -> cells and shares
             gram = x[start : start + size] @ y[start : start + size].mT
-            sweep = _Sweep.suited(sweep, gram.permute(1, 2, 0), max_step, window)
+            sweep = _Sweep.prepare(sweep, gram.permute(1, 2, 0), max_step, window)
             score = sweep.score().clone()
             parts.append((*_expand(sweep.trace(), n, m, max_step, x.dtype), score))
     if not parts:
@@ -104,9 +123,15 @@ def align(x: Tensor, y: Tensor, *, max_step: int = 4, window: float | None = Non
 def pairwise_scores(
     x: Tensor, y: Tensor, *, max_step: int = 4, window: float | None = None, memory: int = MEMORY
 ) -> Tensor:
-    """The largest score of every pair of a sequence of x (N, n, d) and one of y (M, m, d), shape (N, M).
+    """The largest score of every pair of two sets of sequences.
 
-    Arguments and errors are those of `align`.
+    Args:
+        x, y: shapes (N, n, d) and (M, m, d), one floating dtype.
+        max_step, window, memory: as in `align`.
+    Returns:
+        shape (N, M).
+    Raises:
+        MvnetError: as in `align`, or other numbers of dims.
     """
     n, m = _check(x, y, max_step, window)
     if x.ndim != 3 or y.ndim != 3:
@@ -122,7 +147,7 @@ def pairwise_scores(
             for j in range(0, len(y), wide):
                 some, others = x[i : i + tall], y[j : j + wide]
                 gram = (some.flatten(0, 1) @ others.flatten(0, 1).mT).view(len(some), n, len(others), m)
-                sweep = _Sweep.suited(sweep, gram.permute(1, 3, 0, 2).flatten(2), max_step, window)
+                sweep = _Sweep.prepare(sweep, gram.permute(1, 3, 0, 2).flatten(2), max_step, window)
                 scores[i : i + tall, j : j + wide] = sweep.score().view(len(some), len(others))
     return scores
 
@@ -144,7 +169,7 @@ class _Sweep:
         self.candidates = gram.new_empty(k * k * m * pairs)
 
     @classmethod
-    def suited(cls, last: _Sweep | None, gram: Tensor, max_step: int, window: float | None) -> _Sweep:
+    def prepare(cls, last: _Sweep | None, gram: Tensor, max_step: int, window: float | None) -> _Sweep:
         """The sweep of this Gram matrix (n, m, pairs), in the tables of the last one where they fit."""
         sweep = last if last is not None and last.shape == tuple(gram.shape) else cls(gram, max_step, window)
         sweep.gram[max_step:, max_step:] = gram
@@ -161,6 +186,7 @@ class _Sweep:
         raise MvnetError("x, y: found values that are not finite, or too large, expected finite numbers")
 
     def run(self) -> None:
+        """Fill D row by row: D[0, 0] = 0, scores of the moves into a block of rows, then a maximum for each row."""
         n, _, pairs = self.shape
         k, table = self.k, self.table
         table.fill_(-math.inf)
@@ -209,6 +235,7 @@ class _Sweep:
         i, j = (torch.full((pairs,), size, device=device) for size in (n, m))
         pair, table, gram = torch.arange(pairs, device=device), self.table.view(-1), self.gram.view(-1)
         found = []
+        # from (n, m): (i, j) -> the move with the best D[i - a, j - b] + score -> (i - a, j - b)
         for _ in range(min(n, m)):
             at = ((i + k) * width + (j + k)) * pairs + pair
             score = table[at + (i + k) * pairs - back] + weights @ gram[at - cell]
@@ -220,7 +247,7 @@ class _Sweep:
 
 @cache
 def _tables(max_step: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Of every move (a, b), and cells and shares (alpha, beta) of its pieces; the last row is "no move"."""
+    """Moves (a, b), and cells and shares (alpha, beta) of the pieces of each; the last row is "no move"."""
     count, longest = len(moves(max_step)), 2 * max_step - 1
     steps = torch.tensor([*moves(max_step), (0, 0)])
     cells, shares = (
@@ -237,11 +264,13 @@ def _tables(max_step: int, dtype: torch.dtype, device: torch.device) -> tuple[Te
 def _expand(path: Tensor, n: int, m: int, max_step: int, dtype: torch.dtype) -> tuple[Tensor, ...]:
     """Moves (pairs, L), -1 where there is none -> first, second, alpha, beta of `Alignment`."""
     steps, cells, shares = _tables(max_step, dtype, path.device)
+    # moves -> their starts -> cells of their pieces, those of no move with share 0
     step = steps[path]  # (pairs, L, 2)
     cell = ((step.cumsum(1) - step).unsqueeze(2) + cells[path]).flatten(1, 2)  # (pairs, L * longest, 2)
     share = shares[path].flatten(1, 2)
     used = share[..., 0] > 0
     total = n + m - 1
+    # padded pieces -> the used ones moved together
     place = torch.where(used, used.cumsum(1) - 1, total)  # the unused go to a slot that is cut off
     out = []
     for values, filler in ((cell[..., 0], n - 1), (cell[..., 1], m - 1), (share[..., 0], 0), (share[..., 1], 0)):
@@ -252,7 +281,6 @@ def _expand(path: Tensor, n: int, m: int, max_step: int, dtype: torch.dtype) -> 
 
 def _ranges(n: int, m: int, k: int, window: float | None) -> list[tuple[int, int]]:
     """Columns of each row that moves of slopes 1/k to k reach from (0, 0) and leave for (n, m)."""
-
     ranges = []
     for i in range(n + 1):
         low, high = max(-(-i // k), m - k * (n - i)), min(k * i, m + (i - n) // k)
@@ -274,12 +302,12 @@ def _check(x: Tensor, y: Tensor, max_step: int, window: float | None) -> tuple[i
         raise MvnetError(f"max_step: found {max_step}, expected at least 1")
     if window is not None and not window >= 0:
         raise MvnetError(f"window: found {window}, expected a number >= 0 or None")
-    shapes = f"found shapes {tuple(x.shape)} and {tuple(y.shape)}"
+    shapes = f"{tuple(x.shape)} and {tuple(y.shape)}"
     if x.ndim < 2 or y.ndim < 2 or x.shape[-1] != y.shape[-1]:
-        raise MvnetError(f"x, y: {shapes}, expected (..., n, d) and (..., m, d)")
+        raise MvnetError(f"x, y: found shapes {shapes}, expected (..., n, d) and (..., m, d)")
     if x.dtype != y.dtype or not x.is_floating_point():
         raise MvnetError(f"x, y: found dtypes {x.dtype} and {y.dtype}, expected one real floating dtype")
     n, m = x.shape[-2], y.shape[-2]
     if min(n, m) < 1 or max(n, m) > max_step * min(n, m):
-        raise MvnetError(f"x, y: {shapes}, expected lengths of a ratio of at most max_step = {max_step}")
+        raise MvnetError(f"x, y: found shapes {shapes}, expected lengths of a ratio of at most max_step = {max_step}")
     return n, m

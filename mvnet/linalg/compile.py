@@ -36,16 +36,28 @@ _graphs: dict[tuple[object, ...], Graph | None] = {}
 
 
 def mode() -> str:
-    """MVNET_COMPILE: "0", "1" or "auto"."""
+    """The setting of the environment variable MVNET_COMPILE.
+
+    Returns:
+        "0", "1" or "auto".
+    Raises:
+        MvnetError: another value.
+    """
     value = os.environ.get("MVNET_COMPILE", "auto")
     if value not in ("0", "1", "auto"):
-        raise MvnetError(f"MVNET_COMPILE: expected 0, 1 or auto, found {value!r}")
+        raise MvnetError(f"MVNET_COMPILE: found {value!r}, expected 0, 1 or auto")
     return value
 
 
 @cache
 def available(device_type: str) -> bool:
-    """Whether torch.compile can produce code for this kind of device here."""
+    """Whether torch.compile can produce code for this kind of device here.
+
+    Args:
+        device_type: "cpu", "cuda", ...
+    Returns:
+        True where a compiler is found.
+    """
     if device_type == "cpu":
         names = [os.environ.get("CXX"), "g++", "c++", "clang++", "cl"]
         return any(shutil.which(name) for name in names if name)
@@ -64,6 +76,8 @@ def run(fn: Callable, tensors: Sequence[Tensor], scalars: Sequence[float]) -> tu
         fn: groups of planes, then scalars -> groups of planes.
         tensors: one per input group, shape (B, C, N), same device and dtype.
         scalars: numbers passed on to fn, as 0-d tensors so that a new value does not compile again.
+    Returns:
+        one tensor (B, C', N) per output group, or None.
     """
     first = tensors[0]
     flat = first.shape[0] == 1
@@ -78,7 +92,8 @@ def run(fn: Callable, tensors: Sequence[Tensor], scalars: Sequence[float]) -> tu
             return None
         _graphs[key] = _compile(fn, 0 if flat else 1, len(tensors))
     graph = _graphs[key]
-    assert graph is not None
+    if graph is None:
+        return None
     numbers = [torch.tensor(x, dtype=first.dtype, device=first.device) for x in scalars]
     try:
         out = graph(*(_dynamic(t.squeeze(0) if flat else t) for t in tensors), *numbers)

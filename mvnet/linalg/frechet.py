@@ -72,7 +72,14 @@ def _complement(v: Vector) -> tuple[Vector, Vector]:
 
 
 def frame(p: Planes) -> Frame:
-    """Eigenvectors and eigenvalues; the pair's half gap h comes from its 2x2 block, accurate to rounding."""
+    """Eigenvectors and eigenvalues; the pair's half gap h comes from its 2x2 block, accurate to rounding.
+
+    Args:
+        p: six Mandel planes.
+    Returns:
+        vectors, values and gaps in planes, the isolated eigenvalue first.
+    """
+    # A -> B, B^2 -> eigenvector v of the isolated eigenvalue 2z -> basis u, w of its complement
     t = deviator(p)
     z = torch.lerp(-t.y, t.y, t.top)
     v = _isolated(t.b, t.square, z * 2)
@@ -80,6 +87,7 @@ def frame(p: Planes) -> Frame:
     bu = _times(t.b, u)
     # block [[-z + delta, gamma], [gamma, -z - delta]] in the basis u, w
     delta, gamma = dot(u, bu) + z, dot(w, bu)
+    # block -> half gap h and the rotation (cos, sin) that diagonalises it, from the column that cancels nothing
     h = torch.addcmul(gamma * gamma, delta, delta).sqrt()
     cos = h + delta.abs() + _SPECK
     s = torch.addcmul(gamma * gamma, cos, cos).rsqrt()
@@ -88,6 +96,7 @@ def frame(p: Planes) -> Frame:
     one, two = torch.lerp(sin, cos, keep), torch.lerp(cos, sin, keep)
     ux, uy, uz = (torch.addcmul(one * x, two, y) for x, y in zip(u, w, strict=True))
     lx, ly, lz = (torch.addcmul(one * y, two, x, value=-1) for x, y in zip(u, w, strict=True))
+    # eigenvalues and gaps of B -> of A = mean I + radius B
     alone, pair, tilt = t.y * 3, h * 2, torch.lerp(-h, h, t.top)
     return Frame(
         (v, (ux, uy, uz), (lx, ly, lz)),
@@ -98,7 +107,14 @@ def frame(p: Planes) -> Frame:
 
 
 def admit(f: Frame, scalar: Scalar) -> Planes:
-    """Eigenvalues in frame order, kept inside the domain of the scalar function."""
+    """Eigenvalues in frame order, kept inside the domain of the scalar function.
+
+    Args:
+        f: frame of a matrix.
+        scalar: the function.
+    Returns:
+        three planes.
+    """
     if scalar.origin is None:
         return f.values
     high = torch.maximum(f.values[0], f.values[1])
@@ -107,8 +123,17 @@ def admit(f: Frame, scalar: Scalar) -> Planes:
 
 
 def slopes(scalar: Scalar, values: Planes, gaps: Planes) -> Planes:
-    """f[li, lk] in Mandel order: (0,0), (1,1), (2,2), (1,2), (0,2), (0,1)."""
+    """f[li, lk] in Mandel order: (0,0), (1,1), (2,2), (1,2), (0,2), (0,1).
+
+    Args:
+        scalar: f.
+        values: three planes, eigenvalues in frame order.
+        gaps: three planes, as in `Frame`.
+    Returns:
+        six planes.
+    """
     a, b, c = values
+    # f'(li) on the diagonal, f[li, lk] off it, the smaller eigenvalue first
     zero = torch.zeros_like(a)
     same = tuple(scalar.slope(x, x, zero) for x in values)
     meet = tuple(
@@ -118,15 +143,31 @@ def slopes(scalar: Scalar, values: Planes, gaps: Planes) -> Planes:
     return same + meet
 
 
-def into(q: Triad, p: Planes) -> Planes:
-    """Entries of Q^T P Q, in the order of PAIRS, from Mandel planes; Q given by its columns."""
+def to_basis(q: Triad, p: Planes) -> Planes:
+    """Entries of Q^T P Q, in the order of PAIRS.
+
+    Args:
+        q: columns of Q, three planes each.
+        p: six Mandel planes of P.
+    Returns:
+        six planes, without sqrt2.
+    """
+    # P -> P q_k -> q_i . P q_k
     entries = (*p[:3], *(x * H2 for x in p[3:]))
     images = [_times(entries, v) for v in q]
     return tuple(dot(q[i], images[k]) for i, k in PAIRS)
 
 
-def out_of(q: Triad, s: Planes) -> Planes:
-    """Mandel planes of Q S Q^T from the entries of S; Q given by its columns."""
+def from_basis(q: Triad, s: Planes) -> Planes:
+    """Mandel planes of Q S Q^T.
+
+    Args:
+        q: columns of Q, three planes each.
+        s: six planes, the entries of S in the order of PAIRS.
+    Returns:
+        six planes.
+    """
+    # S -> S r_k -> r_i . S r_k, r the rows of Q
     rows = list(zip(*q, strict=True))
     images = [_times(s, (x, y, z)) for x, y, z in rows]
     entries = [dot(rows[i], images[k]) for i, k in PAIRS]
@@ -134,19 +175,35 @@ def out_of(q: Triad, s: Planes) -> Planes:
 
 
 def derivative(p: Planes, g: Planes, scalar: Scalar) -> Planes:
-    """Df(A)[G], six Mandel planes."""
+    """Df(A)[G] = Q (f[li, lk] G'_ik) Q^T.
+
+    Args:
+        p, g: six Mandel planes of A and of G.
+        scalar: f.
+    Returns:
+        six Mandel planes.
+    """
     f = frame(p)
-    inside = into(f.vectors, g)
+    inside = to_basis(f.vectors, g)
     table = slopes(scalar, admit(f, scalar), f.gaps)
-    return out_of(f.vectors, tuple(s * x for s, x in zip(table, inside, strict=True)))
+    return from_basis(f.vectors, tuple(s * x for s, x in zip(table, inside, strict=True)))
 
 
 def second_derivative(p: Planes, g: Planes, h: Planes, scalar: Scalar) -> tuple[Planes, Planes]:
-    """D2f(A)[G, H] and Df(A)[H]: the cotangents of A and G in <H, Df(A)[G]>."""
+    """D2f(A)[G, H] and Df(A)[H]: the cotangents of A and G in <H, Df(A)[G]>.
+
+    Args:
+        p, g, h: six Mandel planes of A, G and H.
+        scalar: f.
+    Returns:
+        six Mandel planes of each.
+    """
     f = frame(p)
     values = admit(f, scalar)
-    gi, hi = into(f.vectors, g), into(f.vectors, h)
+    # G, H -> G' = Q^T G Q, H' = Q^T H Q
+    gi, hi = to_basis(f.vectors, g), to_basis(f.vectors, h)
     table = {ijk: _curvature(scalar, [values[n] for n in ijk]) for ijk in _TRIPLES}
+    # G', H' -> sum_j f[li, lj, lk] (G'_ij H'_jk + H'_ij G'_jk)
     out = []
     for i, k in PAIRS:
         total = torch.zeros_like(values[0])
@@ -155,8 +212,9 @@ def second_derivative(p: Planes, g: Planes, h: Planes, scalar: Scalar) -> tuple[
             i1, i2, i3 = sorted((i, j, k))
             total = torch.addcmul(total, table[i1, i2, i3], torch.addcmul(gi[m] * hi[n], hi[m], gi[n]))
         out.append(total)
+    # H' -> f[li, lk] H'_ik; both back by Q (.) Q^T
     first = tuple(s * x for s, x in zip(slopes(scalar, values, f.gaps), hi, strict=True))
-    return out_of(f.vectors, tuple(out)), out_of(f.vectors, first)
+    return from_basis(f.vectors, tuple(out)), from_basis(f.vectors, first)
 
 
 def _curvature(scalar: Scalar, x: list[Tensor]) -> Tensor:
@@ -178,40 +236,67 @@ def _to_ascending(g: Planes, top: Tensor) -> Planes:
 
 
 def eigenvalues_vjp(p: Planes, g: Planes) -> Planes:
-    """sum_i g_i v_i v_i^T: an eigenvalue's gradient is its projector (one of them where eigenvalues meet)."""
+    """sum_i g_i v_i v_i^T: an eigenvalue's gradient is its projector (one of them where eigenvalues meet).
+
+    Args:
+        p: six Mandel planes.
+        g: three planes, cotangents of the ascending eigenvalues.
+    Returns:
+        six Mandel planes.
+    """
     f = frame(p)
     zero = torch.zeros_like(f.top)
-    return out_of(f.vectors, (*_from_ascending(g, f.top), zero, zero, zero))
+    return from_basis(f.vectors, (*_from_ascending(g, f.top), zero, zero, zero))
 
 
 def eigenvalues_second(p: Planes, g: Planes, h: Planes) -> tuple[Planes, Planes]:
     """Cotangents of A and g in <H, sum_i g_i P_i>:  Q ((g_i - g_k) / (l_i - l_k) H'_ik) Q^T  and  H'_ii.
 
     The quotient is set to 0 where the gap is below rounding: there the eigenvalues are not differentiable.
+
+    Args:
+        p, h: six Mandel planes of A and of H.
+        g: three planes, cotangents of the ascending eigenvalues.
+    Returns:
+        six Mandel planes and three planes.
     """
     f = frame(p)
-    inside = into(f.vectors, h)
+    # H -> H' = Q^T H Q;  g -> frame order
+    inside = to_basis(f.vectors, h)
     a, u, w = _from_ascending(g, f.top)
     sign = f.top * 2 - 1
     speck = torch.finfo(f.top.dtype).tiny
     noise = f.values[0].abs() * (4 * torch.finfo(f.top.dtype).eps)
+    # (g_i - g_k) / (l_i - l_k) as rise gap / (gap^2 + noise^2)
     ratios = []
     for rise, gap in zip((u - w, (a - w) * sign, (a - u) * sign), f.gaps, strict=True):
         ratios.append(rise * gap / (gap * gap + noise * noise + speck))
     zero = torch.zeros_like(f.top)
-    turned = (zero, zero, zero, *(r * x for r, x in zip(ratios, inside[3:], strict=True)))
-    return out_of(f.vectors, turned), _to_ascending(inside[:3], f.top)
+    entries = (zero, zero, zero, *(r * x for r, x in zip(ratios, inside[3:], strict=True)))
+    return from_basis(f.vectors, entries), _to_ascending(inside[:3], f.top)
 
 
 def eigenvectors(p: Planes) -> Planes:
-    """Ascending orthonormal eigenvectors as nine planes, row-major: column i belongs to eigenvalue i."""
+    """Ascending orthonormal eigenvectors: column i belongs to eigenvalue i.
+
+    Args:
+        p: six Mandel planes.
+    Returns:
+        nine planes, row-major.
+    """
     f = frame(p)
     rows = (_to_ascending(x, f.top) for x in zip(*f.vectors, strict=True))
     return tuple(x for row in rows for x in row)
 
 
 def kernel(make: Callable[..., Scalar]) -> Kernel:
-    """f(A) with f = make(*scalars), and its first two derivatives."""
+    """f(A) as a kernel with its first two derivatives.
+
+    Args:
+        make: scalars -> f; called anew for each evaluation.
+    Returns:
+        the kernel, six Mandel planes in and out.
+    """
 
     def second(p: Planes, g: Planes, h: Planes, *scalars: float) -> tuple[Planes, ...]:
         return second_derivative(p, g, h, make(*scalars))

@@ -2,7 +2,7 @@
 
 A field of matrices is a tensor with nine components xx, xy, xz, yx, ..., zz along `dim` (1 by default:
 (B, 9, *spatial)). Any floating dtype and device; inputs broadcast outside dim; derivatives of every order. A wrong
-number of components or an integer dtype: ValueError.
+number of components or an integer dtype: MvnetError.
 """
 
 from __future__ import annotations
@@ -67,13 +67,19 @@ def _exp(x: Planes) -> tuple[Planes]:
     With X = m I + B, tr B = 0, every power of B is a B^2 + b B + c I by B^3 = -k B + d I (Cayley, Hamilton;
     k = -tr(B^2) / 2, d = det B). So is the Taylor polynomial E of exp(B / 2^s) - I, whose leading coefficients
     obey a_{n+2} = -k a_n + d a_{n-1}, and each squaring E <- 2 E + E^2 is twelve operations.
+
+    Args:
+        x: nine row-major planes.
+    Returns:
+        nine row-major planes, as one group.
     """
+    # X -> m, B -> B^2, k, d
     mean = (x[0] + x[4] + x[8]) * (1 / 3)
     b = tuple(c - mean if n in _DIAGONAL else c for n, c in enumerate(x))
     square = _product(b, b)
     k = (square[0] + square[4] + square[8]) * -0.5
     d = _cofactors(b)[1]
-    # of B / 2^s: the powers of 1/2 are exact
+    # B -> B / 2^s: the powers of 1/2 are exact
     ks, ds = k * 4.0**-_SQUARINGS, d * 8.0**-_SQUARINGS
     zero, one = torch.zeros_like(mean), torch.ones_like(mean)
     leading = [zero, zero, one]  # a_n of B^n = a_n B^2 + a_{n+1} B + d a_{n-1} I
@@ -88,6 +94,7 @@ def _exp(x: Planes) -> tuple[Planes]:
         r = torch.add(r, leading[n - 1], alpha=weight)
     # E = p B^2 + q B + r I, coefficients of the unscaled B
     p, q, r = p * 4.0**-_SQUARINGS, q * 2.0**-_SQUARINGS, r * ds
+    # E -> 2 E + E^2, with B^4 = -k B^2 + d B and B^3 = -k B + d I
     for _ in range(_SQUARINGS):
         pp, pq = p * p, p * q * 2
         p, q, r = (
@@ -95,6 +102,7 @@ def _exp(x: Planes) -> tuple[Planes]:
             torch.addcmul(torch.addcmul((q + q * r) * 2, pq, k, value=-1), pp, d),
             torch.addcmul(torch.addcmul(r * 2, r, r), pq, d),
         )
+    # exp(X) = e^m (I + E)
     scale = mean.exp()
     p, q, r = p * scale, q * scale, torch.addcmul(scale, r, scale)
     out = [torch.addcmul(q * u, p, v) for u, v in zip(b, square, strict=True)]
@@ -115,12 +123,26 @@ def _call(kernel: Kernel, dim: int, *tensors: Tensor) -> Tensor:
 
 
 def matmul(x: Tensor, y: Tensor, dim: int = 1) -> Tensor:
-    """X Y; nine row-major planes along dim in and out."""
+    """X Y.
+
+    Args:
+        x, y: matrices, shape (..., 9, ...): nine row-major planes along dim; broadcast outside it.
+        dim: where the planes are.
+    Returns:
+        nine row-major planes along dim.
+    """
     return _call(_MATMUL, dim, x, y)
 
 
 def bracket(x: Tensor, y: Tensor, dim: int = 1) -> Tensor:
-    """Lie bracket [X, Y] = X Y - Y X; nine row-major planes along dim in and out."""
+    """Lie bracket [X, Y] = X Y - Y X.
+
+    Args:
+        x, y: matrices, shape (..., 9, ...): nine row-major planes along dim; broadcast outside it.
+        dim: where the planes are.
+    Returns:
+        nine row-major planes along dim.
+    """
     return _call(_BRACKET, dim, x, y)
 
 
@@ -128,29 +150,64 @@ def exp(x: Tensor, dim: int = 1) -> Tensor:
     """Matrix exponential at a fixed cost, whatever the matrix.
 
     Accurate to rounding while |X - tr X / 3| is below about 30; the truncation error grows beyond.
-    Nine row-major planes along dim in and out.
+
+    Args:
+        x: matrices, shape (..., 9, ...): nine row-major planes along dim.
+        dim: where the planes are.
+    Returns:
+        shape of x.
     """
     return _call(_EXP, dim, x)
 
 
 def inverse(x: Tensor, dim: int = 1) -> Tensor:
-    """X^-1; nine row-major planes along dim in and out. A singular matrix gives inf or NaN."""
+    """X^-1.
+
+    Args:
+        x: matrices, shape (..., 9, ...): nine row-major planes along dim.
+        dim: where the planes are.
+    Returns:
+        shape of x; inf or NaN where a matrix is singular.
+    """
     return _call(_INVERSE, dim, x)
 
 
 def cayley(x: Tensor, dim: int = 1) -> Tensor:
-    """(I - X/2)^-1 (I + X/2), which agrees with exp(X) to second order; nine row-major planes along dim."""
+    """(I - X/2)^-1 (I + X/2), which agrees with exp(X) to second order.
+
+    Args:
+        x: matrices, shape (..., 9, ...): nine row-major planes along dim.
+        dim: where the planes are.
+    Returns:
+        shape of x.
+    """
     return _call(_CAYLEY, dim, x)
 
 
 def to_matrix(x: Tensor, dim: int = 1) -> Tensor:
-    """Nine row-major planes along dim to matrices (..., 3, 3)."""
+    """Matrices from planes.
+
+    Args:
+        x: matrices, shape (..., 9, ...): nine row-major planes along dim.
+        dim: where the planes are.
+    Returns:
+        shape (..., 3, 3), the planes' dimensions before them.
+    """
     check(x, dim, 9, "x")
     return x.movedim(dim, -1).unflatten(-1, (3, 3))
 
 
 def from_matrix(m: Tensor, dim: int = 1) -> Tensor:
-    """Matrices (..., 3, 3) to nine row-major planes along dim of the result."""
+    """Planes from matrices.
+
+    Args:
+        m: shape (..., 3, 3).
+        dim: where the nine row-major planes go in the result, which has one dimension less.
+    Returns:
+        shape (..., 9, ...).
+    Raises:
+        MvnetError: another shape.
+    """
     if m.shape[-2:] != (3, 3):
-        raise MvnetError(f"m: expected shape (..., 3, 3), found {tuple(m.shape)}")
+        raise MvnetError(f"m: found shape {tuple(m.shape)}, expected (..., 3, 3)")
     return m.flatten(-2).movedim(-1, dim)

@@ -18,9 +18,10 @@ from torch import Tensor
 
 from mvnet.errors import MvnetError
 from mvnet.linalg import compile as compiler
+from mvnet.linalg.serial import on_one_thread
 
 Planes = tuple[Tensor, ...]
-BLOCK_BYTES = 1 << 17  # of one plane of a block: some twenty of them fit a second-level cache
+BLOCK_BYTES = 1 << 17  # one plane of a block: some twenty of them fit a second-level cache
 SHORT = 256  # planes shorter than this are gathered into one long plane
 
 
@@ -28,10 +29,14 @@ SHORT = 256  # planes shorter than this are gathered into one long plane
 class Kernel:
     """fn(*input groups of planes, *scalars) -> tuple of output groups of planes.
 
-    vjp: the kernel (*inputs, *cotangents, *scalars) -> cotangents of the inputs. None derives it from fn, which
-    is right where fn has no singular intermediate. last: there is no further derivative.
-    composed: fn in terms of differentiable operations on (B, C, N) tensors, (*tensors, *scalars) -> tensor. It
-    serves second derivatives in place of vjp, whose own derivative is then not needed.
+    Attributes:
+        fn: elementwise code on planes of one shape; a group is a tuple of planes.
+        inputs, outputs: numbers of groups.
+        vjp: the kernel (*inputs, *cotangents, *scalars) -> cotangents of the inputs. None derives it from fn, which
+            is right where fn has no singular intermediate.
+        last: there is no further derivative.
+        composed: fn in terms of differentiable operations on (B, C, N) tensors, (*tensors, *scalars) -> tensor. It
+            serves second derivatives in place of vjp, whose own derivative is then not needed.
     """
 
     fn: Callable[..., tuple[Planes, ...]]
@@ -43,6 +48,7 @@ class Kernel:
 
     @cached_property
     def pullback(self) -> Kernel:
+        """The kernel of the cotangents: vjp, or derived from fn."""
         return self.vjp or Kernel(self._pull, self.inputs + self.outputs, self.inputs)
 
     def _pull(self, *arguments: Any) -> tuple[Planes, ...]:
@@ -52,7 +58,18 @@ class Kernel:
         return pull(tuple(arguments[self.inputs : count]))
 
     def __call__(self, *tensors: Tensor, dim: int, scalars: Sequence[float] = ()) -> tuple[Tensor, ...]:
-        """Outputs with their planes along dim; inputs broadcast against each other in all other dimensions."""
+        """Evaluate on fields of any layout, differentiably.
+
+        Args:
+            tensors: one for each input group, shape (..., planes, ...) with the planes along dim; all other dimensions
+                broadcast. Half precision computes in float32.
+            dim: where the planes are, the same in every tensor.
+            scalars: numbers passed on to fn.
+        Returns:
+            one tensor for each output group, planes along dim, dtype of the promoted inputs.
+        Raises:
+            MvnetError: numbers of dimensions differ, or shapes do not broadcast.
+        """
         tensors = _broadcast(tensors, dim)
         dtype = reduce(torch.promote_types, (t.dtype for t in tensors))
         working = torch.float32 if dtype in (torch.float16, torch.bfloat16) else dtype
@@ -79,7 +96,7 @@ class Kernel:
 def _broadcast(tensors: tuple[Tensor, ...], dim: int) -> tuple[Tensor, ...]:
     if len({t.dim() for t in tensors}) > 1:
         raise MvnetError(
-            f"expected inputs with the same number of dimensions, found {[tuple(t.shape) for t in tensors]}"
+            f"inputs: found shapes {[tuple(t.shape) for t in tensors]}, expected the same number of dimensions"
         )
     heads = [t.select(dim, 0).shape for t in tensors]
     if all(h == heads[0] for h in heads):
@@ -88,20 +105,37 @@ def _broadcast(tensors: tuple[Tensor, ...], dim: int) -> tuple[Tensor, ...]:
         shape = torch.broadcast_shapes(*heads)
     except RuntimeError:
         found = [tuple(t.shape) for t in tensors]
-        raise MvnetError(f"expected shapes that broadcast outside dim {dim}, found {found}") from None
+        raise MvnetError(f"inputs: found shapes {found}, expected ones that broadcast outside dim {dim}") from None
     return tuple(t.movedim(dim, 0).expand(t.shape[dim], *shape).movedim(0, dim) for t in tensors)
 
 
 def check(t: Tensor, dim: int, count: int, name: str) -> None:
-    """Raise ValueError unless t is floating point with `count` planes along dim."""
+    """Refuse a tensor that does not hold `count` floating-point planes along dim.
+
+    Args:
+        t: any tensor.
+        dim: where the planes are expected.
+        count: their number.
+        name: of the argument, for the message.
+    Raises:
+        MvnetError: another number of planes, or a dtype that is not floating point.
+    """
     if not -t.dim() <= dim < t.dim() or t.shape[dim] != count:
-        raise MvnetError(f"{name}: expected {count} component planes at dim {dim}, found shape {tuple(t.shape)}")
+        raise MvnetError(f"{name}: found shape {tuple(t.shape)}, expected {count} component planes at dim {dim}")
     if not t.is_floating_point():
-        raise MvnetError(f"{name}: expected a floating point dtype, found {t.dtype}")
+        raise MvnetError(f"{name}: found dtype {t.dtype}, expected a floating point one")
 
 
 def apply(kernel: Kernel, tensors: Sequence[Tensor], scalars: tuple[float, ...] = ()) -> tuple[Tensor, ...]:
-    """The kernel on (B, C, N) tensors, differentiable."""
+    """Evaluate a kernel on flat tensors, differentiably.
+
+    Args:
+        kernel: what is evaluated.
+        tensors: one for each input group, shape (B, C, N), one dtype and device; C is the number of planes.
+        scalars: numbers passed on to the kernel.
+    Returns:
+        one tensor (B, C', N) for each output group.
+    """
     if (torch.is_grad_enabled() and any(t.requires_grad for t in tensors)) or compiler.inline():
         return _Apply.apply(kernel, scalars, *tensors)  # pyright: ignore[reportReturnType]
     return run(kernel, tensors, scalars)
@@ -109,7 +143,15 @@ def apply(kernel: Kernel, tensors: Sequence[Tensor], scalars: tuple[float, ...] 
 
 @torch.no_grad()
 def run(kernel: Kernel, tensors: Sequence[Tensor], scalars: tuple[float, ...]) -> tuple[Tensor, ...]:
-    """The kernel on (B, C, N) tensors, without derivatives: inlined, compiled, or eager."""
+    """Evaluate a kernel on flat tensors without derivatives: inlined, compiled, or eagerly in blocks.
+
+    Args:
+        kernel: what is evaluated.
+        tensors: one for each input group, shape (B, C, N).
+        scalars: numbers passed on to the kernel.
+    Returns:
+        one tensor (B, C', N) for each output group.
+    """
     if compiler.inline():
         return _whole(kernel, tensors, scalars)
     out = compiler.run(kernel.fn, tensors, scalars)
@@ -117,12 +159,8 @@ def run(kernel: Kernel, tensors: Sequence[Tensor], scalars: tuple[float, ...]) -
         return out
     if tensors[0].device.type != "cpu":
         return _whole(kernel, tensors, scalars)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # a block lives in one core's cache: waking other threads costs more than they bring
-    try:
+    with on_one_thread():
         return _blocks(kernel, tensors, scalars)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _whole(kernel: Kernel, tensors: Sequence[Tensor], scalars: tuple[float, ...]) -> tuple[Tensor, ...]:
@@ -137,6 +175,7 @@ def _blocks(kernel: Kernel, tensors: Sequence[Tensor], scalars: tuple[float, ...
     rows = max(1, block // length)
     width = math.ceil(length / math.ceil(length / block))  # equal blocks: a short one costs as many calls
     results: list[Tensor] = []
+    # (B, C, N) -> blocks of (rows, width) planes -> fn -> the same places of (B, C', N)
     for i in range(0, batch, rows):
         for j in range(0, length, width):
             parts = [t[i : i + rows, :, j : j + width].unbind(1) for t in tensors]
@@ -165,14 +204,17 @@ class _Apply(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
         if ctx.kernel.last:
             raise RuntimeError("third derivatives of spectral functions are not provided")
-        if torch.is_grad_enabled() and ctx.kernel.composed is not None:
-            return None, None, *_composed(ctx.kernel, ctx.saved_tensors, grads, ctx.scalars)
+        composed = ctx.kernel.composed
+        if torch.is_grad_enabled() and composed is not None:
+            return None, None, *_differentiate_composed(composed, ctx.saved_tensors, grads, ctx.scalars)
         return None, None, *apply(ctx.kernel.pullback, (*ctx.saved_tensors, *grads), ctx.scalars)
 
 
-def _composed(kernel: Kernel, tensors: tuple[Tensor, ...], grads: tuple[Tensor, ...], scalars: tuple[float, ...]):
-    assert kernel.composed is not None
+def _differentiate_composed(
+    composed: Callable[..., Tensor], tensors: tuple[Tensor, ...], grads: tuple[Tensor, ...], scalars: tuple[float, ...]
+) -> tuple[Tensor | None, ...]:
+    """Cotangents of the tensors that want one, as a graph that can be differentiated again."""
     wanted = [t for t in tensors if t.requires_grad]
-    out = kernel.composed(*tensors, *scalars)
+    out = composed(*tensors, *scalars)
     found = iter(torch.autograd.grad(out, wanted, grads, create_graph=True))
     return tuple(next(found) if t.requires_grad else None for t in tensors)

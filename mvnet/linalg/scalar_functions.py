@@ -20,8 +20,11 @@ Slope = Callable[[Tensor, Tensor, Tensor], Tensor]
 class Scalar:
     """A smooth function f of one real variable, applied to eigenvalues.
 
-    value(a) = f(a);  slope(a, b, gap) = f[a, b] for a <= b = a + gap, f'(a) at gap 0;
-    curvature(a, b, c) = f[a, b, c] for a <= b <= c;  f lives on a + origin > 0, everywhere if origin is None.
+    Attributes:
+        value: a -> f(a).
+        slope: (a, b, gap) -> f[a, b] for a <= b = a + gap, f'(a) at gap 0.
+        curvature: (a, b, c) -> f[a, b, c] for a <= b <= c.
+        origin: f lives on a + origin > 0, everywhere if None.
     """
 
     value: Callable[[Tensor], Tensor]
@@ -33,6 +36,11 @@ class Scalar:
         """An eigenvalue, raised to 2 eps of the largest where rounding alone decides its sign.
 
         One that is negative beyond rounding stays negative, and f answers with NaN.
+
+        Args:
+            low, high: the eigenvalue and the largest of its matrix, planes of one shape.
+        Returns:
+            the same shape.
         """
         if self.origin is None:
             return low
@@ -50,6 +58,13 @@ def _taylor(slope: Slope, even: Callable[[Tensor], tuple[Tensor, Tensor]], origi
     """f[a, b, c] from f[., .] apart and, close together, from f'' and f'''' at the mean m.
 
     f[a, b, c] = f''(m)/2 + f''''(m)/48 ((a-m)^2 + (b-m)^2 + (c-m)^2) + O(span^3)
+
+    Args:
+        slope: f[., .].
+        even: m -> f''(m), f''''(m).
+        origin: f lives on a + origin > 0, everywhere if None.
+    Returns:
+        f[., ., .].
     """
 
     def curvature(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
@@ -113,7 +128,13 @@ INVERSE = Scalar(torch.reciprocal, lambda a, b, gap: -1 / (a * b), lambda a, b, 
 
 
 def power(exponent: float) -> Scalar:
-    """a -> a^exponent.  f[a, b] = (a^e + b^e) tanh(e log1p(x) / 2) / (x a),  x = gap / a,  e the exponent."""
+    """a -> a^exponent.  f[a, b] = (a^e + b^e) tanh(e log1p(x) / 2) / (x a),  x = gap / a,  e the exponent.
+
+    Args:
+        exponent: any real number.
+    Returns:
+        the function with its divided differences, on a > 0.
+    """
 
     def slope(a: Tensor, b: Tensor, gap: Tensor) -> Tensor:
         x = _floor(gap / a)

@@ -55,7 +55,7 @@ def _smooth(s: Tensor, coefficients: Sequence[float], closed: Callable[[Tensor],
 def _check(x: Tensor, tail: tuple[int, ...], name: str) -> None:
     if tuple(x.shape[-len(tail) :]) != tail:
         want = ", ".join(map(str, tail))
-        raise MvnetError(f"{name}: expected shape (..., {want}), found {tuple(x.shape)}")
+        raise MvnetError(f"{name}: found shape {tuple(x.shape)}, expected (..., {want})")
 
 
 def _cross(u: Tensor, v: Tensor) -> Tensor:
@@ -63,7 +63,13 @@ def _cross(u: Tensor, v: Tensor) -> Tensor:
 
 
 def hat(u: Tensor) -> Tensor:
-    """Axis vector (..., 3) to skew matrix (..., 3, 3): hat(u) v = u x v."""
+    """Skew matrix of an axis vector: hat(u) v = u x v.
+
+    Args:
+        u: axis vectors, shape (..., 3).
+    Returns:
+        shape (..., 3, 3).
+    """
     _check(u, (3,), "u")
     x, y, z = u.unbind(-1)
     o = torch.zeros_like(x)
@@ -71,7 +77,13 @@ def hat(u: Tensor) -> Tensor:
 
 
 def vee(m: Tensor) -> Tensor:
-    """Axis vector (..., 3) of the skew part of m (..., 3, 3); inverse of `hat` on skew matrices."""
+    """Axis vector of the skew part of a matrix; inverse of `hat` on skew matrices.
+
+    Args:
+        m: shape (..., 3, 3).
+    Returns:
+        shape (..., 3).
+    """
     _check(m, (3, 3), "m")
     skew = (m - m.mT) / 2
     return torch.stack((skew[..., 2, 1], skew[..., 0, 2], skew[..., 1, 0]), -1)

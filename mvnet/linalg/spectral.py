@@ -26,12 +26,24 @@ H2 = 0.5**0.5
 
 
 def step(x: Tensor) -> Tensor:
-    """1 where x > 0, 0 elsewhere, in the dtype of x (|x| between 0 and 1e-30 does not occur in what calls it)."""
+    """1 where x > 0, 0 elsewhere (|x| between 0 and 1e-30 does not occur in what calls it).
+
+    Args:
+        x: a plane.
+    Returns:
+        shape and dtype of x.
+    """
     return (x * 1e30).clamp(0.0, 1.0)
 
 
 def dot(u: Sequence[Tensor], v: Sequence[Tensor]) -> Tensor:
-    """u0 v0 + u1 v1 + u2 v2."""
+    """u0 v0 + u1 v1 + u2 v2.
+
+    Args:
+        u, v: three planes each, of one shape.
+    Returns:
+        one plane.
+    """
     return torch.addcmul(torch.addcmul(u[0] * v[0], u[1], v[1]), u[2], v[2])
 
 
@@ -47,7 +59,13 @@ class Deviator(NamedTuple):
 
 
 def deviator(p: Planes) -> Deviator:
-    """Shift, scale, square; y by a cubic start (error 4e-5) and Newton on 4 y^3 - 3 y = |det B| / 2."""
+    """Shift, scale, square; y by a cubic start (error 4e-5) and Newton on 4 y^3 - 3 y = |det B| / 2.
+
+    Args:
+        p: six Mandel planes of A.
+    Returns:
+        mean, radius, B, B^2, y and the sign of det B, in planes.
+    """
     a, b, c, d, e, f = p
     mean = (a + b + c) * (1 / 3)
     a, b, c = a - mean, b - mean, c - mean
@@ -82,7 +100,13 @@ def deviator(p: Planes) -> Deviator:
 
 
 def half_gap(t: Deviator) -> Tensor:
-    """h from N = (B - 2z)(B + z), which kills the isolated eigenvector and has |N|^2 = h^2 (12 y^2 + 6)."""
+    """h from N = (B - 2z)(B + z), which kills the isolated eigenvector and has |N|^2 = h^2 (12 y^2 + 6).
+
+    Args:
+        t: what `deviator` found.
+    Returns:
+        one plane, in [0, sqrt(3)/2].
+    """
     z = torch.lerp(-t.y, t.y, t.top)
     u = t.y * t.y
     w = u * 2
@@ -105,7 +129,13 @@ class Nodes(NamedTuple):
 
 
 def nodes(y: Tensor, h: Tensor, top: Tensor) -> Nodes:
-    """With k = +-(y - h) (plus where top):  mid = -k,  high, low = k/2 +- (3 y + h)/2."""
+    """With k = +-(y - h) (plus where top):  mid = -k,  high, low = k/2 +- (3 y + h)/2.
+
+    Args:
+        y, h, top: planes of `deviator` and `half_gap`.
+    Returns:
+        ascending eigenvalues of B and their gaps, in planes.
+    """
     inner = y - h
     k = torch.lerp(-inner, inner, top)
     span = torch.add(h, y, alpha=3)
@@ -114,7 +144,13 @@ def nodes(y: Tensor, h: Tensor, top: Tensor) -> Nodes:
 
 
 def eigenvalues(p: Planes) -> Planes:
-    """Ascending eigenvalues, three planes."""
+    """Ascending eigenvalues.
+
+    Args:
+        p: six Mandel planes.
+    Returns:
+        three planes.
+    """
     t = deviator(p)
     n = nodes(t.y, half_gap(t), t.top)
     low, mid, high = (torch.addcmul(t.mean, t.radius, x) for x in (n.low, n.mid, n.high))
@@ -129,6 +165,12 @@ def matrix_function(p: Planes, f: Scalar) -> Planes:
     f[l1, l2, l3] = (f[l2, l3] - f[l1, l2]) / (l3 - l1).
     The last quotient is divided by the widest gap and multiplied by (A - l1)(A - l2), at most its square, so its
     rounding never grows; only f[., .] needs care, and `Scalar.slope` takes it.
+
+    Args:
+        p: six Mandel planes of A.
+        f: the function with its divided differences.
+    Returns:
+        six Mandel planes of f(A).
     """
     t = deviator(p)
     n = nodes(t.y, half_gap(t), t.top)

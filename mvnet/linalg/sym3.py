@@ -7,7 +7,7 @@ floating dtype (half precision computes in float32), any device, any number of d
 Spectral functions are at least as accurate as an eigendecomposition in the same dtype (`spectral.py`). First and
 second derivatives are closed forms too, finite and right at repeated eigenvalues (`frechet.py`). Where rounding
 alone decides the sign of an eigenvalue, log, sqrt, invsqrt and power take 2 eps of the largest for it; matrices
-that are not positive definite beyond that give NaN. A wrong number of components or an integer dtype: ValueError.
+that are not positive definite beyond that give NaN. A wrong number of components or an integer dtype: MvnetError.
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ def eigvals(p: Tensor, dim: int = 1) -> Tensor:
     """Eigenvalues, ascending.
 
     Args:
-        p: matrices, six Mandel planes along dim.
+        p: matrices, shape (..., 6, ...): six Mandel planes along dim.
+        dim: where the planes are.
     Returns:
         three planes along dim. Where eigenvalues meet, first derivatives are those of one of the orderings, and the
         term of second derivatives that does not exist is left out: smooth functions of the matrix are better
@@ -81,7 +82,8 @@ def eigenvectors(p: Tensor, dim: int = 1) -> Tensor:
     """Orthonormal eigenvectors in ascending order of eigenvalue; signs arbitrary; not differentiable.
 
     Args:
-        p: matrices, six Mandel planes along dim.
+        p: matrices, shape (..., 6, ...): six Mandel planes along dim.
+        dim: where the planes are.
     Returns:
         nine planes along dim, the row-major matrix whose column i belongs to eigenvalue i.
     """
@@ -89,43 +91,100 @@ def eigenvectors(p: Tensor, dim: int = 1) -> Tensor:
 
 
 def log(p: Tensor, dim: int = 1) -> Tensor:
-    """Matrix logarithm of positive definite p; six Mandel planes along dim in and out."""
+    """Matrix logarithm.
+
+    Args:
+        p: positive definite symmetric matrices, shape (..., 6, ...): six Mandel planes along dim.
+        dim: where the planes are.
+    Returns:
+        shape of p.
+    """
     return _apply(_LOG, p, dim)
 
 
 def exp(p: Tensor, dim: int = 1) -> Tensor:
-    """Matrix exponential; six Mandel planes along dim in and out."""
+    """Matrix exponential; positive definite.
+
+    Args:
+        p: symmetric matrices, shape (..., 6, ...): six Mandel planes along dim.
+        dim: where the planes are.
+    Returns:
+        shape of p.
+    """
     return _apply(_EXP, p, dim)
 
 
 def sqrt(p: Tensor, dim: int = 1) -> Tensor:
-    """Positive definite square root of positive definite p; six Mandel planes along dim in and out."""
+    """Positive definite square root.
+
+    Args:
+        p: positive definite symmetric matrices, shape (..., 6, ...): six Mandel planes along dim.
+        dim: where the planes are.
+    Returns:
+        shape of p.
+    """
     return _apply(_SQRT, p, dim)
 
 
 def invsqrt(p: Tensor, dim: int = 1) -> Tensor:
-    """Inverse of the positive definite square root; six Mandel planes along dim in and out."""
+    """Inverse of the positive definite square root.
+
+    Args:
+        p: positive definite symmetric matrices, shape (..., 6, ...): six Mandel planes along dim.
+        dim: where the planes are.
+    Returns:
+        shape of p.
+    """
     return _apply(_INVSQRT, p, dim)
 
 
 def inverse(p: Tensor, dim: int = 1) -> Tensor:
-    """Inverse of non-singular symmetric p; six Mandel planes along dim in and out."""
+    """Inverse.
+
+    Args:
+        p: non-singular symmetric matrices, shape (..., 6, ...): six Mandel planes along dim.
+        dim: where the planes are.
+    Returns:
+        shape of p.
+    """
     return _apply(_INVERSE, p, dim)
 
 
 def power(p: Tensor, a: float, dim: int = 1) -> Tensor:
-    """p^a = exp(a log p) of positive definite p for a real number a; six Mandel planes along dim in and out."""
+    """p^a = exp(a log p).
+
+    Args:
+        p: positive definite matrices, shape (..., 6, ...): six Mandel planes along dim.
+        a: any real number.
+        dim: where the planes are.
+    Returns:
+        shape of p.
+    """
     return _apply(_POWER, p, dim, float(a))
 
 
 def trace(p: Tensor, dim: int = 1) -> Tensor:
-    """Sum of the eigenvalues; the shape of p without dim."""
+    """Sum of the eigenvalues.
+
+    Args:
+        p: symmetric matrices, shape (..., 6, ...): six Mandel planes along dim.
+        dim: where the planes are.
+    Returns:
+        the shape of p without dim.
+    """
     check(p, dim, 6, "p")
     return p.narrow(dim, 0, 3).sum(dim)
 
 
 def det(p: Tensor, dim: int = 1) -> Tensor:
-    """Product of the eigenvalues, as the polynomial in the entries; the shape of p without dim."""
+    """Product of the eigenvalues, as the polynomial in the entries.
+
+    Args:
+        p: symmetric matrices, shape (..., 6, ...): six Mandel planes along dim.
+        dim: where the planes are.
+    Returns:
+        the shape of p without dim.
+    """
     check(p, dim, 6, "p")
     xx, yy, zz, d, e, f = p.unbind(dim)
     # d, e, f carry sqrt2:  xx yy zz + 2 yz xz xy - xx yz^2 - yy xz^2 - zz xy^2
@@ -138,6 +197,7 @@ def congruence(a: Tensor, p: Tensor, dim: int = 1) -> Tensor:
     Args:
         a: nine row-major planes of a general matrix, or six Mandel planes of a symmetric one, along dim.
         p: six Mandel planes along dim; broadcasts against a outside dim.
+        dim: where the planes are.
     Returns:
         six Mandel planes along dim.
     """
@@ -156,16 +216,25 @@ def pack(matrices: Tensor, dim: int = -1) -> Tensor:
         dim: where the six components go in the result, which has one dimension less.
     Returns:
         shape (..., 6) with dim = -1, (6, ...) with dim = 0.
+    Raises:
+        MvnetError: another shape.
     """
     m = matrices
     if m.shape[-2:] != (3, 3):
-        raise MvnetError(f"matrices: expected shape (..., 3, 3), found {tuple(m.shape)}")
+        raise MvnetError(f"matrices: found shape {tuple(m.shape)}, expected (..., 3, 3)")
     off = [(m[..., i, k] + m[..., k, i]) * H2 for i, k in ((1, 2), (0, 2), (0, 1))]
     return torch.stack((m[..., 0, 0], m[..., 1, 1], m[..., 2, 2], *off), dim)
 
 
 def unpack(planes: Tensor, dim: int = 1) -> Tensor:
-    """Matrices (..., 3, 3) from six Mandel planes along dim; exactly symmetric. Inverse of `pack`."""
+    """Matrices from Mandel planes, exactly symmetric; inverse of `pack`.
+
+    Args:
+        planes: shape (..., 6, ...): six Mandel planes along dim.
+        dim: where the planes are.
+    Returns:
+        shape (..., 3, 3), the planes' dimensions before them.
+    """
     check(planes, dim, 6, "planes")
     xx, yy, zz, yz, xz, xy = planes.unbind(dim)
     yz, xz, xy = yz * H2, xz * H2, xy * H2

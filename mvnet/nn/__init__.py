@@ -1,0 +1,53 @@
+"""Layers for networks on manifold-valued data: what the shipped networks are made of, and what yours can be.
+
+| layer              | values                   | what it does                                                         |
+|--------------------|--------------------------|----------------------------------------------------------------------|
+| `FrechetFilter`    | SPD matrices in a volume | weighted Frechet mean of the neighbours, weights from features       |
+| `SPDODE`           | SPD matrices in a volume | flow of a learned velocity by a Lie-group integrator                 |
+| `ConnectionFilter` | complex images           | sum of parallel-transported neighbours, weights from features        |
+| `CircleODE`        | phase images             | flow of a learned angular velocity                                   |
+| `GaborBank`        | complex images           | moduli of matched filters: features that ignore the global phase     |
+| `EquivariantUNet`  | features                 | residual equivariant convolutions at several resolutions             |
+| `RotationMapping`  | curves of rotations      | a learned rotation for each joint                                    |
+| `RotationMixing`   | curves of rotations      | weighted intrinsic means over joints                                 |
+| `RotationPooling`  | curves of rotations      | fewer frames                                                         |
+| `RotationFlow`     | curves of rotations      | flow on SO(3)^k of a learned velocity                                |
+| `LogMap`           | rotations                | axis vectors, for what follows in R^n                                |
+
+Every layer is a `torch.nn.Module` that follows the dtype and device of its input, and takes `generator=` where it draws
+initial weights. Features are typed: `mvnet.equivariant.field_type(group, {...})` says how the symmetries act on their
+channels, and `mvnet.equivariant.GroupConv` maps any type to any other. With `group("E")` in space or `group("C1xZ2")`
+in the plane a layer has no symmetry of the grid to keep. `tests/nn/test_user_network.py` trains a network of these
+layers.
+"""
+
+from mvnet.nn.circle_ode import CircleODE
+from mvnet.nn.complex_planes import angle
+from mvnet.nn.connection import ConnectionFilter
+from mvnet.nn.connection_sum import apply_connection
+from mvnet.nn.frechet_filter import FrechetFilter, dissimilarity, isotropic_part, neighbourhood_mean
+from mvnet.nn.gabor import GaborBank
+from mvnet.nn.rotations import LogMap, RotationFlow, RotationMapping, RotationMixing, RotationPooling
+from mvnet.nn.spd_ode import SPDODE
+from mvnet.nn.stencil import Stencil
+from mvnet.nn.unet import EquivariantUNet
+
+__all__ = [
+    "SPDODE",
+    "CircleODE",
+    "ConnectionFilter",
+    "EquivariantUNet",
+    "FrechetFilter",
+    "GaborBank",
+    "LogMap",
+    "RotationFlow",
+    "RotationMapping",
+    "RotationMixing",
+    "RotationPooling",
+    "Stencil",
+    "angle",
+    "apply_connection",
+    "dissimilarity",
+    "isotropic_part",
+    "neighbourhood_mean",
+]

@@ -1,4 +1,4 @@
-"""Choose: a learned intrinsic filter. A network predicts weights over the neighbourhood, the layer takes the mean.
+"""A weighted Frechet-mean layer: a network predicts weights over the neighbourhood, the layer takes the mean.
 
 For weights w_q >= 0, sum_q w_q = 1 over the 27 neighbours q of a voxel, the weighted log-Euclidean mean
 
@@ -8,9 +8,9 @@ minimises sum_q w_q d(z, z_q)^2 in the log-Euclidean metric. It is positive defi
 with every rotation and scaling of the values, since log(s R P R^T) = log(s) I + R log(P) R^T. The weights are a field
 of the representation that permutes the neighbours: the layer commutes with the symmetries of the grid as well.
 
-A log-tensor is the orthogonal sum of its size, tr(log z) I / 3, and its shape. The noise of the images without
-weighting moves all eigenvalues alike, the size first of all, and tissues differ less in size than in shape: each part
-has weights of its own.
+A log-tensor is the orthogonal sum of its isotropic part, tr(log z) I / 3, and its deviatoric part. The noise of the
+images without diffusion weighting scales all eigenvalues alike, and tissues differ less in the isotropic part than in
+the other: each part has weights of its own.
 Source: Arsigny et al., Magn. Reson. Med. 56 (2006) 411-421, eq. 5.
 """
 
@@ -28,7 +28,7 @@ from mvnet.equivariant.kernels import taps
 
 NEIGHBOURS = tuple(product(range(3), repeat=3))
 _CENTRE = NEIGHBOURS.index((1, 1, 1))
-_PRIOR_LOGIT = 5.0  # of the centre: at initialisation it holds 85 % of the weight
+_PRIOR_LOGIT = 5.0  # logit of the central voxel, which has 85 % of the weight at initialisation
 _TYPICAL = 0.01  # squared distance of two noisy neighbours of one tissue in a good scan
 _OUTSIDE = -1e4  # logit of a neighbour outside the mask
 
@@ -44,6 +44,7 @@ class _NeighbourhoodMean(torch.autograd.Function):
         padded = F.pad(logs, (1,) * 6)
         ctx.save_for_backward(padded, weights)
         out = torch.zeros_like(logs)
+        # m_p += w_pq L_{p+q}, neighbour by neighbour
         for q, window in enumerate(windows(padded)):
             out.addcmul_(weights[:, q : q + 1], window)
         return out
@@ -54,13 +55,21 @@ class _NeighbourhoodMean(torch.autograd.Function):
         padded, weights = ctx.saved_tensors
         to_logs, to_weights = torch.zeros_like(padded), torch.empty_like(weights)
         for q, (window, target) in enumerate(zip(windows(padded), windows(to_logs))):
+            # dL_{p+q} += w_pq dm_p
             target.addcmul_(weights[:, q : q + 1], gradient)
+            # dw_pq = <dm_p, L_{p+q}>
             torch.sum(gradient * window, 1, out=to_weights[:, q])
         return to_logs[:, :, 1:-1, 1:-1, 1:-1], to_weights
 
 
 def windows(padded: Tensor) -> list[Tensor]:
-    """The 27 shifted views of a field padded by one voxel, in the order of `NEIGHBOURS`."""
+    """What every voxel sees at its 27 neighbours.
+
+    Args:
+        padded: shape (B, C, D + 2, H + 2, W + 2), a field with one voxel around it.
+    Returns:
+        27 views of shape (B, C, D, H, W), in the order of `NEIGHBOURS`.
+    """
     d, h, w = (n - 2 for n in padded.shape[2:])
     return [padded[:, :, i : i + d, j : j + h, k : k + w] for i, j, k in NEIGHBOURS]
 
@@ -69,10 +78,19 @@ def neighbourhood_mean(logs: Tensor, weights: Tensor) -> Tensor:
     """sum_q w_q log z_q over the 3x3x3 neighbourhood, zero outside the volume; differentiable once.
 
     Args:
-        logs: (B, C, D, H, W) planes of log-tensors.
-        weights: (B, 27, D, H, W), in the order of `NEIGHBOURS`.
+        logs: shape (B, C, D, H, W), planes of log-tensors or of any vectors.
+        weights: shape (B, 27, D, H, W), in the order of `NEIGHBOURS`.
     Returns:
-        (B, C, D, H, W).
+        shape (B, C, D, H, W).
+    Source: Arsigny et al., Magn. Reson. Med. 56 (2006), eq. 5, before the exponential.
+
+    Example:
+        >>> import torch
+        >>> from mvnet.nn import neighbourhood_mean
+        >>> logs = torch.randn(1, 6, 4, 5, 6)
+        >>> weights = torch.softmax(torch.randn(1, 27, 4, 5, 6), 1)
+        >>> neighbourhood_mean(logs, weights).shape
+        torch.Size([1, 6, 4, 5, 6])
     """
     return _NeighbourhoodMean.apply(logs, weights)
 
@@ -85,10 +103,17 @@ def dissimilarity(logs: Tensor, mask: Tensor) -> Tensor:
     grid: what bilateral and non-local filters weigh by. Not differentiated.
 
     Args:
-        logs: (B, C, D, H, W) log-tensors, for the log-Euclidean distance, or their sizes.
-        mask: (B, 1, D, H, W) in {0, 1}.
+        logs: shape (B, C, D, H, W), log-tensors for the log-Euclidean distance, or their isotropic parts.
+        mask: shape (B, 1, D, H, W), in {0, 1}.
     Returns:
-        (B, 27, D, H, W), in the order of `NEIGHBOURS`.
+        shape (B, 27, D, H, W), in the order of `NEIGHBOURS`.
+    Source: Tomasi and Manduchi, Bilateral filtering for gray and color images (1998), for the range weights.
+
+    Example:
+        >>> import torch
+        >>> from mvnet.nn import dissimilarity
+        >>> dissimilarity(torch.randn(1, 6, 4, 5, 6), torch.ones(1, 1, 4, 5, 6)).shape
+        torch.Size([1, 27, 4, 5, 6])
     """
     pairs = zip(windows(F.pad(logs, (1,) * 6)), windows(F.pad(mask, (1,) * 6)))
     squares = [
@@ -98,29 +123,59 @@ def dissimilarity(logs: Tensor, mask: Tensor) -> Tensor:
     return torch.cat(squares, 1) * mask
 
 
-def size_of(logs: Tensor) -> Tensor:
-    """tr(log z) / sqrt 3, the component along I / sqrt 3: (B, 6, D, H, W) -> (B, 1, D, H, W)."""
+def isotropic_part(logs: Tensor) -> Tensor:
+    """tr(log z) / sqrt 3, the component of a log-tensor along I / sqrt 3.
+
+    Args:
+        logs: shape (B, 6, D, H, W), Mandel planes.
+    Returns:
+        shape (B, 1, D, H, W).
+
+    Example:
+        >>> import torch
+        >>> from mvnet.nn import isotropic_part
+        >>> isotropic_part(torch.ones(1, 6, 2, 2, 2)).shape
+        torch.Size([1, 1, 2, 2, 2])
+    """
     return logs[:, :3].sum(1, keepdim=True) / 3**0.5
 
 
-class Choose(nn.Module):
+class FrechetFilter(nn.Module):
     """Weights over the neighbourhood from features and distances, then the log-Euclidean mean of the values.
 
-    The weights of the size are those of the shape with further logits, which are zero at initialisation.
+    The isotropic part has the logits of the deviatoric one and further ones, which are zero at initialisation.
 
     Args:
-        fields: type of the features.
+        fields: type of the features, of a group of space.
+        generator: of the initial weights; torch's global one when None.
+    Shape:
+        features (B, fields.channels, D, H, W), distances (B, 27, D, H, W), logs (B, 6, D, H, W),
+        mask (B, 1, D, H, W) -> (B, 6, D, H, W).
+    Source: Arsigny et al., Magn. Reson. Med. 56 (2006); Chakraborty et al., ManifoldNet (2020), for learned means.
+
+    Example:
+        >>> import torch
+        >>> from mvnet.equivariant import field_type, group
+        >>> from mvnet.linalg import sym3
+        >>> from mvnet.nn import FrechetFilter, dissimilarity
+        >>> layer = FrechetFilter(field_type(group("Oh"), {"trivial": 4}))
+        >>> features, mask = torch.randn(1, 4, 3, 4, 5), torch.ones(1, 1, 3, 4, 5)
+        >>> tensors = torch.tensor([1.0, 1, 1, 0, 0, 0]).view(1, 6, 1, 1, 1).repeat(1, 1, 3, 4, 5)
+        >>> logs = sym3.log(tensors)
+        >>> mean = sym3.exp(layer(features, dissimilarity(logs, mask), logs, mask))
+        >>> torch.allclose(mean, tensors)
+        True
     """
 
     prior: Tensor
 
-    def __init__(self, fields: FieldType):
+    def __init__(self, fields: FieldType, *, generator: torch.Generator | None = None):
         super().__init__()
         neighbours = FieldType((1, taps(fields.group, 3)))
-        self.logits = GroupConv(fields, neighbours, 1)
-        self.distances = GroupConv(neighbours, neighbours, 1, bias=False)
-        self.size_logits = GroupConv(fields, neighbours, 1)
-        self.size_distances = GroupConv(neighbours, neighbours, 1, bias=False)
+        self.logits = GroupConv(fields, neighbours, 1, generator=generator)
+        self.distances = GroupConv(neighbours, neighbours, 1, bias=False, generator=generator)
+        self.size_logits = GroupConv(fields, neighbours, 1, generator=generator)
+        self.size_distances = GroupConv(neighbours, neighbours, 1, bias=False, generator=generator)
         for layer in (self.logits, self.distances, self.size_logits, self.size_distances):
             nn.init.zeros_(layer.weight)
         prior = torch.zeros(len(NEIGHBOURS), 1, 1, 1)
@@ -128,18 +183,23 @@ class Choose(nn.Module):
         self.register_buffer("prior", prior, persistent=False)
 
     def forward(self, features: Tensor, distances: Tensor, logs: Tensor, mask: Tensor) -> Tensor:
-        """Mean of the logs (B, 6, ...).
+        """Weighted mean of the log-tensors of every neighbourhood.
 
         Args:
-            features: (B, C, ...).
-            distances: (B, 27, ...) of `dissimilarity`.
-            logs: (B, 6, ...).
-            mask: (B, 1, ...) in {0, 1}.
+            features: shape (B, fields.channels, D, H, W), of the type `fields`.
+            distances: shape (B, 27, D, H, W), of `dissimilarity`.
+            logs: shape (B, 6, D, H, W), log-tensors as Mandel planes.
+            mask: shape (B, 1, D, H, W), in {0, 1}; neighbours outside have no weight.
+        Returns:
+            shape (B, 6, D, H, W), log-tensors.
         """
+        # features, distances -> logits -> weights -> weighted mean of logs
         outside = 1 - torch.cat(windows(F.pad(mask, (1,) * 6)), 1)
         logits = (self.logits(features) + self.distances(distances)).contiguous() + self.prior + outside * _OUTSIDE
         mean = neighbourhood_mean(logs, torch.softmax(logits, 1))
-        size = size_of(logs)
-        further = self.size_logits(features) + self.size_distances(dissimilarity(size, mask))
-        of_size = neighbourhood_mean(size, torch.softmax(logits + further.contiguous(), 1))
-        return torch.cat([mean[:, :3] + (of_size - size_of(mean)) / 3**0.5, mean[:, 3:]], 1)
+        # logits + further logits -> weights -> weighted mean of the isotropic part
+        isotropic = isotropic_part(logs)
+        further = self.size_logits(features) + self.size_distances(dissimilarity(isotropic, mask))
+        isotropic_mean = neighbourhood_mean(isotropic, torch.softmax(logits + further.contiguous(), 1))
+        # both means -> deviatoric part of the first with the second as its trace
+        return torch.cat([mean[:, :3] + (isotropic_mean - isotropic_part(mean)) / 3**0.5, mean[:, 3:]], 1)

@@ -32,8 +32,23 @@ class RotationMapping(nn.Module):
     geodesic one.
 
     Args:
-        joints: number of joints. side: "right" for R W (a change of each joint's own axes), "left" for W R.
+        joints: number of joints.
+        side: "right" for R W (a change of each joint's own axes), "left" for W R.
         spread: standard deviation of u at the start, radians.
+        generator: of the initial weights; torch's global one when None.
+    Shape:
+        (..., joints, 3, 3) -> the same.
+    Raises:
+        MvnetError: when side is another word.
+    Source: Huang, Wan, Probst, Van Gool (2017), section 3.2.
+
+    Example:
+        >>> from mvnet.linalg import so3
+        >>> from mvnet.nn import RotationMapping
+        >>> import torch
+        >>> r = so3.exp(torch.randn(2, 6, 5, 3))  # 2 sequences of 6 frames with 5 joints
+        >>> RotationMapping(joints=5)(r).shape
+        torch.Size([2, 6, 5, 3, 3])
     """
 
     def __init__(
@@ -41,24 +56,45 @@ class RotationMapping(nn.Module):
     ):
         super().__init__()
         if side not in ("right", "left"):
-            raise MvnetError(f"side: found {side!r}, expected right or left")
+            raise MvnetError(f"side: found {side!r}, expected 'right' or 'left'")
         self.side = side
         self.axis = nn.Parameter(spread * torch.randn(joints, 3, generator=generator))
 
     @property
     def weight(self) -> Tensor:
-        """W, (joints, 3, 3)."""
+        """W, shape (joints, 3, 3)."""
         return so3.exp(self.axis)
 
     def forward(self, r: Tensor) -> Tensor:
-        """(..., joints, 3, 3) to the same."""
+        """R_j W_j or W_j R_j.
+
+        Args:
+            r: shape (..., joints, 3, 3), rotations.
+        Returns:
+            shape (..., joints, 3, 3), rotations.
+        """
         return r @ self.weight if self.side == "right" else self.weight @ r
 
 
 class RotationMixing(nn.Module):
     """Each joint moves towards others along geodesics: one step of a weighted mean, from the joint itself.
 
-    w = softmax(a) row by row, learned, the joint's own weight first: out_j = R_j exp(sum_i w_ji log(R_j^T R_i)).
+    out_j = R_j exp(sum_i w_ji log(R_j^T R_i)),        w = softmax(a) row by row, learned
+
+    Args:
+        joints: number of joints.
+        own: logit of the joint itself at the start; those of the others are zero.
+    Shape:
+        (..., joints, 3, 3) -> the same.
+    Source: paper section 2.3; Chakraborty et al., ManifoldNet (2020), for learned means.
+
+    Example:
+        >>> from mvnet.linalg import so3
+        >>> from mvnet.nn import RotationMixing
+        >>> import torch
+        >>> r = so3.exp(torch.randn(2, 6, 5, 3))  # 2 sequences of 6 frames with 5 joints
+        >>> RotationMixing(joints=5)(r).shape
+        torch.Size([2, 6, 5, 3, 3])
     """
 
     def __init__(self, joints: int, own: float = 2.0):
@@ -66,7 +102,14 @@ class RotationMixing(nn.Module):
         self.logits = nn.Parameter(own * torch.eye(joints))
 
     def forward(self, r: Tensor) -> Tensor:
-        """(..., joints, 3, 3) to the same."""
+        """One step of the weighted mean, from every joint.
+
+        Args:
+            r: shape (..., joints, 3, 3), rotations.
+        Returns:
+            shape (..., joints, 3, 3), rotations.
+        """
+        # R_j^T R_i -> log -> weighted sum over i -> exp -> from R_j
         towards = so3.log(r.unsqueeze(-3).mT @ r.unsqueeze(-4))  # (..., j, i, 3)
         return r @ so3.exp((self.logits.softmax(-1).unsqueeze(-1) * towards).sum(-2))
 
@@ -75,26 +118,47 @@ class RotationPooling(nn.Module):
     """One rotation for every `size` frames; frames left over at the end are dropped.
 
     Args:
-        kind: "mean", one step of the intrinsic mean from the middle frame, or "angle", the frame whose rotation turns
-            furthest, as LieNet has it (not invariant under rotations of the world).
+        size: number of frames that are pooled.
+        kind: "mean", one step of the intrinsic mean from the middle frame, or "angle", the frame of the largest
+            rotation angle, as in LieNet (not invariant under rotations of the world).
+    Shape:
+        (batch, frames, joints, 3, 3) -> (batch, frames // size, joints, 3, 3).
+    Raises:
+        MvnetError: when kind is another word.
+    Source: Huang, Wan, Probst, Van Gool (2017), section 3.3, for "angle".
+
+    Example:
+        >>> from mvnet.linalg import so3
+        >>> from mvnet.nn import RotationPooling
+        >>> import torch
+        >>> r = so3.exp(torch.randn(2, 6, 5, 3))  # 2 sequences of 6 frames with 5 joints
+        >>> RotationPooling(size=2)(r).shape
+        torch.Size([2, 3, 5, 3, 3])
     """
 
     def __init__(self, size: int = 2, kind: str = "mean"):
         super().__init__()
         if kind not in ("mean", "angle"):
-            raise MvnetError(f"kind: found {kind!r}, expected mean or angle")
+            raise MvnetError(f"kind: found {kind!r}, expected 'mean' or 'angle'")
         self.size, self.kind = size, kind
 
     def forward(self, r: Tensor) -> Tensor:
-        """(batch, frames, joints, 3, 3) to (batch, frames // size, joints, 3, 3)."""
+        """Pooled frames.
+
+        Args:
+            r: shape (batch, frames, joints, 3, 3), rotations.
+        Returns:
+            shape (batch, frames // size, joints, 3, 3), rotations.
+        """
         windows = r[:, : r.shape[1] // self.size * self.size].unflatten(1, (-1, self.size))
         if self.kind == "mean":
+            # middle M of every window -> mean of log(M^T R) -> exp -> from M
             middle = windows[:, :, self.size // 2]
             return middle @ so3.exp(so3.log(middle.unsqueeze(2).mT @ windows).mean(2))
-        # the angle falls with the trace
+        # the angle is largest where the trace is smallest
         trace = windows.diagonal(dim1=-2, dim2=-1).sum(-1)
-        chosen = trace.argmin(2, keepdim=True)[..., None, None].expand(-1, -1, -1, -1, 3, 3)
-        return windows.gather(2, chosen).squeeze(2)
+        largest = trace.argmin(2, keepdim=True)[..., None, None].expand(-1, -1, -1, -1, 3, 3)
+        return windows.gather(2, largest).squeeze(2)
 
 
 class RotationFlow(nn.Module):
@@ -103,7 +167,20 @@ class RotationFlow(nn.Module):
     c_ji = A_ji + B_ji cos(angle of R_i R_j^T), learned matrices: attraction or repulsion by invariants only.
 
     Args:
-        joints: k. steps: of the solver. method: a name of `mvnet.integrators.METHODS`.
+        joints: k.
+        steps: integrator steps over the unit interval.
+        method: a name of `mvnet.integrators.METHODS`.
+    Shape:
+        (..., joints, 3, 3) -> the same.
+    Source: paper sections 2.3 and 2.4.3.
+
+    Example:
+        >>> from mvnet.linalg import so3
+        >>> from mvnet.nn import RotationFlow
+        >>> import torch
+        >>> r = so3.exp(torch.randn(2, 6, 5, 3))  # 2 sequences of 6 frames with 5 joints
+        >>> RotationFlow(joints=5)(r).shape
+        torch.Size([2, 6, 5, 3, 3])
     """
 
     def __init__(self, joints: int, steps: int = 2, method: str = "rkmk2"):
@@ -113,14 +190,28 @@ class RotationFlow(nn.Module):
         self.steps, self.method = steps, method
 
     def velocity(self, t: Tensor, r: Tensor) -> Tensor:
-        """xi, (..., joints, 3), axis vectors."""
+        """xi at a state.
+
+        Args:
+            t: time, not used: the field is autonomous.
+            r: shape (..., joints, 3, 3), rotations.
+        Returns:
+            shape (..., joints, 3), axis vectors in radians per unit time.
+        """
+        # R_i R_j^T -> its angle -> c_ji -> weighted sum over i of the logs
         relative = r.unsqueeze(-4) @ r.unsqueeze(-3).mT  # (..., j, i, 3, 3) = R_i R_j^T
         cosine = (relative.diagonal(dim1=-2, dim2=-1).sum(-1) - 1) / 2
         c = (self.constant + self.slope * cosine) / r.shape[-3]
         return (c.unsqueeze(-1) * so3.log(relative)).sum(-2)
 
     def forward(self, r: Tensor) -> Tensor:
-        """(..., joints, 3, 3) at time 1 of the flow."""
+        """State at time 1 of the flow.
+
+        Args:
+            r: shape (..., joints, 3, 3), rotations at time 0.
+        Returns:
+            shape (..., joints, 3, 3), rotations.
+        """
         times = torch.linspace(0, 1, self.steps + 1, dtype=r.dtype, device=r.device)
         return odeint(self.velocity, r, times, action=RotationAction(), method=self.method, save="last")
 
@@ -129,7 +220,18 @@ class LogMap(nn.Module):
     """Axis vectors, radians: of each joint relative to another, or in the world.
 
     Args:
-        base: (joints,) the joint i that j is seen from, log(R_i^T R_j); None for log(R_j).
+        base: shape (joints,), long: the joint i relative to which j is taken, log(R_i^T R_j); None for log(R_j).
+    Shape:
+        (..., joints, 3, 3) -> (..., joints, 3).
+    Source: Huang, Wan, Probst, Van Gool (2017), section 3.4.
+
+    Example:
+        >>> from mvnet.linalg import so3
+        >>> from mvnet.nn import LogMap
+        >>> import torch
+        >>> r = so3.exp(torch.randn(2, 6, 5, 3))  # 2 sequences of 6 frames with 5 joints
+        >>> LogMap(torch.tensor([0, 0, 1, 2, 3]))(r).shape
+        torch.Size([2, 6, 5, 3])
     """
 
     base: Tensor | None
@@ -139,5 +241,11 @@ class LogMap(nn.Module):
         self.register_buffer("base", base)
 
     def forward(self, r: Tensor) -> Tensor:
-        """(..., joints, 3, 3) to (..., joints, 3)."""
+        """Logarithms.
+
+        Args:
+            r: shape (..., joints, 3, 3), rotations.
+        Returns:
+            shape (..., joints, 3), axis vectors in radians.
+        """
         return so3.log(r if self.base is None else r[..., self.base, :, :].mT @ r)

@@ -1,4 +1,4 @@
-"""Move: a manifold ODE. A network predicts an element of gl(3), a Lie-group integrator acts with it.
+"""A manifold ODE block on SPD matrices: a network predicts an element of gl(3), a Lie-group integrator acts with it.
 
     z' = xi(t, z) . z = xi z + z xi^T,      xi(t, z) = c tanh( W [phi(features), log z, t] / c )  in gl(3)
 
@@ -18,10 +18,10 @@ from mvnet.equivariant import FieldType, GroupConv, Matrix, Sym2, Trivial
 from mvnet.integrators import Congruence, odeint
 from mvnet.linalg import sym3
 
-_BOUND = 1.0  # of each entry of xi per unit time: one step can scale a tensor by about e^2
+_BOUND = 1.0  # c, the largest entry of xi per unit time: one step can scale a tensor by about e^2
 
 
-class Move(nn.Module):
+class SPDODE(nn.Module):
     """Flow of Sym+(3)-valued voxels under a velocity that depends on features, time and the value itself.
 
     Args:
@@ -29,26 +29,63 @@ class Move(nn.Module):
         hidden: type of the hidden layer of the pointwise network phi, permutations only.
         steps: integrator steps over the unit interval.
         method: any Lie-group method of `mvnet.integrators`.
+        generator: of the initial weights; torch's global one when None.
+    Shape:
+        features (B, fields.channels, D, H, W), state (B, 6, D, H, W) -> (B, 6, D, H, W).
+
+    Example:
+        >>> import torch
+        >>> from mvnet.equivariant import field_type, group
+        >>> from mvnet.nn import SPDODE
+        >>> fields, hidden = (field_type(group("Oh"), {name: 1}) for name in ("faces", "flags"))
+        >>> layer = SPDODE(fields, hidden, steps=2, method="rkmk3")
+        >>> tensors = torch.tensor([1.0, 2, 3, 0, 0, 0]).view(1, 6, 1, 1, 1).repeat(1, 1, 3, 4, 5)
+        >>> torch.allclose(layer(torch.randn(1, 6, 3, 4, 5), tensors), tensors)  # the velocity is zero at the start
+        True
     """
 
-    def __init__(self, fields: FieldType, hidden: FieldType, steps: int = 1, method: str = "rkmk2"):
+    def __init__(
+        self,
+        fields: FieldType,
+        hidden: FieldType,
+        steps: int = 1,
+        method: str = "rkmk2",
+        *,
+        generator: torch.Generator | None = None,
+    ):
         super().__init__()
         self.steps, self.method = steps, method
         group = fields.group
-        self.features = GroupConv(fields, hidden, 1)
-        self.value = GroupConv(FieldType((1, Sym2(group))), hidden, 1, bias=False)
-        self.time = GroupConv(FieldType((1, Trivial(group))), hidden, 1, bias=False)
+        self.features = GroupConv(fields, hidden, 1, generator=generator)
+        self.value = GroupConv(FieldType((1, Sym2(group))), hidden, 1, bias=False, generator=generator)
+        self.time = GroupConv(FieldType((1, Trivial(group))), hidden, 1, bias=False, generator=generator)
         nn.init.zeros_(self.time.weight)
-        self.velocity = GroupConv(hidden, FieldType((1, Matrix(group))), 1)
+        self.velocity = GroupConv(hidden, FieldType((1, Matrix(group))), 1, generator=generator)
         nn.init.zeros_(self.velocity.weight)
 
     def forward(self, features: Tensor, state: Tensor) -> Tensor:
-        """features (B, C, ...), state (B, 6, ...) positive definite -> state at time 1, same shape."""
+        """State at time 1 of the flow.
+
+        Args:
+            features: shape (B, fields.channels, D, H, W), of the type `fields`.
+            state: shape (B, 6, D, H, W), positive definite, Mandel planes.
+        Returns:
+            shape (B, 6, D, H, W), positive definite, in the unit of the state.
+        """
         fixed = self.features(features).contiguous()
         times = torch.linspace(0, 1, self.steps + 1, dtype=state.dtype, device=state.device)
         return odeint(self.xi, state, times, args=(fixed,), action=Congruence(dim=1), method=self.method, save="last")
 
     def xi(self, t: Tensor, z: Tensor, fixed: Tensor) -> Tensor:
-        """The field: t scalar, z (B, 6, ...) positive definite, fixed (B, C, ...) -> (B, 9, ...) in gl(3)."""
+        """The field of the flow.
+
+        Args:
+            t: scalar.
+            z: shape (B, 6, D, H, W), positive definite, Mandel planes.
+            fixed: shape (B, hidden.channels, D, H, W), what the features contribute at every time.
+        Returns:
+            shape (B, 9, D, H, W), in gl(3), row-major planes.
+        """
+        # features, log z, t -> hidden -> xi in gl(3), bounded entry by entry
         hidden = F.silu(fixed + self.value(sym3.log(z)) + self.time(t.view(1, 1, 1, 1, 1)))
         return _BOUND * torch.tanh(self.velocity(hidden) / _BOUND)

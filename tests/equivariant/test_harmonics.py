@@ -19,7 +19,7 @@ from mvnet.equivariant.harmonics import (
     coefficients,
     default_rings,
     harmonic_basis,
-    sampled,
+    sample_harmonics,
 )
 
 from .cases import field, generator, randomise
@@ -160,7 +160,7 @@ def test_sampling_keeps_apart_what_it_resolves(frequency):
     ring = Ring(1.6, 0.5, 3)
     for other in range(4):
         if other != frequency:
-            product = sampled(ring, frequency, 5) @ sampled(ring, other, 5).mT
+            product = sample_harmonics(ring, frequency, 5) @ sample_harmonics(ring, other, 5).mT
             if (frequency - other) % 4 and (frequency + other) % 4:
                 assert float(product.abs().max()) < 1e-12
 

@@ -8,7 +8,7 @@ from torch.testing import assert_close
 
 from mvnet.equivariant import FieldType, GroupConv, field_type, group
 from mvnet.equivariant.expansion import KernelExpansion
-from mvnet.equivariant.kernels import constraint_error, solved, taps, tied
+from mvnet.equivariant.kernels import constraint_error, solve_kernels, taps, tie_weights
 from mvnet.equivariant.representations import REPRESENTATIONS
 
 from .cases import PLANE, SPACE, Traceless, generator, representations
@@ -45,9 +45,9 @@ def test_counts(name, ins, outs, size, count):
     g = group(name)
     rho_in, rho_out = REPRESENTATIONS[ins](g), REPRESENTATIONS[outs](g)
     if rho_in.is_monomial and rho_out.is_monomial:
-        assert tied(rho_out, rho_in, size).count == count
+        assert tie_weights(rho_out, rho_in, size).count == count
     else:
-        assert len(solved(rho_out, rho_in, size)) == count
+        assert len(solve_kernels(rho_out, rho_in, size)) == count
 
 
 @pytest.mark.parametrize("name", [*PLANE, *SPACE])
@@ -58,7 +58,7 @@ def test_counts_are_the_mean_character(name):
         for b in representations(g)[-3:]:
             of_pair = [rho.matrices.diagonal(dim1=1, dim2=2).sum(1) for rho in (a, b, taps(g, 3))]
             expected = round(float((of_pair[0] * of_pair[1] * of_pair[2]).mean()))
-            assert len(solved(a, b, 3)) == expected
+            assert len(solve_kernels(a, b, 3)) == expected
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
@@ -92,10 +92,10 @@ def test_constraint_error_sees_a_violation():
 def test_tied_and_solved_span_the_same_space(name, pair):
     g = group(name)
     rho_out, rho_in = (REPRESENTATIONS[p](g) for p in pair)
-    orbits = tied(rho_out, rho_in, 3)
+    orbits = tie_weights(rho_out, rho_in, 3)
     dense = torch.zeros(orbits.count, len(orbits.index), dtype=torch.float64)
     dense[orbits.index, torch.arange(len(orbits.index))] = orbits.sign.double()
-    basis = solved(rho_out, rho_in, 3).flatten(1)
+    basis = solve_kernels(rho_out, rho_in, 3).flatten(1)
     assert_close(basis @ basis.mT, torch.eye(len(basis), dtype=torch.float64), rtol=0, atol=1e-12)
     assert len(basis) == orbits.count
     assert_close(dense @ basis.mT @ basis, dense, rtol=0, atol=1e-12)
@@ -133,6 +133,6 @@ def test_errors():
     with pytest.raises(ValueError, match="C8 on a 3-tap grid"):
         taps(c8, 3)
     with pytest.raises(ValueError, match="signed permutations"):
-        tied(Traceless(group("Oh")), Traceless(group("Oh")), 3)
+        tie_weights(Traceless(group("Oh")), Traceless(group("Oh")), 3)
     with pytest.raises(ValueError, match="groups C4 and D4"):
         KernelExpansion(FieldType((1, trivial(c4))), FieldType((1, trivial(d4))), 3)

@@ -68,7 +68,7 @@ def test_formulas_against_matrices():
     a, b = torch.randn(2, 9, 6, generator=generator(0), dtype=torch.float64)
     u, v = torch.randn(2, 9, 3, generator=generator(1), dtype=torch.float64)
     A, B = sym3.unpack(a, 1), sym3.unpack(b, 1)
-    assert_close(tp.symmetrised(a, b), sym3.pack((A @ B + B @ A) / 2, 1))
+    assert_close(tp.jordan_product(a, b), sym3.pack((A @ B + B @ A) / 2, 1))
     bracket = A @ B - B @ A
     axial = torch.stack((bracket[:, 2, 1], bracket[:, 0, 2], bracket[:, 1, 0]), -1)
     assert_close(tp.commutator(a, b), axial)
@@ -87,7 +87,7 @@ def test_matrix_couplings_are_complete():
     a, b = torch.randn(2, 40, 6, generator=generator(0), dtype=torch.float64)
     outputs = [c.map(a, b).flatten() for c in couplings if c.out is Sym2]
     assert torch.linalg.matrix_rank(torch.stack(outputs)) == 3
-    assert_close(tp.trace(tp.symmetrised(a, b)), tp.inner(a, b))
+    assert_close(tp.trace(tp.jordan_product(a, b)), tp.inner(a, b))
 
 
 @pytest.mark.parametrize("name", ["O", "Oh"])
@@ -184,6 +184,6 @@ def test_gates_scale_whole_fields():
     assert layer.fields_in.channels == fields.channels + layer.gates
     x = field(layer.fields_in)
     y, start = layer(x), 0
-    for i, rho in enumerate(fields.expanded()):
+    for i, rho in enumerate(fields.summands()):
         part = x[:, layer.gates + start : layer.gates + start + rho.size]
         assert_close(y[:, start : (start := start + rho.size)], torch.sigmoid(x[:, i : i + 1]) * part)

@@ -22,7 +22,7 @@ def test_statistics(g, statistics):
     samples = y.unbind() if statistics == "instance" else [y.transpose(0, 1).flatten(1)]
     for sample in samples:
         start = 0
-        for rho in fields.expanded():
+        for rho in fields.summands():
             part = sample[start : (start := start + rho.size)].flatten(1)
             invariant = rho.invariants.mT @ rho.invariants @ part.mean(1)
             assert_close(invariant, torch.zeros_like(invariant), rtol=0, atol=1e-12)

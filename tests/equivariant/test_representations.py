@@ -143,7 +143,7 @@ def test_field_type():
     g = group("D4")
     fields = FieldType((2, Trivial(g)), (0, Vector(g)), (3, Regular(g)))
     assert fields.channels == 26 and fields.is_permutation and fields.is_monomial
-    assert [rho.size for rho in fields.expanded()] == [1, 1, 8, 8, 8]
+    assert [rho.size for rho in fields.summands()] == [1, 1, 8, 8, 8]
     assert repr(fields) == "2 trivial[1] + 3 regular[8]"
     signed = FieldType((1, Vector(g)))
     assert signed.is_monomial and not signed.is_permutation

@@ -107,9 +107,9 @@ def test_only_the_wanted_gradient() -> None:
 
 def test_errors_name_the_argument() -> None:
     x = random_spd(3, 1)
-    with pytest.raises(ValueError, match=r"x: expected 6 component planes at dim 0, found shape \(3, 6\)"):
+    with pytest.raises(ValueError, match=r"x: found shape \(3, 6\), expected 6 component planes at dim 0"):
         ai.dist(x, x, dim=0)
-    with pytest.raises(ValueError, match="v: expected 6 component planes"):
+    with pytest.raises(ValueError, match=r"v: found shape .*expected 6 component planes"):
         ai.exp(x, x[:, :5])
     with pytest.raises(ValueError, match="broadcast outside dim 1"):
         ai.log(x, x[:2])

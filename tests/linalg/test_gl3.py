@@ -75,9 +75,9 @@ def test_cayley_preserves_what_exp_preserves(generator: torch.Generator) -> None
 
 
 def test_errors() -> None:
-    with pytest.raises(ValueError, match=r"x: expected 9 component planes at dim 1, found shape \(2, 6\)"):
+    with pytest.raises(ValueError, match=r"x: found shape \(2, 6\), expected 9 component planes at dim 1"):
         gl3.exp(torch.zeros(2, 6))
-    with pytest.raises(ValueError, match=r"y: expected 9 component planes"):
+    with pytest.raises(ValueError, match=r"y: found shape .*expected 9 component planes"):
         gl3.matmul(torch.zeros(2, 9), torch.zeros(2, 6))
-    with pytest.raises(ValueError, match=r"m: expected shape \(..., 3, 3\), found \(2, 9\)"):
+    with pytest.raises(ValueError, match=r"m: found shape \(2, 9\), expected \(..., 3, 3\)"):
         gl3.from_matrix(torch.zeros(2, 9))

@@ -67,11 +67,11 @@ def test_half_precision_computes_in_float32(dtype: torch.dtype) -> None:
 def test_dtypes_promote_and_integers_are_refused() -> None:
     p = field((4, 6))
     assert affine_invariant.dist(p, p.float()).dtype == torch.float64
-    with pytest.raises(ValueError, match=r"p: expected a floating point dtype, found torch\.int64"):
+    with pytest.raises(ValueError, match=r"p: found dtype torch\.int64, expected a floating point one"):
         sym3.exp(p.long())
     with pytest.raises(ValueError, match="same number of dimensions"):
         sym3.congruence(p, p.unsqueeze(-1))
-    with pytest.raises(ValueError, match=r"p: expected 6 component planes at dim 5, found shape \(4, 6\)"):
+    with pytest.raises(ValueError, match=r"p: found shape \(4, 6\), expected 6 component planes at dim 5"):
         sym3.exp(p, dim=5)
 
 
@@ -140,5 +140,5 @@ def test_auto_compiles_once_the_work_repays_it(monkeypatch: pytest.MonkeyPatch) 
 
 def test_environment_variable_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MVNET_COMPILE", "yes")
-    with pytest.raises(ValueError, match="MVNET_COMPILE: expected 0, 1 or auto, found 'yes'"):
+    with pytest.raises(ValueError, match="MVNET_COMPILE: found 'yes', expected 0, 1 or auto"):
         sym3.log(field((4, 6)))

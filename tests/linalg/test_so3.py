@@ -92,9 +92,9 @@ def test_derivatives(name: str, angle: float) -> None:
 
 
 def test_errors() -> None:
-    with pytest.raises(ValueError, match=r"u: expected shape \(..., 3\), found \(2, 4\)"):
+    with pytest.raises(ValueError, match=r"u: found shape \(2, 4\), expected \(..., 3\)"):
         so3.exp(torch.zeros(2, 4))
-    with pytest.raises(ValueError, match=r"r: expected shape \(..., 3, 3\), found \(3,\)"):
+    with pytest.raises(ValueError, match=r"r: found shape \(3,\), expected \(..., 3, 3\)"):
         so3.log(torch.zeros(3))
-    with pytest.raises(ValueError, match=r"v: expected shape"):
+    with pytest.raises(ValueError, match=r"v: found shape"):
         so3.dexp(torch.zeros(3), torch.zeros(4))

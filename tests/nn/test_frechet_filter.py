@@ -1,13 +1,11 @@
-"""Laws of the two layers: choose stays in the span of its neighbours, move stays on the manifold."""
+"""The Frechet filter stays in the span of its neighbours; sums, distances and gradients against plain code."""
 
-import pytest
 import torch
 
 from mvnet.equivariant import field_type, group
-from mvnet.linalg import gl3, sym3
+from mvnet.linalg import sym3
 from mvnet.manifolds import SPD
-from mvnet.nn.frechet_filter import NEIGHBOURS, Choose, dissimilarity, neighbourhood_mean, size_of
-from mvnet.nn.spd_ode import Move
+from mvnet.nn.frechet_filter import NEIGHBOURS, FrechetFilter, dissimilarity, isotropic_part, neighbourhood_mean
 
 PLAIN = field_type(group("E"), {"trivial": 4})
 
@@ -64,8 +62,8 @@ def test_dissimilarity_knows_distances_and_not_rotations():
     torch.testing.assert_close(dissimilarity(turned, mask), out)
 
 
-def test_choose_keeps_a_constant_field_and_ignores_what_is_outside_the_mask():
-    layer = randomise(Choose(PLAIN).double())
+def test_the_filter_keeps_a_constant_field_and_ignores_what_is_outside_the_mask():
+    layer = randomise(FrechetFilter(PLAIN).double())
     features = torch.randn(1, 4, 5, 5, 5, generator=generator(), dtype=torch.float64)
     mask = torch.ones(1, 1, 5, 5, 5, dtype=torch.float64)
     mask[..., 3:] = 0
@@ -75,9 +73,9 @@ def test_choose_keeps_a_constant_field_and_ignores_what_is_outside_the_mask():
     torch.testing.assert_close(out[..., :3], logs[..., :3])
 
 
-def test_choose_weighs_the_size_apart_from_the_shape():
-    """Further logits of the size change tr(log z') and nothing else; without them both parts have the same weights."""
-    layer = Choose(PLAIN).double()
+def test_the_filter_weighs_the_isotropic_part_separately():
+    """Its further logits change tr(log z') and nothing else; without them both parts have the same weights."""
+    layer = FrechetFilter(PLAIN).double()
     randomise(layer)
     features = torch.randn(1, 4, 5, 5, 5, generator=generator(), dtype=torch.float64)
     mask = torch.ones(1, 1, 5, 5, 5, dtype=torch.float64)
@@ -89,43 +87,9 @@ def test_choose_weighs_the_size_apart_from_the_shape():
                 parameter.zero_()
     together = layer(features, dissimilarity(logs, mask), logs, mask)
     change = apart - together
-    assert float(size_of(change).detach().abs().min()) > 1e-6
-    torch.testing.assert_close(change[:, :3], size_of(change).expand(-1, 3, -1, -1, -1) / 3**0.5)
+    assert float(isotropic_part(change).detach().abs().min()) > 1e-6
+    torch.testing.assert_close(change[:, :3], isotropic_part(change).expand(-1, 3, -1, -1, -1) / 3**0.5)
     torch.testing.assert_close(change[:, 3:], torch.zeros_like(change[:, 3:]))
     inside = torch.softmax(layer.logits(features) + layer.distances(dissimilarity(logs, mask)) + layer.prior, 1)
     middle = neighbourhood_mean(logs, inside)[..., 1:-1, 1:-1, 1:-1]
     torch.testing.assert_close(together[..., 1:-1, 1:-1, 1:-1], middle)
-
-
-@pytest.mark.parametrize("method", ["lie_euler", "rkmk3", "rkmk4", "cf4", "cayley_rk4"])
-@pytest.mark.parametrize("steps", [1, 3])
-def test_move_stays_positive_definite(method: str, steps: int):
-    layer = randomise(Move(PLAIN, PLAIN, steps=steps, method=method).double(), scale=3.0)
-    features = torch.randn(1, 4, 4, 4, 4, generator=generator(), dtype=torch.float64)
-    out = layer(features, spd_field(1, 4, 4, 4))
-    assert bool((sym3.eigvals(out) > 0).all())
-
-
-def test_move_is_the_identity_at_initialisation():
-    state = spd_field(1, 3, 3, 3)
-    features = torch.randn(1, 4, 3, 3, 3, generator=generator(), dtype=torch.float64)
-    torch.testing.assert_close(Move(PLAIN, PLAIN).double()(features, state), state, rtol=1e-12, atol=1e-12)
-
-
-def test_move_with_constant_velocity_is_one_exponential():
-    layer = Move(PLAIN, PLAIN, method="rkmk3").double()
-    with torch.no_grad():
-        assert layer.velocity.bias is not None
-        layer.velocity.bias.copy_(torch.linspace(-0.3, 0.4, 9))
-    state = spd_field(1, 2, 2, 2)
-    out = layer(torch.zeros(1, 4, 2, 2, 2, dtype=torch.float64), state)
-    velocity = torch.tanh(torch.linspace(-0.3, 0.4, 9, dtype=torch.float64)).view(1, 9, 1, 1, 1).expand(1, 9, 2, 2, 2)
-    torch.testing.assert_close(out, sym3.congruence(gl3.exp(velocity), state))
-
-
-def test_move_gradient_is_finite_at_repeated_eigenvalues():
-    layer = randomise(Move(PLAIN, PLAIN).double())
-    state = torch.tensor([0.7, 0.7, 0.7, 0, 0, 0], dtype=torch.float64).view(1, 6, 1, 1, 1).repeat(1, 1, 2, 2, 2)
-    state.requires_grad_()
-    layer(torch.ones(1, 4, 2, 2, 2, dtype=torch.float64), state).sum().backward()
-    assert state.grad is not None and bool(state.grad.isfinite().all())

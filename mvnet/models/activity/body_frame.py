@@ -20,7 +20,7 @@ from torch import Tensor
 
 from mvnet.errors import MvnetError
 from mvnet.linalg import so3
-from mvnet.models.activity.mirror import mirror_of
+from mvnet.models.activity.mirror import find_mirror
 
 _SWEEPS, _FRAMES = 8, 3000
 _FLOOR = 0.2  # the variances of this share of the joints are taken as equal
@@ -28,9 +28,9 @@ _FLOOR = 0.2  # the variances of this share of the joints are taken as equal
 
 @dataclass(frozen=True)
 class BodyFrame:
-    """A reference pose and what weighs in fitting it.
+    """A reference pose and the weights of its fit.
 
-    Args:
+    Attributes:
         upright: (joints, 3) mean shape with z up, for the facing direction.
         weight: (joints,), sum 1.
         mirror: (joints,) the joint each becomes in a mirror, or None where the body has no such symmetry.
@@ -41,35 +41,56 @@ class BodyFrame:
     mirror: Tensor | None
 
     def centre(self, x: Tensor) -> Tensor:
-        """sum_j w_j x_j of positions (..., joints, 3), shape (..., 1, 3)."""
+        """sum_j w_j x_j.
+
+        Args:
+            x: positions (..., joints, 3).
+        Returns:
+            shape (..., 1, 3).
+        """
         return (self.weight.unsqueeze(-1) * x).sum(-2, keepdim=True)
 
     def facing(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Positions seen facing the same way, about the centre, and the path of the centre about its mean.
 
         Args:
-            x: (frames, joints, 3), one recording.
+            x: (frames, joints, 3), one recording, z up.
         Returns:
-            (frames, joints, 3) and (frames, 1, 3).
+            (frames, joints, 3) and (frames, 1, 3), unit of x.
         """
         c = self.centre(x)
         r = _about_vertical(_yaw(self.upright, x - c, self.weight, together=True))
         return (x - c) @ r, (c - c.mean(0)) @ r
 
     def reflect(self, x: Tensor) -> Tensor:
-        """The mirror image of positions (..., joints, 3), left and right exchanged; ValueError without symmetry."""
+        """The mirror image, left and right exchanged.
+
+        Args:
+            x: positions (..., joints, 3).
+        Returns:
+            shape of x.
+        Raises:
+            MvnetError: the skeleton has no left and right.
+        """
         if self.mirror is None:
             raise MvnetError("mirror: found a skeleton without left and right, expected one with limbs in pairs")
         return x[..., self.mirror, :] * x.new_tensor([-1.0, 1.0, 1.0])
 
     @classmethod
     def estimate(cls, recordings: Sequence[Tensor], parent: Tensor | None) -> BodyFrame:
-        """From training recordings, each (frames, joints, 3), finite, z up."""
+        """Reference pose, weights and mirror from training recordings.
+
+        Args:
+            recordings: each (frames, joints, 3), finite, z up.
+            parent: (joints,), -1 at the root; None: no mirror is looked for.
+        Returns:
+            the frame.
+        """
         x = torch.cat(list(recordings))
         x = x[:: max(1, len(x) // _FRAMES)]
         weight = _superpose(x)
         upright = _superpose_upright(x, weight)
-        mirror = None if parent is None else mirror_of(parent, upright)
+        mirror = None if parent is None else find_mirror(parent, upright)
         body = cls(upright, weight, mirror)
         if mirror is None:
             return body
@@ -84,7 +105,7 @@ def _fit(reference: Tensor, y: Tensor, weight: Tensor) -> Tensor:
 
 
 def _superpose(x: Tensor) -> Tensor:
-    """Weights (joints,) of frames (n, joints, 3), estimated in turn with a reference pose free to turn in space."""
+    """Weights (joints,) of frames (n, joints, 3), estimated in turn with a reference pose free to rotate in space."""
     joints = x.shape[1]
     weight = x.new_full((joints,), 1 / joints)
     reference = x[0] - x[0].mean(0)
@@ -92,9 +113,10 @@ def _superpose(x: Tensor) -> Tensor:
         y = x - (weight.unsqueeze(-1) * x).sum(-2, keepdim=True)
         y = y / (weight.unsqueeze(-1) * y * y).sum((1, 2), keepdim=True).sqrt().clamp_min(1e-12)
         reference = reference - (weight.unsqueeze(-1) * reference).sum(0)
-        turned = y @ _fit(reference, y, weight)
-        reference = turned.mean(0)
-        variance = (turned - reference).square().sum(-1).mean(0)
+        # y -> rotated onto the reference -> new reference, variances -> new weights
+        rotated = y @ _fit(reference, y, weight)
+        reference = rotated.mean(0)
+        variance = (rotated - reference).square().sum(-1).mean(0)
         floor = variance.sort().values[min(joints - 1, max(2, int(_FLOOR * joints)))]
         weight = 1 / (variance + floor + 1e-9)
         weight = weight / weight.sum()
@@ -102,7 +124,7 @@ def _superpose(x: Tensor) -> Tensor:
 
 
 def _superpose_upright(x: Tensor, weight: Tensor) -> Tensor:
-    """Reference (joints, 3) of frames turned about the vertical only."""
+    """Reference (joints, 3) of frames rotated about the vertical only."""
     y = x - (weight.unsqueeze(-1) * x).sum(-2, keepdim=True)
     reference = y[0]
     for _ in range(_SWEEPS):

@@ -3,9 +3,9 @@
     classifier = MotionClassifier(parent=motions.parent).fit(sequences, labels, groups=subjects)
     classifier.predict_proba(others)
 
-Kernels between curves (`motion_bank`) are added up and fed to a ridge regression on the classes. The
+Kernels between curves (`kernel_bank`) are added up and fed to a ridge regression on the classes. The
 penalty and whether mirror images count as the same motion are chosen by leaving out one training group (subject) at a
-time, in closed form (`motion_ridge`).
+time, in closed form (`kernel_ridge`).
 """
 
 from __future__ import annotations
@@ -22,14 +22,20 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from mvnet.errors import MvnetError
-from mvnet.models.activity.kernel_bank import Bank, Gram
-from mvnet.models.activity.kernel_ridge import coefficients, fit_sharpness, held_out, scores_of, softmax
-from mvnet.models.activity.views import completed, kind_of
+from mvnet.models.activity.kernel_bank import Gram, KernelBank
+from mvnet.models.activity.kernel_ridge import (
+    fit_coefficients,
+    fit_sharpness,
+    predict_held_out,
+    predict_scores,
+    softmax,
+)
+from mvnet.models.activity.views import detect_kind, fill_missing
 
 PENALTIES = (0.003, 0.03)
 SHARES = (1 / 2,)
-"""Of the filters among all kernels, fixed at one half: on single inner splits of training subjects the accuracies with
-1/3, 1/2 and 2/3 differed by 1 to 4 points."""
+"""Weight of the filters among all kernels, fixed at one half: on single inner splits of training subjects the
+accuracies with 1/3, 1/2 and 2/3 differed by 1 to 4 points."""
 
 
 class MotionClassifier(ClassifierMixin, BaseEstimator):
@@ -61,20 +67,26 @@ class MotionClassifier(ClassifierMixin, BaseEstimator):
         self.seed = seed
 
     def fit(self, X: Any, y: Any, groups: Any = None) -> MotionClassifier:
-        """Learn from sequences X and labels y (n,); groups (n,) are the subjects, None takes every sequence for one.
+        """Learn from sequences and labels.
 
+        Args:
+            X: n sequences, see above.
+            y: (n,) labels.
+            groups: (n,) the subjects; None takes every sequence for one.
+        Returns:
+            itself.
         Raises:
-            ValueError: fewer than two classes, lengths that differ, shapes that differ, a joint without any value.
+            MvnetError: fewer than two classes, lengths that differ, shapes that differ, a joint without any value.
         """
         if self.mirror not in (True, False, "auto"):
             raise MvnetError(f"mirror: found {self.mirror!r}, expected True, False or 'auto'")
         if y is None:
-            raise MvnetError("requires y to be passed, but the target y is None")
+            raise MvnetError("y: found None, expected labels (requires y to be passed, but the target y is None)")
         if not _is_sequence(X):
             X, y = validate_data(self, X, y)
         y = np.asarray(y).ravel() if np.ndim(y) == 2 and np.shape(y)[1] == 1 else np.asarray(y)
         check_classification_targets(y)
-        recordings = _recordings(X)
+        recordings = _convert_recordings(X)
         if len(y) != len(recordings):
             raise MvnetError(f"y: found {len(y)} labels for {len(recordings)} sequences, expected as many")
         self.classes_, labels = np.unique(y, return_inverse=True)
@@ -86,9 +98,13 @@ class MotionClassifier(ClassifierMixin, BaseEstimator):
         if len(np.unique(groups)) < 2:
             groups = np.arange(len(y))
         parent = None if self.parent is None else torch.as_tensor(np.asarray(self.parent), dtype=torch.long)
-        if parent is not None and kind_of(recordings[0].numpy()) != "signals" and len(parent) != recordings[0].shape[1]:
+        if (
+            parent is not None
+            and detect_kind(recordings[0].numpy()) != "signals"
+            and len(parent) != recordings[0].shape[1]
+        ):
             raise MvnetError(f"parent: found {len(parent)} joints, expected {recordings[0].shape[1]}")
-        self.bank_ = Bank.estimate(recordings, parent, self.filters, self.seed)
+        self.bank_ = KernelBank.estimate(recordings, parent, self.filters, self.seed)
         kernels = self.bank_.training_kernels(recordings)
         if self.mirror is True and True not in kernels:
             raise MvnetError("mirror: found no left and right in this skeleton, expected mirror='auto' or False")
@@ -97,20 +113,25 @@ class MotionClassifier(ClassifierMixin, BaseEstimator):
 
     def _choose(self, kernels: dict[bool, Gram], targets: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> None:
         """The settings with the best held-out accuracy, ties by squared error."""
-        best = None
+        best = (-1.0, -np.inf)
         mirrors = [m for m in kernels if self.mirror in ("auto", m)]
         for mirrored, share, penalty in product(mirrors, SHARES, PENALTIES):
-            c, g = coefficients(_mixed(kernels[mirrored], share), targets, penalty)
-            scores = held_out(c, g, targets, groups)
+            c, g = fit_coefficients(_mix_families(kernels[mirrored], share), targets, penalty)
+            scores = predict_held_out(c, g, targets, groups)
             rank = (float((scores.argmax(1) == labels).mean()), -float(np.square(scores - targets).mean()))
-            if best is None or rank > best[0]:
-                best = rank, c, scores, {"mirror": mirrored, "filter_share": share, "penalty": penalty}
-        assert best is not None
-        (self.inner_accuracy_, _), self.dual_, scores, self.settings_ = best
-        self.sharpness_ = fit_sharpness(scores, labels)
+            if rank > best:
+                best = rank
+                self.inner_accuracy_, self.dual_, self.sharpness_ = rank[0], c, fit_sharpness(scores, labels)
+                self.settings_ = {"mirror": mirrored, "filter_share": share, "penalty": penalty}
 
     def decision_function(self, X: Any) -> np.ndarray:
-        """Scores (m, classes), about 1 for the class and -1 for the others; (m,) of the second class of two."""
+        """Scores, about 1 for the class and -1 for the others.
+
+        Args:
+            X: m sequences.
+        Returns:
+            (m, classes); (m,) of the second class of two.
+        """
         scores = self._scores(X)
         return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
 
@@ -118,16 +139,28 @@ class MotionClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         if not _is_sequence(X):
             X = validate_data(self, X, reset=False)
-        kernels = self.bank_.kernels(_recordings(X), self.settings_["mirror"])
-        return scores_of(_mixed(kernels, self.settings_["filter_share"]), self.dual_)
+        kernels = self.bank_.kernels(_convert_recordings(X), self.settings_["mirror"])
+        return predict_scores(_mix_families(kernels, self.settings_["filter_share"]), self.dual_)
 
     def predict(self, X: Any) -> np.ndarray:
-        """Labels (m,)."""
+        """The class of each sequence.
+
+        Args:
+            X: m sequences.
+        Returns:
+            labels (m,).
+        """
         best = self._scores(X).argmax(1)
         return self.classes_[best]
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Probabilities (m, classes): softmax of the scores, its sharpness from the held-out scores of training."""
+        """Probabilities: softmax of the scores, its sharpness from the held-out scores of training.
+
+        Args:
+            X: m sequences.
+        Returns:
+            (m, classes), in the order of classes_.
+        """
         return softmax(self._scores(X), self.sharpness_)
 
     def __sklearn_tags__(self) -> Any:
@@ -136,7 +169,7 @@ class MotionClassifier(ClassifierMixin, BaseEstimator):
         return tags
 
 
-def _mixed(kernels: Gram, share: float) -> np.ndarray:
+def _mix_families(kernels: Gram, share: float) -> np.ndarray:
     return (1 - share) * kernels["elastic"] + share * kernels["filters"]
 
 
@@ -147,8 +180,8 @@ def _is_sequence(X: Any) -> bool:
     return isinstance(X, Sequence) and len(X) > 0 and all(np.ndim(x) >= 2 for x in X)
 
 
-def _recordings(X: Any) -> list[Tensor]:
-    """Completed recordings of X, all of one kind and number of joints."""
+def _convert_recordings(X: Any) -> list[Tensor]:
+    """Recordings of X without missing values, all of one kind and number of joints."""
     if isinstance(X, np.ndarray) and X.ndim == 2:
         X = X[:, None]
     recordings = []
@@ -159,9 +192,9 @@ def _recordings(X: Any) -> list[Tensor]:
             raise MvnetError(f"X: found {array.dtype} values in sequence {number}, expected numbers")
         if np.isinf(array).any():
             raise MvnetError(f"X: found infinite values in sequence {number}, expected finite ones, NaN where missing")
-        kind_of(array)
+        detect_kind(array)
         if recordings and array.shape[1:] != tuple(recordings[0].shape[1:]):
             expected = tuple(recordings[0].shape[1:])
             raise MvnetError(f"X: found frames of shape {array.shape[1:]} in sequence {number}, expected {expected}")
-        recordings.append(completed(array, f"X: sequence {number}"))
+        recordings.append(fill_missing(array, f"X: sequence {number}"))
     return recordings

@@ -30,9 +30,10 @@ def warped_distance(x: Tensor, y: Tensor, band: float = 1 / 3) -> Tensor:
     R_ij = |x_i - y_j| + min(R_i-1,j-1, R_i-1,j, R_i,j-1), all pairs at once along antidiagonals.
 
     Args:
-        x, y: (n, T, C) and (m, T, C).
+        x, y: curves (n, T, C) and (m, T, C).
+        band: width of the band that paths stay in, as a share of T.
     Returns:
-        (n, m).
+        (n, m), unit of the curves.
     """
     n, m, t = len(x), len(y), x.shape[1]
     result = x.new_empty(n, m)
@@ -42,19 +43,21 @@ def warped_distance(x: Tensor, y: Tensor, band: float = 1 / 3) -> Tensor:
     width = max(1, int(band * t)) if t > 1 else 0
     for start in range(0, n, rows):
         part = x[start : start + rows]
+        # x, y -> x . y -> |x - y| of all pairs of samples, pairs of curves last
         gram = part.reshape(len(part) * t, -1) @ flat.mT
         cost = part.square().sum(-1).reshape(-1, 1) + norm - 2 * gram
         cost = cost.clamp_min_(0).sqrt_().view(len(part), t, m, t).permute(1, 3, 0, 2).reshape(t * t, -1)
-        result[start : start + rows] = _accumulated(cost, t, width).view(len(part), m)
+        result[start : start + rows] = _accumulate(cost, t, width).view(len(part), m)
     return result
 
 
-def _accumulated(cost: Tensor, t: int, width: int) -> Tensor:
+def _accumulate(cost: Tensor, t: int, width: int) -> Tensor:
     """R_tt of costs (t * t, pairs); entry i of antidiagonal k is cost[i (t - 1) + k]."""
     infinite = cost.new_full((1, cost.shape[1]), torch.inf)
     first = before = {"low": 0, "values": infinite[:0]}  # antidiagonals k - 2 and k - 1
     for k in range(2 * t - 1):
         low, high = max(0, k - t + 1, (k - width + 1) // 2), min(k, t - 1, (k + width) // 2)
+        # costs on the antidiagonal -> + the least of the three R before
         here = cost[low * (t - 1) + k : high * (t - 1) + k + 1 : max(t - 1, 1)]
         if k:
             left = _rows(before, low, high, infinite)  # (i, j - 1)
@@ -78,7 +81,12 @@ def _rows(diagonal: dict, low: int, high: int, infinite: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Filters:
-    """84 filters at every dilation: layers of (dilation, channel weights (84, C), thresholds (84, b))."""
+    """84 filters at every dilation, with the standardisation of their responses.
+
+    Attributes:
+        layers: (dilation, channel weights (84, C), thresholds (84, b)) for each dilation.
+        mean, scale: of each feature on the training curves, shape (features,).
+    """
 
     layers: tuple[tuple[int, Tensor, Tensor], ...]
     mean: Tensor
@@ -86,7 +94,17 @@ class Filters:
 
     @classmethod
     def estimate(cls, x: Tensor, count: int = 4000, seed: int = 0) -> Filters:
-        """From training curves (n, T, C), T >= 9; about `count` features."""
+        """Thresholds and standardisation from training curves.
+
+        Args:
+            x: curves (n, T, C), T >= 9.
+            count: about how many features.
+            seed: of channels and thresholds, drawn at random.
+        Returns:
+            the filters.
+        Raises:
+            MvnetError: fewer than 9 samples.
+        """
         generator = torch.Generator().manual_seed(seed)
         n, t, c = x.shape
         if t < 9:
@@ -99,6 +117,7 @@ class Filters:
             taken = torch.exp2(torch.rand(84, generator=generator) * math.log2(min(c, 9) + 1)).int().clamp(1, min(c, 9))
             order = torch.rand(84, c, generator=generator).argsort(-1).argsort(-1)
             mixing = (order < taken.unsqueeze(-1)).to(x)
+            # 84 curves at random -> filter k on curve k -> thresholds at golden-ratio quantiles of its response
             response = _responses(x[torch.randint(n, (84,), generator=generator)], mixing, d)
             own = response[torch.arange(84), torch.arange(84)]  # filter k on the k-th curve drawn
             levels = (torch.arange(used + 1, used + 84 * b + 1) * _GOLDEN % 1).view(84, b).to(x)
@@ -117,6 +136,7 @@ class Filters:
         found = []
         t = x.shape[1]
         for d, mixing, thresholds in self.layers:
+            # x -> responses z -> share of time above each threshold
             z = _responses(x, mixing, d)
             for inside in (False, True):  # every second filter only where it lies inside the curve
                 chosen = slice(int(inside), None, 2)
@@ -129,6 +149,7 @@ class Filters:
 def _responses(x: Tensor, mixing: Tensor, dilation: int) -> Tensor:
     """(n, 84, T): 3 (sum of the three taps that are 2) - (sum of all nine taps) of mixed channels, zeros outside."""
     t = x.shape[1]
+    # x -> mixed channels -> the nine taps of each time -> 3 (three of them) - all nine
     y = torch.nn.functional.pad(mixing @ x.mT, (4 * dilation, 4 * dilation))
     taps = y.unfold(-1, t, 1)[:, :, : 8 * dilation + 1 : dilation]  # (n, 84, 9, T) view
     k = torch.arange(84)
@@ -136,6 +157,12 @@ def _responses(x: Tensor, mixing: Tensor, dilation: int) -> Tensor:
 
 
 def squared_distance(x: Tensor, y: Tensor) -> Tensor:
-    """|x_i - y_j|^2 per channel, (n, m) of (n, C) and (m, C)."""
+    """|x_i - y_j|^2 per channel.
+
+    Args:
+        x, y: shapes (n, C) and (m, C).
+    Returns:
+        shape (n, m).
+    """
     cross = x.square().sum(-1).unsqueeze(-1) + y.square().sum(-1) - 2 * x @ y.mT
     return cross.clamp_min(0) / x.shape[-1]

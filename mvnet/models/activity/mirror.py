@@ -19,11 +19,14 @@ _LARGEST_RESIDUAL = 0.1
 _MOST = 4096  # automorphisms tried
 
 
-def mirror_of(parent: Tensor, pose: Tensor) -> Tensor | None:
-    """The joint each becomes in a mirror, (joints,) int64; None where no exchange of limbs fits the pose.
+def find_mirror(parent: Tensor, pose: Tensor) -> Tensor | None:
+    """The joint that each becomes in a mirror.
 
     Args:
-        parent: (joints,) integers, -1 at the root. pose: (joints, 3) mean pose, z up.
+        parent: (joints,) integers, -1 at the root.
+        pose: (joints, 3) mean pose, z up, any unit of length.
+    Returns:
+        (joints,) int64; None where no exchange of limbs fits the pose.
     """
     above = [int(p) for p in parent]
     below: list[list[int]] = [[] for _ in above]

@@ -1,11 +1,11 @@
-"""A network that classifies curves of rotations and does not notice how the world or the recording is turned.
+"""A network that classifies curves of rotations, invariant to global rotation.
 
     rotations -> learned mixing of joints -> flow on SO(3)^k -> axes of each joint (mapping)
               -> invariants: log(R_i^T R_j) of neighbours, square-root velocity of log(R_t^T R_t+1)
               -> dilated temporal convolutions -> mean and maximum over time -> classes
 
 All that comes before the invariants is equivariant under R -> g R, so the classes do not change with g.
-Source: paper sections 2.3 and 2.4.3; layers in `lie_layers`.
+Source: paper sections 2.3 and 2.4.3; layers in `mvnet.nn.rotations`.
 """
 
 from __future__ import annotations
@@ -22,13 +22,19 @@ from mvnet.nn.rotations import LogMap, RotationFlow, RotationMapping, RotationMi
 
 
 class LieMotionNetwork(nn.Module):
-    """Scores of classes (batch, classes) of curves (batch, frames, joints, 3, 3).
+    """Scores of classes of curves of rotations, invariant under R -> g R.
 
     Args:
-        joints: number of rotations in a frame. classes: number of classes.
+        joints: number of rotations in a frame.
+        classes: number of classes.
         parent: (joints,) the rotation that each is seen from; -1 (the first) or None: the one before it.
-        width: channels of the convolutions. dilations: of each. dropout: of channels. flow_steps: of the solver.
-        seed: of the initial weights.
+        width: channels of the convolutions.
+        dilations: of each convolution.
+        dropout: share of the channels left out in training.
+        flow_steps: steps of the solver.
+        seed: of the initial weights; no other random state is read or changed.
+    Raises:
+        MvnetError: parent has another length or names a joint that is not there.
     """
 
     def __init__(
@@ -57,23 +63,32 @@ class LieMotionNetwork(nn.Module):
         if above.shape != (joints,) or above.max() >= joints:
             raise MvnetError(f"parent: found {list(above.shape)} indices up to {int(above.max())}, expected {joints}")
         above = torch.where(above < 0, joints - 1 - torch.arange(joints), above)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.mixing = RotationMixing(joints)
-            self.flow = RotationFlow(joints, flow_steps)
-            self.mapping = RotationMapping(joints)
-            self.relative = LogMap(above)
-            self.first = nn.Conv1d(6 * joints, width, 1)
-            self.layers = nn.ModuleList(
-                nn.Sequential(
-                    nn.GroupNorm(4, width), nn.GELU(), nn.Dropout1d(dropout), nn.Conv1d(width, width, 5, 1, 2 * d, d)
-                )
-                for d in dilations
+        generator = torch.Generator().manual_seed(seed)
+        self.mixing = RotationMixing(joints)
+        self.flow = RotationFlow(joints, flow_steps)
+        self.mapping = RotationMapping(joints, generator=generator)
+        self.relative = LogMap(above)
+        self.first = _draw(nn.Conv1d, 6 * joints, width, 1, generator=generator)
+        self.layers = nn.ModuleList(
+            nn.Sequential(
+                nn.GroupNorm(4, width),
+                nn.GELU(),
+                nn.Dropout1d(dropout),
+                _draw(nn.Conv1d, width, width, 5, 1, 2 * d, d, generator=generator),
             )
-            self.last = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * width, classes))
+            for d in dilations
+        )
+        self.last = nn.Sequential(nn.Dropout(dropout), _draw(nn.Linear, 2 * width, classes, generator=generator))
 
     def invariants(self, r: Tensor) -> Tensor:
-        """(batch, frames, 6 joints): relative rotations, and square-root velocities in the joints' own axes."""
+        """Relative rotations, and square-root velocities in the joints' own axes.
+
+        Args:
+            r: curves (batch, frames, joints, 3, 3).
+        Returns:
+            (batch, frames, 6 joints).
+        """
+        # R -> W: mixed, moved along the flow, in the joints' own axes -> log(W_t^T W_t+1) -> v / sqrt|v|
         r = self.mapping(self.flow(self.mixing(r)))
         velocity = so3.log(r[:, :-1].mT @ r[:, 1:])
         speed = (velocity.square().sum((-2, -1), keepdim=True) + 1e-8).sqrt()
@@ -81,7 +96,24 @@ class LieMotionNetwork(nn.Module):
         return torch.cat((self.relative(r), root), -1).flatten(2)
 
     def forward(self, r: Tensor) -> Tensor:
+        """Scores of the classes.
+
+        Args:
+            r: curves (batch, frames, joints, 3, 3).
+        Returns:
+            (batch, classes).
+        """
         h = self.first(self.invariants(r).mT)
         for layer in self.layers:
             h = h + layer(h)
         return self.last(torch.cat((h.mean(-1), h.amax(-1)), -1))
+
+
+def _draw(layer: type[nn.Conv1d] | type[nn.Linear], *sizes: int, generator: torch.Generator) -> nn.Module:
+    """A layer with torch's own initial weights, U(-1, 1) / sqrt(fan in), drawn from the generator."""
+    module = nn.utils.skip_init(layer, *sizes)
+    weight, bias = module.get_parameter("weight"), module.get_parameter("bias")
+    nn.init.kaiming_uniform_(weight, a=5**0.5, generator=generator)
+    bound = 1 / weight[0].numel() ** 0.5
+    nn.init.uniform_(bias, -bound, bound, generator=generator)
+    return module

@@ -14,7 +14,7 @@ from torch import Tensor
 from mvnet.errors import MvnetError
 from mvnet.models.activity.body_frame import BodyFrame
 from mvnet.models.activity.classifier import MotionClassifier
-from mvnet.models.activity.kernel_bank import FAMILIES, Bank
+from mvnet.models.activity.kernel_bank import FAMILIES, KernelBank
 from mvnet.models.activity.kernel_ridge import Centring
 from mvnet.models.activity.kernels import Filters
 from mvnet.models.activity.views import Views
@@ -24,7 +24,13 @@ _ARCHITECTURE = "MotionClassifier"
 
 
 def save_classifier(stem: str | Path, classifier: MotionClassifier, card: dict[str, Any]) -> None:
-    """Write STEM.safetensors and STEM.json."""
+    """Write STEM.safetensors and STEM.json.
+
+    Args:
+        stem: path without suffix.
+        classifier: fitted.
+        card: more entries of the JSON file.
+    """
     bank, tensors = classifier.bank_, {"dual": torch.from_numpy(classifier.dual_)}
     views = bank.views
     if views.parent is not None:
@@ -68,10 +74,14 @@ def save_classifier(stem: str | Path, classifier: MotionClassifier, card: dict[s
 
 
 def load_classifier(stem: str | Path) -> tuple[MotionClassifier, dict[str, Any]]:
-    """The classifier and its card.
+    """Read STEM.safetensors and STEM.json.
 
+    Args:
+        stem: path without suffix.
+    Returns:
+        the classifier and its card.
     Raises:
-        ValueError: a file is missing or holds something else.
+        MvnetError: a file is missing or holds something else.
     """
     files = Path(f"{stem}.safetensors"), Path(f"{stem}.json")
     for file in files:
@@ -80,14 +90,17 @@ def load_classifier(stem: str | Path) -> tuple[MotionClassifier, dict[str, Any]]
     try:
         card = json.loads(files[1].read_text())
         if card["architecture"] != _ARCHITECTURE:
-            raise MvnetError(f"found {card['architecture']}, expected {_ARCHITECTURE}")
-        return _rebuilt(load_file(files[0]), card), card
+            raise MvnetError(f"architecture: found {card['architecture']}, expected {_ARCHITECTURE}")
+        return _rebuild(load_file(files[0]), card), card
     except Exception as error:
         reason = str(error).splitlines()[0][:160] if str(error) else ""
-        raise MvnetError(f"checkpoint: {stem} cannot be loaded ({type(error).__name__}: {reason})") from error
+        raise MvnetError(
+            f"checkpoint: found {stem}, which cannot be loaded ({type(error).__name__}: {reason}), "
+            "expected a classifier that `mvnet train activity` wrote"
+        ) from error
 
 
-def _rebuilt(tensors: dict[str, Tensor], card: dict[str, Any]) -> MotionClassifier:
+def _rebuild(tensors: dict[str, Tensor], card: dict[str, Any]) -> MotionClassifier:
     parent = tensors.get("parent")
     body = None
     if "body/upright" in tensors:
@@ -116,7 +129,7 @@ def _rebuilt(tensors: dict[str, Tensor], card: dict[str, Any]) -> MotionClassifi
             if found:
                 centring[family, mirrored] = found
     classifier = MotionClassifier(parent=None if parent is None else parent.numpy(), **card["parameters"])
-    classifier.bank_ = Bank(
+    classifier.bank_ = KernelBank(
         views,
         {name: tensors[f"curves/{name}"] for name in card["views"]["elastic"]},
         card["medians"],

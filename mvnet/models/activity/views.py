@@ -31,11 +31,19 @@ from mvnet.linalg import so3
 from mvnet.models.activity.body_frame import BodyFrame
 
 KINDS = {3: "positions", 4: "rotations", 2: "signals"}
-_STILL = 1e-3  # of the mean speed: added to the length of every step, so that standing still takes a little
+_STILL = 1e-3  # share of the mean step, added to the length of every step so that standing still takes a little
 
 
-def kind_of(recording: np.ndarray) -> str:
-    """positions, rotations or signals, by shape; ValueError for another shape or too few frames."""
+def detect_kind(recording: np.ndarray) -> str:
+    """What a recording is, by its shape.
+
+    Args:
+        recording: shape (frames, joints, 3), (frames, joints, 3, 3) or (frames, channels).
+    Returns:
+        "positions", "rotations" or "signals".
+    Raises:
+        MvnetError: another shape, or no frame.
+    """
     shape = recording.shape
     if len(shape) not in KINDS or 0 in shape or shape[2:] not in ((), (3,), (3, 3)):
         raise MvnetError(
@@ -45,17 +53,22 @@ def kind_of(recording: np.ndarray) -> str:
     return KINDS[len(shape)]
 
 
-def completed(recording: np.ndarray, name: str = "X") -> Tensor:
-    """The recording (frames, ...), float64, values that are not finite replaced in time, linearly and per joint.
+def fill_missing(recording: np.ndarray, name: str = "X") -> Tensor:
+    """Values that are not finite replaced in time, linearly and per joint.
 
     A frame whose joints all lie in one point holds nothing and counts as missing. Rotations are interpolated in the
     matrices and projected back.
 
+    Args:
+        recording: shape (frames, joints, 3), (frames, joints, 3, 3) or (frames, channels), NaN where missing.
+        name: of the argument, for the message.
+    Returns:
+        the same shape, float64.
     Raises:
-        ValueError: a joint or channel without any value.
+        MvnetError: a joint or channel without any value.
     """
     x = np.array(recording, dtype=np.float64)
-    kind, frames = kind_of(x), np.arange(len(x))
+    kind, frames = detect_kind(x), np.arange(len(x))
     flat = x.reshape(len(x), x.shape[1], -1)  # a view
     if kind == "positions" and x.shape[1] > 1:
         empty = np.nan_to_num(np.ptp(x, axis=1).max(-1), nan=1.0) == 0
@@ -74,8 +87,16 @@ def completed(recording: np.ndarray, name: str = "X") -> Tensor:
     return so3.project(result) if kind == "rotations" and not seen.all() else result
 
 
-def sampled(x: Tensor, samples: int, by_length: bool = False) -> Tensor:
-    """The curve (frames, channels) at `samples` equally spaced times or, by_length, after equal lengths of it."""
+def sample_curve(x: Tensor, samples: int, by_length: bool = False) -> Tensor:
+    """A curve at equally spaced times or after equal lengths.
+
+    Args:
+        x: (frames, channels).
+        samples: their number.
+        by_length: equal steps of the length of the curve.
+    Returns:
+        (samples, channels).
+    """
     if not by_length:
         return resample(x, samples, group="vectors")
     step = torch.linalg.vector_norm(x[1:] - x[:-1], dim=-1)
@@ -88,10 +109,12 @@ def sampled(x: Tensor, samples: int, by_length: bool = False) -> Tensor:
 class Views:
     """What is learned from training recordings to see others the same way.
 
-    Args:
-        kind: of all recordings. joints: number of joints or channels.
+    Attributes:
+        kind: "positions", "rotations" or "signals".
+        joints: number of joints or channels.
         parent: (joints,) of a skeleton, or None.
-        body: for positions. scale: (channels,) standard deviations, for signals.
+        body: for positions.
+        scale: (channels,) standard deviations, for signals.
     """
 
     kind: str
@@ -102,8 +125,15 @@ class Views:
 
     @classmethod
     def estimate(cls, recordings: Sequence[Tensor], parent: Tensor | None) -> Views:
-        """From completed training recordings."""
-        kind, joints = kind_of(recordings[0].numpy()), recordings[0].shape[1]
+        """Learn the views from training recordings.
+
+        Args:
+            recordings: without missing values, one kind and number of joints.
+            parent: (joints,), -1 at the root, or None.
+        Returns:
+            the views.
+        """
+        kind, joints = detect_kind(recordings[0].numpy()), recordings[0].shape[1]
         if kind == "positions":
             return cls(kind, joints, parent, BodyFrame.estimate(recordings, parent))
         if kind == "signals":
@@ -116,17 +146,24 @@ class Views:
         """Whether recordings have a mirror image."""
         return self.body is not None and self.body.mirror is not None
 
-    def of(self, x: Tensor) -> dict[str, Tensor]:
-        """name -> (frames, channels) of a completed recording."""
-        if kind_of(x.numpy()) != self.kind or x.shape[1] != self.joints:
-            raise MvnetError(f"X: found a sequence of shape {tuple(x.shape)}, expected {self.kind} of {self.joints}")
-        if self.kind == "positions":
-            return self._of_positions(x)
-        return self._of_rotations(x) if self.kind == "rotations" else self._of_signals(x)
+    def compute(self, x: Tensor) -> dict[str, Tensor]:
+        """All views of a recording at its own times.
 
-    def _of_positions(self, x: Tensor) -> dict[str, Tensor]:
-        assert self.body is not None
-        facing, path = self.body.facing(x)
+        Args:
+            x: without missing values, of the kind and number of joints of training.
+        Returns:
+            name -> (frames, channels).
+        Raises:
+            MvnetError: another kind or number of joints.
+        """
+        if detect_kind(x.numpy()) != self.kind or x.shape[1] != self.joints:
+            raise MvnetError(f"X: found a sequence of shape {tuple(x.shape)}, expected {self.kind} of {self.joints}")
+        if self.body is not None:
+            return self._view_positions(x, self.body)
+        return self._view_rotations(x) if self.scale is None else self._view_signals(x, self.scale)
+
+    def _view_positions(self, x: Tensor, body: BodyFrame) -> dict[str, Tensor]:
+        facing, path = body.facing(x)
         if self.parent is None:
             size = torch.linalg.vector_norm(facing, dim=-1).median(0).values.sum()
             bones, lengths = facing, facing
@@ -144,7 +181,7 @@ class Views:
             views["bones"] = bones / lengths.unsqueeze(-1).clamp_min(1e-9)
         return {name: value.flatten(1) for name, value in views.items()}
 
-    def _of_rotations(self, x: Tensor) -> dict[str, Tensor]:
+    def _view_rotations(self, x: Tensor) -> dict[str, Tensor]:
         above = torch.arange(self.joints).roll(1) if self.parent is None else self.parent.clamp_min(0)
         steps = so3.log(x[:-1].mT @ x[1:]) if len(x) > 1 else x.new_zeros(1, self.joints, 3)
         views = {"turns": x[:1].mT @ x, "velocity": steps}
@@ -152,20 +189,27 @@ class Views:
             views["pairs"] = x[:, above].mT @ x
         return {name: value.flatten(1) for name, value in views.items()}
 
-    def _of_signals(self, x: Tensor) -> dict[str, Tensor]:
-        assert self.scale is not None
-        z = x / self.scale
+    def _view_signals(self, x: Tensor, scale: Tensor) -> dict[str, Tensor]:
+        z = x / scale
         return {"signals": z, "sum": (z - z.mean(0)).cumsum(0) / len(z)}
 
 
-def channels(
+def sample_views(
     recordings: Sequence[Tensor], views: Views, samples: Sequence[tuple[str, int]]
 ) -> dict[tuple[str, int], Tensor]:
-    """(view, samples) -> (n, samples, channels) float32 of completed recordings."""
+    """Views of recordings at a fixed number of samples.
+
+    Args:
+        recordings: n of them, without missing values.
+        views: fitted on training recordings.
+        samples: (view, number of samples); a view may end in "/length".
+    Returns:
+        (view, number of samples) -> (n, samples, channels), float32.
+    """
     found: dict[tuple[str, int], list[Tensor]] = {key: [] for key in samples}
     for recording in recordings:
-        curves = views.of(recording)
+        curves = views.compute(recording)
         for view, count in samples:
             name, _, by_length = view.partition("/")
-            found[view, count].append(sampled(curves[name], count, by_length == "length"))
+            found[view, count].append(sample_curve(curves[name], count, by_length == "length"))
     return {key: torch.stack(curves).float() for key, curves in found.items()}

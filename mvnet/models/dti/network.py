@@ -1,20 +1,20 @@
-"""The denoiser of diffusion tensors: features on a grid, values on Sym+(3), choose then move, several times.
+"""The denoiser of diffusion tensors: features on a grid, values on Sym+(3), filters and ODEs in turn.
 
 Architecture (paper sections 2.3 and 2.4.3; the state never leaves the manifold):
 
     h_0 = lift(log z_0, noise information)
     repeat K times:
         h   <- residual convolutions(h + inject(log z, distances of log z to its 26 neighbours))
-        z   <- exp( sum_q w_q(h) log z_q )          choose: weighted log-Euclidean mean of 27 neighbours; own w for size
-        z   <- flow of  z' = xi(t, z; h) . z         move: Lie-group integrator, congruence by GL(3)
+        z   <- exp( sum_q w_q(h) log z_q )          Frechet filter: log-Euclidean mean of 27 neighbours
+        z   <- flow of  z' = xi(t, z; h) . z         manifold ODE: Lie-group integrator, congruence by GL(3)
     log of the expected affine-invariant error from h: the confidence map
 
 Every layer commutes with the symmetries Oh of the cube, which act on the voxels and on the tensors, P -> R P R^T:
-turning a volume turns the result, exactly. The shape of a voxel enters as one more tensor, so that an anisotropic grid
-leaves just the symmetries that are true of it, D4h or D2h (paper section 5.1).
+rotating a volume rotates the result, exactly. The shape of a voxel enters as one more tensor, so that an anisotropic
+grid leaves only the symmetries that preserve it, D4h or D2h (paper section 5.1).
 
-Features are zero outside the mask after every layer, as the padding of a convolution is: nothing exists out there, and
-the result does not depend on how much empty space surrounds the mask.
+Features are zero outside the mask after every layer, as the padding of a convolution is, so that the result does not
+depend on how much empty space surrounds the mask.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mvnet.equivariant import FieldType, GroupConv, Sym2, Trivial, bounded, field_type
+from mvnet.equivariant import FieldType, GroupConv, Sym2, Trivial, field_type, rms_squash
 from mvnet.equivariant import group as find_group
 from mvnet.equivariant.kernels import taps
 from mvnet.errors import MvnetError
 from mvnet.linalg import sym3
-from mvnet.nn.frechet_filter import Choose, dissimilarity
-from mvnet.nn.spd_ode import Move
+from mvnet.nn.frechet_filter import FrechetFilter, dissimilarity
+from mvnet.nn.spd_ode import SPDODE
 
 SCALARS = ("mask", "known", "log_b0", "log_noise", "log_residual")
 """Scalar inputs beside the tensor: mask and whether a DWI was given, in {0, 1}; the others zero where unknown."""
@@ -59,30 +59,54 @@ class DenoisedField(NamedTuple):
 
 
 class Stage(nn.Module):
-    """One choose-then-move step with the residual convolutions that drive it.
+    """Residual convolutions, then the Frechet filter and the ODE block that they drive.
 
     Args:
         fields: type of the features.
-        hidden: type of the hidden layer of the move.
+        hidden: type of the hidden layer of the ODE block.
         convolutions: number of residual 3x3x3 convolutions.
-        method: integrator of the move.
+        method: Lie-group integrator of the ODE block.
+        generator: of the initial weights; torch's global one when None.
+    Shape:
+        h (B, fields.channels, D, H, W), z (B, 6, D, H, W), mask (B, 1, D, H, W) -> h and z of the same shapes.
     """
 
-    def __init__(self, fields: FieldType, hidden: FieldType, convolutions: int, method: str):
+    def __init__(
+        self,
+        fields: FieldType,
+        hidden: FieldType,
+        convolutions: int,
+        method: str,
+        *,
+        generator: torch.Generator | None = None,
+    ):
         super().__init__()
         seen = FieldType((1, Sym2(fields.group)), (1, taps(fields.group, 3)))
-        self.inject = GroupConv(seen, fields, 1, gain=1.0)
-        self.convolutions = nn.ModuleList(GroupConv(fields, fields, 3, gain=0.5) for _ in range(convolutions))
-        self.choose = Choose(fields)
-        self.move = Move(fields, hidden, method=method)
+        self.inject = GroupConv(seen, fields, 1, gain=1.0, generator=generator)
+        self.convolutions = nn.ModuleList(
+            GroupConv(fields, fields, 3, gain=0.5, generator=generator) for _ in range(convolutions)
+        )
+        self.choose = FrechetFilter(fields, generator=generator)
+        self.move = SPDODE(fields, hidden, method=method, generator=generator)
 
     def forward(self, h: Tensor, z: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Next features and next tensors.
+
+        Args:
+            h: shape (B, fields.channels, D, H, W).
+            z: shape (B, 6, D, H, W), positive definite, um^2/ms.
+            mask: shape (B, 1, D, H, W), in {0, 1}.
+        Returns:
+            features and tensors of the same shapes.
+        """
+        # z -> log z and its distances to the neighbours -> into the features
         logs = centred_log(z) * mask
         distances = dissimilarity(logs, mask)
         h = (h + self.inject(torch.cat([logs, distances], 1))) * mask
         for convolution in self.convolutions:
-            h = h + F.silu(convolution(bounded(h))) * mask
-        drive = bounded(h)
+            h = h + F.silu(convolution(rms_squash(h))) * mask
+        # h -> weights -> Frechet mean -> h -> velocity in gl(3) -> flow
+        drive = rms_squash(h)
         z = self.move(drive, uncentred_exp(self.choose(drive, distances, logs, mask)))
         return h, z
 
@@ -92,12 +116,13 @@ class DTIDenoiser(nn.Module):
 
     Args:
         fields: features of the trunk, multiplicities of named representations; permutations only.
-        hidden: features inside the moves, likewise.
+        hidden: features inside the ODE blocks, likewise.
         convolutions: number of residual convolutions of every stage.
         group: "Oh" for a network that commutes with the symmetries of the cube, "E" for an ordinary one.
-        method: Lie-group integrator of the move, a name of `mvnet.integrators.METHODS`.
+        method: Lie-group integrator of the ODE blocks, a name of `mvnet.integrators.METHODS`.
+        generator: of the initial weights; torch's global one when None.
     Raises:
-        ValueError: on features that no pointwise nonlinearity keeps equivariant.
+        MvnetError: on features that no pointwise nonlinearity keeps equivariant.
     """
 
     def __init__(
@@ -107,6 +132,8 @@ class DTIDenoiser(nn.Module):
         convolutions: Sequence[int] = (4, 4),
         group: str = "Oh",
         method: str = "rkmk2",
+        *,
+        generator: torch.Generator | None = None,
     ):
         super().__init__()
         self.config = {
@@ -120,19 +147,21 @@ class DTIDenoiser(nn.Module):
         trunk, inner = field_type(symmetry, fields), field_type(symmetry, hidden)
         for given in (trunk, inner):
             if not given.is_permutation:
-                raise MvnetError(f"fields: found {given}, expected permutation representations only")
+                raise MvnetError(f"fields and hidden: found {given}, expected permutation representations only")
         scalar, tensor = Trivial(symmetry), Sym2(symmetry)
-        self.lift = GroupConv(FieldType((1, tensor), (len(SCALARS), scalar), (1, tensor)), trunk, 3)
-        self.stages = nn.ModuleList(Stage(trunk, inner, count, method) for count in convolutions)
-        self.error = GroupConv(trunk, FieldType((1, scalar)), 1)
+        self.lift = GroupConv(
+            FieldType((1, tensor), (len(SCALARS), scalar), (1, tensor)), trunk, 3, generator=generator
+        )
+        self.stages = nn.ModuleList(Stage(trunk, inner, count, method, generator=generator) for count in convolutions)
+        self.error = GroupConv(trunk, FieldType((1, scalar)), 1, generator=generator)
         nn.init.zeros_(self.error.weight)  # exp(-log error) enters the loss
 
     @property
     def receptive_radius(self) -> int:
         """Voxels on each side that an output voxel can depend on: what tiles must overlap by.
 
-        A stage looks at the neighbours (lift, then distances) and adds its convolutions; the weights of a choose come
-        from the features of its own voxel and reach no further.
+        A stage looks at the neighbours (lift, then distances) and adds its convolutions; the weights of a filter
+        come from the features of its own voxel.
         """
         return len(self.config["convolutions"]) + sum(self.config["convolutions"])
 
@@ -140,29 +169,47 @@ class DTIDenoiser(nn.Module):
         """Denoise.
 
         Args:
-            tensors: (B, 6, D, H, W) Mandel planes, positive definite, tissue near `REFERENCE_DIFFUSIVITY` um^2/ms.
-            features: (B, 11, D, H, W), the planes named in `SCALARS`, then the voxel shape: 6 Mandel planes.
+            tensors: shape (B, 6, D, H, W), Mandel planes, positive definite, um^2/ms, with tissue near
+                `REFERENCE_DIFFUSIVITY`.
+            features: shape (B, 11, D, H, W), the planes named in `SCALARS`, then the voxel shape: 6 Mandel planes.
+        Returns:
+            tensors, shape (B, 6, D, H, W), um^2/ms, and the log of their expected error, shape (B, 1, D, H, W).
+        Raises:
+            MvnetError: on another number of planes.
         """
         if tensors.shape[1] != 6 or features.shape[1] != FEATURES:
             raise MvnetError(
                 f"tensors and features: found {tensors.shape[1]} and {features.shape[1]} planes, "
                 f"expected 6 and {FEATURES} at dim 1"
             )
+        # log z, acquisition -> h -> stages -> z and the error of z
         mask = features[:, :1]
         planes = torch.cat([centred_log(tensors) * mask, features], 1)
         h = F.silu(self.lift(planes.contiguous(memory_format=torch.channels_last_3d))) * mask
         z = tensors
         for stage in self.stages:
             h, z = stage(h, z, mask)
-        log_error = _LOG_ERROR_RANGE * torch.tanh(self.error(bounded(h.detach())) / _LOG_ERROR_RANGE)
+        log_error = _LOG_ERROR_RANGE * torch.tanh(self.error(rms_squash(h.detach())) / _LOG_ERROR_RANGE)
         return DenoisedField(z, log_error)
 
 
 def centred_log(tensors: Tensor) -> Tensor:
-    """log(D / reference): zero for isotropic tissue of the reference diffusivity."""
+    """log(D / reference): zero for isotropic tissue of the reference diffusivity.
+
+    Args:
+        tensors: shape (B, 6, ...), Mandel planes, positive definite, um^2/ms.
+    Returns:
+        shape (B, 6, ...).
+    """
     return sym3.log(tensors / REFERENCE_DIFFUSIVITY)
 
 
 def uncentred_exp(logs: Tensor) -> Tensor:
-    """Inverse of `centred_log`."""
+    """Inverse of `centred_log`.
+
+    Args:
+        logs: shape (B, 6, ...).
+    Returns:
+        shape (B, 6, ...), Mandel planes, positive definite, um^2/ms.
+    """
     return sym3.exp(logs) * REFERENCE_DIFFUSIVITY

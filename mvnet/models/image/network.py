@@ -57,7 +57,13 @@ class ResidualDenoiser(nn.Module):
         self.affines = nn.ModuleList(affines)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (B, colours, H, W) -> the denoised image, same shape."""
+        """Denoise images.
+
+        Args:
+            x: shape (B, colours, H, W).
+        Returns:
+            shape of x.
+        """
         z = self.lift_affine(self.lift(x))
         for conv, affine in zip(self.layers, self.affines):
             z = z + torch.relu(affine(conv(z)))
@@ -74,6 +80,8 @@ def ordinary_denoiser(
         layers: residual layers.
         colours: channels of the image.
         residual_scale: of the scales a at the start.
+    Returns:
+        the network, images (B, colours, H, W) in and out.
     """
     lift = nn.Conv2d(colours, channels, 3, padding=1, bias=False)
     projection = nn.Conv2d(channels, colours, 1)
@@ -83,15 +91,20 @@ def ordinary_denoiser(
         for conv in body:
             nn.init.kaiming_normal_(conv.weight)
         projection.weight[:, :, 0, 0] = _inverse(lift.weight)
-        assert projection.bias is not None
-        projection.bias.zero_()
+        nn.init.zeros_(projection.bias)  # pyright: ignore[reportArgumentType]
     return ResidualDenoiser(lift, body, projection, FieldType((channels, Trivial(named_group("C1")))), residual_scale)
 
 
 def _inverse(lift: Tensor, length: float = 10.0) -> Tensor:
-    """The one-tap projection (colours, channels) that best undoes a lift (channels, colours, k, k), by least squares.
+    """The one-tap projection that best undoes a lift, by least squares.
 
     The mean square error is that on images whose values at a distance d have correlation exp(-d / length).
+
+    Args:
+        lift: (channels, colours, k, k).
+        length: pixels.
+    Returns:
+        (colours, channels).
     """
     colours, size = lift.shape[1], lift.shape[2]
     line = torch.arange(size, dtype=torch.float64)
@@ -118,6 +131,8 @@ def equivariant_denoiser(
         fields: regular fields, of |G| channels each; at least `colours`, so that the start can be the identity.
         layers, colours, residual_scale: as in `ordinary_denoiser`.
         size, rings: of the kernels, see `HarmonicConv`; those of the lift have the central tap besides.
+    Returns:
+        the network, images (B, colours, H, W) in and out.
     """
     g = named_group(group)
     image, hidden = FieldType((colours, Trivial(g))), FieldType((fields, Regular(g)))

@@ -2,11 +2,11 @@
 
 With e = wrap(prediction - truth) and the predicted concentration kappa of e,
 
-    loss = mean [ log I_0(kappa) - kappa cos e ]  +  mean e^2  +  mean over the chooses of (1 - Re u conj u_true)
+    loss = mean [ log I_0(kappa) - kappa cos e ]  +  mean e^2  +  mean over the filters of (1 - Re u conj u_true)
 
 The first term is the von Mises negative log-likelihood up to a constant: for given errors it is smallest where kappa
 is their concentration, I_1(kappa) / I_0(kappa) = E cos e, and it weighs every pixel by how well it can be known. The
-second is the squared geodesic distance (paper section 2.3). u = z' / |z'| after a choose.
+second is the squared geodesic distance (paper section 2.3). u = z' / |z'| after a connection filter.
 Source: Mardia and Jupp, Directional statistics (2000), section 3.5.4.
 """
 
@@ -19,7 +19,7 @@ from mvnet.losses import manifold_loss
 from mvnet.manifolds import Circle
 from mvnet.models.insar.network import InSARDenoiser
 
-_DISTANCE, _CHOSEN = 1.0, 0.3  # weights of the second and of the third term
+_DISTANCE, _FILTERED = 1.0, 0.3  # weights of the second and of the third term
 _EPS = 1e-3  # of |z'|, below which its phase does not count
 
 
@@ -53,8 +53,8 @@ def phase_loss(
     squared = manifold_loss(out.phase, phase, Circle(), kind="squared", mask=valid, reduction="mean")
     loss = loss + _DISTANCE * squared
     direction = torch.stack([phase.cos(), phase.sin()], 1)
-    for chosen in out.chosen:
-        modulus = (chosen.square().sum(1) + _EPS**2).sqrt()
-        loss = loss + _CHOSEN * mean_over(1 - (chosen * direction).sum(1) / modulus, valid)
+    for filtered in out.filtered:
+        modulus = (filtered.square().sum(1) + _EPS**2).sqrt()
+        loss = loss + _FILTERED * mean_over(1 - (filtered * direction).sum(1) / modulus, valid)
     rmse = float(squared.detach().sqrt())
     return loss, {"loss": float(loss.detach()), "rmse": rmse}

@@ -1,13 +1,13 @@
-"""The denoiser of interferograms: features from invariants, values on the circle, choose several times, then move.
+"""The denoiser of interferograms: features from invariants, values on the circle, connection filters, then an ODE.
 
-    h   = pyramid( |k_j * z|, z_q conj z_p, |z|, coherence, validity )       invariant to the global phase
-    z'  = sum_q k(p, q; h) exp(-i (theta(h).d + d.X(h)d / 2r)) z_q, d = q-p  choose: learned connection, repeated
-    phi = flow of  phi' = xi(t, phi; z, h)  from  arg z'                     move: Lie-group integrator on S^1
+    h   = U-Net( |k_j * z|, z_q conj z_p, |z|, coherence, validity )       invariant to the global phase
+    z'  = sum_q k(p, q; h) exp(-i (theta(h).d + d.X(h)d / 2r)) z_q, d = q-p  connection filter, several of them
+    phi = flow of  phi' = xi(t, phi; z, h)  from  arg z'                     manifold ODE, Lie-group integrator on S^1
     log concentration of the error of phi from h and |z'|                    quality map
 
 The network commutes with the global phase, z -> e^{ia} z, with the conjugation z -> conj z, and with the symmetries D4
-of the image; theta, a local fringe frequency, and its change X turn with the image and change sign under conjugation.
-The last two together are the finite group D4xZ2, whose conjugation moves no pixel. Features live on 2x2 blocks of
+of the image; theta, a local fringe frequency, and its change X rotate with the image and change sign under conjugation.
+The last two together are the finite group D4xZ2, whose conjugation acts on values only. Features live on 2x2 blocks of
 pixels and coarser; what is predicted from them, for the four pixels ("corners") of a block, is not.
 Source: paper sections 2.3 (circle), 2.4.3 and 5.1.
 """
@@ -21,14 +21,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mvnet.equivariant import FieldType, Group, GroupConv, Internal, Kronecker, Points, Trivial, bounded, field_type
+from mvnet.equivariant import FieldType, Group, GroupConv, Internal, Kronecker, Points, Trivial, field_type, rms_squash
 from mvnet.equivariant import group as find_group
 from mvnet.equivariant.pooling import corners
 from mvnet.errors import MvnetError
-from mvnet.nn.circle_ode import PhaseMove
-from mvnet.nn.connection import Stencil, Transport
-from mvnet.nn.gabor import Wave, WaveBank
-from mvnet.nn.unet import Pyramid
+from mvnet.nn.circle_ode import CircleODE
+from mvnet.nn.complex_planes import angle
+from mvnet.nn.connection import ConnectionFilter
+from mvnet.nn.gabor import GaborBank, Wave
+from mvnet.nn.stencil import Stencil
+from mvnet.nn.unet import EquivariantUNet
 
 SCALARS = ("valid", "known", "coherence")
 """Planes beside z: validity and whether a coherence was given, in {0, 1}; coherence in [0, 1], zero where unknown."""
@@ -57,12 +59,17 @@ _LOG_CONCENTRATION = (-3.0, 7.0)
 
 
 class DenoisedPhase(NamedTuple):
-    """phase (B, H, W) in (-pi, pi]; log_concentration (B, H, W), log of the kappa of a von Mises error; chosen: the
-    fields z' (B, 2, H, W) after every choose."""
+    """What the network says of an interferogram.
+
+    Attributes:
+        phase: shape (B, H, W), radians in (-pi, pi].
+        log_concentration: shape (B, H, W), log of the kappa of a von Mises error of the phase.
+        filtered: z' after every connection filter, shape (B, 2, H, W).
+    """
 
     phase: Tensor
     log_concentration: Tensor
-    chosen: list[Tensor]
+    filtered: list[Tensor]
 
 
 class InSARDenoiser(nn.Module):
@@ -70,17 +77,18 @@ class InSARDenoiser(nn.Module):
 
     Args:
         fields: features of every level, multiplicities of named representations; permutations only.
-        hidden: features inside the move and the quality map, likewise.
+        hidden: features inside the ODE block and the concentration map, likewise.
         down, up: number of residual convolutions of every level, before and after the coarser ones.
-        waves: matched filters (representation, radians per pixel).
-        windows: taps along each axis of the matched filters of every level; 0 for none.
-        kernels: (taps along each axis, dilation) of every choose.
+        waves: Gabor filters (representation, radians per pixel).
+        windows: taps along each axis of the Gabor filters of every level; 0 for none.
+        kernels: (taps along each axis, dilation) of every connection filter.
         carrier: whether their kernels follow a predicted fringe frequency (1), and its change (2); 0 for neither.
-        move_levels: resolutions at which the move looks at its state.
+        move_levels: resolutions at which the ODE block sees its state.
         group: "D4xZ2"; any group of the plane with one internal sign.
-        method: Lie-group integrator of the move, a name of `mvnet.integrators.METHODS`.
+        method: Lie-group integrator of the ODE block, a name of `mvnet.integrators.METHODS`.
+        generator: of the initial weights; torch's global one when None.
     Raises:
-        ValueError: on features that no pointwise nonlinearity keeps equivariant.
+        MvnetError: on features that no pointwise nonlinearity keeps equivariant.
     """
 
     def __init__(
@@ -96,6 +104,8 @@ class InSARDenoiser(nn.Module):
         move_levels: int = 1,
         group: str = "D4xZ2",
         method: str = "rkmk2",
+        *,
+        generator: torch.Generator | None = None,
     ):
         super().__init__()
         self.config = {
@@ -115,21 +125,24 @@ class InSARDenoiser(nn.Module):
         types, inner = [field_type(symmetry, f) for f in fields], field_type(symmetry, hidden)
         for given in (*types, inner):
             if not given.is_permutation:
-                raise MvnetError(f"fields: found {given}, expected permutation representations only")
+                raise MvnetError(f"fields and hidden: found {given}, expected permutation representations only")
         banks = [
-            WaveBank(symmetry, waves, size, 2 ** (level + 1)) if size else None for level, size in enumerate(windows)
+            GaborBank(symmetry, waves, size, 2 ** (level + 1), generator=generator) if size else None
+            for level, size in enumerate(windows)
         ]
         self.banks = nn.ModuleList(nn.Identity() if bank is None else bank for bank in banks)
         entering = [None if bank is None else bank.fields_out for bank in banks]
         local = local_type(symmetry)
         entering[0] = local if entering[0] is None else FieldType(*local.fields, *entering[0].fields)
-        self.pyramid = Pyramid(types, entering, down, up)
-        self.transports = nn.ModuleList(Transport(types[0], size, dilation, carrier) for size, dilation in kernels)
-        self.move = PhaseMove(types[0], inner, move_levels, method=method)
+        self.pyramid = EquivariantUNet(types, entering, down, up, generator=generator)
+        self.transports = nn.ModuleList(
+            ConnectionFilter(types[0], *kernel, carrier, generator=generator) for kernel in kernels
+        )
+        self.move = CircleODE(types[0], inner, move_levels, method=method, generator=generator)
         corner = FieldType((1, corners(symmetry)))
-        self.evidence = GroupConv(types[0], inner, 1)
-        self.strength = GroupConv(corner, inner, 1, bias=False)
-        self.concentration = GroupConv(inner, corner, 1)
+        self.evidence = GroupConv(types[0], inner, 1, generator=generator)
+        self.strength = GroupConv(corner, inner, 1, bias=False, generator=generator)
+        self.concentration = GroupConv(inner, corner, 1, generator=generator)
         nn.init.zeros_(self.concentration.weight)
 
     @property
@@ -141,19 +154,22 @@ class InSARDenoiser(nn.Module):
     def receptive_radius(self) -> int:
         """Pixels on each side that an output pixel can depend on at most: what tiles must overlap by."""
         levels = enumerate(self.config["windows"])
-        reach = max([_WINDOW // 2 * 2 + 1, *((size - 2 ** (level + 1)) // 2 for level, size in levels if size)])
-        features = 2 * self.pyramid.reach() + 1 + reach + _WINDOW // 2 * 2 + 1
+        inputs = max([_WINDOW // 2 * 2 + 1, *((size - 2 ** (level + 1)) // 2 for level, size in levels if size)])
+        features = 2 * self.pyramid.receptive_radius + 1 + inputs + _WINDOW // 2 * 2 + 1
         stencils = sum(dilation * (size // 2) for size, dilation in self.config["kernels"])
-        return features + stencils + 2 * self.move.reach()
+        return features + stencils + 2 * self.move.receptive_radius
 
     def forward(self, planes: Tensor, features: Tensor) -> DenoisedPhase:
         """Denoise.
 
         Args:
-            planes: (B, 2, H, W), real and imaginary part of the interferogram in any unit; multiples of `alignment`.
-            features: (B, 3, H, W), the planes named in `SCALARS`.
+            planes: shape (B, 2, H, W), real and imaginary part of the interferogram in any unit; H and W multiples of
+                `alignment`.
+            features: shape (B, 3, H, W), the planes named in `SCALARS`.
+        Returns:
+            phase, radians, the log of its concentration, and what the filters made of the interferogram.
         Raises:
-            ValueError: on another number of planes, or sizes that do not fit.
+            MvnetError: on another number of planes, or sizes that do not fit.
         """
         if planes.shape[1] != 2 or features.shape[1] != len(SCALARS):
             raise MvnetError(
@@ -164,33 +180,37 @@ class InSARDenoiser(nn.Module):
             raise MvnetError(
                 f"planes: found a field of shape {tuple(planes.shape[2:])}, expected multiples of {self.alignment}"
             )
+        # z -> amplitudes near 1 -> invariants of 2x2 blocks, at several resolutions -> h
         valid = features[:, :1]
-        z = levelled(planes * valid, valid)
-        entering = [bank(z) if isinstance(bank, WaveBank) else None for bank in self.banks]
+        z = normalise_amplitude(planes * valid, valid)
+        entering = [bank(z) if isinstance(bank, GaborBank) else None for bank in self.banks]
         local = local_features(z, features)
         entering[0] = local if entering[0] is None else torch.cat([local, entering[0]], 1)
-        h = bounded(self.pyramid(entering, F.max_pool2d(valid, 2)))
+        h = rms_squash(self.pyramid(entering, F.max_pool2d(valid, 2)))
 
-        chosen = [z]
+        # z, h -> z' of every filter -> arg z' -> flow
+        values = [z]
         for transport in self.transports:
-            chosen.append(transport(h, chosen[-1]))
-        phase = self.move(h, angle(chosen[-1]), z)
-        strength = 0.5 * (chosen[-1].square().sum(1, keepdim=True) + _EPS).log()
+            values.append(transport(h, values[-1]))
+        phase = self.move(h, angle(values[-1]), z)
+        # h, log |z'| -> log of the concentration
+        strength = 0.5 * (values[-1].square().sum(1, keepdim=True) + _EPS).log()
         evidence = F.silu(self.evidence(h).add_(self.strength(F.pixel_unshuffle(strength, 2))))
         low, high = _LOG_CONCENTRATION
         log_concentration = F.pixel_shuffle(self.concentration(evidence), 2)[:, 0].clamp(low, high)
-        return DenoisedPhase(phase, log_concentration, chosen[1:])
+        return DenoisedPhase(phase, log_concentration, values[1:])
 
 
-def angle(planes: Tensor) -> Tensor:
-    """arg of (B, 2, ...); 0 with zero gradient where z is 0."""
-    real, imaginary = planes.unbind(1)
-    nothing = real.square() + imaginary.square() < 1e-20
-    return torch.atan2(imaginary.masked_fill(nothing, 0), real.masked_fill(nothing, 1))
+def normalise_amplitude(planes: Tensor, valid: Tensor) -> Tensor:
+    """z over the mean a of |z| around it, saturated: z / a (1 + |z|^2 / (a c)^2)^(-1/2).
 
-
-def levelled(planes: Tensor, valid: Tensor) -> Tensor:
-    """z over the mean of |z| around it, saturated: z / a (1 + |z|^2 / (a c)^2)^(-1/2); (B, 2, H, W), (B, 1, H, W)."""
+    Args:
+        planes: shape (B, 2, H, W), zero where not valid, any unit.
+        valid: shape (B, 1, H, W), in {0, 1}.
+    Returns:
+        shape (B, 2, H, W), no unit; |z| is below c everywhere.
+    """
+    # |z| and validity -> sums over windows of blocks -> a, of blocks -> of pixels
     modulus = (planes.square().sum(1, keepdim=True) + torch.finfo(planes.dtype).tiny).sqrt()
     total, count = (
         F.avg_pool2d(F.avg_pool2d(x, 2), _WINDOW, 1, _WINDOW // 2, count_include_pad=True) for x in (modulus, valid)
@@ -202,7 +222,13 @@ def levelled(planes: Tensor, valid: Tensor) -> Tensor:
 
 
 def local_type(group: Group) -> FieldType:
-    """Of `local_features`."""
+    """The type of `local_features`.
+
+    Args:
+        group: of the plane with one internal sign.
+    Returns:
+        differences to neighbours, even and odd; |z|, validity and coherence of the corners; one scalar.
+    """
     corner = corners(group)
     each = Kronecker(Points(group, torch.tensor(LAGS, dtype=torch.float64), "lags"), corner)
     return FieldType((1, each), (1, Kronecker(each, Internal(group))), (3, corner), (1, Trivial(group)))
@@ -213,13 +239,14 @@ def local_features(planes: Tensor, features: Tensor) -> Tensor:
     then odd; |z|, validity and coherence of every pixel; whether the coherence is known.
 
     Args:
-        planes: (B, 2, H, W).
-        features: (B, 3, H, W).
+        planes: shape (B, 2, H, W).
+        features: shape (B, 3, H, W), the planes named in `SCALARS`.
     Returns:
-        (B, 45, H / 2, W / 2) of type `local_type`.
+        shape (B, 45, H / 2, W / 2), of the type `local_type`.
     """
     modulus, half = (planes.square().sum(1, keepdim=True) + _EPS**2).sqrt(), [n // 2 for n in planes.shape[2:]]
     windows = _AROUND.windows(_AROUND.split(F.pad(planes * modulus.rsqrt(), (2 * _AROUND.blocks,) * 4)), *half)
+    # Re and Im of z_q conj z_p for every neighbour q and every corner p of the blocks
     even, odd = [], []
     for y, x in LAGS:
         for corner in range(4):

@@ -31,7 +31,7 @@ def test_training_starts_from_given_weights(run, tmp_path):
     planes, features = torch.randn(1, 2, 16, 16), torch.ones(1, 3, 16, 16)
     with torch.no_grad():
         found, expected = model(planes, features), small(planes, features)
-    # the last choose starts near, not at, the identity
+    # the last filter starts near, not at, the identity
     assert (found.log_concentration - expected.log_concentration).abs().max() < 0.05
     assert wrap(found.phase - expected.phase).abs().median() < 0.01
 

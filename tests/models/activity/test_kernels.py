@@ -10,10 +10,10 @@ import torch
 
 from mvnet.linalg import so3
 from mvnet.models.activity.body_frame import BodyFrame
-from mvnet.models.activity.kernel_ridge import Centring, coefficients, held_out, scores_of
+from mvnet.models.activity.kernel_ridge import Centring, fit_coefficients, predict_held_out, predict_scores
 from mvnet.models.activity.kernels import Filters, _responses, warped_distance
-from mvnet.models.activity.mirror import mirror_of
-from mvnet.models.activity.views import Views, completed, sampled
+from mvnet.models.activity.mirror import find_mirror
+from mvnet.models.activity.views import Views, fill_missing, sample_curve
 
 PARENT = torch.tensor([-1, 0, 1, 1, 3, 1, 5, 0, 7, 0, 9])  # hips, chest, head, two arms, two legs
 POSE = torch.tensor(
@@ -88,36 +88,36 @@ def test_held_out_scores_are_those_of_a_fit_without_the_group():
     x, groups = rng.normal(size=(12, 4)), np.repeat([0, 1, 2], 4)
     targets = rng.choice([-1.0, 1.0], size=(12, 3))
     kernel = x @ x.T
-    found = held_out(*coefficients(kernel, targets, 0.1), targets, groups)
+    found = predict_held_out(*fit_coefficients(kernel, targets, 0.1), targets, groups)
     for group in range(3):
         known = groups != group
-        c, _ = coefficients(kernel[np.ix_(known, known)], targets[known], 0.1)
-        np.testing.assert_allclose(found[~known], scores_of(kernel[np.ix_(~known, known)], c), atol=1e-8)
+        c, _ = fit_coefficients(kernel[np.ix_(known, known)], targets[known], 0.1)
+        np.testing.assert_allclose(found[~known], predict_scores(kernel[np.ix_(~known, known)], c), atol=1e-8)
 
 
 def test_centring_is_that_of_features():
     rng = np.random.default_rng(1)
     x, y = rng.normal(size=(8, 3)) + 5, rng.normal(size=(4, 3))
-    centring = Centring.of(x @ x.T)
+    centring = Centring.estimate(x @ x.T)
     a, b = x - x.mean(0), y - x.mean(0)
     np.testing.assert_allclose(centring(y @ x.T), b @ a.T * 8 / np.square(a).sum(), rtol=1e-9)
 
 
 def test_mirror_is_found_without_names():
-    found = mirror_of(PARENT, POSE)
+    found = find_mirror(PARENT, POSE)
     assert found is not None and found.tolist() == SWAP.tolist()
 
 
 def test_mirror_of_a_chain_is_none():
-    assert mirror_of(torch.tensor([-1, 0, 1]), torch.eye(3)) is None
+    assert find_mirror(torch.tensor([-1, 0, 1]), torch.eye(3)) is None
 
 
 def test_views_do_not_change_with_place_size_and_direction():
     views = Views.estimate([recording(s) for s in range(4)], PARENT)
     x = recording(9)
     moved = 2.5 * turned(x, 2.0) + torch.tensor([3.0, -1.0, 0.5])
-    for name, value in views.of(x).items():
-        torch.testing.assert_close(views.of(moved)[name], value, atol=1e-9, rtol=0, msg=name)
+    for name, value in views.compute(x).items():
+        torch.testing.assert_close(views.compute(moved)[name], value, atol=1e-9, rtol=0, msg=name)
 
 
 def test_mirror_images_have_mirrored_views():
@@ -135,13 +135,13 @@ def test_views_of_rotations_do_not_change_with_the_world(kind, generator):
     r = so3.exp(torch.randn(9, 3, 3, generator=generator, dtype=torch.float64))
     views = Views.estimate([r], None)
     g = so3.exp(torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64))
-    torch.testing.assert_close(views.of(g @ r)[kind], views.of(r)[kind], atol=1e-9, rtol=0)
+    torch.testing.assert_close(views.compute(g @ r)[kind], views.compute(r)[kind], atol=1e-9, rtol=0)
 
 
 def test_sampling_by_length_does_not_see_the_speed():
     t = torch.linspace(0, 1, 200, dtype=torch.float64)
     circle = [torch.stack((torch.cos(s), torch.sin(s)), -1) for s in (math.pi * t, math.pi * t**2)]
-    a, b = (sampled(c, 20, by_length=True) for c in circle)
+    a, b = (sample_curve(c, 20, by_length=True) for c in circle)
     torch.testing.assert_close(a, b, atol=1e-2, rtol=0)
 
 
@@ -150,9 +150,9 @@ def test_missing_frames_are_filled_between_their_neighbours():
     x[:, 1] += 10
     holes = x.copy()
     holes[2], holes[4, 0] = 0, np.nan  # a frame of zeros holds nothing
-    filled = completed(holes).numpy()
+    filled = fill_missing(holes).numpy()
     np.testing.assert_allclose(filled[:4], x[:4])
     np.testing.assert_allclose(filled[4, 0], x[3, 0])
     holes[:, 0] = np.nan
     with pytest.raises(ValueError, match="joint or channel 0"):
-        completed(holes)
+        fill_missing(holes)

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
 
 from mvnet.equivariant import field_type, group
 from mvnet.manifolds.circle import wrap
@@ -13,8 +12,6 @@ from mvnet.models.insar.inference import denoise_interferogram, pixel_tiles
 from mvnet.models.insar.inputs import interferogram_planes, scalar_planes
 from mvnet.models.insar.loss import phase_loss
 from mvnet.models.insar.network import InSARDenoiser
-from mvnet.nn.connection import Stencil, Transport, transported
-from mvnet.nn.gabor import WaveBank
 from tests.nn.test_frechet_filter import randomise
 
 ORBITS = {"trivial": 1, "sides": 1, "waves-sides": 1}
@@ -107,88 +104,13 @@ def test_the_scale_of_the_interferogram_does_not_matter():
         assert apart(model(1e4 * planes, features).phase, model(planes, features).phase) < 1e-12
 
 
-def test_a_wave_bank_sees_the_wave_it_is_made_for():
-    symmetry = group("D4xZ2")
-    bank = WaveBank(symmetry, (("waves-sides", 1.2),), 8, 2).double()
-    x = torch.arange(32, dtype=torch.float64)
-    z = torch.polar(torch.ones(32, 32, dtype=torch.float64), 1.2 * x.expand(32, 32))
-    with torch.no_grad():
-        response = bank(torch.stack([z.real, z.imag])[None])[0, :, 8, 8]
-    vectors = bank.fields_out.fields[0][1].points  # type: ignore[attr-defined]
-    assert torch.equal(vectors[response.argmax()], torch.tensor([0.0, 1.0], dtype=torch.float64))
-    assert float(response.max()) > 3 * float(response.sort()[0][-2])
-
-
-@pytest.mark.parametrize("size, dilation", [(3, 1), (5, 3), (3, 2)])
-def test_transport_is_the_sum_over_the_taps(size, dilation):
-    n, m = 3, 4
-    z = torch.randn(2, 2 * n, 2 * m, generator=generator(), dtype=torch.complex128)
-    kernel = torch.randn(2, 4, size**2, n, m, generator=generator(1), dtype=torch.complex128)
-    planes, parts = (torch.stack([x.real, x.imag], 1) for x in (z, kernel))
-    out = transported(planes, parts, Stencil(size, dilation))
-    reach = dilation * (size // 2)
-    around = F.pad(z, (reach,) * 4)
-    for row, column in ((0, 0), (1, 2), (4, 5), (5, 7)):
-        window = around[:, row : row + 2 * reach + 1 : dilation, column : column + 2 * reach + 1 : dilation]
-        weights = kernel[:, 2 * (row % 2) + column % 2, :, row // 2, column // 2]
-        expected = (weights * window.flatten(1)).sum(1)
-        torch.testing.assert_close(torch.complex(*out[:, :, row, column].unbind(1)), expected)
-
-
-def test_transport_gradient():
-    planes = torch.randn(1, 2, 4, 6, generator=generator(), dtype=torch.float64, requires_grad=True)
-    kernel = torch.randn(1, 2, 4, 9, 2, 3, generator=generator(1), dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda z, k: transported(z, k, Stencil(3, 3)), (planes, kernel))
-
-
-def test_transport_in_strips_is_the_same(monkeypatch):
+def test_a_connection_in_strips_is_the_same(monkeypatch):
     model, (planes, features) = small_model(), inputs()
     with torch.no_grad():
         whole = model(planes, features).phase
         monkeypatch.setattr("mvnet.nn.connection._STRIP", {"cpu": 1})
         assert apart(model(planes, features).phase, whole) < 1e-12
     assert apart(model(planes, features).phase.detach(), whole) < 1e-12
-
-
-class Given(torch.nn.Module):
-    def __init__(self, values: torch.Tensor):
-        super().__init__()
-        self.values = values
-
-    def forward(self, h: torch.Tensor) -> torch.Tensor:
-        return self.values.expand(len(h), -1, *h.shape[2:])
-
-
-def test_a_kernel_around_a_carrier_follows_fringes():
-    """A plane wave of the predicted frequency comes through any positive kernel of sum one as it is."""
-    transport = Transport(field_type(group("D4xZ2"), {"trivial": 1}), 5, 3, carrier=1).double()
-    theta = torch.tensor([0.7, -1.9], dtype=torch.float64)
-    transport._modules["frequency"] = Given(theta.view(1, 2, 1, 1))
-    y, x = torch.meshgrid(*(torch.arange(n, dtype=torch.float64) for n in (32, 40)), indexing="ij")
-    planes = torch.view_as_real(torch.polar(torch.ones_like(x), theta[0] * y + theta[1] * x)).permute(2, 0, 1)[None]
-    for grad in (True, False):
-        with torch.set_grad_enabled(grad):
-            out = transport(torch.zeros(1, 1, 16, 20, dtype=torch.float64), planes)
-        torch.testing.assert_close(out[..., 6:-6, 6:-6], planes[..., 6:-6, 6:-6])
-
-
-def test_a_kernel_around_a_chirp_follows_fringes_that_bend():
-    """A wave whose frequency changes as predicted comes through any positive kernel of sum one as it is."""
-    transport = Transport(field_type(group("D4xZ2"), {"trivial": 1}), 5, 3, carrier=2).double()
-    reach, change = 6, torch.tensor([[0.3, -0.8], [-0.8, 0.5]], dtype=torch.float64)
-    y, x = torch.meshgrid(*(torch.arange(n, dtype=torch.float64) for n in (32, 40)), indexing="ij")
-    place = torch.stack([y, x]).requires_grad_()
-    phase = 0.7 * place[0] - 1.9 * place[1] + torch.einsum("iyx,ij,jyx->yx", place, change, place) / (2 * reach)
-    (theta,) = torch.autograd.grad(phase.sum(), place)
-    transport._modules["chirp"] = Given(change.view(1, 4, 1, 1))
-    planes = torch.view_as_real(torch.polar(torch.ones_like(x), phase.detach())).permute(2, 0, 1)[None]
-    for corner in ((0, 0), (0, 1), (1, 0), (1, 1)):  # the prediction is for a block, here right for one corner of it
-        here = (..., slice(corner[0], None, 2), slice(corner[1], None, 2))
-        transport._modules["frequency"] = Given(theta[None][here])
-        for grad in (True, False):
-            with torch.set_grad_enabled(grad):
-                out = transport(torch.zeros(1, 1, 16, 20, dtype=torch.float64), planes)
-            torch.testing.assert_close(out[here][..., 3:-3, 3:-3], planes[here][..., 3:-3, 3:-3])
 
 
 def test_workers_give_the_same():

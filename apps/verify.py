@@ -11,7 +11,7 @@ def verify(name: str, *, seed: int, as_json: bool) -> bool:
 
     Args:
         name: a shipped network, or a path to a checkpoint.
-        seed: of the random data.
+        seed: random seed of the data.
         as_json: one JSON object with the largest float64 error under `equivariance_error`.
     """
     from mvnet.models.checkpoint import find_model

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from mvnet.apps.activity.lie_network import CurveMaker
 from mvnet.apps.common import page
 from mvnet.curves import pairwise_elastic_distance
 from mvnet.data_loaders.motion import MotionSet
+from mvnet.models.activity.rotation_curves import CurveMaker
 
-_MOST = 150  # sequences on either side, evenly picked
+_MOST = 150  # sequences on either side
 
 
 def elastic_table(motions: MotionSet, training: np.ndarray, test: np.ndarray) -> list[str]:
@@ -20,7 +20,7 @@ def elastic_table(motions: MotionSet, training: np.ndarray, test: np.ndarray) ->
     """
     if not len(test) or motions.kind == "signals" or (motions.kind == "positions" and motions.parent is None):
         return []
-    known, new = (motions.take(_thinned(index)) for index in (training, test))
+    known, new = (motions.take(_thin(index)) for index in (training, test))
     maker = CurveMaker.fit(motions.take(training))
     distance = pairwise_elastic_distance(maker(new.sequences), maker(known.sequences), side="left").numpy()
     known_labels, new_labels = known.require_labels(), new.require_labels()
@@ -40,6 +40,7 @@ def elastic_table(motions: MotionSet, training: np.ndarray, test: np.ndarray) ->
     return [page.heading("Elastic distances"), page.table(header, rows), page.paragraph(note)]
 
 
-def _thinned(index: np.ndarray) -> np.ndarray:
+def _thin(index: np.ndarray) -> np.ndarray:
+    """At most _MOST of the indices, evenly picked."""
     step = max(1, -(-len(index) // _MOST))
     return index[::step]

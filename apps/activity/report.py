@@ -9,7 +9,7 @@ import numpy as np
 
 from mvnet.apps.activity.elastic import elastic_table
 from mvnet.apps.common import page
-from mvnet.apps.dti.figures import AFTER, BEFORE, png
+from mvnet.apps.common.figures import AFTER, BEFORE, new_figure, png
 from mvnet.data_loaders.motion import MotionSet, filled
 
 _FRAMES, _ROWS = 6, 6
@@ -49,10 +49,8 @@ def write_page(
 
 
 def _confusion(counts: np.ndarray, classes: tuple[str, ...]):
-    from matplotlib.figure import Figure
-
     side = 2.0 + 0.32 * len(classes)
-    figure = Figure(figsize=(side + 0.6, side), layout="constrained", facecolor="white")
+    figure = new_figure(side + 0.6, side)
     axis = figure.subplots()
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
@@ -69,12 +67,10 @@ def _confusion(counts: np.ndarray, classes: tuple[str, ...]):
 
 
 def _skeletons(motions: MotionSet, index: np.ndarray):
-    from matplotlib.figure import Figure
-
     part = filled(motions.take(index))[0]
     labels = part.require_labels()
     first = [int(np.flatnonzero(labels == c)[0]) for c in np.unique(labels)][:_ROWS]
-    figure = Figure(figsize=(8, 1.5 * len(first)), layout="constrained", facecolor="white")
+    figure = new_figure(8, 1.5 * len(first))
     for axes, number in zip(figure.subplots(len(first), _FRAMES, squeeze=False), first):
         sequence = np.asarray(part.sequences[number])
         low, high = sequence.min((0, 1)), sequence.max((0, 1))

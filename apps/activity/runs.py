@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from mvnet.apps.activity import models as activity_models
-from mvnet.apps.activity.models import ModelOptions
+from mvnet.apps.activity import models
+from mvnet.apps.activity.options import ModelOptions
 from mvnet.apps.common.console import Console
 from mvnet.apps.common.errors import UserError
 from mvnet.apps.common.outputs import Outputs
@@ -49,20 +50,20 @@ def train(
     console, start = Console(quiet), time.perf_counter()
     outputs = Outputs(output, _NAMES, overwrite=overwrite, inputs=[data] if data.is_file() else [])
     options.check()
-    where = options.where
+    place = options.place
     motions = load(data, format, classes)
     options.check_data(motions)
     training, test, name = _part(motions, split)
     usually = ", usually under a minute" if options.network == "kernels" else ""
-    console.say(f"training on {len(training)} sequences, {where}{usually}")
+    console.say(f"training on {len(training)} sequences, {place}{usually}")
     folder = None
     if options.network == "lie":
-        activity_models.prepare_checkpoint(output, options.resume, overwrite)
+        models.prepare_checkpoint(output, options.resume, overwrite)
         folder = output
-        with console.progress(f"epochs on {where}") as progress:
-            classifier = activity_models.fit(motions, training, options, progress, folder)
+        with console.progress(f"epochs on {place}") as progress:
+            classifier = models.fit(motions, training, options, progress, folder)
     else:
-        classifier = activity_models.fit(motions, training, options)
+        classifier = models.fit(motions, training, options)
     with outputs:
         metrics = _metrics(classifier, motions, test) if len(test) else {"accuracy": None, "test": 0}
         seconds = round(time.perf_counter() - start, 2)
@@ -79,7 +80,7 @@ def train(
             "rate": motions.rate,
             "seconds": seconds,
         }
-        activity_models.save(outputs.path("activity.safetensors").with_suffix(""), classifier, card)
+        models.save(outputs.path("activity.safetensors").with_suffix(""), classifier, card)
         summary = {
             "network": options.network,
             **metrics,
@@ -97,17 +98,17 @@ def train(
     return {**summary, "outputs": {Path(n).stem: str(output / n) for n in _NAMES[1:]}}
 
 
-def evaluate(run: Path, data: Path | None, format: str | None, quiet: bool) -> dict[str, Any]:
+def evaluate(run: Path, data: Path | None, format: str | None) -> dict[str, Any]:
     """Metrics of a run on its test part, or on other data."""
     start = time.perf_counter()
-    classifier, card = activity_models.load(run)
+    classifier, card = models.load(run)
     path = Path(card["data"]) if data is None else data
     motions = load(path, card["format"] if data is None else format, card["only_classes"])
     index = np.array(card["test_sequences"], dtype=int) if data is None else np.arange(len(motions))
     if list(motions.classes) != card["classes"]:
         raise UserError(f"data: found classes {', '.join(motions.classes)}, expected {', '.join(card['classes'])}")
     if not len(index):
-        raise UserError("data: this run has no test part; give --data")
+        raise UserError(f"data: found no test part in {run}, expected --data")
     return {**_metrics(classifier, motions, index), "seconds": round(time.perf_counter() - start, 2)}
 
 
@@ -130,7 +131,7 @@ def crossval(
         for number, split in enumerate(chosen):
             progress(number, len(chosen))
             start = time.perf_counter()
-            classifier = activity_models.fit(motions, split.train, options)
+            classifier = models.fit(motions, split.train, options)
             entries.append(
                 {
                     "name": split.name,
@@ -154,18 +155,19 @@ def crossval(
 
 
 def predict(
-    run: Path, files: Sequence[Path], format: str | None, window: float | None, step: float | None, quiet: bool
+    run: Path, files: Sequence[Path], format: str | None, window: float | None, step: float | None
 ) -> dict[str, Any]:
     """Class and probability of every recording, or of every window of it."""
-    if (window is not None and not window > 0) or (step is not None and not step > 0):
-        raise UserError(f"--window, --step: found {window} and {step}, expected seconds above 0")
-    classifier, card = activity_models.load(run)
+    for name, seconds in {"--window": window, "--step": step}.items():
+        if seconds is not None and not (math.isfinite(seconds) and seconds > 0):
+            raise UserError(f"{name}: found {seconds}, expected a number of seconds above 0")
+    classifier, card = models.load(run)
     entries = []
     for file in files:
         motions = load_motion(file, format)
         rate = motions.rate or card["rate"]
         if window is not None and rate is None:
-            raise UserError(f"--window: {file} does not say its frames per second")
+            raise UserError(f"--window: found no frames per second in {file}, expected a recording with a rate")
         for name, sequence in zip(motions.names, motions.sequences):
             spans = _spans(len(sequence), rate, window, step)
             probabilities = classifier.predict_proba([sequence[a:b] for a, b in spans])

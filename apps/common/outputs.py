@@ -46,18 +46,18 @@ class Outputs:
     ):
         self.folder, self.names, self._shared, self._overwrite = folder, list(names), list(shared), overwrite
         if folder.exists() and not folder.is_dir():
-            raise UserError(f"output: {folder} is a file, expected a folder")
+            raise UserError(f"output: found a file at {folder}, expected a folder")
         if folder.is_symlink() and not folder.exists():
-            raise UserError(f"output: {folder} is a link to nothing, expected a folder")
+            raise UserError(f"output: found a link to nothing at {folder}, expected a folder")
         if not folder.exists() and not folder.absolute().parent.is_dir():
-            raise UserError(f"output: the parent folder {folder.absolute().parent} does not exist")
+            raise UserError(f"output: found no folder {folder.absolute().parent}, expected the parent of the output")
         targets = [folder / name for name in self.names]
         originals = {path.resolve() for path in inputs}
         for target in targets:
             if target.resolve() in originals:
-                raise UserError(f"output: {target} is an input and would be replaced; choose another folder")
+                raise UserError(f"output: found the input {target} among the files to write, expected another folder")
             if target.is_dir():
-                raise UserError(f"output: {target} is a folder, expected a file or nothing")
+                raise UserError(f"output: found a folder at {target}, expected a file or nothing")
         self._keep_existing()
         token = secrets.token_hex(4)
         inside = folder.is_dir()  # the folder itself may be the mount point of another file system
@@ -68,7 +68,7 @@ class Outputs:
         existing = [self.folder / name for name in self.names if (self.folder / name).exists()]
         if existing and not self._overwrite:
             more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
-            raise UserError(f"output: {existing[0]} exists{more}; give --overwrite to replace")
+            raise UserError(f"output: found {existing[0]}{more}, expected no such file, or --overwrite to replace")
 
     def path(self, name: str) -> Path:
         """Where to write the file `name` for now."""
@@ -82,7 +82,9 @@ class Outputs:
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            raise UserError(f"output: {self._staging.parent} cannot be written to ({error.strerror})") from error
+            raise UserError(
+                f"output: found {self._staging.parent} not writable ({error.strerror}), expected a folder to write to"
+            ) from error
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):

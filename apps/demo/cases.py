@@ -14,7 +14,7 @@ class Case:
 
     stem: of the file names.  about: what it is, and what the reference is, in one sentence.
     dwi: (X, Y, Z, M).  bvals: (M,) s/mm^2.  bvecs: (M, 3), voxel axes.  mask: (X, Y, Z) bool, n voxels set.
-    affine: (4, 4).  sigma: noise level of the signal, as told to the peers that ask for it.
+    affine: (4, 4).  sigma: noise level of the signal, as given to the peers that ask for it.
     reference: (n, 3, 3) mm^2/s, voxel axes.
     """
 

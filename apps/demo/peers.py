@@ -17,8 +17,8 @@ simulated and real noise):
                 unless five divides their number. Version 1 predicts from data that its regression has
                 centred in place (2.2; 0.15 when that is undone). The random sketch is seeded.
     nlmeans     method "classic", patch radius 1, block radius 2, Rician. The default method "blockwise"
-                gives 0.53 where this one gives 0.14 (SNR 30). Told the true noise level it is best at SNR
-                8, told 0.7 of it at SNR 15 and 30: both are listed.
+                gives 0.53 where this one gives 0.14 (SNR 30). Given the true noise level it is best at SNR
+                8, given 0.7 of it at SNR 15 and 30: both are listed.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ def dipy_localpca(dwi: np.ndarray, bvals: np.ndarray, bvecs: np.ndarray, mask: n
 def dipy_patch2self(
     dwi: np.ndarray, bvals: np.ndarray, bvecs: np.ndarray, mask: np.ndarray, sigma: float
 ) -> np.ndarray:
-    """Patch2Self on the voxels of the mask, at least 20 of them; why like this is said above."""
+    """Patch2Self on the voxels of the mask, at least 20 of them; the head of the file says why like this."""
     from dipy.denoise.patch2self import patch2self
 
     b0, weighted = np.flatnonzero(bvals <= 50), np.flatnonzero(bvals > 50)
@@ -195,7 +195,7 @@ def dipy_nlmeans(
     *,
     factor: float = 1.0,
 ) -> np.ndarray:
-    """Classic non-local means, volume by volume, told `factor` times the noise level."""
+    """Classic non-local means, volume by volume, given `factor` times the noise level."""
     from dipy.denoise.nlmeans import nlmeans
 
     level = np.full(dwi.shape[-1], factor * float(sigma))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,7 @@ def show(
             result["cases"][stem] = {"about": case.about, "voxels": int(case.mask.sum()), "rows": rows}
             figures[stem] = _picture(case, rows, tensors, outputs)
             if not as_json and not quiet:
-                _print(case, rows)
+                _print_table(case, rows)
         result["seconds"] = round(time.perf_counter() - start, 1)
         outputs.path("comparison.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
         outputs.path("index.html").write_text(_index(result, figures), encoding="utf-8")
@@ -95,36 +96,37 @@ def _methods(
     case: Case, outputs: Outputs, console: Console, checkpoint: Path | None
 ) -> Iterator[tuple[str, np.ndarray, float]]:
     """(name, tensors, seconds) of every method; seconds without the fit all of them share, but for ours."""
-    from mvnet.apps.demo import peers as compare
+    from mvnet.apps.demo import peers
 
-    def timed(work):
+    def measure(work: Callable[[], np.ndarray]) -> tuple[np.ndarray, float]:
+        """The result and the seconds it took."""
         start = time.perf_counter()
         return work(), time.perf_counter() - start
 
-    raw, seconds = timed(lambda: compare.fit(case.dwi, case.bvals, case.bvecs, case.mask))
+    raw, seconds = measure(partial(peers.fit, case.dwi, case.bvals, case.bvecs, case.mask))
     yield RAW, raw, seconds
     console.say(f"{case.stem}: peers")
     smooth, width, seconds = _best_gauss(raw, case)
     yield f"log-Euclidean Gaussian, {width} voxel", smooth, seconds
-    for name, denoise in compare.denoisers.items():
-        clean, seconds = timed(lambda denoise=denoise: denoise(case.dwi, case.bvals, case.bvecs, case.mask, case.sigma))
-        yield name, compare.fit(clean, case.bvals, case.bvecs, case.mask), seconds
+    for name, denoise in peers.denoisers.items():
+        clean, seconds = measure(partial(denoise, case.dwi, case.bvals, case.bvecs, case.mask, case.sigma))
+        yield name, peers.fit(clean, case.bvals, case.bvecs, case.mask), seconds
     console.say(f"{case.stem}: {OURS}")
-    ours, seconds = timed(lambda: _ours(case, outputs, console, checkpoint))
+    ours, seconds = measure(partial(_denoise, case, outputs, console, checkpoint))
     yield OURS, ours, seconds
 
 
 def _best_gauss(raw: np.ndarray, case: Case) -> tuple[np.ndarray, float, float]:
-    from mvnet.apps.demo import peers as compare
+    from mvnet.apps.demo import peers
 
     start = time.perf_counter()
-    results = {width: compare.log_gauss(raw, case.mask, width) for width in compare.GAUSS_WIDTHS}
+    results = {width: peers.log_gauss(raw, case.mask, width) for width in peers.GAUSS_WIDTHS}
     seconds = (time.perf_counter() - start) / len(results)
-    best = min(results, key=lambda width: compare.scores(results[width], case.reference)["ai_rmse"])
+    best = min(results, key=lambda width: peers.scores(results[width], case.reference)["ai_rmse"])
     return results[best], best, seconds
 
 
-def _ours(case: Case, outputs: Outputs, console: Console, checkpoint: Path | None) -> np.ndarray:
+def _denoise(case: Case, outputs: Outputs, console: Console, checkpoint: Path | None) -> np.ndarray:
     """What `mvnet denoise dti` writes for the case: (n, 3, 3) mm^2/s, voxel axes."""
     import nibabel
 
@@ -144,7 +146,7 @@ def _ours(case: Case, outputs: Outputs, console: Console, checkpoint: Path | Non
 
 def _picture(case: Case, rows: list[dict[str, Any]], tensors: dict[str, np.ndarray], outputs: Outputs) -> bytes:
     """Colour FA of the reference, the raw fit, the best peer and ours; also written as a file."""
-    from mvnet.apps.dti.figures import png
+    from mvnet.apps.common.figures import png
 
     peers = [row for row in rows if row["method"] not in (OURS, RAW)]
     best = min(peers, key=lambda row: row["ai_rmse"])["method"]
@@ -163,9 +165,9 @@ def _picture(case: Case, rows: list[dict[str, Any]], tensors: dict[str, np.ndarr
 def _colour_grid(case: Case, fields: dict[str, np.ndarray]) -> Figure:
     import torch
 
-    from mvnet.apps.dti.figures import Viewer, slice_grid
-    from mvnet.apps.dti.maps import colour_fa
+    from mvnet.apps.dti.figures import Viewer, screen_colours, slice_grid
     from mvnet.linalg import sym3
+    from mvnet.models.dti.maps import TensorMaps
 
     mask = torch.from_numpy(case.mask)
     zooms = np.linalg.norm(case.affine[:3, :3], axis=0)
@@ -173,7 +175,7 @@ def _colour_grid(case: Case, fields: dict[str, np.ndarray]) -> Figure:
     for name, tensors in fields.items():
         planes = torch.zeros((6, *case.mask.shape))
         planes[:, mask] = sym3.pack(torch.from_numpy(tensors * 1e3).float(), dim=-1).T
-        rows.append((name, (1.5 * colour_fa(planes, mask, case.affine)).clamp(0, 1).numpy(), {}))
+        rows.append((name, screen_colours(TensorMaps.of(planes, mask).colour_fa(case.affine)), {}))
     return slice_grid(Viewer(case.affine, case.mask, tuple(zooms)), rows)
 
 
@@ -182,7 +184,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
     return [row["method"], *("-" if row[key] is None else f"{row[key]:.{n}f}" for key, n in digits.items())]
 
 
-def _print(case: Case, rows: list[dict[str, Any]]) -> None:
+def _print_table(case: Case, rows: list[dict[str, Any]]) -> None:
     from rich.console import Console as RichConsole
     from rich.table import Table
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mvnet.apps.common.console import Console
 from mvnet.apps.common.outputs import Outputs
+from mvnet.apps.common.timing import Clock
 from mvnet.apps.dti import bids
-from mvnet.apps.dti.options import Options, check, with_siblings
+from mvnet.apps.dti.options import Options, check
+from mvnet.apps.dti.options import find_gradient_files as with_siblings
 from mvnet.runtime import find_device, freed_memory_kept
 
 if TYPE_CHECKING:
@@ -43,22 +44,6 @@ def run(options: Options, console: Console | None = None) -> dict[str, Any]:
         clock.lap("write")
     summary["timings"] = clock.laps | {"total": clock.total()}
     return summary
-
-
-class Clock:
-    """Seconds spent per stage."""
-
-    def __init__(self) -> None:
-        self._start = self._last = time.perf_counter()
-        self.laps: dict[str, float] = {}
-
-    def lap(self, name: str) -> None:
-        now = time.perf_counter()
-        self.laps[name] = round(self.laps.get(name, 0.0) + now - self._last, 3)
-        self._last = now
-
-    def total(self) -> float:
-        return round(time.perf_counter() - self._start, 3)
 
 
 def _plan(options: Options, stem: str) -> Outputs:

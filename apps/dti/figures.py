@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import io
-import logging
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mvnet.apps.common.figures import new_figure
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-logging.getLogger("matplotlib").setLevel(logging.ERROR)  # nothing about its caches and fonts
+    from torch import Tensor
 
 VIEWS = ("sagittal", "coronal", "axial")
 _EDGES = (
@@ -20,12 +20,11 @@ _EDGES = (
     ("R", "L"),
     ("R", "L"),
 )  # left and right edge of each view (radiological: right is on the left)
-BEFORE, AFTER = "#8a8f98", "#1f6fb2"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Viewer:
-    """Turns volumes to right-anterior-superior order, crops them to a mask, and cuts three slices.
+    """Brings volumes into right-anterior-superior order, crops them to a mask, and cuts three slices.
 
     Args:
         affine: (4, 4) voxel-to-world matrix.
@@ -37,40 +36,38 @@ class Viewer:
     mask: np.ndarray
     zooms: tuple[float, ...]
 
-    def __post_init__(self) -> None:
+    @cached_property
+    def _axes(self) -> tuple[np.ndarray, np.ndarray]:
+        """The voxel axis nearest to each world axis (3,), and whether it runs the other way (3,)."""
         from nibabel.orientations import io_orientation
 
         orientation = io_orientation(self.affine)
         order = np.argsort(orientation[:, 0])
-        flips = orientation[order, 1] < 0
-        inside = self._turn(self.mask, order, flips)
-        used = np.argwhere(inside)
-        low, high = np.maximum(used.min(0) - 1, 0), used.max(0) + 2
-        centre = np.clip(np.round(used.mean(0)).astype(int) - low, 0, high - low - 1)
-        object.__setattr__(self, "_order", order)
-        object.__setattr__(self, "_flips", flips)
-        object.__setattr__(self, "_box", tuple(slice(a, b) for a, b in zip(low, high, strict=True)))
-        object.__setattr__(self, "_centre", centre)
-        object.__setattr__(self, "_sizes", np.asarray(self.zooms[:3], dtype=float)[order])
+        return order, orientation[order, 1] < 0
 
-    @staticmethod
-    def _turn(volume: np.ndarray, order: np.ndarray, flips: np.ndarray) -> np.ndarray:
-        turned = volume.transpose(*order, *range(3, volume.ndim))
-        return np.flip(turned, np.flatnonzero(flips))
+    @cached_property
+    def _crop(self) -> tuple[tuple[slice, slice, slice], np.ndarray]:
+        """The box of the mask with a margin of one voxel, and the centre of the mask in it, in the order of views."""
+        used = np.argwhere(self._reorient(self.mask))
+        low, high = np.maximum(used.min(0) - 1, 0), used.max(0) + 2
+        x, y, z = (slice(a, b) for a, b in zip(low, high, strict=True))
+        return (x, y, z), np.clip(np.round(used.mean(0)).astype(int) - low, 0, high - low - 1)
+
+    def _reorient(self, volume: np.ndarray) -> np.ndarray:
+        """The volume in right-anterior-superior order."""
+        order, flips = self._axes
+        return np.flip(volume.transpose(*order, *range(3, volume.ndim)), np.flatnonzero(flips))
 
     def slices(self, volume: np.ndarray) -> list[np.ndarray]:
         """Sagittal, coronal, axial slice of (X, Y, Z) or (X, Y, Z, 3), rows from top to bottom."""
-        turned = self._turn(volume, self._order, self._flips)[self._box]  # type: ignore[attr-defined]
-        cut = []
-        for axis in range(3):
-            plane = np.take(turned, self._centre[axis], axis=axis)  # type: ignore[attr-defined]
-            cut.append(plane.swapaxes(0, 1)[::-1, ::-1])
-        return cut
+        box, centre = self._crop
+        inside = self._reorient(volume)[box]
+        return [np.take(inside, centre[axis], axis=axis).swapaxes(0, 1)[::-1, ::-1] for axis in range(3)]
 
     def aspect(self, view: int) -> float:
         """Height over width of a voxel in a view."""
-        across, up = [k for k in range(3) if k != view]
-        return float(self._sizes[up] / self._sizes[across])  # type: ignore[attr-defined]
+        across, up = (np.asarray(self.zooms[:3], dtype=float)[self._axes[0][k]] for k in range(3) if k != view)
+        return float(up / across)
 
 
 def slice_grid(viewer: Viewer, rows: list[tuple[str, np.ndarray, dict]], width: float = 8.0) -> Figure:
@@ -80,13 +77,11 @@ def slice_grid(viewer: Viewer, rows: list[tuple[str, np.ndarray, dict]], width: 
         rows: (label, volume, keywords for imshow); the keyword `colorbar` labels a bar beside the row.
         width: in inches.
     """
-    from matplotlib.figure import Figure
-
     shapes = [s.shape[:2] for s in viewer.slices(rows[0][1])]
     widths = [shape[1] for shape in shapes]
     tall = max(shape[0] * viewer.aspect(k) for k, shape in enumerate(shapes))
     scale = (width - 1.2) / sum(widths)
-    figure = Figure(figsize=(width, len(rows) * (tall * scale + 0.12) + 0.35), layout="constrained", facecolor="white")
+    figure = new_figure(width, len(rows) * (tall * scale + 0.12) + 0.35)
     grid = figure.subplots(len(rows), 3, squeeze=False, width_ratios=widths)
     for axes, (label, volume, keywords) in zip(grid, rows, strict=True):
         options = dict(keywords)
@@ -110,11 +105,14 @@ def slice_grid(viewer: Viewer, rows: list[tuple[str, np.ndarray, dict]], width: 
     return figure
 
 
+def screen_colours(colour_fa: Tensor) -> np.ndarray:
+    """Colour FA (X, Y, Z, 3) brightened for the screen: 1.5 times, clipped to [0, 1]."""
+    return (1.5 * colour_fa).clamp(0, 1).numpy()
+
+
 def histogram(series: list[tuple[str, np.ndarray, str]], label: str, limits: tuple[float, float]) -> Figure:
     """Outlined histograms of (name, values, colour) over a common range."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5.2, 2.6), layout="constrained", facecolor="white")
+    figure = new_figure(5.2, 2.6)
     axis = figure.subplots()
     edges = np.linspace(*limits, 61).tolist()
     for name, values, colour in series:
@@ -127,10 +125,3 @@ def histogram(series: list[tuple[str, np.ndarray, str]], label: str, limits: tup
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False, fontsize=8)
     return figure
-
-
-def png(figure: Figure, dpi: int = 130) -> bytes:
-    """The figure as PNG."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi)
-    return buffer.getvalue()

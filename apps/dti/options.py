@@ -42,11 +42,12 @@ class Options:
 
     @property
     def is_dwi(self) -> bool:
+        """Whether the input is a DWI: its gradient files are known."""
         return self.bval is not None
 
 
-def with_siblings(options: Options) -> tuple[Options, list[str]]:
-    """Options with the .bval and .bvec files beside the input, if both exist and none was given; messages."""
+def find_gradient_files(options: Options) -> tuple[Options, list[str]]:
+    """The options with the .bval and .bvec files beside the input, if both exist and none was given; and messages."""
     if options.bval or options.bvec:
         return options, []
     base = without_suffix(options.input)
@@ -61,7 +62,7 @@ def check(options: Options) -> None:
     """UserError for options that cannot work together; reads no file."""
     if (options.bval is None) != (options.bvec is None):
         given, missing = ("--bval", "--bvec") if options.bval else ("--bvec", "--bval")
-        raise UserError(f"{given} was given without {missing}; a DWI needs both")
+        raise UserError(f"{given}: found no {missing} with it, expected both for a DWI")
     choices = {"order": ORDERS, "unit": UNITS, "bvec-frame": FRAMES}
     values = {"order": options.order, "unit": options.unit, "bvec-frame": options.frame}
     for name, value in values.items():
@@ -70,9 +71,9 @@ def check(options: Options) -> None:
     if not (math.isfinite(options.strength) and 0 <= options.strength <= 1):
         raise UserError(f"--strength: found {options.strength}, expected a number in [0, 1]")
     if options.is_dwi and (options.order or options.unit):
-        raise UserError("--order and --unit describe a tensor image, but the input is a DWI (bval and bvec in use)")
+        raise UserError("--order, --unit: found a DWI as input (bval and bvec in use), expected a tensor image")
     if options.adapt and not options.is_dwi:
-        raise UserError("--adapt needs a DWI: give --bval and --bvec")
+        raise UserError("--adapt: found a tensor image as input, expected a DWI with --bval and --bvec")
     for name, path in (
         ("input", options.input),
         ("bval", options.bval),
@@ -80,4 +81,4 @@ def check(options: Options) -> None:
         ("mask", options.mask),
     ):
         if path is not None and not path.is_file():
-            raise UserError(f"{name}: {path} is {'a folder' if path.is_dir() else 'missing'}, expected a file")
+            raise UserError(f"{name}: found {'a folder at' if path.is_dir() else 'no'} {path}, expected a file")

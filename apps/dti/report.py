@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mvnet.apps.common import page
-from mvnet.apps.dti.figures import AFTER, BEFORE, Viewer, histogram, png, slice_grid
+from mvnet.apps.common.figures import AFTER, BEFORE, png
+from mvnet.apps.dti.figures import Viewer, histogram, screen_colours, slice_grid
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from torch import Tensor
 
     from mvnet.data_loaders.dti import DTIVolume
+    from mvnet.models.dti.maps import TensorMaps
 
 
 def write_report(
@@ -31,39 +34,10 @@ def write_report(
         confidence: (X, Y, Z) in [0, 1].
         summary: of `mvnet.apps.dti.denoise.run`.
     """
-    from mvnet.apps.dti.maps import colour_fa, fa_map
+    from mvnet.models.dti.maps import TensorMaps
 
-    mask = volume.mask
-    viewer = Viewer(volume.affine, mask.numpy(), tuple(float(z) for z in volume.header.get_zooms()[:3]))
-    fa_in, fa_out = fa_map(before, mask), fa_map(after, mask)
-    grey = {"cmap": "gray", "vmin": 0, "vmax": 1}
-    colours = slice_grid(
-        viewer,
-        [
-            ("input", _brighter(colour_fa(before, mask, volume.affine)), {}),
-            ("denoised", _brighter(colour_fa(after, mask, volume.affine)), {}),
-        ],
-    )
-    anisotropy = slice_grid(
-        viewer,
-        [
-            ("input", fa_in.numpy(), grey | {"colorbar": "FA"}),
-            ("denoised", fa_out.numpy(), grey | {"colorbar": "FA"}),
-            (
-                "change",
-                (fa_out - fa_in).numpy(),
-                {"cmap": "RdBu_r", "vmin": -0.2, "vmax": 0.2, "colorbar": "FA change"},
-            ),
-            (
-                "confidence",
-                confidence.numpy(),
-                {"cmap": "viridis", "vmin": 0, "vmax": 1, "colorbar": "confidence"},
-            ),
-        ],
-    )
-    bars = histogram(
-        [("input", fa_in[mask].numpy(), BEFORE), ("denoised", fa_out[mask].numpy(), AFTER)], "FA", (0.0, 1.0)
-    )
+    maps = {"input": TensorMaps.of(before, volume.mask), "denoised": TensorMaps.of(after, volume.mask)}
+    colours, anisotropy, bars = _figures(volume, maps, confidence)
     parts = [
         page.table((), _numbers(summary)),
         page.heading("Colour FA"),
@@ -83,9 +57,19 @@ def write_report(
     path.write_text(page.document(title, subtitle, parts), encoding="utf-8")
 
 
-def _brighter(colours: Tensor):
-    """Colour FA for the screen: 1.5 times, clipped."""
-    return (1.5 * colours).clamp(0, 1).numpy()
+def _figures(volume: DTIVolume, maps: dict[str, TensorMaps], confidence: Tensor) -> tuple[Figure, Figure, Figure]:
+    """Colour FA; FA, its change and the confidence; the histogram of FA. maps: "input" and "denoised"."""
+    mask = volume.mask
+    viewer = Viewer(volume.affine, mask.numpy(), tuple(float(z) for z in volume.header.get_zooms()[:3]))
+    grey = {"cmap": "gray", "vmin": 0, "vmax": 1, "colorbar": "FA"}
+    signed = {"cmap": "RdBu_r", "vmin": -0.2, "vmax": 0.2, "colorbar": "FA change"}
+    share = {"cmap": "viridis", "vmin": 0, "vmax": 1, "colorbar": "confidence"}
+    change = maps["denoised"].fa - maps["input"].fa
+    colours = [(name, screen_colours(of.colour_fa(volume.affine)), {}) for name, of in maps.items()]
+    anisotropy = [(name, of.fa.numpy(), grey) for name, of in maps.items()]
+    anisotropy += [("change", change.numpy(), signed), ("confidence", confidence.numpy(), share)]
+    series = [(name, of.fa[mask].numpy(), colour) for (name, of), colour in zip(maps.items(), (BEFORE, AFTER))]
+    return slice_grid(viewer, colours), slice_grid(viewer, anisotropy), histogram(series, "FA", (0.0, 1.0))
 
 
 def _numbers(summary: dict[str, Any]) -> list[tuple[str, str]]:

@@ -11,8 +11,10 @@ import numpy as np
 
 from mvnet.apps.common.console import Console
 from mvnet.apps.common.errors import UserError
-from mvnet.apps.dti.denoise import Clock
-from mvnet.apps.insar.options import TILE_STEP, InSAROptions, check, open_input, plain
+from mvnet.apps.common.timing import Clock
+from mvnet.apps.insar.options import TILE_STEP, InSAROptions, check, open_input
+from mvnet.apps.insar.options import to_json as plain
+from mvnet.apps.insar.outputs import COMPONENTS, QUALITY, REPORT, UNWRAPPED
 from mvnet.data_loaders.errors import DataError
 from mvnet.runtime import find_device, freed_memory_kept
 
@@ -24,8 +26,6 @@ if TYPE_CHECKING:
     from mvnet.data_loaders.insar.reader import Interferogram, OutputSet
     from mvnet.models.insar.network import InSARDenoiser
 
-QUALITY = "expected cosine of the error of the fully denoised phase, exp(-s^2 / 2) of its circular standard deviation s"
-REPORT, UNWRAPPED, COMPONENTS = "report.html", "unwrapped.tif", "components.tif"
 _CACHE = 128  # MiB that GDAL may keep
 
 

@@ -16,7 +16,7 @@ UNWRAPPERS = ("snaphu", "skimage")
 SMALLEST_TILE, TILE_STEP = 64, 16
 """Pixels along the side of a tile; a block of the output is a multiple of TILE_STEP."""
 NO_COHERENCE = "none"
-_TURN, _SLACK = 2 * math.pi, 0.02
+_FULL_CYCLE, _SLACK = 2 * math.pi, 0.02
 _SAMPLES, _SIDE = 5, 128  # windows along each axis, and their side, in which values are looked at
 
 
@@ -59,7 +59,7 @@ class InSAROptions:
 
 
 def check(options: InSAROptions) -> None:
-    """UserError for options that cannot be; reads no file."""
+    """UserError for values out of range; reads no file."""
     if not (math.isfinite(options.strength) and 0 <= options.strength <= 1):
         raise UserError(f"--strength: found {options.strength}, expected a number in [0, 1]")
     if not (math.isfinite(options.looks) and options.looks >= 1):
@@ -120,7 +120,11 @@ def check_phase(image: Interferogram) -> list[str]:
         if np.isfinite(stored).any():
             low, high = min(low, float(np.nanmin(stored))), max(high, float(np.nanmax(stored)))
             steps.append(np.abs(np.diff(stored, axis=int(stored.shape[1] > 1))).ravel())
-    if not steps or (low >= -math.pi - _SLACK and high <= math.pi + _SLACK) or (low >= 0 and high <= _TURN + _SLACK):
+    if (
+        not steps
+        or (low >= -math.pi - _SLACK and high <= math.pi + _SLACK)
+        or (low >= 0 and high <= _FULL_CYCLE + _SLACK)
+    ):
         return []
     step: Any = np.concatenate(steps)
     step = step[np.isfinite(step)]
@@ -140,6 +144,6 @@ def _samples(shape: tuple[int, int]) -> list[tuple[slice, slice]]:
     return [(rows, columns) for rows in axes[0] for columns in axes[1]]
 
 
-def plain(options: InSAROptions) -> dict[str, Any]:
-    """For JSON."""
+def to_json(options: InSAROptions) -> dict[str, Any]:
+    """The options for the summary, paths as text."""
     return {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mvnet.apps.common import page
-from mvnet.apps.dti.figures import AFTER, BEFORE, png
+from mvnet.apps.common.figures import AFTER, BEFORE, new_figure, png
 from mvnet.apps.insar.survey import CHANGE_EDGES, QUALITY_EDGES, Pictures, Survey
 
 if TYPE_CHECKING:
@@ -59,14 +59,11 @@ def write_report(path: Path, title: str, survey: Survey, summary: dict[str, Any]
 
 def _planes(pictures: Pictures) -> Figure:
     """Before, after and quality in a row, or in a column when the scene is wide."""
-    from matplotlib.figure import Figure
-
     height, width = pictures.before.shape
     wide = width > 1.6 * height
     rows, columns = (3, 1) if wide else (1, 3)
     side = 7.0 if wide else 3.4
-    size = (columns * side + 0.8, rows * min(max(side * height / width, 1.2), 9.0) + 0.4)
-    figure = Figure(figsize=size, layout="constrained", facecolor="white")
+    figure = new_figure(columns * side + 0.8, rows * min(max(side * height / width, 1.2), 9.0) + 0.4)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     shown = (("before", pictures.before, _PHASE), ("after", pictures.after, _PHASE))
     for axis, (name, values, options) in zip(axes, (*shown, ("quality", pictures.quality, _QUALITY))):
@@ -85,9 +82,7 @@ def _planes(pictures: Pictures) -> Figure:
 
 
 def _histograms(survey: Survey) -> Figure:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8.4, 2.6), layout="constrained", facecolor="white")
+    figure = new_figure(8.4, 2.6)
     left, right = figure.subplots(1, 2)
     _bars(left, survey.changes, CHANGE_EDGES, BEFORE, "before minus after, rad")
     _bars(right, survey.qualities, QUALITY_EDGES, AFTER, "quality")

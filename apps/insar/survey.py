@@ -50,9 +50,11 @@ class Survey:
     detail: Pictures
 
     def counts(self) -> dict[str, int]:
+        """Numbers of pixels, for the summary."""
         return {"pixels": self.pixels, "valid": self.valid}
 
     def statistics(self) -> dict[str, float]:
+        """Numbers of the page, six digits each: shares in [0, 1], changes in radians."""
         numbers = {
             "valid_share": self.valid / self.pixels,
             "residues_before": self.before,

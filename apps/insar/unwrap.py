@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mvnet.apps.common.errors import UserError
+from mvnet.apps.insar.outputs import COMPONENTS, UNWRAPPED
 
 if TYPE_CHECKING:
     from mvnet.apps.common.console import Console
@@ -30,7 +31,7 @@ def check_unwrapper(name: str) -> None:
     """UserError when the package is not there."""
     if name == "snaphu" and find_spec("snaphu") is None:
         raise UserError(
-            "--unwrap: the package snaphu is not installed; pip install mvnet[unwrap], or take --unwrap skimage"
+            "--unwrap: found no package snaphu, expected it (pip install mvnet[unwrap]), or --unwrap skimage"
         )
 
 
@@ -42,8 +43,6 @@ def unwrap_outputs(
     Raises:
         UserError: a scene that the unwrapper does not take.
     """
-    from mvnet.apps.insar.denoise import COMPONENTS, UNWRAPPED
-
     method = options.unwrap
     assert method is not None
     size = image.shape[0] * image.shape[1]
@@ -60,7 +59,7 @@ def unwrap_outputs(
         found = unwrap_skimage(phase, valid)
     else:
         found, components = unwrap_snaphu(phase, valid, out.read("quality", whole), options.looks)
-    unwrapped = _transferred(image, out, found, valid)
+    unwrapped = _transfer_tiles(image, out, found, valid)
     out.write_raster(UNWRAPPED, unwrapped, float("nan"), "radian")
     numbers: dict[str, float | int] = {"unwrapped_range": float(f"{np.ptp(unwrapped[valid]):.6g}")}
     if components is not None:
@@ -74,8 +73,8 @@ def transfer(unwrapped: np.ndarray, original: np.ndarray) -> np.ndarray:
     return original + 2 * np.pi * np.round((unwrapped - original) / (2 * np.pi))
 
 
-def _transferred(image: Interferogram, out: OutputSet, found: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """In float32, NaN where not valid; tile by tile, as the input is read."""
+def _transfer_tiles(image: Interferogram, out: OutputSet, found: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """`transfer` to the phase as read, tile by tile; float32, NaN where not valid. found is overwritten."""
     for window in out.windows():
         psi = np.angle(image.read(window, with_coherence=False).values)
         found[window] = transfer(found[window], psi)
@@ -104,16 +103,18 @@ def unwrap_snaphu(
     z = np.where(valid, np.exp(1j * np.where(valid, phase, 0)), 0).astype(np.complex64)
     correlation = np.where(valid, quality, 0).clip(0, 1).astype(np.float32)
     try:
-        with _no_stdout():
+        with _suppress_stdout():
             found, components = snaphu.unwrap(z, correlation, nlooks=looks, mask=valid)
     except (RuntimeError, ValueError) as error:
-        raise UserError(f"--unwrap: snaphu does not unwrap a scene of {phase.shape} ({error})") from error
+        raise UserError(
+            f"--unwrap: found a scene of {phase.shape} that snaphu refuses ({error}), expected --unwrap skimage for it"
+        ) from error
     return np.asarray(found, np.float64), np.asarray(components)
 
 
 @contextmanager
-def _no_stdout() -> Iterator[None]:
-    """What snaphu's process tells would come between our lines."""
+def _suppress_stdout() -> Iterator[None]:
+    """Without what the process of snaphu prints, which would come between our lines."""
     sys.stdout.flush()
     kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)

@@ -76,8 +76,13 @@ def test_crossval_tells_every_split(run, data):
         (("crossval", "activity", "--data", "DATA", "--classes", "left,hat"), "classes"),
         (("train", "activity", "--data", "DATA", "-o", "OUT", "--split", "half:7"), "--split"),
         (("evaluate", "activity", "nowhere"), "nowhere"),
+        (("predict", "activity", "nowhere", "DATA", "--window", "inf"), "--window: found inf"),
+        (("crossval", "activity", "--data", "DATA", "--rate", "0.1"), "--rate: found --network kernels"),
         (("train", "activity", "--data", "DATA", "-o", "OUT", "--network", "magic"), "--network"),
-        (("train", "activity", "--data", "DATA", "-o", "OUT", "--epochs", "3"), "--epochs belongs to --network lie"),
+        (
+            ("train", "activity", "--data", "DATA", "-o", "OUT", "--epochs", "3"),
+            "--epochs: found --network kernels, expected --network lie",
+        ),
         (("train", "activity", "--data", "DATA", "-o", "OUT", "--device", "cpu", "--resume"), "--device, --resume"),
     ],
 )

@@ -1,4 +1,4 @@
-"""`--network lie`: recordings as curves of rotations, training, going on after an interruption, files."""
+"""`--network lie`: training, continuing after an interruption, files; the table of elastic distances."""
 
 from __future__ import annotations
 
@@ -7,18 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 pytest.importorskip("sklearn")
 
 from mvnet.apps.activity.elastic import elastic_table
-from mvnet.apps.activity.lie_network import CurveMaker
 from mvnet.data_loaders.motion import MotionSet, save_motion
-from mvnet.linalg import so3
-from mvnet.manifolds.rotations import Rotations
 from mvnet.models.activity.training import MotionRun
 from tests.apps.activity.test_commands import motion_set
-from tests.models.activity.test_kernels import turned
 
 
 @pytest.fixture(scope="module")
@@ -42,45 +37,6 @@ def lie(run, data):
         return run("train", "activity", "--data", data, "-o", out, *words, *more)
 
     return call
-
-
-def test_curves_do_not_see_place_size_and_direction(positions):
-    maker = CurveMaker.fit(positions)
-    curves = maker(positions.sequences)
-    assert curves.shape == (9, maker.frames, 11, 3, 3)
-    assert float(Rotations().violation(curves).max()) < 1e-5
-    moved = [2 * turned(torch.from_numpy(s), 1.0).numpy() + [3.0, 1.0, 0.5] for s in positions.sequences]
-    torch.testing.assert_close(maker(moved), curves, rtol=0, atol=1e-5)
-
-
-def test_bones_are_seen_from_the_bone_above_and_the_first_from_the_torso(positions):
-    maker = CurveMaker.fit(positions)
-    parent = maker.parent(positions)
-    assert maker.bones is not None and parent is not None
-    for place, above in enumerate(parent[1:]):
-        start = maker.bones.bones[place, 0]
-        assert above == 0 if start == 0 else maker.bones.bones[above - 1, 1] == start
-
-
-def test_missing_frames_one_frame_and_a_skeleton_without_torso(positions):
-    maker = CurveMaker.fit(positions)
-    holed = positions.sequences[0].copy()
-    holed[3], holed[5, 4] = np.nan, np.nan
-    assert bool(maker([holed, holed[:1]]).isfinite().all())
-    chain = MotionSet(tuple(s[:, :3] for s in positions.sequences), parent=np.array([-1, 0, 1]))
-    maker = CurveMaker.fit(chain)
-    assert maker.bones is not None and maker.bones.torso is None and maker.parent(chain) == [-1, 0]
-
-
-def test_rotations_are_taken_as_they_are(generator):
-    r = so3.exp(torch.randn(32, 3, 3, generator=generator, dtype=torch.float64))
-    holed = r.clone()
-    holed[4, 1] = torch.nan
-    maker = CurveMaker.fit(MotionSet((r.numpy(),), kind="rotations"))
-    torch.testing.assert_close(maker([r.numpy()])[0], r.float())
-    assert bool(maker([holed.numpy()]).isfinite().all())
-    with pytest.raises(ValueError, match="expected \\(frames, 3, 3, 3\\)"):
-        maker([r[:, :2].numpy()])
 
 
 def test_elastic_table_tells_near_from_far(positions):
@@ -139,8 +95,9 @@ def test_an_interrupted_training_is_resumed(lie, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--mirror", "no"), "--mirror belongs to --network kernels"),
+        (("--mirror", "no"), "--mirror: found --network lie, expected --network kernels"),
         (("--optimizer", "magic"), "--optimizer"),
+        (("--rate", "-1"), "'--rate': found -1.0, expected"),
         (("--device", "abacus"), "device: found 'abacus'"),
     ],
 )
@@ -153,7 +110,7 @@ def test_errors_are_one_line(lie, tmp_path, words, message):
 def test_signals_and_unknown_skeletons_are_named(run, positions, tmp_path):
     whole = {"labels": positions.labels, "classes": positions.classes, "subjects": positions.subjects}
     sets = {
-        "holds signals": MotionSet(tuple(s[:, :, 0] for s in positions.sequences), kind="signals", **whole),
+        "found signals": MotionSet(tuple(s[:, :, 0] for s in positions.sequences), kind="signals", **whole),
         "expected an array `parent`": MotionSet(tuple(s[:, :2] for s in positions.sequences), **whole),
     }
     for number, (message, bad) in enumerate(sets.items()):

@@ -106,7 +106,7 @@ def negative_tensors_in_mask(scan, folder):
 
 
 def missing_input(scan, folder):
-    return [folder / "nowhere.nii.gz"], "missing"
+    return [folder / "nowhere.nii.gz"], "input: found no "
 
 
 def folder_as_input(scan, folder):
@@ -154,7 +154,7 @@ def strength_word(scan, folder):
 
 
 def adapt_without_dwi(scan, folder):
-    return [scan.tensors, "--adapt"], "--adapt needs a DWI"
+    return [scan.tensors, "--adapt"], "--adapt: found a tensor image as input"
 
 
 def adapt_with_few_directions(scan, folder):

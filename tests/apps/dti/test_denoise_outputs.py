@@ -42,15 +42,20 @@ def test_an_input_is_never_replaced(scan, denoise, tmp_path):
     source = tmp_path / "sub-01_model-DTI_param-tensor_dwimap.nii.gz"
     source.write_bytes(scan.tensors.read_bytes())
     status, _, err = denoise(source, "-o", tmp_path, "--overwrite", "--quiet")
-    assert status == 2 and "is an input" in err
+    assert status == 2 and "found the input" in err
     assert tree(tmp_path) == {source.name: hashlib.sha256(scan.tensors.read_bytes()).hexdigest()}
 
 
-def test_a_defect_is_not_blamed_on_the_user(scan, denoise, tmp_path, monkeypatch):
+def test_a_defect_is_not_blamed_on_the_user(scan, denoise, tmp_path, tmp_path_factory, monkeypatch):
     def broken(*arguments, **options):
         raise RuntimeError("a defect")
 
     monkeypatch.setattr("mvnet.apps.dti.denoise._denoise", broken)
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    status, out, err = denoise(scan.tensors, "--mask", scan.mask, "-o", tmp_path / "out", "--quiet")
+    assert status == 1 and out == "" and "RuntimeError: a defect" in err and err.count("\n") == 1
+    assert tree(tmp_path) == {} and len(list(Path.cwd().iterdir())) == 1
+    monkeypatch.setenv("MVNET_DEBUG", "1")
     with pytest.raises(RuntimeError, match="a defect"):
         denoise(scan.tensors, "--mask", scan.mask, "-o", tmp_path / "out", "--quiet")
     assert tree(tmp_path) == {}

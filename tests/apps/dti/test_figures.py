@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from mvnet.apps.common import page
-from mvnet.apps.dti.figures import Viewer, histogram, png, slice_grid
+from mvnet.apps.common.figures import png
+from mvnet.apps.dti.figures import Viewer, histogram, slice_grid
 from mvnet.apps.dti.maps import colour_fa, fa_map
 from mvnet.data_loaders.dti.frames import rotate
 

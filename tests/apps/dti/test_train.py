@@ -8,7 +8,7 @@ import pytest
     [
         (["--simulated", 0], "training data: found none"),
         (["--simulated", -1], "--simulated"),
-        (["--dwi", "DWI"], "--dwi was given without"),
+        (["--dwi", "DWI"], "--dwi: found no --bval and --bvec with it, expected both"),
         (["--dwi", "DWI", "--bval", "x.bval", "--bvec", "BVEC"], "x.bval"),
         (["--exclude", "3-5"], "'3-5', expected START:STOP"),
         (["--exclude", "9:2"], "'9:2', expected START:STOP"),
@@ -16,6 +16,10 @@ import pytest
         (["--simulated", 1, "--patch", 49], "patch: found 49, expected 1 to 48"),
         (["--device", "abacus"], "'abacus'"),
         (["--steps", 0], "--steps"),
+        (["--rate", "nan"], "'--rate': found nan, expected"),
+        (["--seed", -1], "--seed"),
+        (["--simulated", 1, "--optimizer", "magic"], "optimizer: found 'magic', expected one of"),
+        (["--seed", 2**23], "--seed"),
     ],
 )
 def test_bad_options_of_train_are_one_line_and_leave_nothing(arguments, words, scan, run, tmp_path):

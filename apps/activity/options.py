@@ -1,0 +1,75 @@
+"""Options that say which classifier of motions is fitted, and all that can be wrong with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mvnet.apps.common.errors import UserError
+
+if TYPE_CHECKING:
+    from mvnet.data_loaders.motion import MotionSet
+
+NETWORKS = ("kernels", "lie")
+MIRROR = {"auto": "auto", "yes": True, "no": False}
+"""Word of the command line -> argument of `MotionClassifier`."""
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """Options of the command line that say what is fitted; None where not given.
+
+    network: "kernels", the ridge regression on kernels, or "lie", `LieMotionNetwork`. mirror belongs to the first;
+    epochs, optimizer, rate, device and resume to the second.
+    """
+
+    network: str = "kernels"
+    mirror: str | None = None
+    seed: int = 0
+    epochs: int | None = None
+    optimizer: str | None = None
+    rate: float | None = None
+    device: str | None = None
+    resume: bool = False
+
+    def check(self) -> None:
+        """UserError: an unknown word, or an option of the other kind."""
+        if self.network not in NETWORKS:
+            raise UserError(f"--network: found {self.network!r}, expected one of {', '.join(NETWORKS)}")
+        if (self.mirror or "auto") not in MIRROR:
+            raise UserError(f"--mirror: found {self.mirror!r}, expected one of {', '.join(MIRROR)}")
+        if self.network == "lie":
+            self._check_lie()
+            return
+        given = {"--epochs": self.epochs, "--optimizer": self.optimizer, "--rate": self.rate, "--device": self.device}
+        names = [name for name, value in given.items() if value is not None] + ["--resume"] * self.resume
+        if names:
+            raise UserError(f"{', '.join(names)}: found --network {self.network}, expected --network lie")
+
+    def _check_lie(self) -> None:
+        from mvnet.optim import OPTIMIZERS
+
+        if self.mirror is not None:
+            raise UserError("--mirror: found --network lie, expected --network kernels")
+        if (self.optimizer or "adamw") not in OPTIMIZERS:
+            raise UserError(f"--optimizer: found {self.optimizer!r}, expected one of {', '.join(OPTIMIZERS)}")
+
+    def check_data(self, motions: MotionSet) -> None:
+        """UserError: motions that the network cannot take."""
+        if self.network == "lie":
+            from mvnet.data_loaders.errors import DataError
+            from mvnet.models.activity.rotation_curves import check_rotations
+
+            try:
+                check_rotations(motions)
+            except DataError as error:
+                raise UserError(f"--network lie: {error}; --network kernels takes them") from error
+
+    @property
+    def place(self) -> str:
+        """The device, in words. MvnetError: it cannot be used."""
+        if self.network == "kernels":
+            return "cpu"
+        from mvnet.runtime import find_device
+
+        return str(find_device(self.device or "auto"))

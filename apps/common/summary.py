@@ -1,0 +1,24 @@
+"""The outcome of a command on stdout: one JSON object, or a few lines for a reader."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+Summary = dict[str, Any]
+
+
+def print_summary(summary: Summary, headline: Callable[[Summary], str], *, quiet: bool, as_json: bool) -> None:
+    """Print JSON when asked for, otherwise, unless quiet, a headline and the path of every file under "outputs"."""
+    if as_json:
+        print(json.dumps(summary))
+    elif not quiet:
+        print(headline(summary))
+        for name, path in summary.get("outputs", {}).items():
+            print(f"{name:<10} {path}")
+
+
+def format_timing(summary: Summary) -> str:
+    """The end of a headline: how long it took, and where it ran."""
+    return f"{summary['timings']['total']:.1f} s on {summary['device']}"

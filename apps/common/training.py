@@ -1,0 +1,91 @@
+"""What every command does that trains a network with `mvnet.training`."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mvnet.apps.common.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+    from torch.utils.data import Dataset
+
+    from mvnet.training import Schedule
+
+    Loss = Callable[..., tuple[Tensor, dict[str, float]]]
+
+
+def load_start(model: nn.Module, start: str | None) -> nn.Module:
+    """The network with the weights it is to start from, its own for None.
+
+    Parameters missing from the checkpoint are zero-initialised, so that added residual branches start as the identity.
+
+    Args:
+        start: name of shipped weights, or path of a checkpoint.
+    Raises:
+        MvnetError: no such weights, or weights of another network.
+    """
+    import torch
+
+    from mvnet.models.checkpoint import find_model
+
+    if start is not None:
+        given, _ = find_model(start)
+        zeros = {name: torch.zeros_like(value) for name, value in model.state_dict().items()}
+        try:
+            model.load_state_dict(zeros | given.state_dict())
+        except RuntimeError as error:
+            raise UserError(f"--from: found weights of another network in {start}, expected {model.config}") from error
+    return model
+
+
+def train_network(
+    stem: Path,
+    model: nn.Module,
+    schedule: Schedule,
+    data: Dataset,
+    loss: Loss,
+    card: dict[str, Any],
+    *,
+    quiet: bool,
+) -> None:
+    """Run to the end of the schedule, then write STEM.safetensors and its card STEM.json.
+
+    Args:
+        stem: in the run folder, which keeps the checkpoint of an interrupted run.
+        model: initialised, on its device.
+        loss: of the network and the parts of a batch, which are on its device; with figures to log.
+        card: what the model card says of the task and of the data.
+        quiet: neither a progress bar nor the card on stdout.
+    """
+    from mvnet.models.checkpoint import save_checkpoint
+    from mvnet.training import Run, train
+
+    device = next(model.parameters()).device
+    run = Run(stem.parent, model, schedule)
+    begin, first = time.perf_counter(), run.step
+    trained = train(run, lambda model, batch: loss(model, *move_batch(batch, device)), data, quiet=quiet)
+    full = {
+        **card,
+        "seed": schedule.seed,
+        "steps": schedule.steps,
+        "device": str(device),
+        "seconds": round(time.perf_counter() - begin) if first == 0 else None,
+        "parameters": sum(p.numel() for p in trained.parameters()),
+    }
+    save_checkpoint(stem, trained, full)
+    if not quiet:
+        print(json.dumps(full, indent=2))
+
+
+def move_batch(batch: Any, device: torch.device) -> Any:
+    """The tensors of a batch on a device; they may be nested in tuples."""
+    if not isinstance(batch, tuple | list):
+        return batch.to(device)
+    parts = [move_batch(part, device) for part in batch]
+    return type(batch)(*parts) if hasattr(batch, "_fields") else parts

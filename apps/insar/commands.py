@@ -1,0 +1,115 @@
+"""`mvnet denoise insar`: its options, and its summary in one line. Nothing heavy is imported before it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mvnet.apps.common.options import Checkpoint, Device, Json, Overwrite, Quiet, Report
+from mvnet.apps.common.summary import Summary, format_timing, print_summary
+
+Input = Annotated[
+    Path,
+    typer.Argument(help="Interferogram, complex or phase in radians: GeoTIFF, ISCE2, ROI_PAC, GAMMA, NISAR, ..."),
+]
+Coherence = Annotated[
+    str | None,
+    typer.Option(help="Coherence on the same grid, or none; by default the one in or beside the input, if any."),
+]
+Tile = Annotated[
+    int, typer.Option(help="Side of a tile in pixels; a larger tile takes more memory and gives the same result.")
+]
+Overlap = Annotated[
+    int | None,
+    typer.Option(help="Overlap of tiles in pixels (default and least: the receptive radius of the network)."),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(help="Number of tiles processed in parallel (default: one per core / per cluster thread)."),
+]
+Scheduler = Annotated[
+    str | None, typer.Option(help="Address of a dask.distributed cluster to compute on, tcp://HOST:PORT.")
+]
+Unwrap = Annotated[
+    str | None,
+    typer.Option(
+        help="Unwrap the denoised phase with snaphu or skimage and transfer the ambiguities to the measured phase: "
+        "OUT_unwrapped.tif. This step holds the whole scene in memory."
+    ),
+]
+
+
+def denoise(
+    input: Input,
+    output: Annotated[Path, typer.Option("--output", "-o", help="OUT.tif; the other files are named after it.")],
+    coherence: Coherence = None,
+    looks: Annotated[float, typer.Option(help="Number of looks, for --unwrap snaphu.")] = 1.0,
+    strength: Annotated[
+        float, typer.Option(help="From the input phase (0) to the denoised one (1), along the shorter arc.")
+    ] = 1.0,
+    complex: Annotated[
+        bool, typer.Option("--complex", help="Write complex64 with the amplitude of the input, 1 where it has none.")
+    ] = False,
+    tile: Tile = 1024,
+    overlap: Overlap = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    unwrap: Unwrap = None,
+    device: Device = "auto",
+    model: Checkpoint = None,
+    layer: Annotated[
+        str | None,
+        typer.Option("--layer", "--band", help="Band, dataset, polarisation or pair of dates, if there are several."),
+    ] = None,
+    format: Annotated[str | None, typer.Option(help="Format of the input; detected by default.")] = None,
+    header: Annotated[Path | None, typer.Option(help="GAMMA parameter file of a headerless raster.")] = None,
+    nodata: Annotated[float | None, typer.Option(help="Value that means no data, instead of the declared one.")] = None,
+    report: Report = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Denoise an interferogram of any size.
+
+    Writes OUT.tif (wrapped phase in radians, or complex values), OUT_quality.tif (c, the expected cosine of the error
+    of the denoised phase, in [0, 1]; a circular standard deviation of sqrt(-2 ln c) rad) and OUT_mask.tif (1 where
+    there are data). Nodata, georeferencing and metadata of the input are kept. An interrupted run continues when the
+    same command is given again.
+    """
+    from mvnet.apps.common.console import Console
+    from mvnet.apps.insar.denoise import run
+    from mvnet.apps.insar.options import InSAROptions
+
+    options = InSAROptions(
+        input=input,
+        output=output,
+        coherence=coherence,
+        looks=looks,
+        strength=strength,
+        complex=complex,
+        tile=tile,
+        overlap=overlap,
+        workers=workers,
+        scheduler=scheduler,
+        device=device,
+        model=model,
+        overwrite=overwrite,
+        report=report,
+        layer=layer,
+        format=format,
+        header=header,
+        nodata=nodata,
+        unwrap=unwrap,
+    )
+    print_summary(run(options, Console(quiet)), _headline, quiet=quiet, as_json=as_json)
+
+
+def _headline(summary: Summary) -> str:
+    counts, numbers = summary["counts"], summary["statistics"]
+    residues = f"residues {numbers['residues_before']} -> {numbers['residues_after']}"
+    return (
+        f"{counts['pixels']} pixels, {numbers['valid_share']:.1%} with data, {residues}, "
+        f"mean quality {numbers['mean_confidence']:.3f}, {format_timing(summary)}"
+    )

@@ -1,0 +1,55 @@
+"""`mvnet train insar`: the denoiser of interferograms, on simulated scenes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mvnet.apps.common.errors import UserError
+from mvnet.apps.common.options import Device, Quiet, Seed
+from mvnet.apps.common.training_options import Batch, Optimizer, Output, Patch, Rate, Start, Steps, Threads, Workers
+
+
+def train(
+    output: Output,
+    max_gradient: Annotated[
+        float, typer.Option("--max-gradient", "--steepest", min=0, help="Maximum phase gradient, rad/pixel.")
+    ] = 2.4,
+    steps: Steps = 12000,
+    batch: Batch = 8,
+    patch: Patch = 64,
+    optimizer: Optimizer = "adamw",
+    rate: Rate = 2e-3,
+    start: Start = None,
+    workers: Workers = 1,
+    threads: Threads = 0,
+    seed: Seed = 0,
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Train the denoiser of interferograms; the result is OUTPUT/insar.safetensors with its card OUTPUT/insar.json."""
+    import torch
+
+    from mvnet import runtime
+    from mvnet.apps.common.training import load_start, train_network
+    from mvnet.data_loaders.insar.training.dataset import PhaseTrainingSet
+    from mvnet.models.insar.loss import phase_loss
+    from mvnet.models.insar.network import InSARDenoiser
+    from mvnet.training import Schedule
+
+    with runtime.threads(threads):
+        place = runtime.find_device(device)
+        data = PhaseTrainingSet(steps * batch, patch, max_gradient, seed)
+        schedule = Schedule(steps=steps, batch=batch, rate=rate, workers=workers, seed=seed, optimizer=optimizer)
+        torch.manual_seed(seed)  # initial weights
+        model = InSARDenoiser()
+        load_start(model, start).to(place)
+        if patch % model.alignment:
+            raise UserError(f"--patch: found {patch}, expected a multiple of {model.alignment}")
+        card = {
+            "task": "denoise interferograms",
+            "training_data": [f"simulated scenes, slopes up to {max_gradient:g} rad per pixel"],
+            "pixels_per_step": batch * patch**2,
+        }
+        train_network(output / "insar", model, schedule, data, phase_loss, card, quiet=quiet)

@@ -1,0 +1,127 @@
+"""The Lie-group network as a classifier of recordings: training, classes and their probabilities, files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.motion import MotionSet
+from mvnet.data_loaders.motion.bone_rotations import BoneRotations
+from mvnet.data_loaders.motion.skeleton.torso import Torso
+from mvnet.errors import MvnetError
+from mvnet.models.activity.network import LieMotionNetwork
+from mvnet.models.activity.rotation_curves import CurveMaker
+from mvnet.models.activity.training import MotionSchedule, train_motion_network
+from mvnet.models.checkpoint import load_checkpoint, save_checkpoint
+
+_BATCH = 64  # curves classified at once
+
+
+@dataclass
+class LieMotionClassifier:
+    """A trained network that takes recordings, with the names that scikit-learn gives to what was learned.
+
+    classes_: labels (classes,).  inner_accuracy_: on training subjects left out, in [0, 1].
+    """
+
+    network: LieMotionNetwork
+    curves: CurveMaker
+    classes_: np.ndarray
+    inner_accuracy_: float
+    settings_: dict[str, Any] = field(default_factory=dict)
+
+    def predict_proba(self, sequences: Sequence[np.ndarray]) -> np.ndarray:
+        """Probability of every class, (n, classes). MvnetError as `CurveMaker`."""
+        device = next(self.network.parameters()).device
+        with torch.no_grad():
+            parts = [self.network(part.to(device)).softmax(-1).cpu() for part in self.curves(sequences).split(_BATCH)]
+        return torch.cat(parts).double().numpy()
+
+    def predict(self, sequences: Sequence[np.ndarray]) -> np.ndarray:
+        """Labels (n,)."""
+        return self.classes_[self.predict_proba(sequences).argmax(1)]
+
+
+def fit_lie_classifier(
+    motions: MotionSet,
+    schedule: MotionSchedule,
+    device: torch.device,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    folder: Path | None = None,
+) -> LieMotionClassifier:
+    """Train on all these recordings.
+
+    Args:
+        motions: labelled rotations, or positions of a known skeleton.
+        progress: called with the epochs done and their largest number.
+        folder: where checkpoints are kept, as in `train_motion_network`.
+    Raises:
+        DataError: signals, positions of an unknown skeleton, fewer than two classes.
+    """
+    curves = CurveMaker.fit(motions)
+    classes, labels = np.unique(motions.require_labels(), return_inverse=True)
+    if len(classes) < 2:
+        raise DataError(f"{motions.source}: found {len(classes)} class to train with, expected at least two")
+    subjects = np.zeros(len(motions)) if motions.subjects is None else np.asarray(motions.subjects)
+    groups = torch.from_numpy(np.unique(subjects, return_inverse=True)[1])
+    network = LieMotionNetwork(curves.joints, len(classes), curves.parent(motions), seed=schedule.seed).to(device)
+    found = train_motion_network(
+        network,
+        curves(motions.sequences).to(device),
+        torch.from_numpy(labels).to(device),
+        groups,
+        schedule,
+        progress,
+        folder,
+    )
+    settings = {
+        "frame": curves.frame,
+        "frames": curves.frames,
+        "optimizer": schedule.optimizer,
+        "device": str(device),
+        "epoch": found["epoch"],
+    }
+    return LieMotionClassifier(network, curves, classes, found["inner_accuracy"], settings)
+
+
+def save_lie_classifier(stem: Path, classifier: LieMotionClassifier, card: dict[str, Any]) -> None:
+    """Write STEM.safetensors and STEM.json."""
+    bones, rotations = classifier.curves.bones, None
+    if bones is not None:
+        torso = None if bones.torso is None else {"low": bones.torso.low, "high": bones.torso.high}
+        rotations = {"bones": bones.bones.tolist(), "rest": bones.rest.tolist(), "torso": torso}
+    full = {
+        **card,
+        "rotations": rotations,
+        "frames": classifier.curves.frames,
+        "labels": classifier.classes_.tolist(),
+        "inner_accuracy": classifier.inner_accuracy_,
+        "settings": classifier.settings_,
+    }
+    save_checkpoint(stem, classifier.network, full)
+
+
+def load_lie_classifier(stem: Path) -> tuple[LieMotionClassifier, dict[str, Any]]:
+    """The classifier, on the CPU, and its card. MvnetError: a file is missing or holds something else."""
+    network, card = load_checkpoint(stem)
+    if not isinstance(network, LieMotionNetwork):
+        raise MvnetError(f"checkpoint: found a {type(network).__name__} in {stem}, expected a LieMotionNetwork")
+    try:
+        bones, given = None, card["rotations"]
+        if given is not None:
+            torso = given["torso"] and Torso(tuple(given["torso"]["low"]), tuple(given["torso"]["high"]))
+            bones = BoneRotations(np.array(given["bones"]), np.array(given["rest"]), torso)
+        curves = CurveMaker(bones, network.config["joints"], card["frames"])
+        labels = np.array(card["labels"])
+        return LieMotionClassifier(network, curves, labels, card["inner_accuracy"], card["settings"]), card
+    except (KeyError, TypeError) as error:
+        raise MvnetError(
+            f"checkpoint: found a card of {stem} that cannot be loaded ({type(error).__name__}: {error}), "
+            "expected that of a classifier of motions"
+        ) from error

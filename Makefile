@@ -1,9 +1,10 @@
 # make demo: denoise a real DTI volume and print the comparison.   make test: lint, types, tests.
-# Both make their own environment in .venv from constraints.txt; PYTHON names the interpreter (3.11 or newer).
+# make docs: the documentation, into site/.   make pictures: its pictures, from the data in MVNET_DATA.
+# All make their own environment in .venv from constraints.txt; PYTHON names the interpreter (3.11 or newer).
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo test benchmarks clean
+.PHONY: demo test docs pictures benchmarks clean
 
 demo: .venv/installed
 	$(BIN)/mvnet demo -o demo-out --overwrite
@@ -11,8 +12,15 @@ demo: .venv/installed
 test: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/typos
 	$(BIN)/pyright
 	$(BIN)/python -m pytest -q
+
+docs: .venv/documented
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+pictures: .venv/installed
+	$(BIN)/python docs/pictures.py
 
 benchmarks: .venv/installed
 	$(BIN)/python -m benchmarks.kernels
@@ -28,5 +36,9 @@ benchmarks: .venv/installed
 	ln -sfn ../../../mvnet/__init__.py .venv/typing/mvnet/__init__.py
 	touch $@
 
+.venv/documented: .venv/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $@
+
 clean:
-	rm -rf .venv demo-out build *.egg-info
+	rm -rf .venv demo-out site build *.egg-info

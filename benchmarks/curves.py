@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.harness import Bar, Benchmark
+from benchmarks.harness import Benchmark, Target
 from mvnet import curves
 from mvnet.linalg import alignment, so3
 
@@ -117,7 +117,7 @@ def main() -> None:
     }
     if importlib.util.find_spec("numba"):
         solvers["numba loop"] = (numba_loop(), x, y)
-    rows, bars = [], []
+    rows, targets = [], []
     for max_step in (4, 6):
         times: dict[str, list[float]] = {name: [] for name in solvers}
         found: dict[str, Tensor] = {}
@@ -144,25 +144,25 @@ def main() -> None:
                     "over mvnet": value / best["mvnet"],
                 }
             )
-        bars += compared(max_step, best, found, benchmark.quick)
-    benchmark.report(rows, bars)
+        targets += compared(max_step, best, found, benchmark.quick)
+    benchmark.report(rows, targets)
 
 
-def compared(max_step: int, best: dict[str, float], found: dict[str, Tensor], quick: bool) -> list[Bar]:
+def compared(max_step: int, best: dict[str, float], found: dict[str, Tensor], quick: bool) -> list[Target]:
     """All solve the same problem, and how fast."""
     exact = found["mvnet, float64"]
     error = max(float((v.double() - exact[: len(v)]).abs().max() / exact.max()) for v in found.values())
     slopes = f"{len(alignment.moves(max_step))} slopes"
-    bars = [Bar(f"{slopes}: largest relative difference of d^2", error, "< 1e-4", error < 1e-4)]
+    targets = [Target(f"{slopes}: largest relative difference of d^2", error, "< 1e-4", error < 1e-4)]
     peers: dict[str, Any] = {"geomstats": (10.0, "mvnet, warp"), "numba loop": (1.0, "mvnet")}
-    for peer, (bar, name) in peers.items():
+    for peer, (target, name) in peers.items():
         if peer in best:
             ratio = best[peer] / best[name]
-            bars.append(Bar(f"{slopes}: {peer} over {name}", ratio, f">= {bar:g}", ratio >= bar))
+            targets.append(Target(f"{slopes}: {peer} over {name}", ratio, f">= {target:g}", ratio >= target))
     if max_step == 4 and not quick:
         value = best["mvnet"]
-        bars.append(Bar(f"{slopes}: us per pair", value, f"< {MEASURED:g}", value < MEASURED))
-    return bars
+        targets.append(Target(f"{slopes}: us per pair", value, f"< {MEASURED:g}", value < MEASURED))
+    return targets
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ evaluation, where the expanded kernel is kept, and a training step (forward, bac
 update), where it is expanded every time. Medians in ms of 20 turns, each in turn, so that load hits all alike; on the
 GPU too when there is one. The plain convolution runs with its weights in either memory layout; the ratio is to the
 faster one, the median over turns. Ours are channels-last: a layer alone pays in its backward pass for turning its input
-into that layout and back, a network pays once, so the bar of training is that of four layers in a row. Last, CircleConv
-on the planes of a complex field beside a real convolution of the same planes.
+into that layout and back, a network pays once, so the target of training is that of four layers in a row. Last,
+CircleConv on the planes of a complex field beside a real convolution of the same planes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.harness import Bar, Benchmark
+from benchmarks.harness import Benchmark, Target
 from mvnet.equivariant import CircleConv, GroupConv, field_type, group
 
 EVALUATION, TRAINING = 1.05, 1.2
@@ -87,15 +87,15 @@ def training(model: nn.Module, x: Tensor) -> Callable[[], Any]:
 
 
 def measure(name: str, plain: nn.Module, ours: nn.Module, inputs: tuple[Tensor, Tensor], turns: int):
-    """Rows and bars on one input, given as plain and ours take it."""
-    rows, bars = [], []
+    """Rows and targets on one input, given as plain and ours take it."""
+    rows, targets = [], []
     layout = torch.channels_last if inputs[0].ndim == 4 else torch.channels_last_3d
     last = copy.deepcopy(plain)
     for parameter in last.parameters():
         if parameter.ndim > 1:
             parameter.data = parameter.data.contiguous(memory_format=layout)
     case = f"{name}, {inputs[0].device.type}"
-    for what, make, depth, bar in (
+    for what, make, depth, target in (
         ("evaluation", evaluation, 1, EVALUATION),
         ("training step", training, 1, None),
         (f"training step of {DEPTH}", training, DEPTH, TRAINING),
@@ -107,9 +107,11 @@ def measure(name: str, plain: nn.Module, ours: nn.Module, inputs: tuple[Tensor, 
         faster = min(("plain", "channels-last"), key=found.__getitem__)
         ratio = statistics.median(a / b for a, b in zip(times["ours"], times[faster]))
         rows.append({"case": case, "what": what, **{f"{k} ms": v for k, v in found.items()}, "ratio": ratio})
-        if bar is not None:
-            bars.append(Bar(f"{case}, {what}: ours over the faster plain", ratio, f"<= {bar}", ratio <= bar))
-    return rows, bars
+        if target is not None:
+            targets.append(
+                Target(f"{case}, {what}: ours over the faster plain", ratio, f"<= {target}", ratio <= target)
+            )
+    return rows, targets
 
 
 def repeated(layer: nn.Module, depth: int) -> nn.Module:
@@ -121,7 +123,7 @@ def main() -> None:
     benchmark = Benchmark("equivariant", __doc__)
     turns = 5 if benchmark.quick else 20
     devices = [torch.device("cpu"), *([torch.device("cuda")] if torch.cuda.is_available() else [])]
-    rows, bars = [], []
+    rows, targets = [], []
     for device in devices:
         draws = torch.Generator().manual_seed(0)
         for name, symbol, regular, (batch, *sizes), layer in CASES:
@@ -133,8 +135,8 @@ def main() -> None:
             z = x if layer is GroupConv else x.unflatten(0, (2, -1))
             found = measure(name, plain, layer(fields, fields).to(device), (x, z), turns)
             rows += found[0]
-            bars += found[1]
-    benchmark.report(rows, bars)
+            targets += found[1]
+    benchmark.report(rows, targets)
 
 
 if __name__ == "__main__":

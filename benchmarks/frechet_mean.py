@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.harness import Bar, Benchmark
+from benchmarks.harness import Benchmark, Target
 from mvnet.manifolds import SPD, karcher_flow
 
 TOLERANCE = 1e-9
@@ -146,21 +146,21 @@ def main() -> None:
     benchmark = Benchmark("frechet_mean", __doc__)
     torch.set_num_threads(1)
     n, repeats = (1_000, 1) if benchmark.quick else (10_000, 5)
-    rows, bars = [], []
+    rows, targets = [], []
     for spread in (0.3, 1.0, 3.0):
         points = tensors(n, spread)
         found = [measure(name, points, spread, repeats) for name in SOLVERS]
         rows += found
         iterations, norm = found[0]["iterations"], found[0]["gradient norm"]
         share = found[0]["ms"] / min(row["ms"] for row in found[1:])
-        bars += [
-            Bar(f"spread {spread}: iterations", iterations, "<= 12", iterations <= 12),
-            Bar(f"spread {spread}: gradient norm", norm, "<= 1e-9", norm <= TOLERANCE),
+        targets += [
+            Target(f"spread {spread}: iterations", iterations, "<= 12", iterations <= 12),
+            Target(f"spread {spread}: gradient norm", norm, "<= 1e-9", norm <= TOLERANCE),
         ]
         if not benchmark.quick:  # with a thousand tensors the clock sees the overhead of calls only
-            bars.append(Bar(f"spread {spread}: time over the fastest peer's", share, "< 1", share < 1))
+            targets.append(Target(f"spread {spread}: time over the fastest peer's", share, "< 1", share < 1))
     rows.append(neighbourhoods(n, repeats))
-    benchmark.report(rows, bars)
+    benchmark.report(rows, targets)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""What every benchmark shares: its options, its table, its bars, its JSON.
+"""What every benchmark shares: its options, its table, its targets, its JSON.
 
 A benchmark runs as `python -m benchmarks.NAME [--quick] [--json FILE|-]`. Its JSON holds the machine, `rows` (one
-measurement each) and `bars: [{name, value, bar, holds}]`. A bar that does not hold is reported, not an error.
+measurement each) and its targets as `bars: [{name, value, bar, holds}]`. A target that is missed is reported, not an
+error.
 """
 
 from __future__ import annotations
@@ -12,19 +13,23 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 
 @dataclass(frozen=True)
-class Bar:
-    """A promise: the value measured, the bar in words ("< 0.7"), and whether it holds."""
+class Target:
+    """A name, the value measured, the target in words ("< 0.7"), and whether it is met."""
 
     name: str
     value: float
-    bar: str
-    holds: bool
+    target: str
+    met: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Under the keys that readers of the JSON know."""
+        return {"name": self.name, "value": self.value, "bar": self.target, "holds": self.met}
 
 
 class Benchmark:
@@ -56,14 +61,14 @@ class Benchmark:
         self.options = options = parser.parse_args(arguments)
         self.name, self.quick, self._json = name, bool(options.quick), options.json
 
-    def report(self, rows: list[dict[str, Any]], bars: Sequence[Bar], data: Any = None) -> None:
-        """Print the table and the bars, and write the JSON, `data` included, where --json asked for it."""
+    def report(self, rows: list[dict[str, Any]], targets: Sequence[Target], data: Any = None) -> None:
+        """Print the table and the targets, and write the JSON, `data` included, where --json asked for it."""
         result = {
             "benchmark": self.name,
             "machine": machine(),
             "quick": self.quick,
             "rows": rows,
-            "bars": [asdict(bar) for bar in bars],
+            "bars": [target.to_json() for target in targets],
             **({} if data is None else {"data": data}),
         }
         text = json.dumps(result, indent=2, default=float) + "\n"
@@ -73,8 +78,9 @@ class Benchmark:
         print(f"{self.name} on {machine()}\n")
         for group in _groups(rows):
             print(_table(group), end="\n\n")
-        for bar in bars:
-            print(f"{'holds' if bar.holds else 'FAILS':5}  {bar.name}: {_cell(bar.value)}  (bar {bar.bar})")
+        for target in targets:
+            outcome = "met" if target.met else "MISSED"
+            print(f"{outcome:6}  {target.name}: {_cell(target.value)}  (target {target.target})")
         if self._json:
             path = Path(self._json)
             part = path.with_name(f".{path.name}.part")

@@ -2,7 +2,7 @@
 
 The flows are nonlinear and non-autonomous; the reference is an eighth-order solution in the ambient space
 (scipy DOP853, tolerance 1e-13). Double precision; error is the mean geodesic distance at t = 1, ms the median
-time of all steps on all points. Bars: the observed order is the nominal one.
+time of all steps on all points. Targets: the observed order is the nominal one.
 
 usage: python -m benchmarks.integrators [--quick] [--json FILE|-]
 """
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from benchmarks.harness import Bar, Benchmark
+from benchmarks.harness import Benchmark, Target
 from mvnet.integrators import METHODS, Congruence, GroupAction, RotationAction, odeint
 from mvnet.linalg import affine_invariant, gl3, so3, sym3
 from mvnet.manifolds.rotations import Rotations
@@ -105,7 +105,7 @@ def measure(problem: Problem, reference: Tensor, method: str, steps: int, repeat
 def main() -> None:
     benchmark = Benchmark("integrators", __doc__)
     points, grids, repeats = (64, (32, 64), 1) if benchmark.quick else (4096, (8, 16, 32, 64), 3)
-    rows, bars = [], []
+    rows, targets = [], []
     for problem in (tensors(points), rotations(points)):
         reference = problem.reference()
         for name, method in METHODS.items():
@@ -114,8 +114,8 @@ def main() -> None:
             for row in found:
                 rows.append({**row, "order": order if row is found[-1] else None})
             off = abs(order - method.order)
-            bars.append(Bar(f"{problem.name}: order of {name}", order, f"{method.order} +- 0.1", off <= 0.1))
-    benchmark.report(rows, bars)
+            targets.append(Target(f"{problem.name}: order of {name}", order, f"{method.order} +- 0.1", off <= 0.1))
+    benchmark.report(rows, targets)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.harness import Bar, Benchmark
+from benchmarks.harness import Benchmark, Target
 from mvnet.linalg import affine_invariant, sym3
 
 EAGER, COMPILED = 15.0, 100.0
@@ -88,21 +88,21 @@ def main() -> None:
         "log": (lambda: sym3.log(x, dim=0), 12),
         "exp": (lambda: sym3.exp(x, dim=0), 12),
     }
-    rows, bars = [], []
+    rows, targets = [], []
     for name, (run, planes) in fused.items():
         runs = {peer: (operations[name], theirs) for peer, operations in peers.items()}
         runs |= {"eager": (run, ours), "compiled": (run, ours), "copy": (x.clone, ours)}
         found = rates(runs, repeats)
         rows.append({"affine-invariant": name, **_columns(found, planes)})
         for peer in peers:
-            for kind, bar in (("eager", EAGER), ("compiled", COMPILED)):
+            for kind, target in (("eager", EAGER), ("compiled", COMPILED)):
                 share = found[kind] / found[peer]
-                bars.append(Bar(f"{name}, {kind} over {peer}", share, f">= {bar:g}", share >= bar))
+                targets.append(Target(f"{name}, {kind} over {peer}", share, f">= {target:g}", share >= target))
     for name, (run, planes) in spectral.items():
         runs = {"eigh alone": (lambda: torch.linalg.eigh(small[0]), theirs)}
         runs |= {"eager": (run, ours), "compiled": (run, ours), "copy": (x.clone, ours)}
         rows.append({"spectral": name, **_columns(rates(runs, repeats), planes)})
-    benchmark.report(rows, bars)
+    benchmark.report(rows, targets)
 
 
 def _columns(found: dict[str, float], planes: int) -> dict[str, float]:

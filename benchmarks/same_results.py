@@ -1,4 +1,6 @@
-"""Do the commands still give what they gave? `python -m benchmarks.same_results --mvnet COMMAND --save FILE | --against FILE`.
+"""Do the commands still give what they gave? Digests of their files, stored or compared with those of another version.
+
+    python -m benchmarks.same_results --mvnet COMMAND --save FILE | --against FILE
 
 Every command runs on the real data named by MVNET_DATA with the shipped weights; the digest of each file that it writes
 and of what it prints is stored, or compared with the digests of another version. Times, paths and the version are left
@@ -13,6 +15,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -23,61 +26,34 @@ from typing import Any
 _VOLATILE = {"timings", "seconds", "mpx_per_second", "version", "Version", "MVNET_VERSION"}
 
 
-def commands(data: Path, inputs: Path) -> dict[str, list[str]]:
-    """name -> arguments of `mvnet`; outputs go to the current folder."""
-    scan = data / "dti/invivo_sherbrooke_1p8mm"
-    crop = ["--bval", str(scan / "dwi.bval"), "--bvec", str(scan / "dwi.bvec")]
-    insar = data / "insar/eo_tools"
-    florence = str(data / "motion/skeleton/Florence3D")
-    lie = ["--network", "lie", "--epochs", "2", "--device", "cpu"]
+def commands(data: Path, crop: Path) -> dict[str, str]:
+    """name -> arguments of `mvnet`; outputs go to the current folder, which has the name of the command.
+
+    Args:
+        data: the folder that MVNET_DATA names.
+        crop: a small DWI; the gradient files are those of the scan.
+    """
+    root = shlex.quote(str(data))
+    scan, tensors = f"{root}/dti/invivo_sherbrooke_1p8mm", f"{root}/dti/mvirt_spd/camino_slice28_symmatrix.nii.gz"
+    gradients = f"--bval {scan}/dwi.bval --bvec {scan}/dwi.bvec"
+    phase, coherence = f"{root}/insar/eo_tools/phi_vv.tif", f"{root}/insar/eo_tools/coh_vv.tif"
+    florence, short = f"{root}/motion/skeleton/Florence3D", "--batch 2 --workers 0 --device cpu"
     return {
-        "denoise dti, DWI": ["denoise", "dti", str(scan / "dwi.nii.gz"), "-o", "out", "--json"],
-        "denoise dti, tensors": ["denoise", "dti", str(data / "dti/mvirt_spd/camino_slice28_symmatrix.nii.gz")]
-        + ["-o", "out", "--strength", "0.5", "--json"],
-        "denoise dti, adapted": [
-            "denoise",
-            "dti",
-            str(inputs / "crop.nii.gz"),
-            *crop,
-            "-o",
-            "out",
-            "--adapt",
-            "--json",
-        ],
-        "denoise insar": ["denoise", "insar", str(insar / "phi_vv.tif"), "--coherence", str(insar / "coh_vv.tif")]
-        + ["-o", "out.tif", "--report", "--tile", "256", "--json"],
-        "denoise insar, complex": ["denoise", "insar", str(insar / "phi_vv.tif"), "-o", "out.tif", "--complex"]
-        + ["--strength", "0.7", "--unwrap", "skimage", "--json"],
-        "train dti": ["train", "dti", "-o", "run", "--dwi", str(inputs / "crop.nii.gz"), *crop, "--steps", "6"]
-        + ["--batch", "2", "--simulated", "1", "--patch", "8", "--workers", "0", "--device", "cpu"],
-        "train insar": [
-            "train",
-            "insar",
-            "-o",
-            "run",
-            "--steps",
-            "4",
-            "--batch",
-            "2",
-            "--workers",
-            "0",
-            "--device",
-            "cpu",
-        ],
-        "train activity": ["train", "activity", "--data", florence, "-o", "run", "--json"],
-        "evaluate activity": ["evaluate", "activity", "../train activity/run", "--json"],
-        "predict activity": [
-            "predict",
-            "activity",
-            "../train activity/run",
-            str(data / "motion/skeleton/Florence3D"),
-            "--json",
-        ],
-        "crossval activity": ["crossval", "activity", "--data", florence, "--first", "1", "--json"],
-        "train activity, lie": ["train", "activity", "--data", florence, "-o", "run", *lie, "--json"],
-        "verify dti": ["verify", "dti", "--json"],
-        "verify insar": ["verify", "insar", "--json"],
-        "demo": ["demo", "-o", "out", "--json"],
+        "denoise dti, DWI": f"denoise dti {scan}/dwi.nii.gz -o out --json",
+        "denoise dti, tensors": f"denoise dti {tensors} -o out --strength 0.5 --json",
+        "denoise dti, adapted": f"denoise dti {crop} {gradients} -o out --adapt --json",
+        "denoise insar": f"denoise insar {phase} --coherence {coherence} -o out.tif --report --tile 256 --json",
+        "denoise insar, complex": f"denoise insar {phase} -o out.tif --complex --strength 0.7 --unwrap skimage --json",
+        "train dti": f"train dti -o run --dwi {crop} {gradients} --steps 6 --simulated 1 --patch 8 {short}",
+        "train insar": f"train insar -o run --steps 4 {short}",
+        "train activity": f"train activity --data {florence} -o run --json",
+        "evaluate activity": "evaluate activity ../train\\ activity/run --json",
+        "predict activity": f"predict activity ../train\\ activity/run {florence} --json",
+        "crossval activity": f"crossval activity --data {florence} --first 1 --json",
+        "train activity, lie": f"train activity --data {florence} -o run --network lie --epochs 2 --device cpu --json",
+        "verify dti": "verify dti --json",
+        "verify insar": "verify insar --json",
+        "demo": "demo -o out --json",
     }
 
 
@@ -89,71 +65,82 @@ def write_crop(data: Path, path: Path) -> None:
     nibabel.save(image.slicer[50:70, 50:70, 30:44], path)
 
 
-def steady(value: Any) -> Any:
+def without_volatile(value: Any) -> Any:
     """A JSON value without what changes from run to run."""
     if isinstance(value, dict):
-        return {k: steady(v) for k, v in value.items() if k not in _VOLATILE}
+        return {k: without_volatile(v) for k, v in value.items() if k not in _VOLATILE}
     if isinstance(value, list):
-        return [steady(v) for v in value]
+        return [without_volatile(v) for v in value]
     if isinstance(value, str) and os.sep in value:
         return Path(value).name
     return value
 
 
-def digest(path: Path) -> str:
-    """Of what a file says."""
-    data = path.read_bytes()
-    if path.suffix == ".gz":
-        data = gzip.decompress(data)
-    elif path.suffix == ".json":
-        data = json.dumps(steady(json.loads(data)), sort_keys=True).encode()
-    elif path.suffix == ".html":
-        data = re.sub(rb"[0-9.]+ s\b|[0-9.]+ Mpx|<td>[0-9.e-]+</td>", b"", data)
+def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:16]
 
 
+def json_digest(text: str | bytes) -> str:
+    return digest(json.dumps(without_volatile(json.loads(text)), sort_keys=True).encode())
+
+
+def file_digest(path: Path) -> str:
+    """Digest of the content of a file: unpacked, without times and numbers of a page."""
+    data = path.read_bytes()
+    if path.suffix == ".gz":
+        return digest(gzip.decompress(data))
+    if path.suffix == ".json":
+        return json_digest(data)
+    if path.suffix == ".html":
+        return digest(re.sub(rb"[0-9.]+ s\b|[0-9.]+ Mpx|<td>[0-9.e-]+</td>", b"", data))
+    return digest(data)
+
+
 def results(mvnet: str, only: str) -> dict[str, dict[str, str]]:
-    """command -> name of a file, or "stdout" -> digest."""
+    """command -> {"status": ..., "stdout": digest, name of a file: digest, ...}."""
     found: dict[str, dict[str, str]] = {}
     data = Path(os.environ["MVNET_DATA"])
     with tempfile.TemporaryDirectory() as root:
-        write_crop(data, Path(root) / "crop.nii.gz")
-        for name, arguments in commands(data, Path(root)).items():
+        crop = Path(root) / "crop.nii.gz"
+        write_crop(data, crop)
+        for name, arguments in commands(data, crop).items():
             if only not in name:
                 continue
             folder = Path(root) / name
             folder.mkdir()
             start = time.perf_counter()
-            done = subprocess.run([mvnet, *arguments], cwd=folder, capture_output=True, text=True)
-            print(f"{name}: status {done.returncode}, {time.perf_counter() - start:.1f} s", file=sys.stderr)
-            if done.returncode:
-                print(done.stderr, file=sys.stderr)
-            said = json.loads(done.stdout) if done.stdout.startswith("{") else {}
-            files = {
-                str(p.relative_to(folder)): digest(p)
-                for p in sorted(folder.rglob("*"))
-                if p.is_file() and p.suffix != ".jsonl"
+            run = subprocess.run([mvnet, *shlex.split(arguments)], cwd=folder, capture_output=True, text=True)
+            print(f"{name}: status {run.returncode}, {time.perf_counter() - start:.1f} s", file=sys.stderr)
+            if run.returncode:
+                print(run.stderr, file=sys.stderr)
+            files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix != ".jsonl")
+            found[name] = {
+                "status": str(run.returncode),
+                "stdout": json_digest(run.stdout if run.stdout.startswith("{") else "{}"),
+                **{str(path.relative_to(folder)): file_digest(path) for path in files},
             }
-            said = hashlib.sha256(json.dumps(steady(said), sort_keys=True).encode()).hexdigest()[:16]
-            found[name] = {"status": str(done.returncode), "stdout": said, **files}
     return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.same_results", description=__doc__)
     parser.add_argument("--mvnet", default="mvnet", help="the command to run")
-    parser.add_argument("--only", default="", help="commands whose name holds this")
+    parser.add_argument("--only", default="", help="commands whose name contains this")
     parser.add_argument("--save", type=Path, help="where to store the digests")
     parser.add_argument("--against", type=Path, help="digests to compare with")
     options = parser.parse_args()
+    if "MVNET_DATA" not in os.environ:
+        sys.exit("MVNET_DATA: not set, expected the folder that holds dti, insar and motion")
     found = results(options.mvnet, options.only)
     if options.save:
-        options.save.write_text(json.dumps(found, indent=2))
+        options.save.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     if options.against:
-        before = json.loads(options.against.read_text())
+        stored = json.loads(options.against.read_text(encoding="utf-8"))
         for name, files in found.items():
-            differing = sorted(k for k in {*files, *before[name]} if files.get(k) != before[name].get(k))
-            print(f"{'same' if not differing else 'DIFFERS'}  {name}: {len(files)} results  {', '.join(differing)}")
+            before = stored.get(name, {})
+            differing = sorted(k for k in {*files, *before} if files.get(k) != before.get(k))
+            outcome = "DIFFERS" if differing else "same"
+            print(f"{outcome:7}  {name}: {len(files)} results  {', '.join(differing)}")
 
 
 if __name__ == "__main__":

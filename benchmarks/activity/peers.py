@@ -77,8 +77,8 @@ def _rotations(motions: MotionSet, train: np.ndarray, samples: int) -> torch.Ten
 
     whole = filled(motions)[0]
     assert motions.parent is not None
-    turned, _ = rotations_of(whole, BoneRotations.fit(whole.take(train).sequences, motions.parent))
-    return torch.stack([resample(torch.as_tensor(r).float(), samples) for r in turned.sequences])
+    rotations, _ = rotations_of(whole, BoneRotations.fit(whole.take(train).sequences, motions.parent))
+    return torch.stack([resample(torch.as_tensor(r).float(), samples) for r in rotations.sequences])
 
 
 def dtw_svm(motions: MotionSet, train: np.ndarray, test: np.ndarray, seed: int) -> np.ndarray:

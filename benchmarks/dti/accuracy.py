@@ -11,7 +11,7 @@ B   real noise: the input is the fit of the b0 and 6 / 12 / 30 of the 64 directi
     the directions left out.
 Speed: `mvnet denoise dti` on the whole 128x128x78x65 scan, files to files, and the peak memory of its process.
 
-Ours is one model, told nothing about the noise; `localpca` and `nlmeans` are given the true sigma, the Gaussian its
+Ours is one model, given nothing about the noise; `localpca` and `nlmeans` are given the true sigma, the Gaussian its
 best width in every case.
 """
 
@@ -30,7 +30,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.harness import Bar, Benchmark
+from benchmarks.harness import Benchmark, Target
 from mvnet.apps.demo import peers as compare
 from mvnet.apps.demo.show import SCORES
 from mvnet.data_loaders.dti.dwi import fit_signals
@@ -115,16 +115,16 @@ def simulated(scan: Scan, truth: np.ndarray, snr: float) -> tuple[Scan, float]:
     return Scan(noisy, scan.bvals, scan.bvecs, scan.mask), sigma
 
 
-def bars_of(rows: list[dict]) -> list[Bar]:
+def targets_of(rows: list[dict]) -> list[Target]:
     """For every case: ours below every peer, and for A the share of the best peer's AI-RMSE."""
-    bars = []
+    targets = []
     for case in dict.fromkeys(row["case"] for row in rows if not row["case"].startswith("floor")):
         mine = next(r for r in rows if r["case"] == case and r["method"] == "mvnet")
         peers = [r for r in rows if r["case"] == case and r["method"] != "mvnet"]
         for score in ("ai_rmse", "fa_mae", "v1_deg") if case.startswith("A") else ("fa_mae", "v1_deg", "dev_rmse"):
             best = min(r[score] for r in peers)
-            bars.append(
-                Bar(
+            targets.append(
+                Target(
                     f"{case}: {SCORES[score]} below every peer",
                     mine[score],
                     f"< {best:.4f}",
@@ -134,8 +134,8 @@ def bars_of(rows: list[dict]) -> list[Bar]:
             if score == "ai_rmse":
                 share = RATIO[int(case.split()[-1])]
                 value = mine[score] / best
-                bars.append(Bar(f"{case}: AI-RMSE over the best peer's", value, f"<= {share}", value <= share))
-    return bars
+                targets.append(Target(f"{case}: AI-RMSE over the best peer's", value, f"<= {share}", value <= share))
+    return targets
 
 
 def directions_left_out(scan: Scan, count: int) -> tuple[Scan, Scan]:
@@ -187,7 +187,7 @@ def quality(model: DTIDenoiser, root: Path, quick: bool) -> list[dict]:
     return rows
 
 
-def speed(root: Path) -> tuple[list[dict], list[Bar]]:
+def speed(root: Path) -> tuple[list[dict], list[Target]]:
     """Time and peak memory of `mvnet denoise dti` on the whole scan, as one process; mppca on six slices."""
     folder = root / "dti" / "invivo_sherbrooke_1p8mm"
     with tempfile.TemporaryDirectory() as out:
@@ -221,8 +221,8 @@ def speed(root: Path) -> tuple[list[dict], list[Bar]]:
         )
     ]
     return rows, [
-        Bar("128x128x78: seconds", seconds, "< 180", seconds < 180),
-        Bar("128x128x78: peak memory, GiB", memory, "< 4", memory < 4),
+        Target("128x128x78: seconds", seconds, "< 180", seconds < 180),
+        Target("128x128x78: peak memory, GiB", memory, "< 4", memory < 4),
     ]
 
 
@@ -234,11 +234,11 @@ def main() -> None:
     model, _ = pretrained("dti")
     assert isinstance(model, DTIDenoiser)
     rows = quality(model, root, benchmark.quick)
-    bars = bars_of(rows)
+    targets = targets_of(rows)
     if not benchmark.quick:
         timed, limits = speed(root)
-        rows, bars = rows + timed, bars + limits
-    benchmark.report(rows, bars)
+        rows, targets = rows + timed, targets + limits
+    benchmark.report(rows, targets)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What equivariance is worth: `python -m benchmarks.dti.sample_efficiency [--runs DIR] [--steps N] [--json FILE|-]`.
 
 DTI denoisers of as many channels: one that commutes with the symmetries of the cube, an ordinary one on the same data,
-and an ordinary one that learns the symmetries from turned patches, 48 times as many examples. They are trained by the
+and an ordinary one that learns the symmetries from rotated patches, 48 times as many examples. They are trained by the
 same command for the same steps, on all of the training data and on a tenth of it, each at its own learning rate; then
 all denoise the slices no training saw (the cases of `benchmarks.dti`). Paper section 5.3.1.
 Six trainings of 15 to 20 minutes on one core. A folder given by --runs keeps them: finished ones are used again, others
@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.dti import accuracy as dti
-from benchmarks.harness import Bar, Benchmark
+from benchmarks.harness import Benchmark, Target
 from mvnet.apps.demo import peers as compare
 from mvnet.models import DTIDenoiser, load_checkpoint
 
@@ -82,7 +82,7 @@ def main() -> None:
     cases = ((15,), (12,)) if benchmark.quick else ((30, 15, 8), (6, 12, 30))
     scan = dti.load(Path(os.environ["MVNET_DATA"]), slice(34, 37) if benchmark.quick else slice(30, 42))
     truth = compare.fit(scan.dwi, scan.bvals, scan.bvecs, scan.mask)
-    rows, bars = [], []
+    rows, targets = [], []
     gains: dict[str, list[float]] = {other: [] for other in OTHERS}
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(benchmark.options.runs or temporary)
@@ -98,14 +98,14 @@ def main() -> None:
                     errors[name][case] = score["ai_rmse" if case.startswith("A") else "dev_rmse"]
             for other in OTHERS:
                 ratios = {case: error / errors[other][case] for case, error in errors[OURS].items()}
-                bars += [
-                    Bar(f"share {share:g}, {case}: error over that of {other}", ratio, "< 1", ratio < 1)
+                targets += [
+                    Target(f"share {share:g}, {case}: error over that of {other}", ratio, "< 1", ratio < 1)
                     for case, ratio in ratios.items()
                 ]
                 gains[other].append(float(np.mean(list(ratios.values()))))
     for other, (tenth, whole) in gains.items():
-        bars.append(Bar(f"mean ratio to {other}, a tenth over all data", tenth / whole, "< 1", tenth < whole))
-    benchmark.report(rows, bars)
+        targets.append(Target(f"mean ratio to {other}, a tenth over all data", tenth / whole, "< 1", tenth < whole))
+    benchmark.report(rows, targets)
 
 
 if __name__ == "__main__":

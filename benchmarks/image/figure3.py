@@ -6,7 +6,7 @@ initialisation scale of each class are tuned on the same settings: one run each 
 error wins. Then one run for every seed, both classes on the same minibatches.
 
 - A training error is the mean of the objective over a window of a tenth of the iterations, for both classes.
-- The error of a denoiser is the root mean square over test images, on-grid and with the same scenes turned by random
+- The error of a denoiser is the root mean square over test images, on-grid and with the same scenes rotated by random
   angles over the whole circle, with fresh noise.
 - Its equivariance error at an angle is |Psi(g x) - g Psi(x)| / |Psi(x)| in a disk for clean scenes x, where g x is
   drawn and only the difference Psi(x) - x is interpolated.
@@ -27,7 +27,7 @@ from dataclasses import asdict, dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from benchmarks.harness import Bar, Benchmark
+from benchmarks.harness import Benchmark, Target
 from mvnet.data_loaders.image.rectangles import noisy, random_scenes
 from mvnet.equivariant.groups import interpolate, rotation_2d
 from mvnet.equivariant.measure import ball
@@ -76,7 +76,7 @@ class Setup:
 
     @property
     def window(self) -> int:
-        """Training errors are means over so many iterations."""
+        """Training errors are means over that number of iterations."""
         return max(self.iterations // 10, 1)
 
 
@@ -89,11 +89,11 @@ def generator(seed: int, device: str) -> torch.Generator:
     return torch.Generator(device).manual_seed(seed)
 
 
-def pairs(count: int, size: int, draws: torch.Generator, turned: bool = False) -> Pair:
-    """Noisy and clean images, on-grid or each turned by a random angle."""
+def pairs(count: int, size: int, draws: torch.Generator, rotated: bool = False) -> Pair:
+    """Noisy and clean images, on-grid or each rotated by a random angle."""
     scenes = random_scenes(count, size, generator=draws)
     angles = 2 * math.pi * torch.rand(count, generator=draws, device=draws.device)
-    clean = scenes.draw(angles if turned else 0.0)
+    clean = scenes.draw(angles if rotated else 0.0)
     return noisy(clean, generator=draws), clean
 
 
@@ -129,10 +129,10 @@ def tune(name: str, setup: Setup, device: str) -> list[dict]:
 
 
 def errors(model: nn.Module, setup: Setup, device: str) -> tuple[float, float]:
-    """Root mean square error on on-grid images and on the same scenes turned."""
+    """Root mean square error on on-grid images and on the same scenes rotated."""
     found = [
-        mean_square_error(model, *pairs(setup.test, 60, generator(TEST_SEED, device), turned))
-        for turned in (False, True)
+        mean_square_error(model, *pairs(setup.test, 60, generator(TEST_SEED, device), rotated))
+        for rotated in (False, True)
     ]
     return found[0] ** 0.5, found[1] ** 0.5
 
@@ -150,13 +150,13 @@ def circle(model: nn.Module, setup: Setup, device: str) -> list[float]:
     found = []
     for k in range(setup.angles):
         angle = 2 * math.pi * k / setup.angles
-        turned = interpolate(rotation_2d(angle), start)
-        found.append(float(((change(angle) - turned) * inside).norm() / norm))
+        rotated = interpolate(rotation_2d(angle), start)
+        found.append(float(((change(angle) - rotated) * inside).norm() / norm))
     return found
 
 
 def pictures(models: dict[str, nn.Module], device: str) -> dict[str, dict[str, list]]:
-    """One scene on-grid and turned by 30 degrees: noisy, the output of every class, clean; (3, 60, 60) each."""
+    """One scene on-grid and rotated by 30 degrees: noisy, the output of every class, clean; (3, 60, 60) each."""
     scene = random_scenes(1, 60, generator=generator(TEST_SEED + 1, device))
     out = {}
     for label, angle in (("on-grid", 0.0), ("rotated", math.pi / 6)):
@@ -180,7 +180,7 @@ def main() -> None:
     benchmark = Benchmark("figure3", __doc__, add_options=add_options)
     device = benchmark.options.device
     setup = QUICK if benchmark.quick else FULL if benchmark.options.full else DEFAULT
-    rows, bars, curves, models = [], [], {}, {}
+    rows, targets, curves, models = [], [], {}, {}
     settings, parameters, finals, on_circle = {}, {}, {}, {}
     for name in CLASSES:
         parameters[name] = sum(p.numel() for p in build(name, replace(setup, layers=20), 0.1, 0, "cpu").parameters())
@@ -212,14 +212,14 @@ def main() -> None:
     exact = parameters["ordinary"] == PAPER_PARAMETERS
     worst = max(ratios["equivariant"], key=lambda r: abs(r - 1))
     latest = max(reached)
-    bars = [
-        Bar("share of iterations to the ordinary network's error, worst seed", latest, "<= 0.5", latest <= 0.5),
-        Bar("rotated / on-grid error, equivariant, worst seed", worst, "within 2 % of 1", abs(worst - 1) <= 0.02),
-        Bar("parameters of the ordinary network", parameters["ordinary"], f"{PAPER_PARAMETERS}", exact),
-        Bar("parameters, equivariant / ordinary", share, "<= 0.10", share <= 0.10),
+    targets = [
+        Target("share of iterations to the ordinary network's error, worst seed", latest, "<= 0.5", latest <= 0.5),
+        Target("rotated / on-grid error, equivariant, worst seed", worst, "within 2 % of 1", abs(worst - 1) <= 0.02),
+        Target("parameters of the ordinary network", parameters["ordinary"], f"{PAPER_PARAMETERS}", exact),
+        Target("parameters, equivariant / ordinary", share, "<= 0.10", share <= 0.10),
     ]
     data = {"setup": asdict(setup), "curves": curves, "circle": on_circle, "pictures": pictures(models, device)}
-    benchmark.report(rows, bars, data)
+    benchmark.report(rows, targets, data)
 
 
 if __name__ == "__main__":

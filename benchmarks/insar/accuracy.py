@@ -8,7 +8,7 @@ Sentinel-1      a real interferogram (MVNET_DATA), taken as the truth and given 
 quality map     predicted against realised errors of ours, pixels of all coherences of a scene.
 speed           of ours on 1024 x 1024 pixels: per second of CPU time on two threads, and per second on a GPU if any.
 
-Ours is one model, told nothing about the noise. Every peer gets, in every case, the parameter with the lowest error on
+Ours is one model, given nothing about the noise. Every peer gets, in every case, the parameter with the lowest error on
 another draw of the noise (the artificial image: on the image itself); BM3D the true noise level.
 """
 
@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.harness import Bar, Benchmark
+from benchmarks.harness import Benchmark, Target
 from benchmarks.insar import cases
 from benchmarks.insar.calibration import calibration
 from benchmarks.insar.cases import Case
@@ -60,7 +60,7 @@ def best_parameter(peer: Peer, case: Case) -> Any:
 
 
 def compare(model: InSARDenoiser, case: Case, unwrap: bool) -> tuple[list[dict[str, Any]], DenoisedInterferogram]:
-    """One row of scores for every method, and all that ours has to say."""
+    """One row of scores for every method, and the full result of ours."""
     rows = []
 
     def add(method: str, parameter: Any, phase: np.ndarray, seconds: float | None) -> None:
@@ -91,40 +91,47 @@ def compare(model: InSARDenoiser, case: Case, unwrap: bool) -> tuple[list[dict[s
     return rows, found
 
 
-def simulated(model: InSARDenoiser, scene: str, quick: bool, unwrap: bool) -> tuple[list[dict], list[Bar], list[dict]]:
-    """Rows and bars of the five coherences of a scene, and the rows of its quality map (all pixels, the lake too)."""
-    rows, bars, errors, concentrations = [], [], [], []
+def simulated(
+    model: InSARDenoiser, scene: str, quick: bool, unwrap: bool
+) -> tuple[list[dict], list[Target], list[dict]]:
+    """Rows and targets of the five coherences of a scene, rows of its quality map (all pixels, the lake too)."""
+    rows, targets, errors, concentrations = [], [], [], []
     for case in cases.simulated(scene, quick):
         found, denoised = compare(model, case, unwrap)
         rows += found
-        bars.append(below_all(case, found))
+        targets.append(below_all(case, found))
         constant = cases.COHERENCES[case.coherence]
         if constant is not None:
             row = {"scene": scene, "coherence": case.coherence, "method": BOUND, "parameter": ""}
             rows.append(dict.fromkeys(found[0]) | row | {"rmse": least_error(cases.SCENES[scene], constant)})
         if scene == "steep" and case.coherence in PROTOTYPE:
-            value, bar = _rmse(found)[OURS], SHARE_OF_PROTOTYPE * PROTOTYPE[case.coherence]
-            bars.append(
-                Bar(f"{case.name}: RMSE, {SHARE_OF_PROTOTYPE} of the prototype's", value, f"<= {bar:.3f}", value <= bar)
+            value, target = _rmse(found)[OURS], SHARE_OF_PROTOTYPE * PROTOTYPE[case.coherence]
+            targets.append(
+                Target(
+                    f"{case.name}: RMSE, {SHARE_OF_PROTOTYPE} of the prototype's",
+                    value,
+                    f"<= {target:.3f}",
+                    value <= target,
+                )
             )
         errors.append(wrapped(denoised.phase.numpy() - case.truth).ravel())
         concentrations.append(denoised.concentration.numpy().ravel())
-    return rows, bars, calibration(scene, np.concatenate(errors), np.concatenate(concentrations))
+    return rows, targets, calibration(scene, np.concatenate(errors), np.concatenate(concentrations))
 
 
 def _rmse(rows: list[dict[str, Any]]) -> dict[str, float]:
     return {row["method"]: row["rmse"] for row in rows}
 
 
-def below_all(case: Case, rows: list[dict[str, Any]]) -> Bar:
+def below_all(case: Case, rows: list[dict[str, Any]]) -> Target:
     """Ours below every peer."""
     found = _rmse(rows)
     value = found.pop(OURS)
     best = min(found.values())
-    return Bar(f"{case.name}: RMSE below every peer", value, f"< {best:.4f}", value < best)
+    return Target(f"{case.name}: RMSE below every peer", value, f"< {best:.4f}", value < best)
 
 
-def artificial(model: InSARDenoiser, quick: bool) -> tuple[list[dict], list[Bar]]:
+def artificial(model: InSARDenoiser, quick: bool) -> tuple[list[dict], list[Target]]:
     """Rows with the mean squared error beside, the published one included."""
     rows, _ = compare(model, cases.artificial(quick), unwrap=False)
     nothing = dict.fromkeys(rows[0]) | {"scene": "artificial", "coherence": "", "parameter": ""}
@@ -132,10 +139,10 @@ def artificial(model: InSARDenoiser, quick: bool) -> tuple[list[dict], list[Bar]
     for row in rows:
         row["mse"] = row["rmse"] ** 2
     value = _rmse(rows)[OURS] ** 2
-    return rows, [Bar("artificial: mean squared error", value, f"< {ARTIFICIAL_MSE}", value < ARTIFICIAL_MSE)]
+    return rows, [Target("artificial: mean squared error", value, f"< {ARTIFICIAL_MSE}", value < ARTIFICIAL_MSE)]
 
 
-def real(model: InSARDenoiser, quick: bool) -> Iterator[tuple[list[dict], Bar]]:
+def real(model: InSARDenoiser, quick: bool) -> Iterator[tuple[list[dict], Target]]:
     """For both coherences; nothing, and a line that says so, without MVNET_DATA."""
     if "MVNET_DATA" not in os.environ:
         print("MVNET_DATA: not set, expected the folder that holds insar/eo_tools; left out", file=sys.stderr)
@@ -146,12 +153,12 @@ def real(model: InSARDenoiser, quick: bool) -> Iterator[tuple[list[dict], Bar]]:
 
 
 @freed_memory_kept()
-def speed(model: InSARDenoiser, quick: bool) -> tuple[list[dict], list[Bar]]:
+def speed(model: InSARDenoiser, quick: bool) -> tuple[list[dict], list[Target]]:
     """Ours alone, in tiles as the command line does it: medians over repeats, the first of which is not counted."""
     z = single_look(true_phase(1024), 0.5, seed=0)
-    rows, bars = [], []
+    rows, targets = [], []
 
-    def measure(device: str, image: torch.Tensor, clock: Any, repeats: int, bar: float) -> None:
+    def measure(device: str, image: torch.Tensor, clock: Any, repeats: int, target: float) -> None:
         here, times = model.to(device), []
         for _ in range(1 + repeats):
             start = clock()
@@ -160,7 +167,7 @@ def speed(model: InSARDenoiser, quick: bool) -> tuple[list[dict], list[Bar]]:
         rate = image.numel() / median(times[1:]) / 1e6
         unit = "Mpx/s" if device == "cuda" else "Mpx per CPU-second"
         rows.append({"speed": device, "pixels": image.numel(), "seconds": median(times[1:]), unit: rate})
-        bars.append(Bar(f"{device}: {unit}", rate, f">= {bar:g}", rate >= bar))
+        targets.append(Target(f"{device}: {unit}", rate, f">= {target:g}", rate >= target))
 
     def gpu_clock() -> float:
         torch.cuda.synchronize()
@@ -174,7 +181,7 @@ def speed(model: InSARDenoiser, quick: bool) -> tuple[list[dict], list[Bar]]:
         tiles = (_GPU_SIDE // 1024,) * 2
         measure("cuda", torch.from_numpy(np.tile(z, tiles)).cuda(), gpu_clock, 3, GPU_SPEED)
         model.cpu()
-    return rows, bars
+    return rows, targets
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -193,19 +200,19 @@ def main() -> None:
     assert isinstance(model, InSARDenoiser)
     torch.set_num_threads(2)
     ours(model, single_look(np.zeros((64, 64)), 0.9, seed=0))  # the first call is slower than the others
-    rows, bars, maps = [], [], []
+    rows, targets, maps = [], [], []
     for scene in (name for name in cases.SCENES if name in options.only):
         found, limits, quality = simulated(model, scene, quick, options.unwrap)
-        rows, bars, maps = rows + found, bars + limits, maps + quality
+        rows, targets, maps = rows + found, targets + limits, maps + quality
     if "artificial" in options.only:
         found, limits = artificial(model, quick)
-        rows, bars = rows + found, bars + limits
+        rows, targets = rows + found, targets + limits
     for found, limit in real(model, quick) if "real" in options.only else ():
-        rows, bars = rows + found, [*bars, limit]
+        rows, targets = rows + found, [*targets, limit]
     if "speed" in options.only:
         found, limits = speed(model, quick)
-        maps, bars = maps + found, bars + limits
-    benchmark.report(rows + maps, bars)
+        maps, targets = maps + found, targets + limits
+    benchmark.report(rows + maps, targets)
 
 
 if __name__ == "__main__":

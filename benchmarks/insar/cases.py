@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.insar.peers import LIGHT_NOISE, PEERS, Peer, bm3d_told
+from benchmarks.insar.peers import LIGHT_NOISE, PEERS, Peer, bm3d_of_deviation
 from benchmarks.insar.scenes import coherence_map, phasor_deviation, residues, single_look, true_phase, wrapped
 
 SCENES = {"gentle": 1024, "steep": 256}  # pixels along each side
@@ -24,7 +24,7 @@ REAL_SCORED = 0.8  # coherence of the file from which a pixel counts
 _CROP = slice(128, 512)  # rows and columns of a large scene on which parameters are chosen
 _LARGE = 512
 _WATER = 0.05  # coherence of a map up to which a pixel does not count
-_TYPICAL = 0.5  # coherence of a map, as BM3D is told
+_TYPICAL = 0.5  # coherence of a map, as BM3D is given it
 _ARTIFICIAL_NOISE = 0.3  # radians
 
 
@@ -95,9 +95,9 @@ def simulated(scene: str, quick: bool = False, seed: int = 0, n: int | None = No
     part = (_CROP, _CROP) if n >= _LARGE else everything
     shown = part if quick else everything
     for name, constant in COHERENCES.items():
-        g, told = (varying, _TYPICAL) if constant is None else (constant, constant)
+        g, given = (varying, _TYPICAL) if constant is None else (constant, constant)
         z, other = (single_look(phase, g, seed + more) for more in (0, ANOTHER_DRAW))
-        bm3d = {} if quick and n >= _LARGE else bm3d_told(phasor_deviation(told))
+        bm3d = {} if quick and n >= _LARGE else bm3d_of_deviation(phasor_deviation(given))
         yield Case(
             scene=scene,
             coherence=name,
@@ -121,7 +121,7 @@ def artificial(quick: bool = False, seed: int = 0) -> Case:
     noise = _ARTIFICIAL_NOISE * np.random.default_rng(seed).standard_normal(truth.shape)
     z = np.exp(1j * (truth + noise)).astype(np.complex64)
     sigma = float(np.sqrt((1 - np.exp(-(_ARTIFICIAL_NOISE**2))) / 2))
-    peers = {**LIGHT_NOISE, **({} if quick else bm3d_told(round(sigma, 3)))}
+    peers = {**LIGHT_NOISE, **({} if quick else bm3d_of_deviation(round(sigma, 3)))}
     return Case("artificial", "", z, truth, Trial(z, truth), peers)
 
 
@@ -148,5 +148,5 @@ def real(root: Path, quick: bool = False, seed: int = 0) -> Iterator[Case]:
     truth, counts = np.angle(block.values), block.coherence >= REAL_SCORED
     for coherence in REAL_COHERENCES:
         z, other = (single_look(truth, coherence, seed + more) for more in (0, ANOTHER_DRAW))
-        peers = {**PEERS, **({} if quick else bm3d_told(phasor_deviation(coherence)))}
+        peers = {**PEERS, **({} if quick else bm3d_of_deviation(phasor_deviation(coherence)))}
         yield Case("Sentinel-1", str(coherence), z, truth, Trial(other, truth, counts), peers, counts)

@@ -53,7 +53,7 @@ class ScenePatches(Dataset):
 
 
 def trained_on_the_scene(steps: int) -> InSARDenoiser:
-    """The shipped network after so many further steps."""
+    """The shipped network after further steps on the scene."""
     model, _ = pretrained("insar")
     assert isinstance(model, InSARDenoiser)
     schedule = Schedule(steps=steps, batch=4, rate=1.5e-3, warm_up=50, average=0.99)
@@ -86,10 +86,10 @@ def main() -> None:
         coherence = cases.COHERENCES[case.coherence]
         if coherence is None:
             continue
-        bound, bar = least_error(SIDE, coherence), SHARE_OF_PROTOTYPE * PROTOTYPE[case.coherence]
+        bound, target = least_error(SIDE, coherence), SHARE_OF_PROTOTYPE * PROTOTYPE[case.coherence]
         for name, model in models.items():
             row = {"coherence": coherence, "network": name, **errors(model, case, near)}
-            rows.append({**row, "lower bound": bound, "bar": bar})
+            rows.append({**row, "lower bound": bound, "bar": target})
     benchmark.report(rows, [])
 
 

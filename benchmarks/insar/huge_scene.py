@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.harness import Bar, Benchmark
+from benchmarks.harness import Benchmark, Target
 
 SIZE, QUICK_SIZE, TILE = 20_000, 2_000, 1024
 MEMORY = 2.0  # GiB
@@ -139,11 +139,11 @@ def main() -> None:
             "pixels with a phase": share,
         }
     ]
-    bars = [
-        Bar(f"{size} x {size}: peak memory, GiB", memory, f"< {MEMORY:g}", memory < MEMORY),
-        Bar("pixels with a phase, over those with data", share * size**2 / data, "== 1", share * size**2 == data),
+    targets = [
+        Target(f"{size} x {size}: peak memory, GiB", memory, f"< {MEMORY:g}", memory < MEMORY),
+        Target("pixels with a phase, over those with data", share * size**2 / data, "== 1", share * size**2 == data),
     ]
-    benchmark.report(rows, bars, data=summary)
+    benchmark.report(rows, targets, data=summary)
 
 
 if __name__ == "__main__":

@@ -110,7 +110,7 @@ PEERS = {
     "NL-means": Peer(nl_means, (0.3, 0.5, 0.7, 0.9, 1.2)),
     "wavelet": Peer(wavelet, (0.2, 0.4, 0.6, 0.8)),
 }
-"""On single-look noise; BM3D comes from `bm3d_told`."""
+"""On single-look noise; BM3D comes from `bm3d_of_deviation`."""
 
 LIGHT_NOISE = {
     "boxcar": Peer(boxcar, (3, 5)),
@@ -123,6 +123,6 @@ LIGHT_NOISE = {
 """On phases with a deviation of about .3 radians; NL-means by strength and patch."""
 
 
-def bm3d_told(sigma: float) -> dict[str, Peer]:
-    """BM3D, told the deviation of the real and imaginary part of the noisy phasor."""
+def bm3d_of_deviation(sigma: float) -> dict[str, Peer]:
+    """BM3D, given the deviation of the real and imaginary part of the noisy phasor."""
     return {"BM3D": Peer(block_matching, (sigma,))}

@@ -105,7 +105,7 @@ def test_rows_and_bars_of_a_case():
     rows, found = insar.compare(InSARDenoiser(), case, unwrap=True)
     assert [row["method"] for row in rows] == ["none", "boxcar", "truth", insar.OURS]
     assert rows[2]["parameter"] == "0.0" and rows[2]["rmse"] < 1e-6 and found.phase.shape == (64, 64)
-    assert not insar.below_all(case, rows).holds
+    assert not insar.below_all(case, rows).met
 
 
 def test_artificial_image_is_a_noisy_unit_phasor():

@@ -38,9 +38,7 @@ def _connected(address: str) -> Iterator[Any]:
     try:
         client = Client(address, timeout=_PATIENCE)
     except (OSError, ValueError) as error:
-        raise UserError(
-            f"--scheduler: found no dask scheduler at {address} ({error}), expected one to answer"
-        ) from error
+        raise UserError(f"--scheduler: found no dask scheduler at {address} ({error}), expected one") from error
     silent = {"distributed.admin.large-graph-warning-threshold": "1GB"}  # a tile goes with its task, so as to survive
     with config.set(silent), client:
         try:

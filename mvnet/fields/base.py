@@ -46,6 +46,8 @@ class ActingField:
             field: as above.
             z0: any state, in the layout of the action.
             action: None takes the attribute `action` of the field, and addition in R^n where it has none.
+        Returns:
+            the field with its action.
         Raises:
             MvnetError: z0 is not of the action's layout.
         """
@@ -55,6 +57,8 @@ class ActingField:
     def __call__(self, t: Tensor, z: Tensor, /, *args: Tensor) -> Tensor:
         """xi(t, z, *args).
 
+        Returns:
+            an element of the algebra for every state, or one that broadcasts.
         Raises:
             MvnetError: the value does not broadcast to the algebra.
         """

@@ -32,6 +32,8 @@ def create_optimizer(
         parameters: to be trained.
         rate: learning rate as for Adam; the entry scales it where its steps are of another size.
         weight_decay: decoupled for "adamw", of the gradient otherwise.
+    Returns:
+        the optimiser.
     Raises:
         MvnetError: there is none of that name; the message lists the names.
     """

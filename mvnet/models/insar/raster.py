@@ -21,7 +21,9 @@ from mvnet.models.insar.network import InSARDenoiser
 from mvnet.runtime import find_device
 
 if TYPE_CHECKING:
-    from mvnet.data_loaders.insar import Interferogram
+    from mvnet.data_loaders.insar.reader import Interferogram
+
+Window = tuple[slice, slice]
 
 
 class Network(NamedTuple):
@@ -59,8 +61,8 @@ class TileData(NamedTuple):
     values (h, w) complex64, valid (h, w) bool, coherence (h, w) float32, NaN where unknown, or None.
     """
 
-    inner: tiling.Slices
-    place: tiling.Slices
+    inner: Window
+    place: Window
     values: np.ndarray
     valid: np.ndarray
     coherence: np.ndarray | None
@@ -88,9 +90,10 @@ def read_tile(image: Interferogram, tile: tiling.Tile) -> TileData:
         the arrays of its `outer`.
     """
     known = image.coherence is not None
-    block = image.read(tile.outer, with_coherence=known)
+    outer, inner, place = ((rows, columns) for rows, columns in tile)
+    block = image.read(outer, with_coherence=known)
     coherence = np.where(block.coherence > 0, block.coherence, np.float32(np.nan)) if known else None
-    return TileData(tile.inner, tile.place, block.values, block.valid, coherence)
+    return TileData(inner, place, block.values, block.valid, coherence)
 
 
 def filter_tile(network: Network, device: str, tile: TileData) -> FilteredTile:
@@ -121,7 +124,7 @@ def filter_tile(network: Network, device: str, tile: TileData) -> FilteredTile:
 
 
 def plan_tiles(
-    shape: tuple[int, int], pending: Iterable[tiling.Slices], block: int, overlap: int, alignment: int
+    shape: tuple[int, int], pending: Iterable[Window], block: int, overlap: int, alignment: int
 ) -> list[tiling.Tile]:
     """The tiles of the windows still to be written.
 

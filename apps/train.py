@@ -207,15 +207,10 @@ def _slices(text: str) -> slice:
 def _tensor_objective(model, batch):
     from mvnet.models.dti.loss import denoising_loss
 
-    return denoising_loss(model, *_beside(model, batch))
+    return denoising_loss(model, *batch)
 
 
 def _phase_objective(model, batch):
     from mvnet.models.insar.loss import phase_loss
 
-    return phase_loss(model, *_beside(model, batch))
-
-
-def _beside(model, batch):
-    device = next(model.parameters()).device
-    return [tensor.to(device) for tensor in batch]
+    return phase_loss(model, *batch)

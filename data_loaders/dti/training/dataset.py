@@ -6,15 +6,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import permutations, product
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from mvnet.data_loaders.dti.training.pairs import Pair, TensorField, noisy_pair, split_pair
+from mvnet.data_loaders.dti.training.pairs import TensorField, TrainingPair, noisy_pair, split_pair
 from mvnet.errors import MvnetError
-from mvnet.models.dti.inputs import feature_planes
 
 OCTAHEDRAL = tuple(product(permutations(range(3)), product((1, -1), repeat=3)))
 """The 48 symmetries of the cube as (permutation, signs)."""
@@ -40,14 +38,6 @@ def random_scheme(generator: torch.Generator) -> tuple[Tensor, Tensor]:
     b = _uniform(700, 1300, generator)
     bvals = torch.cat([torch.zeros(b0), torch.full((n,), b)])
     return bvals, torch.cat([torch.zeros(b0, 3), candidates[picked]])
-
-
-class Example(NamedTuple):
-    """What the network sees and should give: noisy, target (6, n, n, n) um^2/ms, features (11, n, n, n)."""
-
-    noisy: Tensor
-    target: Tensor
-    features: Tensor
 
 
 @dataclass
@@ -92,19 +82,16 @@ class TrainingSet(Dataset):
     def __len__(self) -> int:
         return self.length
 
-    def __getitem__(self, index: int) -> Example:
+    def __getitem__(self, index: int) -> TrainingPair:
         generator = torch.Generator().manual_seed((self.seed << 40) + index)
-        pair, spacing = self._pair(generator)
+        pair = self._pair(generator)
         # the gain of the scanner is known to the median of a volume, not to that of a patch
-        scale = math.exp(_uniform(-0.2, 0.2, generator))
-        if float(torch.rand((), generator=generator)) < self.blind:
-            features = feature_planes(pair.mask, spacing=spacing)
-        else:
-            maps = (pair.b0, pair.noise, pair.residual)
-            features = feature_planes(pair.mask, *maps, b0_scale=scale, spacing=spacing)
-        return Example(pair.noisy, pair.target, features)
+        gain = math.exp(_uniform(-0.2, 0.2, generator))
+        available = float(torch.rand((), generator=generator)) >= self.blind
+        maps = pair.maps._replace(b0=pair.maps.b0 / gain, available=torch.tensor(available))
+        return pair._replace(maps=maps)
 
-    def _pair(self, generator: torch.Generator) -> tuple[Pair, tuple[float, float, float]]:
+    def _pair(self, generator: torch.Generator) -> TrainingPair:
         which = int(torch.multinomial(self._weights, 1, generator=generator))
         source = (*self.truths, *self.scans)[which][1].patch(self.patch, generator)
         element = OCTAHEDRAL[int(torch.randint(48, (1,), generator=generator))]
@@ -114,10 +101,10 @@ class TrainingSet(Dataset):
             assert source.bvals is not None
             most = int((source.bvals > 50).sum()) // 2
             directions = round(6 * math.exp(_uniform(0, math.log(most / 6), generator)))
-            return split_pair(source, directions, generator), source.spacing
+            return split_pair(source, directions, generator)
         bvals, bvecs = random_scheme(generator)
         snr = self.snr[0] * math.exp(_uniform(0, math.log(self.snr[1] / self.snr[0]), generator))
-        return noisy_pair(source, bvals, bvecs, snr, generator), source.spacing
+        return noisy_pair(source, bvals, bvecs, snr, generator)
 
 
 def _uniform(low: float, high: float, generator: torch.Generator) -> float:

@@ -21,15 +21,32 @@ from mvnet.data_loaders.dti.repair import HIGHEST, LOWEST
 from mvnet.errors import MvnetError
 
 
-class Pair(NamedTuple):
-    """A patch: noisy and target (6, n, n, n) um^2/ms; mask bool, b0 (1 = white matter), noise, residual (n, n, n)."""
+class PatchMaps(NamedTuple):
+    """What is known of the acquisition of a patch.
+
+    b0: (n, n, n) fitted signal without weighting, 1 = white matter.
+    noise, residual: (n, n, n) as in `mvnet.data_loaders.dti.fitting.AcquisitionMaps`.
+    spacing: (3,) float64, lengths of the sides of a voxel, in any unit.
+    available: () bool; where false the network sees none of the maps but the spacing.
+    """
+
+    b0: Tensor
+    noise: Tensor
+    residual: Tensor
+    spacing: Tensor
+    available: Tensor
+
+
+class TrainingPair(NamedTuple):
+    """A patch: noisy and target (6, n, n, n) Mandel, um^2/ms; mask (n, n, n) bool; maps of the acquisition.
+
+    torch's default collation batches every tensor of it.
+    """
 
     noisy: Tensor
     target: Tensor
     mask: Tensor
-    b0: Tensor
-    noise: Tensor
-    residual: Tensor
+    maps: PatchMaps
 
 
 @dataclass(frozen=True)
@@ -118,7 +135,9 @@ def turn_components(planes: Tensor, permutation: tuple[int, ...], signs: tuple[i
     return [signs[i] * signs[j] * planes[place[frozenset((permutation[i], permutation[j]))]] for i, j in _MANDEL]
 
 
-def noisy_pair(field: TensorField, bvals: Tensor, bvecs: Tensor, snr: float, generator: torch.Generator) -> Pair:
+def noisy_pair(
+    field: TensorField, bvals: Tensor, bvecs: Tensor, snr: float, generator: torch.Generator
+) -> TrainingPair:
     """Signals of the field with Rician noise of sigma = 1 / snr, fitted back.
 
     Args:
@@ -130,10 +149,10 @@ def noisy_pair(field: TensorField, bvals: Tensor, bvecs: Tensor, snr: float, gen
     clean = field.s0[field.mask].unsqueeze(1) * (field.tensors[:, field.mask].T @ design[:, :6].T).exp()
     noise = torch.randn((2, *clean.shape), generator=generator) / snr
     signal = torch.hypot(clean + noise[0], noise[1])
-    return _fitted_pair(signal, design, field.tensors, field.mask)
+    return _fitted_pair(signal, design, field.tensors, field)
 
 
-def split_pair(field: TensorField, directions: int, generator: torch.Generator) -> Pair:
+def split_pair(field: TensorField, directions: int, generator: torch.Generator) -> TrainingPair:
     """Input: the b0 volumes and `directions` random others of the scan; target: the fit of the rest, same b0.
 
     Raises:
@@ -152,10 +171,12 @@ def split_pair(field: TensorField, directions: int, generator: torch.Generator) 
     _, fitted = fit_wls(signal[:, rest], design_matrix(field.bvals[rest], field.bvecs[rest]))
     target[:, field.mask] = clip_eigenvalues(fitted, LOWEST, HIGHEST).T
     design = design_matrix(field.bvals[chosen], field.bvecs[chosen])
-    return _fitted_pair(signal[:, chosen], design, target, field.mask)
+    return _fitted_pair(signal[:, chosen], design, target, field)
 
 
-def _fitted_pair(signal: Tensor, design: Tensor, target: Tensor, mask: Tensor) -> Pair:
+def _fitted_pair(signal: Tensor, design: Tensor, target: Tensor, field: TensorField) -> TrainingPair:
+    """The fit of signals (N, M) in the N masked voxels of a field, beside its target."""
+    mask = field.mask
     log_s0, fitted = fit_wls(signal, design)
     fitted = clip_eigenvalues(fitted, LOWEST, HIGHEST)
     maps = acquisition_maps(signal, fitted, log_s0, design, mask)
@@ -164,7 +185,10 @@ def _fitted_pair(signal: Tensor, design: Tensor, target: Tensor, mask: Tensor) -
     noisy[:, mask] = fitted.T
     b0 = torch.ones(mask.shape, dtype=signal.dtype).masked_scatter(mask, log_s0.exp())
     clean = torch.where(mask, target, outside * 0.75)
-    return Pair(noisy, clean, mask, b0, maps.noise, maps.residual)
+    spacing = torch.tensor(field.spacing, dtype=torch.float64)
+    return TrainingPair(
+        noisy, clean, mask, PatchMaps(b0, maps.noise, maps.residual, spacing, available=torch.tensor(True))
+    )
 
 
 def _integer(high: int, generator: torch.Generator) -> int:

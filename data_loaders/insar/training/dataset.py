@@ -20,7 +20,6 @@ from mvnet.data_loaders.insar.simulation import Scene, simulate_images, simulate
 from mvnet.data_loaders.insar.simulation.scenes import INGREDIENTS
 from mvnet.data_loaders.random_fields import smooth_field, uniform
 from mvnet.errors import MvnetError
-from mvnet.models.insar.inputs import interferogram_planes, scalar_planes
 
 CALM = 0.15  # share of the examples in open country, without a sharp edge
 STEEP = 0.6  # share of the others whose steepness is the root of a uniform number; it is log-uniform in the rest
@@ -40,12 +39,22 @@ OPEN_COUNTRY = {name: INGREDIENTS[name] for name in ("ramp", "terrain", "atmosph
 MOST_LOOKS = 16
 
 
-class PhaseExample(NamedTuple):
-    """What the network sees and should give: planes (2, n, n), phase (n, n) radians, features (3, n, n)."""
+class PhaseMaps(NamedTuple):
+    """What a file holds beside the interferogram: coherence (n, n) in [0, 1], NaN where it is unknown."""
 
-    planes: Tensor
-    phase: Tensor
-    features: Tensor
+    coherence: Tensor
+
+
+class TrainingPair(NamedTuple):
+    """A patch: noisy (n, n) complex interferogram, target (n, n) true phase in radians, mask (n, n) bool, and maps.
+
+    torch's default collation batches every tensor of it.
+    """
+
+    noisy: Tensor
+    target: Tensor
+    mask: Tensor
+    maps: PhaseMaps
 
 
 @dataclass
@@ -73,7 +82,7 @@ class PhaseTrainingSet(Dataset):
     def __len__(self) -> int:
         return self.length
 
-    def __getitem__(self, index: int) -> PhaseExample:
+    def __getitem__(self, index: int) -> TrainingPair:
         # a generator on the CPU takes 32 bits of its seed
         state = np.random.SeedSequence((self.seed, index)).generate_state(1)
         random = torch.Generator().manual_seed(int(state[0]))
@@ -104,7 +113,7 @@ def texture(side: int, random: torch.Generator) -> Tensor:
     return uniform(0, ROUGHEST, random) * field
 
 
-def noisy_example(scene: Scene, random: torch.Generator) -> PhaseExample:
+def noisy_example(scene: Scene, random: torch.Generator) -> TrainingPair:
     """Speckle, looks and what a file would hold, drawn at random for a scene (n, n)."""
     looks = 1
     if uniform(0, 1, random) > SINGLE_LOOK:
@@ -117,12 +126,12 @@ def noisy_example(scene: Scene, random: torch.Generator) -> PhaseExample:
         cross += s1 * s2.conj()
         power += (s1.abs().square() + s2.abs().square()) / 2
     valid = holes(scene.phase.shape, random) if uniform(0, 1, random) < HOLES else torch.ones_like(power).bool()
-    given = None
+    coherence = torch.full_like(power, torch.nan)
     if uniform(0, 1, random) < COHERENCE_GIVEN:
-        given = estimated_coherence(cross, power, scene.phase, window=3 if looks > 3 else 5)
+        coherence = estimated_coherence(cross, power, scene.phase, window=3 if looks > 3 else 5)
     if uniform(0, 1, random) < PHASE_ONLY:
         cross = cross / cross.abs().clamp_min(1e-12)
-    return PhaseExample(interferogram_planes(cross, valid), scene.phase, scalar_planes(valid, given))
+    return TrainingPair(cross, scene.phase, valid, PhaseMaps(coherence))
 
 
 def estimated_coherence(cross: Tensor, power: Tensor, phase: Tensor, window: int) -> Tensor:

@@ -49,13 +49,12 @@ def adapt(
         raise MvnetError(f"--adapt: found {found}, expected a DWI with at least {FEWEST_DIRECTIONS} directions")
     side = min(patch, *field.mask.shape)
     data = TrainingSet([], [(1.0, field)], length=steps * batch, patch=side, blind=0.0, seed=seed)
-    device = next(model.parameters()).device
     model = copy.deepcopy(model).train()
     optimizer = torch.optim.AdamW(model.parameters(), rate)
     for done, example in enumerate(DataLoader(data, batch), start=1):
         optimizer.param_groups[0]["lr"] = rate * (1 - (done - 1) / steps)
         optimizer.zero_grad(set_to_none=True)
-        loss, _ = denoising_loss(model, *(tensor.to(device) for tensor in example))
+        loss, _ = denoising_loss(model, *example)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         if torch.isfinite(norm):

@@ -2,11 +2,19 @@
 
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from mvnet.data_loaders.dti.fitting import design_matrix
 from mvnet.data_loaders.dti.training.dataset import OCTAHEDRAL, TrainingSet, random_scheme
 from mvnet.data_loaders.dti.training.fields import central, resampled
-from mvnet.data_loaders.dti.training.pairs import TensorField, noisy_pair, split_pair, turn_components
+from mvnet.data_loaders.dti.training.pairs import (
+    PatchMaps,
+    TensorField,
+    TrainingPair,
+    noisy_pair,
+    split_pair,
+    turn_components,
+)
 from mvnet.linalg import sym3
 from mvnet.manifolds import SPD
 
@@ -63,7 +71,7 @@ def test_noise_map_predicts_the_error_of_the_fit():
     from mvnet.metrics import affine_invariant_error
 
     error = affine_invariant_error(pair.noisy, pair.target, dim=0)[pair.mask]
-    expected = (6 * pair.noise[pair.mask].square().mean()).sqrt()
+    expected = (6 * pair.maps.noise[pair.mask].square().mean()).sqrt()
     assert abs(float(error.square().mean().sqrt() / expected) - 1) < 0.1
 
 
@@ -78,11 +86,19 @@ def test_split_uses_disjoint_directions():
 @pytest.mark.parametrize("index", [0, 3, 17])
 def test_examples_depend_on_seed_and_index_alone(index: int):
     data = [TrainingSet([(0.5, field())], [(0.5, field())], length=20, patch=8, seed=5) for _ in range(2)]
-    for first, second in zip(data[0][index], data[1][index]):
-        torch.testing.assert_close(first, second, rtol=0, atol=0)
-    noisy, target, features = data[0][index]
-    assert noisy.shape == target.shape == (6, 8, 8, 8) and features.shape == (11, 8, 8, 8)
+    torch.testing.assert_close(data[0][index], data[1][index], rtol=0, atol=0)
+    noisy, target, mask, maps = data[0][index]
+    assert noisy.shape == target.shape == (6, 8, 8, 8)
+    assert mask.shape == maps.b0.shape == maps.noise.shape == maps.residual.shape == (8, 8, 8)
     assert bool((sym3.eigvals(noisy, dim=0) > 0).all())
+
+
+def test_batches_survive_the_data_loader():
+    data = TrainingSet([(0.5, field())], [(0.5, field())], length=4, patch=8, blind=0.5, seed=5)
+    batch = next(iter(DataLoader(data, 4)))
+    assert isinstance(batch, TrainingPair) and isinstance(batch.maps, PatchMaps)
+    assert batch.mask.shape == batch.maps.b0.shape == (4, 8, 8, 8)
+    assert batch.maps.spacing.shape == (4, 3) and batch.maps.available.shape == (4,)
 
 
 def test_patches_are_turned_when_asked():
@@ -90,7 +106,7 @@ def test_patches_are_turned_when_asked():
     known = {tuple(column) for column in source.tensors[:, source.mask].T.tolist()}
     for augment in (False, True):
         data = TrainingSet([(1.0, source)], length=8, patch=8, augment=augment, seed=5)
-        targets = torch.cat([target[:, features[0] > 0] for _, target, features in map(data.__getitem__, range(8))], 1)
+        targets = torch.cat([pair.target[:, pair.mask] for pair in map(data.__getitem__, range(8))], 1)
         assert ({tuple(column) for column in targets.T.tolist()} <= known) is not augment
 
 

@@ -76,7 +76,7 @@ def train_dti(
     import torch
 
     from mvnet.data_loaders.dti.training.dataset import TrainingSet
-    from mvnet.data_loaders.dti.training.fields import central, resampled, scan_field, simulated_fields
+    from mvnet.data_loaders.dti.training.fields import crop_centre, resample, scan_field, simulated_fields
     from mvnet.models.dti.network import DTIDenoiser
     from mvnet.training.run import Schedule
 
@@ -90,8 +90,8 @@ def train_dti(
             raise MvnetError("--dwi was given without --bval and --bvec; a DWI needs both")
         native = scan_field(dwi, bval, bvec, bvec_frame, left_out)
         if share < 1:
-            native = central(native, share)
-        truths += [(0.5, native), (0.05, resampled(native, _COARSE)), (0.1, resampled(native, _THICK))]
+            native = crop_centre(native, share)
+        truths += [(0.5, native), (0.05, resample(native, _COARSE)), (0.1, resample(native, _THICK))]
         scans += [(0.3, native)]
         used = "" if share == 1 else f"the middle {share:.0%} of "
         sources.append(used + (f"{dwi.name} without slices {exclude}" if exclude else dwi.name))
@@ -132,7 +132,7 @@ def train_insar(
     from mvnet.training.run import Schedule
 
     where = _device(device, threads)
-    data = PhaseTrainingSet(length=steps * batch, patch=patch, steepest=steepest, seed=seed)
+    data = PhaseTrainingSet(length=steps * batch, patch=patch, max_gradient=steepest, seed=seed)
     schedule = Schedule(steps=steps, batch=batch, rate=rate, workers=workers, seed=seed)
     torch.manual_seed(seed)  # initial weights
     model = _started(InSARDenoiser(), start).to(where)

@@ -8,7 +8,7 @@ from typing import Any
 from mvnet.data_loaders.errors import DataError
 
 
-def need(module: str, extra: str) -> Any:
+def import_optional(module: str, extra: str) -> Any:
     """The imported module; DataError naming `pip install mvnet[extra]` when it is not installed."""
     try:
         return importlib.import_module(module)

@@ -35,7 +35,7 @@ def positive_definite(planes: Tensor) -> Tensor:
     return (xx > 0) & (minor > 0) & (determinant > 0)
 
 
-def deduce_order(stored: np.ndarray, ndim: int, intent: int) -> tuple[TensorLayout, list[str]]:
+def detect_order(stored: np.ndarray, ndim: int, intent: int) -> tuple[TensorLayout, list[str]]:
     """The layout of a tensor array.
 
     Args:
@@ -83,7 +83,7 @@ def _score(sample: np.ndarray, layout: TensorLayout) -> tuple[float, float]:
     return positive_definite(planes).float().mean().item(), spread
 
 
-def deduce_unit(median_md: float) -> tuple[str, list[str]]:
+def detect_unit(median_md: float) -> tuple[str, list[str]]:
     """The unit in which the stored median mean diffusivity is that of tissue, and messages."""
     unit = min(UNITS, key=lambda u: abs(math.log(median_md * UNITS[u] / TISSUE_MD)))
     md = median_md * UNITS[unit]

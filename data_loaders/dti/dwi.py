@@ -13,7 +13,7 @@ from torch import Tensor
 from mvnet.data_loaders.dti.fibre_coherence import check_frame
 from mvnet.data_loaders.dti.fitting import acquisition_maps, design_matrix
 from mvnet.data_loaders.dti.frames import rotate, to_voxel
-from mvnet.data_loaders.dti.gradients import B0_THRESHOLD, Gradients, read_gradients
+from mvnet.data_loaders.dti.gradients import B0_THRESHOLD, Gradients, is_b0, read_gradients
 from mvnet.data_loaders.dti.layouts import find_layout, unit_factor
 from mvnet.data_loaders.dti.masks import MaskLike, brain_mask, check_grid, read_mask
 from mvnet.data_loaders.dti.nifti import open_image, read_array
@@ -98,7 +98,7 @@ def fit_signals(
     Raises:
         DataError: when no voxel in the mask has a positive b0, or a finite signal.
     """
-    typical = _typical_signal(dwi[..., bvals < B0_THRESHOLD].mean(-1), mask)
+    typical = _typical_signal(dwi[..., is_b0(bvals)].mean(-1), mask)
     log_s0, fitted = fit_dipy(dwi, bvals, bvecs, mask, _FLOOR * typical, progress)
     if not fitted.isfinite().any():
         raise DataError("signals: found no voxel in the mask whose signal is finite in every volume")

@@ -4,14 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
+from torch import Tensor
 
 from mvnet.data_loaders.errors import DataError
 
-B0_THRESHOLD = 50  # s/mm^2: below it a volume counts as not weighted
+B0_THRESHOLD = 50
+"""s/mm^2: a volume below it counts as not weighted, see `is_b0`."""
 _USUAL_MAXIMUM = 1600.0  # s/mm^2: above it the tensor model no longer describes brain tissue
 _FEWEST = 6
+
+
+Values = TypeVar("Values", np.ndarray, Tensor)
+
+
+def is_b0(bvals: Values) -> Values:
+    """(M,) bool: the volumes without diffusion weighting, b < 50 s/mm^2, wherever they stand.
+
+    Args:
+        bvals: (M,) in s/mm^2, numpy or torch.
+    """
+    return bvals < B0_THRESHOLD
 
 
 @dataclass(frozen=True)
@@ -24,8 +39,8 @@ class Gradients:
 
     @property
     def is_b0(self) -> np.ndarray:
-        """(M,) bool: found by b-value, wherever the volumes stand."""
-        return self.bvals < B0_THRESHOLD
+        """(M,) bool, see the function `is_b0`."""
+        return is_b0(self.bvals)
 
 
 def read_gradients(bval: str | Path | np.ndarray, bvec: str | Path | np.ndarray, volumes: int) -> Gradients:
@@ -51,9 +66,11 @@ def read_gradients(bval: str | Path | np.ndarray, bvec: str | Path | np.ndarray,
         raise DataError("bval: found negative or non-finite values, expected b-values in s/mm^2")
 
     messages: list[str] = []
-    weighted = values >= B0_THRESHOLD
+    weighted = ~is_b0(values)
     if not weighted.any():
-        raise DataError(f"bval: found no b-value above 50 (largest {values.max():.3g}), expected s/mm^2")
+        raise DataError(
+            f"bval: found no b-value of {B0_THRESHOLD} or more (largest {values.max():.3g}), expected s/mm^2"
+        )
     if weighted.all():
         raise DataError(f"bval: found no b0 volume (smallest b {values.min():.0f}), expected b < 50 s/mm^2")
     norm = np.linalg.norm(vectors, axis=1)

@@ -11,9 +11,11 @@ from torch import Tensor
 
 from mvnet.data_loaders.dti.nifti import open_image, read_array
 from mvnet.data_loaders.errors import DataError
+from mvnet.metrics import fractional_anisotropy
 
 _NO_BACKGROUND = 0.07
 _SAME_PLACE = 0.1  # mm
+_WHITE_MATTER = 0.4  # fractional anisotropy
 
 MaskLike = str | Path | np.ndarray | Tensor
 
@@ -91,3 +93,17 @@ def brain_mask(b0: np.ndarray) -> Tensor:
     ndimage.label(mask, output=labels)
     mask = labels == 1 + np.argmax(np.bincount(labels.ravel())[1:])
     return torch.from_numpy(np.asarray(ndimage.binary_fill_holes(mask), dtype=bool) & (values > 0))
+
+
+def white_matter_median(signal: Tensor, tensors: Tensor, mask: Tensor) -> Tensor:
+    """Median signal of white matter, FA > 0.4, in a mask; of the whole mask when it holds none.
+
+    Args:
+        signal: (...) such as the b0, any unit.
+        tensors: (6, ...) Mandel planes.
+        mask: (...) bool, true somewhere.
+    Returns:
+        (), in the unit of the signal.
+    """
+    white = mask & (fractional_anisotropy(tensors, dim=0) > _WHITE_MATTER)
+    return signal[white if white.any() else mask].median()

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError
+from mvnet.errors import first_line
 
 _SUFFIXES = (".nii", ".nii.gz")
 
@@ -34,7 +35,7 @@ def open_image(path: str | Path) -> Any:
     try:
         image = nibabel.load(path)
     except (ImageFileError, HeaderDataError, EOFError, OSError, zlib.error, ValueError) as error:
-        raise DataError(f"{path}: not a readable NIfTI image ({_line(error)})") from error
+        raise DataError(f"{path}: not a readable NIfTI image ({first_line(error)})") from error
     if not isinstance(image, nibabel.Nifti1Pair):
         raise DataError(f"{path}: found a {type(image).__name__}, expected a NIfTI image")
     kind = np.dtype(image.header.get_data_dtype())
@@ -52,13 +53,7 @@ def read_array(image: Any, path: str | Path) -> np.ndarray:
     try:
         return np.asarray(image.dataobj, dtype=np.float32)
     except (EOFError, OSError, zlib.error, ValueError) as error:
-        raise DataError(f"{path}: the image data is truncated or damaged ({_line(error)})") from error
-
-
-def _line(error: BaseException) -> str:
-    """The first line of an error's text, at most 120 characters."""
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:120]
+        raise DataError(f"{path}: the image data is truncated or damaged ({first_line(error)})") from error
 
 
 def write_image(

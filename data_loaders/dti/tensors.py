@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mvnet.data_loaders.dti.detect_layout import deduce_order, deduce_unit
+from mvnet.data_loaders.dti.detect_layout import detect_order, detect_unit
 from mvnet.data_loaders.dti.fibre_coherence import check_frame
 from mvnet.data_loaders.dti.frames import rotate, to_voxel
 from mvnet.data_loaders.dti.layouts import TensorLayout, find_layout, unit_factor
@@ -60,7 +60,7 @@ def load_tensors(
     if unit is None:
         # scaled by a power of two first: the determinant of m^2/s tensors underflows float32
         scale = 2.0 ** -np.round(np.log2(float(planes[:3, inside].nan_to_num(0, 0, 0).abs().amax(0).median())))
-        unit, said = deduce_unit(median_diffusivity(planes * scale, inside) / scale)
+        unit, said = detect_unit(median_diffusivity(planes * scale, inside) / scale)
         messages += said
         if layout.name == "symmatrix" and order is None and unit == "um2/ms":
             layout = find_layout("dti-tk")
@@ -97,7 +97,7 @@ def _components(values: np.ndarray, path: str | Path) -> np.ndarray:
 
 def _layout(stored: np.ndarray, ndim: int, intent: int, order: str | None) -> tuple[TensorLayout, list[str]]:
     if order is None:
-        return deduce_order(stored, ndim, intent)
+        return detect_order(stored, ndim, intent)
     layout = find_layout(order)
     messages = [f"order {order} ({layout.symbols}) as given"]
     if layout.ndim != ndim:

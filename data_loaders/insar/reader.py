@@ -18,7 +18,7 @@ from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.insar.block_store import OutputSpec
 from mvnet.data_loaders.insar.coherence import estimate_coherence
 from mvnet.data_loaders.insar.formats.products import coherence_beside
-from mvnet.data_loaders.insar.formats.registry import FORMATS, Format, Request, open_layers
+from mvnet.data_loaders.insar.formats.registry import FORMATS, Format, ReadOptions, open_layers
 from mvnet.data_loaders.insar.interferogram import Block, Interferogram
 from mvnet.data_loaders.insar.layers import Layer, Window
 from mvnet.data_loaders.insar.writers import OutputSet, open_outputs
@@ -75,7 +75,7 @@ def open_interferogram(
     if window < 3 or window % 2 == 0:
         raise DataError(f"window: found {window}, expected an odd number of at least 3")
     path, parameters = Path(path), None if header is None else Path(header)
-    (stored, inside), name = open_layers(path, Request(layer, parameters), format)
+    (stored, inside), name = open_layers(path, ReadOptions(layer, parameters), format)
     if np.dtype(stored.dtype).kind not in "fc":
         raise DataError(f"{path}: found values of type {stored.dtype}, expected complex numbers or phases in radians")
     if min(stored.shape) < 1:
@@ -107,7 +107,7 @@ def _partner(
     if given is None and beside is None:
         return None, "estimated from the phase"
     place = Path(beside if given is None else given)  # type: ignore[arg-type]
-    found, name = open_layers(place, Request(None, header if _headerless(place) else None, coherence=True))
+    found, name = open_layers(place, ReadOptions(None, header if _headerless(place) else None, coherence=True))
     if found.layer.is_complex:
         raise DataError(f"coherence: found complex values in {place}, expected real ones from 0 to 1")
     return found.layer, f"{place.name}, {name}"

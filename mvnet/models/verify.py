@@ -23,6 +23,7 @@ from mvnet.equivariant import FieldType, Group, Sym2, Trivial, equivariance_erro
 from mvnet.errors import MvnetError
 from mvnet.linalg import so3, sym3
 from mvnet.manifolds.circle import wrap
+from mvnet.metrics import REFERENCE_DIFFUSIVITY
 from mvnet.models.activity.network import LieMotionNetwork
 from mvnet.models.dti.inputs import feature_planes
 from mvnet.models.dti.network import SCALARS, DTIDenoiser
@@ -103,7 +104,7 @@ def random_volume(seed: int, spacing: tuple[float, ...], dtype: torch.dtype) -> 
     """(1, 17, n, n, n): random tensors around typical tissue, random maps, a mask without symmetry."""
     random = torch.Generator().manual_seed(seed)
     shape = (_SIDE,) * 3
-    tensors = 0.75 * sym3.exp(0.3 * torch.randn(1, 6, *shape, generator=random, dtype=torch.float64))
+    tensors = REFERENCE_DIFFUSIVITY * sym3.exp(0.3 * torch.randn(1, 6, *shape, generator=random, dtype=torch.float64))
     mask = torch.rand(shape, generator=random) < 0.9
     b0, noise, residual = (0.5 + torch.rand(shape, generator=random, dtype=torch.float64) for _ in range(3))
     features = feature_planes(mask, b0, 0.1 * noise, residual, spacing=spacing)

@@ -6,7 +6,6 @@ amplitude, with and without a coherence beside them, with holes.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,11 +16,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mvnet.data_loaders.insar.simulation import Scene, simulate_images, simulate_scene
-from mvnet.data_loaders.insar.simulation.scenes import INGREDIENTS
-from mvnet.data_loaders.random_fields import smooth_field, uniform
+from mvnet.data_loaders.insar.simulation.scenes import PHASE_COMPONENTS
+from mvnet.data_loaders.random_fields import log_uniform, smooth_field, uniform
 from mvnet.errors import MvnetError
 
-CALM = 0.15  # share of the examples in open country, without a sharp edge
+P_SMOOTH = 0.15  # share of the examples in open country, without a sharp edge
 STEEP = 0.6  # share of the others whose steepness is the root of a uniform number; it is log-uniform in the rest
 SMOOTHEST = 0.02  # radians per pixel
 ROUGH = 0.5  # share whose phase has a small texture of its own, as turbulence and errors of the terrain model leave
@@ -35,7 +34,7 @@ COHERENCE_GIVEN = 0.3
 HOLES = 0.15
 OVERSAMPLED = 0.15
 LOWEST, HIGHEST = 0.2, 0.97  # coherence
-OPEN_COUNTRY = {name: INGREDIENTS[name] for name in ("ramp", "terrain", "atmosphere", "subsidence")}
+WITHOUT_DISCONTINUITIES = {name: PHASE_COMPONENTS[name] for name in ("ramp", "terrain", "atmosphere", "subsidence")}
 MOST_LOOKS = 16
 
 
@@ -64,7 +63,7 @@ class PhaseTrainingSet(Dataset):
     Args:
         length: number of examples.
         patch: pixels along each side.
-        steepest: slopes up to about so many radians per pixel.
+        max_gradient: slopes up to about so many radians per pixel.
         seed: of everything.
     Raises:
         ValueError: when a patch is smaller than 8 pixels.
@@ -72,7 +71,7 @@ class PhaseTrainingSet(Dataset):
 
     length: int = 1000
     patch: int = 64
-    steepest: float = 2.4
+    max_gradient: float = 2.4
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -88,13 +87,13 @@ class PhaseTrainingSet(Dataset):
         random = torch.Generator().manual_seed(int(state[0]))
         varying = uniform(0, 1, random) > CONSTANT
         coherence = (0.1, HIGHEST) if varying else uniform(LOWEST, HIGHEST, random)
-        calm = uniform(0, 1, random) < CALM
+        calm = uniform(0, 1, random) < P_SMOOTH
         scene = simulate_scene(
             (self.patch, self.patch),
             steepness=self._steepness(random, calm),
             coherence=coherence,
             water_share=0.15 if varying else 0.0,
-            ingredients=OPEN_COUNTRY if calm else INGREDIENTS,
+            components=WITHOUT_DISCONTINUITIES if calm else PHASE_COMPONENTS,
             generator=random,
         )
         if uniform(0, 1, random) < ROUGH:
@@ -103,12 +102,12 @@ class PhaseTrainingSet(Dataset):
 
     def _steepness(self, random: torch.Generator, calm: bool) -> float:
         u, steep = uniform(0, 1, random), not calm and uniform(0, 1, random) < STEEP
-        return self.steepest * (u**0.5 if steep else (SMOOTHEST / max(self.steepest, SMOOTHEST)) ** (1 - u))
+        return self.max_gradient * (u**0.5 if steep else (SMOOTHEST / max(self.max_gradient, SMOOTHEST)) ** (1 - u))
 
 
 def texture(side: int, random: torch.Generator) -> Tensor:
     """(side, side) radians: a smooth random field of up to `ROUGHEST`, correlated over 2 to `COARSEST` pixels."""
-    pitch = 2 * math.exp(uniform(0, math.log(COARSEST / 2), random))
+    pitch = log_uniform(2, COARSEST, random)
     field = smooth_field(1, (1, side, side), pitch, random, random.device)[0, 0]
     return uniform(0, ROUGHEST, random) * field
 
@@ -117,7 +116,7 @@ def noisy_example(scene: Scene, random: torch.Generator) -> TrainingPair:
     """Speckle, looks and what a file would hold, drawn at random for a scene (n, n)."""
     looks = 1
     if uniform(0, 1, random) > SINGLE_LOOK:
-        looks = round(2 * math.exp(uniform(0, math.log(MOST_LOOKS / 2), random)))
+        looks = round(log_uniform(2, MOST_LOOKS, random))
     oversampling = uniform(1.0, 1.4, random) if uniform(0, 1, random) < OVERSAMPLED else 1.0
     amplitude = scene.amplitude if uniform(0, 1, random) < BRIGHT else None
     cross, power = torch.zeros_like(torch.complex(scene.phase, scene.phase)), torch.zeros_like(scene.phase)

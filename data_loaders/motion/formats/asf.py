@@ -20,7 +20,7 @@ import numpy as np
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.motion.formats.kinect import head_lines
 from mvnet.data_loaders.motion.motion_set import MotionSet
-from mvnet.data_loaders.motion.options import Request
+from mvnet.data_loaders.motion.options import ReadOptions
 from mvnet.data_loaders.motion.recording import one_recording
 from mvnet.data_loaders.motion.skeleton.tree import check_parent, order
 
@@ -148,7 +148,7 @@ def _beside(path: Path) -> Path:
     raise DataError(f"{path}: found {len(there)} .asf files beside it, none of its name; expected {stems[2]}.asf")
 
 
-def read_amc(path: Path, request: Request) -> MotionSet:
+def read_amc(path: Path, options: ReadOptions) -> MotionSet:
     """World positions (default), world rotations, or rotations relative to the bone above ("local").
 
     CMU recorded at 120 frames per second, which the file does not say: give `rate`.
@@ -180,16 +180,16 @@ def read_amc(path: Path, request: Request) -> MotionSet:
         world[:, bone] = local[:, bone] if above < 0 else world[:, above] @ local[:, bone]
         base = skeleton.position + translation if above < 0 else positions[:, above]
         positions[:, bone] = base + world[:, bone] @ skeleton.offsets[bone]
-    scale = request.scale or _INCH / skeleton.length
+    scale = options.scale or _INCH / skeleton.length
     return one_recording(
         path,
-        request,
+        options,
         positions=positions * scale,
         world=world,
         local=local,
         parent=skeleton.parent,
         joints=skeleton.names,
-        rate=request.rate,
+        rate=options.rate,
         scale=scale,
         default_up="y",
     )

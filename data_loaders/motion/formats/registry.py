@@ -21,7 +21,7 @@ from mvnet.data_loaders.motion.formats.matlab import is_release, read_release
 from mvnet.data_loaders.motion.formats.npz import is_neutral, read_neutral
 from mvnet.data_loaders.motion.formats.ts import is_ts, read_ts
 from mvnet.data_loaders.motion.motion_set import MotionSet
-from mvnet.data_loaders.motion.options import Request
+from mvnet.data_loaders.motion.options import ReadOptions
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,14 @@ class Format:
 
     name: str
     recognises: Callable[[Path], bool]
-    read: Callable[[Path, Request], MotionSet]
+    read: Callable[[Path, ReadOptions], MotionSet]
     endings: tuple[str, ...] = ()
 
 
 _TABLES = (".csv", ".txt", ".tsv")
 
 FORMATS: tuple[Format, ...] = (
-    Format("npz", is_neutral, lambda path, request: read_neutral(path)),
+    Format("npz", is_neutral, lambda path, options: read_neutral(path)),
     Format("release", is_release, read_release),  # MATLAB files of Florence3D, MSR-Action3D and their like
     Format("ts", is_ts, read_ts),
     Format("bvh", is_bvh, read_bvh, (".bvh",)),
@@ -70,7 +70,7 @@ def find_format(path: Path, formats: tuple[Format, ...] = FORMATS) -> Format | N
     return next((entry for entry in formats if entry.recognises(path)), None)
 
 
-def read_motion(path: Path, request: Request, format: str | None = None) -> MotionSet:
+def read_motion(path: Path, options: ReadOptions, format: str | None = None) -> MotionSet:
     """The motions of a file, of a data set's folder, or of a folder with one folder for each class.
 
     Raises:
@@ -84,8 +84,8 @@ def read_motion(path: Path, request: Request, format: str | None = None) -> Moti
     if entry is None and format is not None and (path.is_file() or not formats[0].endings):
         entry = formats[0]  # as told: its reader says what is wrong
     if entry is not None:
-        return entry.read(path, request)
+        return entry.read(path, options)
     if path.is_dir():
         endings = [ending for entry in formats for ending in entry.endings]
-        return read_folder(path, endings, lambda file: read_motion(file, request, format))
+        return read_folder(path, endings, lambda file: read_motion(file, options, format))
     raise DataError(f"{path}: unknown format, expected one of {names}")

@@ -15,7 +15,7 @@ from mvnet.data_loaders.motion.formats.imu import gyroscope_rotations
 from mvnet.data_loaders.motion.formats.kinect import head_lines
 from mvnet.data_loaders.motion.inertial import RADIANS
 from mvnet.data_loaders.motion.motion_set import MotionSet, encode_labels
-from mvnet.data_loaders.motion.options import Request
+from mvnet.data_loaders.motion.options import ReadOptions
 
 
 def _files(path: Path) -> list[Path]:
@@ -32,7 +32,7 @@ def is_ts(path: Path) -> bool:
     return bool(files) and files[0].suffix == ".ts" and any(line.startswith("@") for line in head_lines(files[0], 40))
 
 
-def read_ts(path: Path, request: Request) -> MotionSet:
+def read_ts(path: Path, options: ReadOptions) -> MotionSet:
     """Signals (frames, channels), or with value="rotations" the gyroscopes among them integrated.
 
     Raises:
@@ -53,15 +53,15 @@ def read_ts(path: Path, request: Request) -> MotionSet:
         labels=labels,
         classes=classes,
         train_sequences=train[None] if len(parts) == 2 else None,
-        rate=request.rate,
+        rate=options.rate,
         source=str(path),
     )
-    if request.value in (None, "signals"):
+    if options.value in (None, "signals"):
         return motions
-    if request.gyroscope is None or request.unit is None or request.rate is None:
+    if options.gyroscope is None or options.unit is None or options.rate is None:
         raise DataError(f"{path}: rotations need what the file does not hold: gyroscope, the channels from 0 of "
                         f"x, y, z, unit, one of {', '.join(RADIANS)}, and rate, in samples per second")  # fmt: skip
-    return gyroscope_rotations(motions, request.gyroscope, request.unit)
+    return gyroscope_rotations(motions, options.gyroscope, options.unit)
 
 
 def _read(path: Path) -> tuple[list[np.ndarray], list[str]]:

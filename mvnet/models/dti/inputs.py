@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from mvnet.data_loaders.dti.training.pairs import PatchMaps
-from mvnet.models.dti.network import REFERENCE_DIFFUSIVITY
+from mvnet.metrics import REFERENCE_DIFFUSIVITY
 
 _TYPICAL_NOISE = 0.1  # centres log(noise) near zero for a clinical scan
 _LIMIT = 3.0

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+import torch
 
-from mvnet.data_loaders.dti.gradients import read_gradients
+from mvnet.data_loaders.dti.gradients import is_b0, read_gradients
 from mvnet.data_loaders.dti.simulation.schemes import gradient_scheme
 from mvnet.data_loaders.errors import DataError
 
@@ -45,6 +46,11 @@ def test_vectors_of_b0_do_not_matter_and_others_are_normalised():
     found = read_gradients(BVALS, vectors, 8)
     np.testing.assert_allclose(found.bvecs, BVECS, atol=1e-7)
     assert any("unit length" in line for line in found.messages)
+
+
+def test_a_weighting_of_50_counts_as_weighted_when_read():
+    weak = np.where(np.arange(8) == 7, 50.0, BVALS)
+    assert read_gradients(weak, BVECS, 8).is_b0.sum() == (BVALS < 50).sum() == is_b0(torch.tensor(weak)).sum()
 
 
 @pytest.mark.parametrize(

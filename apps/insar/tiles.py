@@ -25,7 +25,7 @@ from mvnet.models.insar.network import InSARDenoiser
 from mvnet.runtime import find_device
 
 if TYPE_CHECKING:
-    from mvnet.data_loaders.insar.reader import Interferogram, Window
+    from mvnet.data_loaders.insar import Interferogram, Window
 
 _AHEAD = 2  # tiles under way for every worker
 _PATIENCE = 30  # seconds for a cluster to answer

@@ -25,9 +25,10 @@ Peer = Callable[[MotionSet, np.ndarray, np.ndarray, int], np.ndarray]
 
 def _views(motions: MotionSet, train: np.ndarray, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     """name -> (n, channels, SAMPLES) float32 of all sequences, axes and scales from the training ones."""
-    from mvnet.models.activity.views import Views, channels, completed
+    from mvnet.models.activity.views import Views, channels
+    from mvnet.models.activity.views import fill_missing as fill_recording
 
-    recordings = [completed(sequence) for sequence in motions.sequences]
+    recordings = [fill_recording(sequence) for sequence in motions.sequences]
     parent = None if motions.parent is None else torch.as_tensor(motions.parent)
     views = Views.estimate([recordings[i] for i in train], parent)
     seen = channels(recordings, views, [(name, SAMPLES) for name in names])

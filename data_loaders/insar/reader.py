@@ -1,9 +1,4 @@
-"""Interferograms: files in, complex blocks; filtered blocks, files out.
-
-image = open_interferogram("20230901_20230913.int")          format and coherence found by themselves
-block = image.read((slice(0, 512), slice(0, 512)))           complex values, validity, coherence
-with open_outputs("out.tif", image, job={...}) as out: ...   tiled, resumable, whole or not at all
-"""
+"""Opening an interferogram: its format, its layer, and the coherence on the same grid."""
 
 from __future__ import annotations
 
@@ -15,27 +10,10 @@ from typing import Any
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError
-from mvnet.data_loaders.insar.block_store import OutputSpec
-from mvnet.data_loaders.insar.coherence import estimate_coherence
 from mvnet.data_loaders.insar.formats.products import coherence_beside
-from mvnet.data_loaders.insar.formats.registry import FORMATS, Format, ReadOptions, open_layers
-from mvnet.data_loaders.insar.interferogram import Block, Interferogram
-from mvnet.data_loaders.insar.layers import Layer, Window
-from mvnet.data_loaders.insar.writers import OutputSet, open_outputs
-
-__all__ = [
-    "FORMATS",
-    "Block",
-    "DataError",
-    "Format",
-    "Interferogram",
-    "OutputSet",
-    "OutputSpec",
-    "Window",
-    "estimate_coherence",
-    "open_interferogram",
-    "open_outputs",
-]
+from mvnet.data_loaders.insar.formats.registry import ReadOptions, open_layers
+from mvnet.data_loaders.insar.interferogram import Interferogram
+from mvnet.data_loaders.insar.layers import Layer
 
 _PIXELS = 0.1  # by which two grids may be apart
 
@@ -83,7 +61,7 @@ def open_interferogram(
     messages = [f"{path.name}: {name}, {stored.dtype}, {stored.shape[0]} x {stored.shape[1]}"]
     partner, source = _partner(path, coherence, inside if find_coherence else None, parameters, find_coherence)
     if partner is not None:
-        partner = _matched(partner, stored)
+        partner = _on_grid(partner, stored)
     messages.append(f"coherence: {source}")
     return Interferogram(
         layer=stored,
@@ -117,7 +95,7 @@ def _headerless(path: Path) -> bool:
     return path.suffix in (".cc", ".coh", ".cor")
 
 
-def _matched(partner: Layer, stored: Layer) -> Layer:
+def _on_grid(partner: Layer, stored: Layer) -> Layer:
     """The coherence, checked to lie on the grid of the interferogram."""
     if partner.shape != stored.shape:
         raise DataError(f"coherence: found shape {partner.shape} in {partner.path}, expected {stored.shape}")

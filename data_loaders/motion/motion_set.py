@@ -17,6 +17,7 @@ from typing import Literal
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.motion.gaps import interpolate_gaps
 from mvnet.data_loaders.motion.skeleton.tree import check_parent
 
 Kind = Literal["positions", "rotations", "signals"]
@@ -210,9 +211,9 @@ def subset(motions: MotionSet, classes: Sequence[str | int]) -> MotionSet:
 
 
 def fill_missing(motions: MotionSet) -> tuple[MotionSet, tuple[np.ndarray, ...]]:
-    """Missing values replaced in time: linearly between frames seen, by the nearest one at either end.
+    """Missing values replaced in time, see `mvnet.data_loaders.motion.gaps.interpolate_gaps`.
 
-    Only for "positions" and "signals"; for rotations see `skeleton_rotations.fill_rotations`.
+    Only for "positions" and "signals"; for rotations see `mvnet.data_loaders.motion.bone_rotations.fill_rotations`.
 
     Returns:
         the set, and for each sequence the mask (frames, joints or channels) of what was there.
@@ -222,28 +223,14 @@ def fill_missing(motions: MotionSet) -> tuple[MotionSet, tuple[np.ndarray, ...]]
     if motions.kind == "rotations":
         raise DataError("motions: found rotations, expected positions or signals: a rotation has no linear mean")
     masks = tuple(_seen(sequence) for sequence in motions.sequences)
-    sequences = []
-    for name, sequence, seen in zip(motions.names, motions.sequences, masks):
-        if not seen.any(0).all():
-            joint = int(np.flatnonzero(~seen.any(0))[0])
-            raise DataError(f"{motions.source}: sequence {name}: joint or channel {joint} is missing in every frame")
-        sequences.append(sequence if seen.all() else _interpolated(sequence, seen))
-    return replace(motions, sequences=tuple(sequences)), masks
+    sequences = tuple(
+        interpolate_gaps(sequence, seen, f"{motions.source}: sequence {name}")
+        for name, sequence, seen in zip(motions.names, motions.sequences, masks)
+    )
+    return replace(motions, sequences=sequences), masks
 
 
 def _seen(sequence: np.ndarray) -> np.ndarray:
     """Mask (frames, joints or channels) of what is there."""
     finite = np.asarray(np.isfinite(sequence))
     return np.asarray(finite.all(-1)) if sequence.ndim == 3 else finite
-
-
-def _interpolated(sequence: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """The sequence with each missing column value taken from the frames where that joint or channel was seen."""
-    result = sequence.copy()
-    time = np.arange(len(sequence))
-    for joint in np.flatnonzero(~seen.all(0)):
-        known = seen[:, joint]
-        columns = result[:, joint].reshape(len(time), -1)  # a view
-        for column in columns.T:
-            column[~known] = np.interp(time[~known], time[known], column[known])
-    return result

@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError
-from mvnet.data_loaders.motion.formats.kinect import head_lines
 from mvnet.data_loaders.motion.motion_set import MotionSet
 from mvnet.data_loaders.motion.options import ReadOptions
 from mvnet.data_loaders.motion.recording import one_recording
 from mvnet.data_loaders.motion.skeleton.tree import check_parent, order
+from mvnet.data_loaders.text_files import head_lines
 
 _INCH = 0.0254
 

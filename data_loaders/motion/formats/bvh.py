@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError
-from mvnet.data_loaders.motion.formats.kinect import head_lines
 from mvnet.data_loaders.motion.motion_set import MotionSet
 from mvnet.data_loaders.motion.options import ReadOptions
 from mvnet.data_loaders.motion.recording import one_recording
 from mvnet.data_loaders.motion.skeleton.tree import forward_kinematics
 from mvnet.data_loaders.optional import import_optional
+from mvnet.data_loaders.text_files import head_lines
 
 
 def is_bvh(path: Path) -> bool:

@@ -18,20 +18,10 @@ from mvnet.data_loaders.motion.motion_set import MotionSet, encode_labels
 from mvnet.data_loaders.motion.options import ReadOptions
 from mvnet.data_loaders.motion.skeleton.layouts import LAYOUTS
 from mvnet.data_loaders.motion.skeleton.tree import Y_UP_TO_Z_UP
+from mvnet.data_loaders.text_files import head_lines
 
 _FARTHEST = 50.0  # metres: no depth sensor sees beyond, so larger numbers are another unit
 _NTU = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})", re.IGNORECASE)
-
-
-def head_lines(path: Path, count: int) -> list[str]:
-    """The first lines of a text file; [] of a folder or a binary file."""
-    if not path.is_file():
-        return []
-    with open(path, "rb") as file:
-        block = file.read(4096)
-    if b"\0" in block:
-        return []
-    return block.decode("utf-8", "replace").removeprefix("\ufeff").splitlines()[:count]
 
 
 def _numbers(text: str) -> list[float]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError
-from mvnet.data_loaders.motion.formats.kinect import head_lines
+from mvnet.data_loaders.text_files import head_lines
 
 _TIME = re.compile(r"^(time|timestamp|t)\b", re.IGNORECASE)
 

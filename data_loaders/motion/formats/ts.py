@@ -12,10 +12,10 @@ import numpy as np
 
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.motion.formats.imu import gyroscope_rotations
-from mvnet.data_loaders.motion.formats.kinect import head_lines
 from mvnet.data_loaders.motion.inertial import RADIANS
 from mvnet.data_loaders.motion.motion_set import MotionSet, encode_labels
 from mvnet.data_loaders.motion.options import ReadOptions
+from mvnet.data_loaders.text_files import head_lines
 
 
 def _files(path: Path) -> list[Path]:

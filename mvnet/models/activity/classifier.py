@@ -24,7 +24,7 @@ from torch import Tensor
 from mvnet.errors import MvnetError
 from mvnet.models.activity.kernel_bank import Bank, Gram
 from mvnet.models.activity.kernel_ridge import coefficients, fit_sharpness, held_out, scores_of, softmax
-from mvnet.models.activity.views import completed, kind_of
+from mvnet.models.activity.views import fill_missing, kind_of
 
 PENALTIES = (0.003, 0.03)
 SHARES = (1 / 2,)
@@ -163,5 +163,5 @@ def _recordings(X: Any) -> list[Tensor]:
         if recordings and array.shape[1:] != tuple(recordings[0].shape[1:]):
             expected = tuple(recordings[0].shape[1:])
             raise MvnetError(f"X: found frames of shape {array.shape[1:]} in sequence {number}, expected {expected}")
-        recordings.append(completed(array, f"X: sequence {number}"))
+        recordings.append(fill_missing(array, f"X: sequence {number}"))
     return recordings

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from mvnet.curves import resample
+from mvnet.data_loaders.motion.gaps import interpolate_gaps
 from mvnet.errors import MvnetError
 from mvnet.linalg import so3
 from mvnet.models.activity.body_frame import BodyFrame
@@ -45,7 +46,7 @@ def kind_of(recording: np.ndarray) -> str:
     return KINDS[len(shape)]
 
 
-def completed(recording: np.ndarray, name: str = "X") -> Tensor:
+def fill_missing(recording: np.ndarray, name: str = "X") -> Tensor:
     """The recording (frames, ...), float64, values that are not finite replaced in time, linearly and per joint.
 
     A frame whose joints all lie in one point holds nothing and counts as missing. Rotations are interpolated in the
@@ -55,22 +56,14 @@ def completed(recording: np.ndarray, name: str = "X") -> Tensor:
         ValueError: a joint or channel without any value.
     """
     x = np.array(recording, dtype=np.float64)
-    kind, frames = kind_of(x), np.arange(len(x))
+    kind = kind_of(x)
     flat = x.reshape(len(x), x.shape[1], -1)  # a view
     if kind == "positions" and x.shape[1] > 1:
         empty = np.nan_to_num(np.ptp(x, axis=1).max(-1), nan=1.0) == 0
         if not empty.all():
             x[empty] = np.nan
     seen = np.asarray(np.isfinite(flat).all(-1))
-    for joint in np.flatnonzero(~seen.all(0)):
-        known = seen[:, joint]
-        if not known.any():
-            raise MvnetError(
-                f"{name}: joint or channel {joint} has no finite value in any frame, expected at least one"
-            )
-        for column in flat[:, joint].T:
-            column[~known] = np.interp(frames[~known], frames[known], column[known])
-    result = torch.from_numpy(x)
+    result = torch.from_numpy(interpolate_gaps(x, seen, name))
     return so3.project(result) if kind == "rotations" and not seen.all() else result
 
 

@@ -13,7 +13,7 @@ from mvnet.models.activity.body_frame import BodyFrame
 from mvnet.models.activity.kernel_ridge import Centring, coefficients, held_out, scores_of
 from mvnet.models.activity.kernels import Filters, _responses, warped_distance
 from mvnet.models.activity.mirror import mirror_of
-from mvnet.models.activity.views import Views, completed, sampled
+from mvnet.models.activity.views import Views, fill_missing, sampled
 
 PARENT = torch.tensor([-1, 0, 1, 1, 3, 1, 5, 0, 7, 0, 9])  # hips, chest, head, two arms, two legs
 POSE = torch.tensor(
@@ -150,9 +150,9 @@ def test_missing_frames_are_filled_between_their_neighbours():
     x[:, 1] += 10
     holes = x.copy()
     holes[2], holes[4, 0] = 0, np.nan  # a frame of zeros holds nothing
-    filled = completed(holes).numpy()
+    filled = fill_missing(holes).numpy()
     np.testing.assert_allclose(filled[:4], x[:4])
     np.testing.assert_allclose(filled[4, 0], x[3, 0])
     holes[:, 0] = np.nan
     with pytest.raises(ValueError, match="joint or channel 0"):
-        completed(holes)
+        fill_missing(holes)

@@ -14,4 +14,4 @@ def import_optional(module: str, extra: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         package = module.split(".")[0]
-        raise DataError(f"{package} is not installed; these files need it: pip install mvnet[{extra}]") from error
+        raise DataError(f"{package}: found it not installed, expected it: pip install mvnet[{extra}]") from error

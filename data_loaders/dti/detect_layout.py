@@ -69,7 +69,7 @@ def _sample(stored: np.ndarray) -> np.ndarray:
     flat = stored.reshape(-1, 6)
     flat = flat[np.isfinite(flat).all(1) & (flat != 0).any(1)]
     if len(flat) == 0:
-        raise DataError("tensors: found no voxel that is finite and not zero")
+        raise DataError("tensors: found no voxel that is finite and not zero, expected some")
     flat = flat[:: max(1, len(flat) // _SAMPLE)].astype(np.float64)
     return flat / np.median(np.abs(flat).max(1))
 

@@ -101,7 +101,7 @@ def fit_signals(
     typical = _typical_signal(dwi[..., is_b0(bvals)].mean(-1), mask)
     log_s0, fitted = fit_dipy(dwi, bvals, bvecs, mask, _FLOOR * typical, progress)
     if not fitted.isfinite().any():
-        raise DataError("signals: found no voxel in the mask whose signal is finite in every volume")
+        raise DataError("signals: found no voxel in the mask that is finite in every volume, expected some")
     tensors, report = repair(fitted, mask)
     known = mask & ((log_s0 - np.log(typical)).abs() < _FARTHEST)  # NaN compares false
     return tensors, report, _acquisition(dwi, bvals, bvecs, tensors, log_s0, known)
@@ -111,9 +111,9 @@ def _mean_b0(dwi: np.ndarray, gradients: Gradients, path: str | Path) -> np.ndar
     """(X, Y, Z) mean of the volumes without weighting, wherever they stand."""
     b0 = dwi[..., gradients.is_b0].mean(-1)
     if not np.isfinite(b0).any():
-        raise DataError(f"{path}: found no finite b0 signal")
+        raise DataError(f"{path}: found no finite b0 signal, expected some")
     if not (b0 > 0).any():
-        raise DataError(f"{path}: found no positive b0 signal")
+        raise DataError(f"{path}: found no positive b0 signal, expected some")
     return b0
 
 
@@ -122,7 +122,7 @@ def _typical_signal(b0: np.ndarray, inside: Tensor) -> float:
     values = b0[inside.numpy()]
     values = values[np.isfinite(values) & (values > 0)]
     if values.size == 0:
-        raise DataError("mask: found no voxel with a positive b0 signal")
+        raise DataError("mask: found no voxel with a positive b0 signal, expected some")
     typical = float(np.median(values))
     if not 1 / _EXTREME < typical < _EXTREME:
         raise DataError(f"signals: found a median b0 of {typical:.3g}, expected between 1e-12 and 1e12")

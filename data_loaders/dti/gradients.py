@@ -75,7 +75,9 @@ def read_gradients(bval: str | Path | np.ndarray, bvec: str | Path | np.ndarray,
         raise DataError(f"bval: found no b0 volume (smallest b {values.min():.0f}), expected b < 50 s/mm^2")
     norm = np.linalg.norm(vectors, axis=1)
     if not (norm[weighted] > 0.1).all():  # also catches NaN
-        raise DataError("bvec: found a zero or non-finite vector on a volume with b >= 50 s/mm^2")
+        raise DataError(
+            "bvec: found a zero or non-finite vector on a volume with b >= 50 s/mm^2, expected unit vectors"
+        )
     if (np.abs(norm[weighted] - 1) > 0.02).any():
         messages.append("warning: b-vectors are not of unit length; they were normalised, b-values kept")
     unit = np.zeros((volumes, 3))
@@ -91,12 +93,12 @@ def _numbers(source: str | Path | np.ndarray, name: str) -> np.ndarray:
         return np.asarray(source, dtype=np.float64)
     path = Path(source)
     if not path.is_file():
-        raise DataError(f"{name}: {path}: no such file")
+        raise DataError(f"{name}: found no such file {path}, expected b-values or b-vectors as text")
     try:
         lines = [line.partition("#")[0] for line in path.read_text(encoding="utf-8-sig").splitlines()]
         rows = [line.replace(",", " ").split() for line in lines if line.strip()]
         if not rows:
-            raise DataError(f"{name}: {path}: the file is empty, expected numbers")
+            raise DataError(f"{name}: found an empty file {path}, expected numbers")
         widths = {len(row) for row in rows}
         if len(widths) != 1:
             raise DataError(f"{name}: {path}: found rows of {sorted(widths)} numbers, expected equal rows")
@@ -104,7 +106,9 @@ def _numbers(source: str | Path | np.ndarray, name: str) -> np.ndarray:
     except (UnicodeDecodeError, ValueError) as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(f"{name}: {path}: not a table of numbers") from error
+        raise DataError(
+            f"{name}: found text in {path} that is no table of numbers, expected rows of numbers"
+        ) from error
 
 
 def _check_directions(g: np.ndarray) -> None:
@@ -115,4 +119,6 @@ def _check_directions(g: np.ndarray) -> None:
         raise DataError(f"bvec: found {distinct} distinct directions, expected at least {_FEWEST}")
     quadratic = np.stack([g[:, i] * g[:, j] for i in range(3) for j in range(i, 3)], 1)
     if np.linalg.matrix_rank(quadratic, tol=1e-3) < 6:
-        raise DataError("bvec: the directions do not determine a tensor (they lie on a cone or in a plane)")
+        raise DataError(
+            "bvec: found directions on a cone or in a plane, which do not determine a tensor, expected spread ones"
+        )

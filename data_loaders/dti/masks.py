@@ -39,7 +39,7 @@ def read_mask(mask: MaskLike, shape: tuple[int, ...]) -> Tensor:
         raise DataError(f"mask: found shape {values.shape}, expected {tuple(shape)}")
     inside = torch.from_numpy(np.ascontiguousarray(values > 0))  # NaN compares false
     if not inside.any():
-        raise DataError("mask: found no voxel above zero")
+        raise DataError("mask: found no voxel above zero, expected some")
     return inside
 
 
@@ -82,13 +82,13 @@ def brain_mask(b0: np.ndarray) -> Tensor:
 
     values = np.nan_to_num(np.asarray(b0, dtype=np.float32), nan=0.0, posinf=0.0, neginf=0.0).clip(min=0)
     if values.max() <= values.min():
-        raise DataError("dwi: the b0 image is constant, so that no mask can be made; give one")
+        raise DataError("dwi: found a constant b0 image, expected a brain on a background; give one as mask")
     bright = np.percentile(values[values > 0], 99)
     if np.percentile(values, 2) > _NO_BACKGROUND * bright:
         return torch.from_numpy(values > 0)
     mask = median_otsu(np.log1p(values / (0.02 * bright)), median_radius=2, numpass=1)[1].astype(bool)
     if not mask.any():
-        raise DataError("dwi: no brain stands out from the background of the b0 image; give a mask")
+        raise DataError("dwi: found no brain that stands out in the b0 image, expected one; give a mask")
     labels = np.zeros(mask.shape, dtype=np.int32)
     ndimage.label(mask, output=labels)
     mask = labels == 1 + np.argmax(np.bincount(labels.ravel())[1:])

@@ -28,8 +28,8 @@ def median_diffusivity(planes: Tensor, inside: Tensor) -> float:
     good = inside & positive_definite(planes)
     if not good.any():
         raise DataError(
-            f"tensors: none of the {int(inside.sum())} tensors in the mask is positive definite "
-            "(wrong component order, sign, gradients or file?)"
+            f"tensors: found none of the {int(inside.sum())} tensors in the mask positive definite, expected most of "
+            "them (wrong component order, sign, gradients or file?)"
         )
     return (planes[:3].sum(0)[good].double().median() / 3).item()
 

@@ -46,7 +46,7 @@ def load_tensors(
     planes = layout.to_mandel(stored)
     del stored
     if not planes.isfinite().all(0).any():
-        raise DataError(f"{path}: found no finite tensor")
+        raise DataError(f"{path}: found no finite tensor, expected some")
 
     if mask is None:
         inside = tensor_mask(planes)

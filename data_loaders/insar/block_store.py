@@ -181,7 +181,7 @@ def _locked(folder: Path) -> int:
         pass
     except OSError as error:
         os.close(lock)
-        raise DataError(f"output: another run is writing into {folder}") from error
+        raise DataError(f"output: found another run that is writing into {folder}, expected none") from error
     return lock
 
 

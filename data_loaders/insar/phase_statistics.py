@@ -75,7 +75,7 @@ def _numpy(values: Tensor | float, looks: float, name: str = "coherence") -> tup
     example = values if isinstance(values, Tensor) else None
     array = values.detach().double().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values, np.float64)
     if not ((array >= 0) & (array <= 1 + 1e-6)).all():
-        raise MvnetError(f"{name}: found values outside [0, 1]")
+        raise MvnetError(f"{name}: found values from {array.min():.3g} to {array.max():.3g}, expected 0 to 1")
     return np.minimum(array, 1.0), example
 
 

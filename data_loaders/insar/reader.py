@@ -105,7 +105,9 @@ def _on_grid(partner: Layer, stored: Layer) -> Layer:
     if partner.transform is not None and stored.transform is not None:
         apart = _distance(stored.transform, partner.transform, stored.shape)
         if apart > _PIXELS:
-            raise DataError(f"coherence: {partner.path} lies {apart:.3g} pixels away from {stored.path}")
+            raise DataError(
+                f"coherence: found {partner.path} {apart:.3g} pixels away, expected the grid of {stored.path}"
+            )
     return replace(partner, tags={})
 
 

@@ -221,7 +221,7 @@ def _check_target(target: Path, inputs: Sequence[str], overwrite: bool) -> None:
     if target.is_dir():
         raise DataError(f"output: found a folder {target}, expected a file or nothing")
     if target.exists() and not overwrite:
-        raise DataError(f"output: found an existing file {target}, expected none; give --overwrite to replace it")
+        raise DataError(f"output: found that {target} exists, expected no such file; give --overwrite to replace it")
 
 
 def encode(values: np.ndarray, valid: np.ndarray, spec: OutputSpec) -> np.ndarray:

@@ -109,7 +109,9 @@ def read_subject_lists(path: Path) -> list[list[object]]:
         try:
             lists = json.loads(text)
         except json.JSONDecodeError as error:
-            raise DataError(f"{path}: not JSON: {error}") from error
+            raise DataError(
+                f"{path}: found text that is not JSON ({error}), expected a list of lists of subjects"
+            ) from error
         lists = lists.get("train_subjects") if isinstance(lists, dict) else lists
     else:
         lines: Iterable[str] = (line.partition("#")[0] for line in text.splitlines())
@@ -117,7 +119,8 @@ def read_subject_lists(path: Path) -> list[list[object]]:
         rows = csv.reader((line for line in lines if line.strip()), delimiter=delimiter, skipinitialspace=True)
         lists = [[cell.strip() for cell in row if cell.strip()] for row in rows]
     if not isinstance(lists, list) or not lists or not all(_is_list_of_subjects(row) for row in lists):
-        raise DataError(f"{path}: expected for each split a list of its training subjects, as [[1, 3, 5], [2, 4]]")
+        wanted = "for each split a list of its training subjects, as [[1, 3, 5], [2, 4]]"
+        raise DataError(f"{path}: found something else, expected {wanted}")
     return [list(row) for row in lists]
 
 

@@ -90,7 +90,7 @@ def _envi_data(path: Path) -> Path:
     names = (path.with_suffix(ending) for ending in ("", ".img", ".dat", ".bin", ".raw", ".int"))
     found = next((name for name in names if name != path and name.is_file()), None)
     if found is None:
-        raise DataError(f"{path}: found no data file of this header beside it")
+        raise DataError(f"{path}: found no data file of this header beside it, expected one")
     return found
 
 
@@ -102,7 +102,9 @@ def _has_envi_header(path: Path) -> bool:
 def _gamma(path: Path, options: ReadOptions) -> OpenedLayers:
     layer = gamma_layer(path, options.header)
     if layer is None:
-        raise DataError(f"header: found no GAMMA parameter file beside {path} that fits its size; name it")
+        raise DataError(
+            f"header: found none beside {path} that fits its size, expected a GAMMA parameter file; name it"
+        )
     return OpenedLayers(layer)
 
 
@@ -217,12 +219,12 @@ def open_layers(path: Path, options: ReadOptions, format: str | None = None) -> 
     if format is not None and format not in names:
         raise DataError(f"format: found {format!r}, expected one of {', '.join(names)}")
     if not path.exists() and not path.with_name(path.name + ".vrt").is_file():
-        raise DataError(f"{path}: no such file")
+        raise DataError(f"{path}: found no such file, expected an interferogram")
     if path.is_file() and path.stat().st_size == 0:
-        raise DataError(f"{path}: the file is empty")
+        raise DataError(f"{path}: found an empty file, expected an interferogram")
     if format is None and options.header is not None:
         format = "gamma"
     for entry in FORMATS:
         if entry.name == format or (format is None and entry.recognises(path)):
             return entry.open(path, options), entry.name
-    raise DataError(f"{path}: unknown format, expected one of {', '.join(names)}")
+    raise DataError(f"{path}: found an unknown format, expected one of {', '.join(names)}")

@@ -149,7 +149,7 @@ def simulate_images(
     """
     g = torch.as_tensor(coherence, dtype=phase.dtype, device=phase.device)
     if not bool(((g >= 0) & (g <= 1)).all()):
-        raise MvnetError("coherence: found values outside [0, 1]")
+        raise MvnetError("coherence: found values outside [0, 1], expected none")
     if oversampling < 1:
         raise MvnetError(f"oversampling: found {oversampling}, expected at least 1")
     u, v = _speckle(phase, generator, oversampling), _speckle(phase, generator, oversampling)

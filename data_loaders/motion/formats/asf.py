@@ -88,7 +88,7 @@ def read_asf(path: Path) -> AcclaimSkeleton:
     except (KeyError, IndexError, ValueError) as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(f"{path}: damaged: {error}") from error
+        raise DataError(f"{path}: found damaged sections ({error}), expected an Acclaim skeleton") from error
 
 
 def _skeleton(path: Path, sections: dict[str, list[list[str]]]) -> AcclaimSkeleton:
@@ -213,7 +213,7 @@ def _frames(path: Path, skeleton: AcclaimSkeleton) -> list[dict[str, list[float]
         try:
             frames[-1][name] = [float(value) for value in values]
         except ValueError as error:
-            raise DataError(f"{path}: line {number}: {error}, expected numbers") from error
+            raise DataError(f"{path}: line {number}: found no number ({error}), expected numbers") from error
     short = next((i for i, frame in enumerate(frames) if frame.keys() != frames[0].keys()), None)
     if not frames or short is not None:
         found = "no frames" if short is None else f"{len(frames[short])} bones in frame {short + 1}"

@@ -68,7 +68,8 @@ def _open(path: Path) -> Any:
             warnings.simplefilter("ignore")  # on the vertical axis, which pybvh guesses and we do not use
             bvh = pybvh.read_bvh_file(path)
     except (ValueError, IndexError, KeyError, StopIteration, AttributeError) as error:
-        raise DataError(f"{path}: {' '.join(str(error).split()) or 'truncated or damaged BVH'}") from error
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{path}: found truncated or damaged data ({reason}), expected BVH") from error
     if not len(bvh.joint_angles) or not bvh.frame_time > 0:
         raise DataError(f"{path}: found {len(bvh.joint_angles)} frames of {bvh.frame_time} s, expected at least one")
     return bvh

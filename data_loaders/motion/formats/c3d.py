@@ -40,7 +40,7 @@ def read_c3d(path: Path, options: ReadOptions) -> MotionSet:
         points, parameters = file["data"]["points"], file["parameters"]["POINT"]
         residuals = file["data"]["meta_points"]["residuals"][0]
     except Exception as error:  # the reader raises C++ exceptions of many kinds
-        raise DataError(f"{path}: truncated or damaged C3D") from error
+        raise DataError(f"{path}: found truncated or damaged data, expected C3D") from error
     positions = points[:3].transpose(2, 1, 0)
     if 0 in positions.shape:
         raise DataError(f"{path}: found {positions.shape[1]} markers in {positions.shape[0]} frames, expected some")

@@ -84,7 +84,7 @@ def read_quaternions(path: Path, options: ReadOptions) -> MotionSet:
         time = table.time()
         values = np.delete(table.values, time[0], axis=1) if time else table.values
         if options.order is None:
-            raise DataError(f"{path}: found no names w, x, y, z of columns; give order: wxyz or xyzw")
+            raise DataError(f"{path}: found no columns w, x, y, z, expected their names; give order: wxyz or xyzw")
         if values.shape[1] % 4:
             raise DataError(f"{path}: found {values.shape[1]} columns, expected four for each sensor")
         quaternions, order = values.reshape(len(values), -1, 4), options.order
@@ -161,8 +161,8 @@ def _unit(path: Path, names: list[str], table: Table) -> str:
         return "deg/s"
     if re.search(r"rad", text) or any(comment.startswith("Firmware Version") for comment in table.comments):
         return "rad/s"
-    raise DataError(f"{path}: found no unit of the angular rates in the columns {', '.join(names[:3])}; give unit: "
-                    "rad/s or deg/s")  # fmt: skip
+    found = f"no unit of the angular rates in the columns {', '.join(names[:3])}"
+    raise DataError(f"{path}: found {found}, expected one; give unit: rad/s or deg/s")
 
 
 def _recording(
@@ -183,9 +183,8 @@ def _recording(
         rate = float(1 / np.median(np.diff(seconds)))
     if rates is not None:
         if seconds is None:
-            raise DataError(
-                f"{path}: found neither a column of times nor a sample rate; give rate, in samples per second"
-            )
+            found = "neither a column of times nor a sample rate"
+            raise DataError(f"{path}: found {found}, expected one; give rate, in samples per second")
         values = integrate_gyroscope(rates, seconds)
     assert values is not None
     return MotionSet(

@@ -180,5 +180,5 @@ def _ntu_bodies(path: Path) -> tuple[dict[str, np.ndarray], int]:
     except DataError:
         raise
     except ValueError as error:
-        raise DataError(f"{path}: line {line}: {error}, expected numbers") from error
+        raise DataError(f"{path}: line {line}: found no number ({error}), expected numbers") from error
     return bodies, frames

@@ -120,7 +120,7 @@ def _load(path: Path, squeeze: bool = True) -> dict[str, Any]:
     try:
         return loadmat(path, squeeze_me=squeeze, struct_as_record=False)
     except Exception as error:  # scipy raises many types for damaged files
-        raise DataError(f"{path}: truncated or damaged .mat") from error
+        raise DataError(f"{path}: found truncated or damaged data, expected a MATLAB file") from error
 
 
 def _optional(path: Path, struct: str | None = None, squeeze: bool = True) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     except ValueError as error:
         raise DataError(f"{path}: found an array of Python objects or a damaged one, expected plain arrays") from error
     except (OSError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: truncated or damaged .npz") from error
+        raise DataError(f"{path}: found truncated or damaged data, expected an .npz") from error
 
 
 def is_neutral(path: Path) -> bool:
@@ -135,9 +135,11 @@ def save_motion(motions: MotionSet, path: str | os.PathLike[str], *, overwrite: 
     if path.suffix != ".npz":
         raise DataError(f"path: found {path.name}, expected a name that ends in .npz")
     if path.exists() and not overwrite:
-        raise DataError(f"path: {path} exists; pass overwrite=True to replace it")
+        raise DataError(
+            f"path: found an existing file {path}, expected none that exists; pass overwrite=True to replace it"
+        )
     if not path.parent.is_dir():
-        raise DataError(f"path: no such folder {path.parent}")
+        raise DataError(f"path: found no such folder {path.parent}, expected one that exists")
     arrays: dict[str, Any] = {f"seq_{i:04d}": sequence for i, sequence in enumerate(motions.sequences)}
     arrays |= {f"time_{i:04d}": times for i, times in enumerate(motions.timestamps or ())}
     if motions.labels is not None:

@@ -62,11 +62,11 @@ def find_format(path: Path, formats: tuple[Format, ...] = FORMATS) -> Format | N
         DataError: no such file or folder, an empty one.
     """
     if not path.exists():
-        raise DataError(f"{path}: no such file or folder")
+        raise DataError(f"{path}: found no such file or folder, expected motions")
     if path.is_file() and path.stat().st_size == 0:
-        raise DataError(f"{path}: the file is empty")
+        raise DataError(f"{path}: found an empty file, expected motions")
     if path.is_dir() and not any(path.iterdir()):
-        raise DataError(f"{path}: the folder is empty, expected motion files or one folder for each class")
+        raise DataError(f"{path}: found an empty folder, expected motion files or one folder for each class")
     return next((entry for entry in formats if entry.recognises(path)), None)
 
 
@@ -88,4 +88,4 @@ def read_motion(path: Path, options: ReadOptions, format: str | None = None) -> 
     if path.is_dir():
         endings = [ending for entry in formats for ending in entry.endings]
         return read_folder(path, endings, lambda file: read_motion(file, options, format))
-    raise DataError(f"{path}: unknown format, expected one of {names}")
+    raise DataError(f"{path}: found an unknown format, expected one of {names}")

@@ -59,8 +59,10 @@ def read_ts(path: Path, options: ReadOptions) -> MotionSet:
     if options.value in (None, "signals"):
         return motions
     if options.gyroscope is None or options.unit is None or options.rate is None:
-        raise DataError(f"{path}: rotations need what the file does not hold: gyroscope, the channels from 0 of "
-                        f"x, y, z, unit, one of {', '.join(RADIANS)}, and rate, in samples per second")  # fmt: skip
+        raise DataError(
+            f"{path}: found no gyroscope, unit and rate in the options, expected for rotations gyroscope, the channels "
+            f"from 0 of x, y, z, unit, one of {', '.join(RADIANS)}, and rate, in samples per second"
+        )
     return gyroscope_rotations(motions, options.gyroscope, options.unit)
 
 
@@ -84,7 +86,7 @@ def _read(path: Path) -> tuple[list[np.ndarray], list[str]]:
         try:
             channels = [[float(v) if v.strip() != "?" else np.nan for v in part.split(",")] for part in parts]
         except ValueError as error:
-            raise DataError(f"{path}: line {number}: {error}, expected numbers or ?") from error
+            raise DataError(f"{path}: line {number}: found no number ({error}), expected numbers or ?") from error
         lengths = {len(channel) for channel in channels}
         if len(lengths) != 1 or (sequences and len(channels) != sequences[0].shape[1]):
             raise DataError(f"{path}: line {number}: found {len(channels)} channels of lengths {sorted(lengths)}, "

@@ -137,5 +137,5 @@ def _trunk(parent: np.ndarray, limbs: tuple[int, int]) -> int:
         return int(np.flatnonzero(parent < 0)[0])
     others = [child for child in children(parent, joint) if child not in limbs]
     if not others:
-        raise DataError("parent: found two limbs and no trunk; give Torso(low=(l, r), high=(l, r))")
+        raise DataError("parent: found two limbs and no trunk, expected one; give Torso(low=(l, r), high=(l, r))")
     return max(others, key=lambda child: len(_below(parent, child)))

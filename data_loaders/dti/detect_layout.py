@@ -1,13 +1,10 @@
-"""Deducing the component order and the unit of a tensor file that does not say.
+"""Detection of the component order and the unit of a tensor file that does not declare them.
 
-Order. Read in a wrong order, a diagonal entry is really an off-diagonal one, and the 2x2 minors fail: hardly
-any tensor stays positive definite. The order that keeps most tensors positive definite wins. When two orders
-do equally well, the
-one with the smoother trace does: the mean diffusivity of tissue is nearly constant, its off-diagonal parts
-    are not.
+Order. Read in a wrong order, a diagonal entry is really an off-diagonal one, and the 2x2 minors fail: hardly any tensor
+stays positive definite. The order that keeps most tensors positive definite wins. When two orders do equally well, the
+one with the smoother trace does: the mean diffusivity of tissue is nearly constant, its off-diagonal parts are not.
 
-Unit. The median mean diffusivity of tissue is about 0.8 um^2/ms; the unit that brings the file closest to it
-wins.
+Unit. The median mean diffusivity of tissue is about 0.8 um^2/ms; the unit that brings the file closest to it wins.
 """
 
 from __future__ import annotations
@@ -43,7 +40,7 @@ def detect_order(stored: np.ndarray, ndim: int, intent: int) -> tuple[TensorLayo
         ndim: dimensions of the file, 4 or 5.
         intent: NIfTI intent code; 1005 means SYMMATRIX.
     Returns:
-        layout, and messages that say what was deduced and from what.
+        layout, and messages on what was detected, and from what.
     """
     if ndim == 5:
         why = "5-D with intent SYMMATRIX" if intent == 1005 else "5-D, although the intent is not SYMMATRIX"

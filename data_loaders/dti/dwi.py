@@ -70,7 +70,8 @@ def load_dwi(
         inside = brain_mask(b0)
 
     tensors, report, scan = fit_signals(dwi, gradients.bvals, gradients.bvecs, inside, progress)
-    frame, said = check_frame(tensors, inside, image.header.get_zooms()[:3], axes, given=bvec_frame is not None)
+    zooms = image.header.get_zooms()[:3]
+    frame, frame_messages = check_frame(tensors, inside, zooms, axes, given=bvec_frame is not None)
     return DTIVolume(
         tensors=rotate(tensors, axes[frame]),
         mask=inside,
@@ -79,7 +80,7 @@ def load_dwi(
         order="fsl",
         unit="mm2/s",
         frame=frame,
-        report=replace(report, messages=gradients.messages + messages + report.messages + said),
+        report=replace(report, messages=gradients.messages + messages + report.messages + frame_messages),
         acquisition=replace(scan, bvecs=gradients.bvecs @ axes[frame].T),
     )
 

@@ -25,7 +25,7 @@ from mvnet.errors import MvnetError
 
 _NODES = 128  # of the quadrature over the phase
 _TABLE = 257  # coherences of the tables that maps are interpolated from
-_DIRECT = 64  # so many coherences are integrated one by one
+_DIRECT = 64  # up to this number of coherences are integrated one by one
 
 
 def phase_density(phase: Tensor, coherence: Tensor | float, looks: float = 1) -> Tensor:

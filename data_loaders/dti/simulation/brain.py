@@ -110,7 +110,7 @@ def simulate_brain(
     )
     isotropic = torch.tensor([1.0, 1.0, 1.0, 0.0, 0.0, 0.0], device=device).unsqueeze(1)
     tensors = white * in_white + grey * in_grey + water * (WATER.diffusivity * isotropic)
-    tensors = _textured(tensors, texture * smooth(6, 2.0 * voxel_size))
+    tensors = _add_texture(tensors, texture * smooth(6, 2.0 * voxel_size))
 
     mask = depth > 0
     s0 = white * WHITE.signal + grey * GREY.signal + water * WATER.signal
@@ -163,7 +163,7 @@ def _fractions(
     return 1 - water - grey, grey, water
 
 
-def _textured(tensors: Tensor, strain: Tensor) -> Tensor:
+def _add_texture(tensors: Tensor, strain: Tensor) -> Tensor:
     """A D A with A = I + E / 2, E of Mandel components `strain`: positive definite always."""
     factor = 0.5 * strain
     factor[:3] += 1

@@ -109,7 +109,7 @@ def _gamma(path: Path, options: ReadOptions) -> OpenedLayers:
 
 
 def _netcdf(path: Path, options: ReadOptions) -> OpenedLayers:
-    """GMT and GMTSAR grids, classic NetCDF or HDF5, turned north up; real*.grd is joined with imag*.grd."""
+    """GMT and GMTSAR grids, classic NetCDF or HDF5, flipped north up; real*.grd is joined with imag*.grd."""
     uri = f"netcdf:{path}:{options.layer}" if options.layer is not None else str(path)
     layer = raster_layer(uri, 1, path)
     if layer.transform is None:  # GDAL wants units or a projection to believe the coordinates

@@ -20,22 +20,22 @@ from mvnet.data_loaders.insar.simulation.scenes import PHASE_COMPONENTS
 from mvnet.data_loaders.random_fields import log_uniform, smooth_field, uniform
 from mvnet.errors import MvnetError
 
-P_SMOOTH = 0.15  # share of the examples in open country, without a sharp edge
-STEEP = 0.6  # share of the others whose steepness is the root of a uniform number; it is log-uniform in the rest
-SMOOTHEST = 0.02  # radians per pixel
-ROUGH = 0.5  # share whose phase has a small texture of its own, as turbulence and errors of the terrain model leave
-ROUGHEST = 0.2  # radians
-COARSEST = 12.0  # pixels between its knots
-CONSTANT = 0.6  # share of the examples of one coherence everywhere
-SINGLE_LOOK = 0.6
-PHASE_ONLY = 0.2  # the file holds the wrapped phase, no amplitude
-BRIGHT = 0.3  # the images have a backscatter of their own
-COHERENCE_GIVEN = 0.3
-HOLES = 0.15
-OVERSAMPLED = 0.15
-LOWEST, HIGHEST = 0.2, 0.97  # coherence
+P_SMOOTH = 0.15  # probability of a scene without a discontinuity
+P_STEEP = 0.6  # of the others, steepness distributed as the root of a uniform number; else log-uniform
+MIN_GRADIENT = 0.02  # rad/pixel
+P_TEXTURE = 0.5  # of a small texture, as turbulence and errors of the terrain model leave
+MAX_TEXTURE = 0.2  # radians
+MAX_TEXTURE_PITCH = 12.0  # pixels between the knots of the texture
+P_CONSTANT_COHERENCE = 0.6
+P_SINGLE_LOOK = 0.6
+P_PHASE_ONLY = 0.2  # of a file that holds the wrapped phase, no amplitude
+P_BACKSCATTER = 0.3  # of images with a backscatter that varies
+P_COHERENCE_GIVEN = 0.3
+P_HOLES = 0.15
+P_OVERSAMPLING = 0.15
+MIN_COHERENCE, MAX_COHERENCE = 0.2, 0.97
+MAX_LOOKS = 16
 WITHOUT_DISCONTINUITIES = {name: PHASE_COMPONENTS[name] for name in ("ramp", "terrain", "atmosphere", "subsidence")}
-MOST_LOOKS = 16
 
 
 class PhaseMaps(NamedTuple):
@@ -63,7 +63,7 @@ class PhaseTrainingSet(Dataset):
     Args:
         length: number of examples.
         patch: pixels along each side.
-        max_gradient: slopes up to about so many radians per pixel.
+        max_gradient: maximum phase gradient, rad/pixel, about.
         seed: of everything.
     Raises:
         ValueError: when a patch is smaller than 8 pixels.
@@ -85,50 +85,51 @@ class PhaseTrainingSet(Dataset):
         # a generator on the CPU takes 32 bits of its seed
         state = np.random.SeedSequence((self.seed, index)).generate_state(1)
         random = torch.Generator().manual_seed(int(state[0]))
-        varying = uniform(0, 1, random) > CONSTANT
-        coherence = (0.1, HIGHEST) if varying else uniform(LOWEST, HIGHEST, random)
-        calm = uniform(0, 1, random) < P_SMOOTH
+        varying = uniform(0, 1, random) > P_CONSTANT_COHERENCE
+        coherence = (0.1, MAX_COHERENCE) if varying else uniform(MIN_COHERENCE, MAX_COHERENCE, random)
+        smooth = uniform(0, 1, random) < P_SMOOTH
         scene = simulate_scene(
             (self.patch, self.patch),
-            steepness=self._steepness(random, calm),
+            steepness=self._steepness(random, smooth),
             coherence=coherence,
             water_share=0.15 if varying else 0.0,
-            components=WITHOUT_DISCONTINUITIES if calm else PHASE_COMPONENTS,
+            components=WITHOUT_DISCONTINUITIES if smooth else PHASE_COMPONENTS,
             generator=random,
         )
-        if uniform(0, 1, random) < ROUGH:
+        if uniform(0, 1, random) < P_TEXTURE:
             scene = scene._replace(phase=scene.phase + texture(self.patch, random))
         return noisy_example(scene, random)
 
-    def _steepness(self, random: torch.Generator, calm: bool) -> float:
-        u, steep = uniform(0, 1, random), not calm and uniform(0, 1, random) < STEEP
-        return self.max_gradient * (u**0.5 if steep else (SMOOTHEST / max(self.max_gradient, SMOOTHEST)) ** (1 - u))
+    def _steepness(self, random: torch.Generator, smooth: bool) -> float:
+        u, steep = uniform(0, 1, random), not smooth and uniform(0, 1, random) < P_STEEP
+        lowest = MIN_GRADIENT / max(self.max_gradient, MIN_GRADIENT)
+        return self.max_gradient * (u**0.5 if steep else lowest ** (1 - u))
 
 
 def texture(side: int, random: torch.Generator) -> Tensor:
-    """(side, side) radians: a smooth random field of up to `ROUGHEST`, correlated over 2 to `COARSEST` pixels."""
-    pitch = log_uniform(2, COARSEST, random)
+    """(side, side) radians: a smooth random field, up to `MAX_TEXTURE`, with knots 2 to `MAX_TEXTURE_PITCH` apart."""
+    pitch = log_uniform(2, MAX_TEXTURE_PITCH, random)
     field = smooth_field(1, (1, side, side), pitch, random, random.device)[0, 0]
-    return uniform(0, ROUGHEST, random) * field
+    return uniform(0, MAX_TEXTURE, random) * field
 
 
 def noisy_example(scene: Scene, random: torch.Generator) -> TrainingPair:
     """Speckle, looks and what a file would hold, drawn at random for a scene (n, n)."""
     looks = 1
-    if uniform(0, 1, random) > SINGLE_LOOK:
-        looks = round(log_uniform(2, MOST_LOOKS, random))
-    oversampling = uniform(1.0, 1.4, random) if uniform(0, 1, random) < OVERSAMPLED else 1.0
-    amplitude = scene.amplitude if uniform(0, 1, random) < BRIGHT else None
+    if uniform(0, 1, random) > P_SINGLE_LOOK:
+        looks = round(log_uniform(2, MAX_LOOKS, random))
+    oversampling = uniform(1.0, 1.4, random) if uniform(0, 1, random) < P_OVERSAMPLING else 1.0
+    amplitude = scene.amplitude if uniform(0, 1, random) < P_BACKSCATTER else None
     cross, power = torch.zeros_like(torch.complex(scene.phase, scene.phase)), torch.zeros_like(scene.phase)
     for _ in range(looks):
         s1, s2 = simulate_images(scene.phase, scene.coherence, random, amplitude=amplitude, oversampling=oversampling)
         cross += s1 * s2.conj()
         power += (s1.abs().square() + s2.abs().square()) / 2
-    valid = holes(scene.phase.shape, random) if uniform(0, 1, random) < HOLES else torch.ones_like(power).bool()
+    valid = holes(scene.phase.shape, random) if uniform(0, 1, random) < P_HOLES else torch.ones_like(power).bool()
     coherence = torch.full_like(power, torch.nan)
-    if uniform(0, 1, random) < COHERENCE_GIVEN:
+    if uniform(0, 1, random) < P_COHERENCE_GIVEN:
         coherence = estimated_coherence(cross, power, scene.phase, window=3 if looks > 3 else 5)
-    if uniform(0, 1, random) < PHASE_ONLY:
+    if uniform(0, 1, random) < P_PHASE_ONLY:
         cross = cross / cross.abs().clamp_min(1e-12)
     return TrainingPair(cross, scene.phase, valid, PhaseMaps(coherence))
 

@@ -82,7 +82,7 @@ def read_motion(path: Path, options: ReadOptions, format: str | None = None) -> 
         raise DataError(f"format: found {format!r}, expected one of {names}")
     entry = find_format(path, formats)
     if entry is None and format is not None and (path.is_file() or not formats[0].endings):
-        entry = formats[0]  # as told: its reader says what is wrong
+        entry = formats[0]  # the reader of the given format reports what is wrong
     if entry is not None:
         return entry.read(path, options)
     if path.is_dir():

@@ -7,7 +7,7 @@
 Pairs. Two limbs hang below one joint, have the same tree and the same lengths (within a quarter): arms, legs. Of all
 such pairs the two longest count, so that fingers do not. Each is represented by the first joints along the limbs that
 are apart. The pair that lies higher on average is the upper one; which of its joints comes first is the order of the
-file, and the lower pair is turned to agree with it. So "right" may be the left: it only has to be the same always.
+file, and the lower pair is swapped to agree with it. So "right" may be the left: it only has to be the same always.
 """
 
 from __future__ import annotations

@@ -8,10 +8,10 @@ from typing import Any
 from mvnet.data_loaders.errors import DataError
 
 
-def need(module: str, extra: str) -> Any:
+def import_optional(module: str, extra: str) -> Any:
     """The imported module; DataError naming `pip install mvnet[extra]` when it is not installed."""
     try:
         return importlib.import_module(module)
     except ImportError as error:
         package = module.split(".")[0]
-        raise DataError(f"{package} is not installed; these files need it: pip install mvnet[{extra}]") from error
+        raise DataError(f"{package}: found it not installed, expected it: pip install mvnet[{extra}]") from error

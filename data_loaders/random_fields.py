@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -15,6 +17,11 @@ def normal(shape: tuple[int, ...], generator: torch.Generator, device: torch.dev
 def uniform(low: float, high: float, generator: torch.Generator) -> float:
     """One number in [low, high)."""
     return low + (high - low) * torch.rand((), generator=generator, device=generator.device).item()
+
+
+def log_uniform(low: float, high: float, generator: torch.Generator) -> float:
+    """One number in [low, high) whose logarithm is uniform: low (high / low)^u."""
+    return low * math.exp(uniform(0, math.log(high / low), generator))
 
 
 def smooth_field(

@@ -8,3 +8,9 @@ class MvnetError(ValueError):
 
     Whatever else is raised is a defect of the program.
     """
+
+
+def first_line(error: BaseException, length: int = 120) -> str:
+    """The first line of an error's text, at most `length` characters; the name of its type when it has no text."""
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:length]

@@ -18,6 +18,9 @@ from torch import Tensor
 from mvnet.errors import MvnetError
 from mvnet.linalg import affine_invariant, sym3
 
+REFERENCE_DIFFUSIVITY = 0.75
+"""um^2/ms: mean diffusivity of brain tissue at body temperature, in which networks see a volume."""
+
 
 def mean_diffusivity(p: Tensor, dim: int = 1) -> Tensor:
     """MD = tr D / 3.

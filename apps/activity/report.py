@@ -10,7 +10,7 @@ import numpy as np
 from mvnet.apps.activity.elastic import elastic_table
 from mvnet.apps.common import page
 from mvnet.apps.common.figures import AFTER, BEFORE, new_figure, png
-from mvnet.data_loaders.motion import MotionSet, filled
+from mvnet.data_loaders.motion import MotionSet, fill_missing
 
 _FRAMES, _ROWS = 6, 6
 
@@ -67,7 +67,7 @@ def _confusion(counts: np.ndarray, classes: tuple[str, ...]):
 
 
 def _skeletons(motions: MotionSet, index: np.ndarray):
-    part = filled(motions.take(index))[0]
+    part = fill_missing(motions.take(index))[0]
     labels = part.require_labels()
     first = [int(np.flatnonzero(labels == c)[0]) for c in np.unique(labels)][:_ROWS]
     figure = new_figure(8, 1.5 * len(first))

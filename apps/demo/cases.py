@@ -51,17 +51,20 @@ def real_case(directions: int = 20) -> Case:
     Input: the b0 and `directions` spread directions. Reference: the fit of the b0 and the other directions.
     """
     import nibabel
+    import torch
     from dipy.data import get_fnames
     from dipy.io.gradients import read_bvals_bvecs
 
-    from mvnet.apps.demo.peers import fit, spread_directions
+    from mvnet.apps.demo.peers import fit
+    from mvnet.data_loaders.dti.gradients import is_b0
+    from mvnet.data_loaders.dti.simulation.schemes import spread_directions
 
     image_path, bval_path, bvec_path = get_fnames(name="small_64D")
     image = nibabel.Nifti1Image.from_filename(image_path)
     dwi = np.asarray(image.dataobj, dtype=np.float64)
     bvals, bvecs = (np.nan_to_num(np.asarray(x)) for x in read_bvals_bvecs(bval_path, bvec_path))
-    base, weighted = np.flatnonzero(bvals <= 50), np.flatnonzero(bvals > 50)
-    chosen = weighted[spread_directions(bvecs[weighted], directions)]
+    base, weighted = np.flatnonzero(is_b0(bvals)), np.flatnonzero(~is_b0(bvals))
+    chosen = weighted[spread_directions(torch.from_numpy(bvecs[weighted]), directions)]
     shown, hidden = np.concatenate([base, chosen]), np.concatenate([base, np.setdiff1d(weighted, chosen)])
     mask = dwi[..., base].mean(-1) > 0
     reference = fit(dwi[..., hidden], bvals[hidden], bvecs[hidden], mask)

@@ -114,16 +114,6 @@ def scores(tensors: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     }
 
 
-def spread_directions(bvecs: np.ndarray, count: int) -> np.ndarray:
-    """Indices of `count` rows of bvecs (M, 3): the first, then always the one farthest from those before."""
-    chosen = [0]
-    while len(chosen) < count:
-        closeness = np.abs(bvecs @ bvecs[chosen].T).max(1)
-        closeness[chosen] = np.inf
-        chosen.append(int(closeness.argmin()))
-    return np.array(chosen)
-
-
 # ---------------------------------------------------------------------------------------------- peers
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:

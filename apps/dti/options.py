@@ -8,10 +8,7 @@ from pathlib import Path
 
 from mvnet.apps.common.errors import UserError
 from mvnet.apps.dti.bids import without_suffix
-
-ORDERS = ("fsl", "mrtrix", "dipy", "symmatrix", "dti-tk")
-UNITS = ("mm2/s", "um2/ms", "um2/s", "m2/s")
-FRAMES = ("voxel", "fsl", "world")
+from mvnet.data_loaders.dti.layouts import FRAMES, LAYOUTS, UNITS
 
 
 @dataclass(frozen=True)
@@ -63,7 +60,7 @@ def check(options: Options) -> None:
     if (options.bval is None) != (options.bvec is None):
         given, missing = ("--bval", "--bvec") if options.bval else ("--bvec", "--bval")
         raise UserError(f"{given}: found no {missing} with it, expected both for a DWI")
-    choices = {"order": ORDERS, "unit": UNITS, "bvec-frame": FRAMES}
+    choices = {"order": tuple(LAYOUTS), "unit": tuple(UNITS), "bvec-frame": FRAMES}
     values = {"order": options.order, "unit": options.unit, "bvec-frame": options.frame}
     for name, value in values.items():
         if value is not None and value not in choices[name]:

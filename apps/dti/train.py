@@ -92,12 +92,12 @@ def _scan_fields(
     dwi: Path, bval: Path, bvec: Path, frame: str | None, left_out: slice, share: float
 ) -> tuple[Weighted, Weighted]:
     """Fields taken as the truth (the scan, a coarse and a thick-sliced one), and the scan for pairs of two fits."""
-    from mvnet.data_loaders.dti.training.fields import central, resampled, scan_field
+    from mvnet.data_loaders.dti.training.fields import crop_centre, resample, scan_field
 
     native = scan_field(dwi, bval, bvec, frame, left_out)
     if share < 1:
-        native = central(native, share)
-    truths = [(0.5, native), (0.05, resampled(native, _COARSE)), (0.1, resampled(native, _THICK))]
+        native = crop_centre(native, share)
+    truths = [(0.5, native), (0.05, resample(native, _COARSE)), (0.1, resample(native, _THICK))]
     return truths, [(0.3, native)]
 
 

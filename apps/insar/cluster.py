@@ -26,7 +26,7 @@ def cluster(address: str) -> Iterator[tuple[Executor, int]]:
             yield client.get_executor(pure=False), sum(client.nthreads().values())
         except KilledWorker as error:
             raise UserError(
-                f"--scheduler: found workers that died over a tile, for lack of memory? ({error}), expected them to live"
+                f"--scheduler: found workers that died over a tile ({error}), expected enough memory"
             ) from error
 
 

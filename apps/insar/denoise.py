@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mvnet.apps.insar.survey import Survey
-    from mvnet.data_loaders.insar.reader import Interferogram, OutputSet
+    from mvnet.data_loaders.insar import Interferogram, OutputSet
     from mvnet.models.insar.network import InSARDenoiser
     from mvnet.models.insar.raster import FilteredTile, TileData
 
@@ -129,7 +129,7 @@ def _overlap(options: InSAROptions, model: InSARDenoiser) -> int:
 def _outputs(options: InSAROptions, image: Interferogram, model: InSARDenoiser, weights: dict[str, str]) -> OutputSet:
     """The files to be made, with where they come from in their tags."""
     from mvnet import __version__
-    from mvnet.data_loaders.insar.reader import open_outputs
+    from mvnet.data_loaders.insar import open_outputs
 
     extra = [REPORT] if options.report else []
     if options.unwrap is not None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mvnet.apps.common.errors import UserError
 
 if TYPE_CHECKING:
-    from mvnet.data_loaders.insar.reader import Interferogram
+    from mvnet.data_loaders.insar import Interferogram
 
 UNWRAPPERS = ("snaphu", "skimage")
 SMALLEST_TILE, TILE_STEP = 64, 16
@@ -78,7 +78,7 @@ def open_input(options: InSAROptions) -> Interferogram:
     Raises:
         DataError: as `open_interferogram`, or when the values are no phase.
     """
-    from mvnet.data_loaders.insar.reader import open_interferogram
+    from mvnet.data_loaders.insar import open_interferogram
 
     without = options.coherence == NO_COHERENCE
     image = open_interferogram(

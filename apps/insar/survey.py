@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from mvnet.data_loaders.insar.reader import Interferogram, OutputSet, Window
+    from mvnet.data_loaders.insar import Interferogram, OutputSet, Window
 
 OVERVIEW, DETAIL = 900, 256
 """Largest side of the overview and of the detail, in pixels."""

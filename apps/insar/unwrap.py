@@ -22,7 +22,7 @@ from mvnet.apps.insar.outputs import COMPONENTS, UNWRAPPED
 if TYPE_CHECKING:
     from mvnet.apps.common.console import Console
     from mvnet.apps.insar.options import InSAROptions
-    from mvnet.data_loaders.insar.reader import Interferogram, OutputSet
+    from mvnet.data_loaders.insar import Interferogram, OutputSet
 
 _BYTES = {"skimage": 60, "snaphu": 90}  # a pixel, roughly, at the peak
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from mvnet.data_loaders.motion import MotionSet, filled
+from mvnet.data_loaders.motion import MotionSet, fill_missing
 
 SAMPLES, SRV_SAMPLES = 64, 32
 Peer = Callable[[MotionSet, np.ndarray, np.ndarray, int], np.ndarray]
@@ -75,7 +75,7 @@ def _rotations(motions: MotionSet, train: np.ndarray, samples: int) -> torch.Ten
     from mvnet.curves import resample
     from mvnet.data_loaders.motion.bone_rotations import BoneRotations, rotations_of
 
-    whole = filled(motions)[0]
+    whole = fill_missing(motions)[0]
     assert motions.parent is not None
     rotations, _ = rotations_of(whole, BoneRotations.fit(whole.take(train).sequences, motions.parent))
     return torch.stack([resample(torch.as_tensor(r).float(), samples) for r in rotations.sequences])

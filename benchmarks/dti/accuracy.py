@@ -34,6 +34,8 @@ from benchmarks.harness import Benchmark, Target
 from mvnet.apps.demo import peers as compare
 from mvnet.apps.demo.show import SCORES
 from mvnet.data_loaders.dti.dwi import fit_signals
+from mvnet.data_loaders.dti.gradients import is_b0
+from mvnet.data_loaders.dti.simulation.schemes import spread_directions
 from mvnet.linalg import sym3
 from mvnet.models import DTIDenoiser, pretrained
 from mvnet.models.dti.inference import denoise_volume
@@ -140,8 +142,8 @@ def targets_of(rows: list[dict]) -> list[Target]:
 
 def directions_left_out(scan: Scan, count: int) -> tuple[Scan, Scan]:
     """The b0 with `count` spread directions, and the b0 with all others."""
-    weighted, base = np.flatnonzero(scan.bvals > 50), np.flatnonzero(scan.bvals <= 50)
-    chosen = weighted[compare.spread_directions(scan.bvecs[weighted], count)]
+    weighted, base = np.flatnonzero(~is_b0(scan.bvals)), np.flatnonzero(is_b0(scan.bvals))
+    chosen = weighted[spread_directions(torch.from_numpy(scan.bvecs[weighted]), count)]
     first, second = (
         Scan(scan.dwi[..., index], scan.bvals[index], scan.bvecs[index], scan.mask)
         for index in (np.r_[base, chosen], np.r_[base, np.setdiff1d(weighted, chosen)])

@@ -139,7 +139,7 @@ def real(root: Path, quick: bool = False, seed: int = 0) -> Iterator[Case]:
         quick: a quarter of the window, without BM3D.
         seed: of the noise.
     """
-    from mvnet.data_loaders.insar.reader import open_interferogram
+    from mvnet.data_loaders.insar import open_interferogram
 
     image = open_interferogram(root / "insar" / "eo_tools" / "phi_vv.tif")
     block = image.read(REAL_QUICK if quick else REAL_WINDOW)

@@ -21,9 +21,8 @@ from benchmarks.harness import Benchmark
 from benchmarks.insar import cases
 from benchmarks.insar.accuracy import PROTOTYPE, SHARE_OF_PROTOTYPE, ours
 from benchmarks.insar.scenes import least_error, near_jumps, single_look, true_phase, wrapped
-from mvnet.data_loaders.insar.training.dataset import PhaseExample
+from mvnet.data_loaders.insar.training.dataset import PhaseMaps, TrainingPair
 from mvnet.models import pretrained
-from mvnet.models.insar.inputs import interferogram_planes, scalar_planes
 from mvnet.models.insar.loss import phase_loss
 from mvnet.models.insar.network import InSARDenoiser
 from mvnet.training.run import Run, Schedule, train
@@ -43,13 +42,14 @@ class ScenePatches(Dataset):
     def __len__(self) -> int:
         return self.length
 
-    def __getitem__(self, index: int) -> PhaseExample:
+    def __getitem__(self, index: int) -> TrainingPair:
         random = np.random.default_rng(index)
         row, column = random.integers(0, SIDE - self.patch + 1, 2)
         phase = self.truth[row : row + self.patch, column : column + self.patch]
         z = torch.from_numpy(single_look(phase, random.uniform(*_COHERENCE), _NOISE + index))
         valid = torch.ones(z.shape, dtype=torch.bool)
-        return PhaseExample(interferogram_planes(z, valid), torch.from_numpy(phase).float(), scalar_planes(valid))
+        unknown = PhaseMaps(torch.full(z.shape, torch.nan))
+        return TrainingPair(z, torch.from_numpy(phase).float(), valid, unknown)
 
 
 def trained_on_the_scene(steps: int) -> InSARDenoiser:

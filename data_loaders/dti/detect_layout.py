@@ -1,13 +1,10 @@
-"""Deducing the component order and the unit of a tensor file that does not say.
+"""Detection of the component order and the unit of a tensor file that does not declare them.
 
-Order. Read in a wrong order, a diagonal entry is really an off-diagonal one, and the 2x2 minors fail: hardly
-any tensor stays positive definite. The order that keeps most tensors positive definite wins. When two orders
-do equally well, the
-one with the smoother trace does: the mean diffusivity of tissue is nearly constant, its off-diagonal parts
-    are not.
+Order. Read in a wrong order, a diagonal entry is really an off-diagonal one, and the 2x2 minors fail: hardly any tensor
+stays positive definite. The order that keeps most tensors positive definite wins. When two orders do equally well, the
+one with the smoother trace does: the mean diffusivity of tissue is nearly constant, its off-diagonal parts are not.
 
-Unit. The median mean diffusivity of tissue is about 0.8 um^2/ms; the unit that brings the file closest to it
-wins.
+Unit. The median mean diffusivity of tissue is about 0.8 um^2/ms; the unit that brings the file closest to it wins.
 """
 
 from __future__ import annotations
@@ -35,7 +32,7 @@ def positive_definite(planes: Tensor) -> Tensor:
     return (xx > 0) & (minor > 0) & (determinant > 0)
 
 
-def deduce_order(stored: np.ndarray, ndim: int, intent: int) -> tuple[TensorLayout, list[str]]:
+def detect_order(stored: np.ndarray, ndim: int, intent: int) -> tuple[TensorLayout, list[str]]:
     """The layout of a tensor array.
 
     Args:
@@ -43,7 +40,7 @@ def deduce_order(stored: np.ndarray, ndim: int, intent: int) -> tuple[TensorLayo
         ndim: dimensions of the file, 4 or 5.
         intent: NIfTI intent code; 1005 means SYMMATRIX.
     Returns:
-        layout, and messages that say what was deduced and from what.
+        layout, and messages on what was detected, and from what.
     """
     if ndim == 5:
         why = "5-D with intent SYMMATRIX" if intent == 1005 else "5-D, although the intent is not SYMMATRIX"
@@ -69,7 +66,7 @@ def _sample(stored: np.ndarray) -> np.ndarray:
     flat = stored.reshape(-1, 6)
     flat = flat[np.isfinite(flat).all(1) & (flat != 0).any(1)]
     if len(flat) == 0:
-        raise DataError("tensors: found no voxel that is finite and not zero")
+        raise DataError("tensors: found no voxel that is finite and not zero, expected some")
     flat = flat[:: max(1, len(flat) // _SAMPLE)].astype(np.float64)
     return flat / np.median(np.abs(flat).max(1))
 
@@ -83,7 +80,7 @@ def _score(sample: np.ndarray, layout: TensorLayout) -> tuple[float, float]:
     return positive_definite(planes).float().mean().item(), spread
 
 
-def deduce_unit(median_md: float) -> tuple[str, list[str]]:
+def detect_unit(median_md: float) -> tuple[str, list[str]]:
     """The unit in which the stored median mean diffusivity is that of tissue, and messages."""
     unit = min(UNITS, key=lambda u: abs(math.log(median_md * UNITS[u] / TISSUE_MD)))
     md = median_md * UNITS[unit]

@@ -13,7 +13,7 @@ from torch import Tensor
 from mvnet.data_loaders.dti.fibre_coherence import check_frame
 from mvnet.data_loaders.dti.fitting import acquisition_maps, design_matrix
 from mvnet.data_loaders.dti.frames import rotate, to_voxel
-from mvnet.data_loaders.dti.gradients import B0_THRESHOLD, Gradients, read_gradients
+from mvnet.data_loaders.dti.gradients import B0_THRESHOLD, Gradients, is_b0, read_gradients
 from mvnet.data_loaders.dti.layouts import find_layout, unit_factor
 from mvnet.data_loaders.dti.masks import MaskLike, brain_mask, check_grid, read_mask
 from mvnet.data_loaders.dti.nifti import open_image, read_array
@@ -70,7 +70,8 @@ def load_dwi(
         inside = brain_mask(b0)
 
     tensors, report, scan = fit_signals(dwi, gradients.bvals, gradients.bvecs, inside, progress)
-    frame, said = check_frame(tensors, inside, image.header.get_zooms()[:3], axes, given=bvec_frame is not None)
+    zooms = image.header.get_zooms()[:3]
+    frame, frame_messages = check_frame(tensors, inside, zooms, axes, given=bvec_frame is not None)
     return DTIVolume(
         tensors=rotate(tensors, axes[frame]),
         mask=inside,
@@ -79,7 +80,7 @@ def load_dwi(
         order="fsl",
         unit="mm2/s",
         frame=frame,
-        report=replace(report, messages=gradients.messages + messages + report.messages + said),
+        report=replace(report, messages=gradients.messages + messages + report.messages + frame_messages),
         acquisition=replace(scan, bvecs=gradients.bvecs @ axes[frame].T),
     )
 
@@ -98,10 +99,10 @@ def fit_signals(
     Raises:
         DataError: when no voxel in the mask has a positive b0, or a finite signal.
     """
-    typical = _typical_signal(dwi[..., bvals < B0_THRESHOLD].mean(-1), mask)
+    typical = _typical_signal(dwi[..., is_b0(bvals)].mean(-1), mask)
     log_s0, fitted = fit_dipy(dwi, bvals, bvecs, mask, _FLOOR * typical, progress)
     if not fitted.isfinite().any():
-        raise DataError("signals: found no voxel in the mask whose signal is finite in every volume")
+        raise DataError("signals: found no voxel in the mask that is finite in every volume, expected some")
     tensors, report = repair(fitted, mask)
     known = mask & ((log_s0 - np.log(typical)).abs() < _FARTHEST)  # NaN compares false
     return tensors, report, _acquisition(dwi, bvals, bvecs, tensors, log_s0, known)
@@ -111,9 +112,9 @@ def _mean_b0(dwi: np.ndarray, gradients: Gradients, path: str | Path) -> np.ndar
     """(X, Y, Z) mean of the volumes without weighting, wherever they stand."""
     b0 = dwi[..., gradients.is_b0].mean(-1)
     if not np.isfinite(b0).any():
-        raise DataError(f"{path}: found no finite b0 signal")
+        raise DataError(f"{path}: found no finite b0 signal, expected some")
     if not (b0 > 0).any():
-        raise DataError(f"{path}: found no positive b0 signal")
+        raise DataError(f"{path}: found no positive b0 signal, expected some")
     return b0
 
 
@@ -122,7 +123,7 @@ def _typical_signal(b0: np.ndarray, inside: Tensor) -> float:
     values = b0[inside.numpy()]
     values = values[np.isfinite(values) & (values > 0)]
     if values.size == 0:
-        raise DataError("mask: found no voxel with a positive b0 signal")
+        raise DataError("mask: found no voxel with a positive b0 signal, expected some")
     typical = float(np.median(values))
     if not 1 / _EXTREME < typical < _EXTREME:
         raise DataError(f"signals: found a median b0 of {typical:.3g}, expected between 1e-12 and 1e12")

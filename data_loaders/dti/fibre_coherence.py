@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mvnet.linalg import sym3
+from mvnet.metrics import fractional_anisotropy, principal_direction
 
 AXES = {
     "as given": (1.0, 1.0, 1.0),
@@ -58,10 +58,10 @@ def fibre_coherence(
     Returns:
         None when anisotropic voxels are fewer than 500 or 10 % of the mask, or the volume is one slice thick.
     """
-    chosen = mask & (_anisotropy(planes) > _ANISOTROPIC)
+    chosen = mask & (fractional_anisotropy(planes, dim=0) > _ANISOTROPIC)
     if int(chosen.sum()) < max(_FEWEST, _SMALLEST_SHARE * int(mask.sum())) or min(mask.shape) < 2:
         return None
-    directions = _principal(planes[:, chosen])
+    directions = principal_direction(planes[:, chosen], dim=0).T
     field = torch.zeros((3, *mask.shape))
     field[:, chosen] = directions.T
     position = chosen.nonzero()
@@ -90,18 +90,6 @@ def _follow(field: Tensor, position: Tensor, directions: Tensor, step: Tensor) -
     inside = ((target >= 0) & (target < size)).all(1)
     x, y, z = target.clamp_min(0).minimum(size - 1).unbind(1)
     return (field[:, x, y, z].T * directions).sum(1).abs() * inside
-
-
-def _anisotropy(planes: Tensor) -> Tensor:
-    """Fractional anisotropy sqrt(3/2) |D - mean| / |D| from components: (6, *) -> (*)."""
-    mean = planes[:3].mean(0)
-    square = planes.square().sum(0)
-    return (1.5 * (square - 3 * mean * mean).clamp_min(0) / square.clamp_min(1e-30)).sqrt()
-
-
-def _principal(planes: Tensor) -> Tensor:
-    """Eigenvector of the largest eigenvalue: (6, N) -> (N, 3)."""
-    return torch.linalg.eigh(sym3.unpack(planes, dim=0)).eigenvectors[..., 2]
 
 
 def check_frame(

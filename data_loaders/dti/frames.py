@@ -10,14 +10,16 @@ Sources: MRtrix3 core/dwi/gradient.cpp (import and export of FSL b-vectors); FSL
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from mvnet.data_loaders.dti.layouts import MANDEL
+from mvnet.data_loaders.dti.layouts import FRAMES
 from mvnet.data_loaders.errors import DataError
-
-FRAMES = ("voxel", "fsl", "world")
+from mvnet.equivariant.groups import group
+from mvnet.linalg.sym3 import MANDEL
 
 
 def to_voxel(frame: str, affine: np.ndarray) -> np.ndarray:
@@ -49,11 +51,40 @@ def mandel_rotation(q: np.ndarray) -> np.ndarray:
 
 
 def rotate(planes: Tensor, q: np.ndarray) -> Tensor:
-    """Q D Q^T on (6, *) Mandel planes. Sign changes are exact; the identity returns its input."""
+    """Q D Q^T; exact where Q is a signed permutation, the input itself where it is the identity.
+
+    Args:
+        planes: (6, ...) Mandel planes of D.
+        q: (3, 3) orthogonal.
+    Returns:
+        (6, ...)
+    """
     if np.array_equal(q, np.eye(3)):
         return planes
-    matrix = mandel_rotation(q)
-    if np.array_equal(np.abs(q), np.eye(3)):
-        signs = torch.tensor(np.sign(np.diag(matrix)), dtype=planes.dtype, device=planes.device)
-        return planes * signs.view(6, *[1] * (planes.ndim - 1))
-    return torch.einsum("ab,b...->a...", torch.as_tensor(matrix, dtype=planes.dtype, device=planes.device), planes)
+    if np.isin(np.abs(q), (0, 1)).all():
+        return _permute_axes(planes, q)
+    matrix = torch.as_tensor(mandel_rotation(q), dtype=planes.dtype, device=planes.device)
+    return torch.einsum("ab,b...->a...", matrix, planes)
+
+
+def _permute_axes(planes: Tensor, q: np.ndarray) -> Tensor:
+    """(Q D Q^T)_ij = s_i s_j D_{p_i p_j} for the signed permutation Q x = (s_i x_{p_i}): no rounding."""
+    source, sign = np.abs(q).argmax(1), q.sum(1)
+    place = {frozenset(ij): k for k, ij in enumerate(MANDEL)}
+    return torch.stack(
+        [float(sign[i] * sign[j]) * planes[place[frozenset((int(source[i]), int(source[j])))]] for i, j in MANDEL]
+    )
+
+
+@cache
+def cube_symmetries() -> tuple[np.ndarray, ...]:
+    """The 48 symmetries of the cube as (3, 3) signed permutations x'_i = s_i x_{p_i}.
+
+    In the order of p = (0, 1, 2), (0, 2, 1), ... and then of s = (1, 1, 1), (1, 1, -1), ...: a random number that
+    chooses one of them chooses the same in every version.
+    """
+
+    def place(q: np.ndarray) -> tuple[list[int], list[float]]:
+        return np.abs(q).argmax(1).tolist(), (-q.sum(1)).tolist()
+
+    return tuple(sorted(group("Oh").matrices.numpy(), key=place))

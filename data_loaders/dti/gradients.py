@@ -4,14 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
+from torch import Tensor
 
 from mvnet.data_loaders.errors import DataError
 
-B0_THRESHOLD = 50  # s/mm^2: below it a volume counts as not weighted
+B0_THRESHOLD = 50
+"""s/mm^2: a volume below it counts as not weighted, see `is_b0`."""
 _USUAL_MAXIMUM = 1600.0  # s/mm^2: above it the tensor model no longer describes brain tissue
 _FEWEST = 6
+
+
+Values = TypeVar("Values", np.ndarray, Tensor)
+
+
+def is_b0(bvals: Values) -> Values:
+    """(M,) bool: the volumes without diffusion weighting, b < 50 s/mm^2, wherever they stand.
+
+    Args:
+        bvals: (M,) in s/mm^2, numpy or torch.
+    """
+    return bvals < B0_THRESHOLD
 
 
 @dataclass(frozen=True)
@@ -24,8 +39,8 @@ class Gradients:
 
     @property
     def is_b0(self) -> np.ndarray:
-        """(M,) bool: found by b-value, wherever the volumes stand."""
-        return self.bvals < B0_THRESHOLD
+        """(M,) bool, see the function `is_b0`."""
+        return is_b0(self.bvals)
 
 
 def read_gradients(bval: str | Path | np.ndarray, bvec: str | Path | np.ndarray, volumes: int) -> Gradients:
@@ -51,14 +66,18 @@ def read_gradients(bval: str | Path | np.ndarray, bvec: str | Path | np.ndarray,
         raise DataError("bval: found negative or non-finite values, expected b-values in s/mm^2")
 
     messages: list[str] = []
-    weighted = values >= B0_THRESHOLD
+    weighted = ~is_b0(values)
     if not weighted.any():
-        raise DataError(f"bval: found no b-value above 50 (largest {values.max():.3g}), expected s/mm^2")
+        raise DataError(
+            f"bval: found no b-value of {B0_THRESHOLD} or more (largest {values.max():.3g}), expected s/mm^2"
+        )
     if weighted.all():
         raise DataError(f"bval: found no b0 volume (smallest b {values.min():.0f}), expected b < 50 s/mm^2")
     norm = np.linalg.norm(vectors, axis=1)
     if not (norm[weighted] > 0.1).all():  # also catches NaN
-        raise DataError("bvec: found a zero or non-finite vector on a volume with b >= 50 s/mm^2")
+        raise DataError(
+            "bvec: found a zero or non-finite vector on a volume with b >= 50 s/mm^2, expected unit vectors"
+        )
     if (np.abs(norm[weighted] - 1) > 0.02).any():
         messages.append("warning: b-vectors are not of unit length; they were normalised, b-values kept")
     unit = np.zeros((volumes, 3))
@@ -74,12 +93,12 @@ def _numbers(source: str | Path | np.ndarray, name: str) -> np.ndarray:
         return np.asarray(source, dtype=np.float64)
     path = Path(source)
     if not path.is_file():
-        raise DataError(f"{name}: {path}: no such file")
+        raise DataError(f"{name}: found no such file {path}, expected b-values or b-vectors as text")
     try:
         lines = [line.partition("#")[0] for line in path.read_text(encoding="utf-8-sig").splitlines()]
         rows = [line.replace(",", " ").split() for line in lines if line.strip()]
         if not rows:
-            raise DataError(f"{name}: {path}: the file is empty, expected numbers")
+            raise DataError(f"{name}: found an empty file {path}, expected numbers")
         widths = {len(row) for row in rows}
         if len(widths) != 1:
             raise DataError(f"{name}: {path}: found rows of {sorted(widths)} numbers, expected equal rows")
@@ -87,7 +106,9 @@ def _numbers(source: str | Path | np.ndarray, name: str) -> np.ndarray:
     except (UnicodeDecodeError, ValueError) as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(f"{name}: {path}: not a table of numbers") from error
+        raise DataError(
+            f"{name}: found text in {path} that is no table of numbers, expected rows of numbers"
+        ) from error
 
 
 def _check_directions(g: np.ndarray) -> None:
@@ -98,4 +119,6 @@ def _check_directions(g: np.ndarray) -> None:
         raise DataError(f"bvec: found {distinct} distinct directions, expected at least {_FEWEST}")
     quadratic = np.stack([g[:, i] * g[:, j] for i in range(3) for j in range(i, 3)], 1)
     if np.linalg.matrix_rank(quadratic, tol=1e-3) < 6:
-        raise DataError("bvec: the directions do not determine a tensor (they lie on a cone or in a plane)")
+        raise DataError(
+            "bvec: found directions on a cone or in a plane, which do not determine a tensor, expected spread ones"
+        )

@@ -6,14 +6,14 @@ Inside, a tensor is six Mandel planes `xx, yy, zz, sqrt2*yz, sqrt2*xz, sqrt2*xy`
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import numpy as np
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from mvnet.data_loaders.errors import DataError
 
-MANDEL = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
+if TYPE_CHECKING:  # the command line reads the names below at its start, without numpy and torch
+    import numpy as np
+    from torch import Tensor
+
 UPPER_ROWS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))  # xx xy xz yy yz zz
 DIAGONAL_FIRST = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))  # xx yy zz xy xz yz
 LOWER_ROWS = ((0, 0), (0, 1), (1, 1), (0, 2), (1, 2), (2, 2))  # xx xy yy xz yz zz
@@ -21,7 +21,8 @@ LOWER_ROWS = ((0, 0), (0, 1), (1, 1), (0, 2), (1, 2), (2, 2))  # xx xy yy xz yz 
 UNITS = {"mm2/s": 1e3, "um2/ms": 1.0, "um2/s": 1e-3, "m2/s": 1e9}
 """Unit name -> factor from that unit to um^2/ms."""
 
-_SQRT2 = 2**0.5
+FRAMES = ("voxel", "fsl", "world")
+"""Axes that components and b-vectors refer to, see `mvnet.data_loaders.dti.frames`."""
 
 
 @dataclass(frozen=True)
@@ -47,18 +48,30 @@ class TensorLayout:
 
     def to_mandel(self, stored: np.ndarray) -> Tensor:
         """(X, Y, Z, 6) as stored -> (6, X, Y, Z) float32 Mandel planes, in the unit of the file."""
+        import numpy as np
+        import torch
+
+        from mvnet.linalg.sym3 import MANDEL
+
         planes = [stored[..., self.components.index(ij)] * _weight(ij) for ij in MANDEL]
         return torch.from_numpy(np.stack(planes).astype(np.float32, copy=False))
 
     def from_mandel(self, planes: Tensor) -> np.ndarray:
         """(6, X, Y, Z) Mandel planes -> float32 array of this layout, (X, Y, Z, 6) or (X, Y, Z, 1, 6)."""
+        import numpy as np
+
+        from mvnet.linalg.sym3 import MANDEL
+
         p = planes.detach().cpu().float().numpy()
         stored = np.stack([p[MANDEL.index(ij)] / _weight(ij) for ij in self.components], axis=-1)
         return stored if self.ndim == 4 else stored[..., None, :]
 
 
 def _weight(ij: tuple[int, int]) -> np.float32:
-    return np.float32(1.0 if ij[0] == ij[1] else _SQRT2)
+    """Mandel component over matrix entry: 1 on the diagonal, sqrt 2 off it."""
+    import numpy as np
+
+    return np.float32(1.0 if ij[0] == ij[1] else 2**0.5)
 
 
 LAYOUTS = {
@@ -71,7 +84,7 @@ LAYOUTS = {
         TensorLayout("dti-tk", LOWER_ROWS, 5, "um2/ms", "voxel"),
     )
 }
-"""Every layout read and written. A new one is one line here; 4-D ones join the deduction by themselves."""
+"""Every layout read and written. A new one is one line here; 4-D ones join the detection by themselves."""
 
 
 def find_layout(order: str) -> TensorLayout:

@@ -11,9 +11,11 @@ from torch import Tensor
 
 from mvnet.data_loaders.dti.nifti import open_image, read_array
 from mvnet.data_loaders.errors import DataError
+from mvnet.metrics import fractional_anisotropy
 
 _NO_BACKGROUND = 0.07
 _SAME_PLACE = 0.1  # mm
+_WHITE_MATTER = 0.4  # fractional anisotropy
 
 MaskLike = str | Path | np.ndarray | Tensor
 
@@ -37,7 +39,7 @@ def read_mask(mask: MaskLike, shape: tuple[int, ...]) -> Tensor:
         raise DataError(f"mask: found shape {values.shape}, expected {tuple(shape)}")
     inside = torch.from_numpy(np.ascontiguousarray(values > 0))  # NaN compares false
     if not inside.any():
-        raise DataError("mask: found no voxel above zero")
+        raise DataError("mask: found no voxel above zero, expected some")
     return inside
 
 
@@ -80,14 +82,28 @@ def brain_mask(b0: np.ndarray) -> Tensor:
 
     values = np.nan_to_num(np.asarray(b0, dtype=np.float32), nan=0.0, posinf=0.0, neginf=0.0).clip(min=0)
     if values.max() <= values.min():
-        raise DataError("dwi: the b0 image is constant, so that no mask can be made; give one")
+        raise DataError("dwi: found a constant b0 image, expected a brain on a background; give one as mask")
     bright = np.percentile(values[values > 0], 99)
     if np.percentile(values, 2) > _NO_BACKGROUND * bright:
         return torch.from_numpy(values > 0)
     mask = median_otsu(np.log1p(values / (0.02 * bright)), median_radius=2, numpass=1)[1].astype(bool)
     if not mask.any():
-        raise DataError("dwi: no brain stands out from the background of the b0 image; give a mask")
+        raise DataError("dwi: found no brain that stands out in the b0 image, expected one; give a mask")
     labels = np.zeros(mask.shape, dtype=np.int32)
     ndimage.label(mask, output=labels)
     mask = labels == 1 + np.argmax(np.bincount(labels.ravel())[1:])
     return torch.from_numpy(np.asarray(ndimage.binary_fill_holes(mask), dtype=bool) & (values > 0))
+
+
+def white_matter_median(signal: Tensor, tensors: Tensor, mask: Tensor) -> Tensor:
+    """Median signal of white matter, FA > 0.4, in a mask; of the whole mask when it holds none.
+
+    Args:
+        signal: (...) such as the b0, any unit.
+        tensors: (6, ...) Mandel planes.
+        mask: (...) bool, true somewhere.
+    Returns:
+        (), in the unit of the signal.
+    """
+    white = mask & (fractional_anisotropy(tensors, dim=0) > _WHITE_MATTER)
+    return signal[white if white.any() else mask].median()

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError
+from mvnet.errors import first_line
 
 _SUFFIXES = (".nii", ".nii.gz")
 
@@ -28,13 +29,14 @@ def open_image(path: str | Path) -> Any:
 
     path = Path(path)
     if not path.is_file():
-        raise DataError(f"{path}: no such file")
+        raise DataError(f"{path}: found no such file, expected a NIfTI image")
     if path.stat().st_size == 0:
-        raise DataError(f"{path}: the file is empty, expected a NIfTI image")
+        raise DataError(f"{path}: found an empty file, expected a NIfTI image")
     try:
         image = nibabel.load(path)
     except (ImageFileError, HeaderDataError, EOFError, OSError, zlib.error, ValueError) as error:
-        raise DataError(f"{path}: not a readable NIfTI image ({_line(error)})") from error
+        found = f"a file that is not a readable NIfTI image ({first_line(error)})"
+        raise DataError(f"{path}: found {found}, expected one") from error
     if not isinstance(image, nibabel.Nifti1Pair):
         raise DataError(f"{path}: found a {type(image).__name__}, expected a NIfTI image")
     kind = np.dtype(image.header.get_data_dtype())
@@ -52,13 +54,8 @@ def read_array(image: Any, path: str | Path) -> np.ndarray:
     try:
         return np.asarray(image.dataobj, dtype=np.float32)
     except (EOFError, OSError, zlib.error, ValueError) as error:
-        raise DataError(f"{path}: the image data is truncated or damaged ({_line(error)})") from error
-
-
-def _line(error: BaseException) -> str:
-    """The first line of an error's text, at most 120 characters."""
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:120]
+        found = f"image data that are truncated or damaged ({first_line(error)})"
+        raise DataError(f"{path}: found {found}, expected all voxels") from error
 
 
 def write_image(
@@ -87,9 +84,9 @@ def write_image(
 
     path = Path(path)
     if not path.name.endswith(_SUFFIXES):
-        raise DataError(f"{path}: expected a name ending in .nii or .nii.gz")
+        raise DataError(f"path: found {path}, expected a name ending in .nii or .nii.gz")
     if not path.parent.is_dir():
-        raise DataError(f"{path.parent}: no such folder")
+        raise DataError(f"path: found no such folder {path.parent}, expected one that exists")
     data = data.astype(np.uint8 if data.dtype == bool else np.float32, copy=False)
 
     kind = nibabel.Nifti2Image if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Image

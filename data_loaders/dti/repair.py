@@ -13,13 +13,14 @@ from mvnet.data_loaders.dti.fitting import clip_eigenvalues
 from mvnet.data_loaders.dti.volume import RepairReport
 from mvnet.data_loaders.errors import DataError
 from mvnet.linalg import sym3
+from mvnet.metrics import REFERENCE_DIFFUSIVITY
 
 _MOSTLY_BAD = "warning: most tensors are not positive definite; are the component order, or the gradients, right?"
 _ABSURD = 1e9  # times the plausible maximum: beyond it the closed-form eigenvalues overflow
 _SLACK = 1.001  # the round-off of a file is no outlier
 
-LOWEST, HIGHEST, REFERENCE_MD = 0.1, 4.0, 0.75
-"""Plausible eigenvalues of tissue and water in um^2/ms, for a median mean diffusivity of 0.75."""
+LOWEST, HIGHEST = 0.1, 4.0
+"""Plausible eigenvalues of tissue and water in um^2/ms, for a median of `REFERENCE_DIFFUSIVITY`."""
 
 
 def median_diffusivity(planes: Tensor, inside: Tensor) -> float:
@@ -27,8 +28,8 @@ def median_diffusivity(planes: Tensor, inside: Tensor) -> float:
     good = inside & positive_definite(planes)
     if not good.any():
         raise DataError(
-            f"tensors: none of the {int(inside.sum())} tensors in the mask is positive definite "
-            "(wrong component order, sign, gradients or file?)"
+            f"tensors: found none of the {int(inside.sum())} tensors in the mask positive definite, expected most of "
+            "them (wrong component order, sign, gradients or file?)"
         )
     return (planes[:3].sum(0)[good].double().median() / 3).item()
 
@@ -40,7 +41,7 @@ def plausible_range(median_md: float) -> tuple[float, float]:
     volume is not repaired again because its median moved a little. Fixed tissue and other liquids keep their
     own scale.
     """
-    scale = 4.0 ** round(math.log(median_md / REFERENCE_MD, 4))
+    scale = 4.0 ** round(math.log(median_md / REFERENCE_DIFFUSIVITY, 4))
     return LOWEST * scale, HIGHEST * scale
 
 

@@ -1,4 +1,4 @@
-"""Reading a tensor volume: order, unit and axes given or deduced, every tensor made positive definite."""
+"""Reading a tensor volume: order, unit and axes given or detected, every tensor made positive definite."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mvnet.data_loaders.dti.detect_layout import deduce_order, deduce_unit
+from mvnet.data_loaders.dti.detect_layout import detect_order, detect_unit
 from mvnet.data_loaders.dti.fibre_coherence import check_frame
 from mvnet.data_loaders.dti.frames import rotate, to_voxel
 from mvnet.data_loaders.dti.layouts import TensorLayout, find_layout, unit_factor
@@ -29,13 +29,13 @@ def load_tensors(
 
     Args:
         path: 4-D (X, Y, Z, 6) or 5-D (X, Y, Z, 1, 6) NIfTI.
-        order: "fsl", "mrtrix", "dipy", "symmatrix" or "dti-tk"; None deduces it.
+        order: "fsl", "mrtrix", "dipy", "symmatrix" or "dti-tk"; None detects it.
         mask: NIfTI or array; None takes finite tensors with positive trace.
-        unit: "mm2/s", "um2/ms", "um2/s" or "m2/s"; None deduces it from the median mean diffusivity.
+        unit: "mm2/s", "um2/ms", "um2/s" or "m2/s"; None detects it from the median mean diffusivity.
         frame: axes of the components, "voxel", "fsl" or "world"; None takes what the order's tool writes,
             unless the fibres are clearly more coherent in voxel axes.
     Returns:
-        the volume, in um^2/ms and voxel axes; its report says what was deduced and repaired.
+        the volume, in um^2/ms and voxel axes; its report says what was detected and repaired.
     Raises:
         DataError: unreadable file, not six components, no finite tensor, wrong mask, no positive definite
             tensor.
@@ -46,7 +46,7 @@ def load_tensors(
     planes = layout.to_mandel(stored)
     del stored
     if not planes.isfinite().all(0).any():
-        raise DataError(f"{path}: found no finite tensor")
+        raise DataError(f"{path}: found no finite tensor, expected some")
 
     if mask is None:
         inside = tensor_mask(planes)
@@ -60,8 +60,8 @@ def load_tensors(
     if unit is None:
         # scaled by a power of two first: the determinant of m^2/s tensors underflows float32
         scale = 2.0 ** -np.round(np.log2(float(planes[:3, inside].nan_to_num(0, 0, 0).abs().amax(0).median())))
-        unit, said = deduce_unit(median_diffusivity(planes * scale, inside) / scale)
-        messages += said
+        unit, found = detect_unit(median_diffusivity(planes * scale, inside) / scale)
+        messages += found
         if layout.name == "symmatrix" and order is None and unit == "um2/ms":
             layout = find_layout("dti-tk")
             messages.append("order dti-tk: SYMMATRIX scaled as DTI-TK does")
@@ -72,7 +72,7 @@ def load_tensors(
     tensors, report = repair(planes, inside)
     if frame is not None:
         axes = {frame: axes[frame]}
-    chosen, said = check_frame(tensors, inside, image.header.get_zooms()[:3], axes, given=frame is not None)
+    chosen, frame_messages = check_frame(tensors, inside, image.header.get_zooms()[:3], axes, given=frame is not None)
     return DTIVolume(
         tensors=rotate(tensors, axes[chosen]),
         mask=inside,
@@ -81,7 +81,7 @@ def load_tensors(
         order=layout.name,
         unit=unit,
         frame=chosen,
-        report=replace(report, messages=messages + report.messages + said),
+        report=replace(report, messages=messages + report.messages + frame_messages),
     )
 
 
@@ -97,7 +97,7 @@ def _components(values: np.ndarray, path: str | Path) -> np.ndarray:
 
 def _layout(stored: np.ndarray, ndim: int, intent: int, order: str | None) -> tuple[TensorLayout, list[str]]:
     if order is None:
-        return deduce_order(stored, ndim, intent)
+        return detect_order(stored, ndim, intent)
     layout = find_layout(order)
     messages = [f"order {order} ({layout.symbols}) as given"]
     if layout.ndim != ndim:

@@ -18,7 +18,7 @@ class RepairReport:
     non_positive: tensors with an eigenvalue <= 0, lifted to the lower bound (filled in when none is
         positive).
     clipped: positive tensors with an eigenvalue outside the plausible range.
-    messages: deductions and warnings, one line each.
+    messages: detections and warnings, one line each.
     """
 
     voxels: int
@@ -61,7 +61,7 @@ class DTIVolume:
     affine: (4, 4) voxel-to-world matrix.
     header: nibabel NIfTI header of the file read.
     order, unit, frame: component order, unit and reference axes of the file, to which the writers return.
-    report: what was deduced and repaired.
+    report: what was detected and repaired.
     acquisition: present when the tensors were fitted to diffusion-weighted images.
     """
 

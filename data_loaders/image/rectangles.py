@@ -42,9 +42,9 @@ class Scenes:
     size: int
 
     def draw(self, angle: float | Tensor = 0.0) -> Tensor:
-        """The scenes turned by `angle` radians (a number, or (B,)) about the centre -> (B, 3, size, size).
+        """The scenes rotated by `angle` radians (a number, or (B,)) about the centre -> (B, 3, size, size).
 
-        A turn by pi / 2 is that of `Group.act`: row axis to column axis.
+        A rotation by pi / 2 is that of `Group.act`: row axis to column axis.
         """
         line = torch.arange(self.size, device=self.centres.device) - (self.size - 1) / 2
         row, column = torch.meshgrid(line, line, indexing="ij")

@@ -1,0 +1,55 @@
+"""Interferograms: files in, complex blocks; filtered blocks, files out.
+
+    image = open_interferogram("20230901_20230913.int")          format and coherence found by themselves
+    block = image.read((slice(0, 512), slice(0, 512)))           complex values, validity, coherence
+    with open_outputs("out.tif", image, job={...}) as out: ...   tiled, resumable, whole or not at all
+
+The modules are imported when a name is first used: the estimate of coherence needs torch, the rest does not.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from mvnet.data_loaders.errors import DataError
+
+if TYPE_CHECKING:
+    from mvnet.data_loaders.insar.block_store import OutputSpec
+    from mvnet.data_loaders.insar.coherence import estimate_coherence
+    from mvnet.data_loaders.insar.formats.registry import FORMATS, Format
+    from mvnet.data_loaders.insar.interferogram import Block, Interferogram
+    from mvnet.data_loaders.insar.layers import Window
+    from mvnet.data_loaders.insar.reader import open_interferogram
+    from mvnet.data_loaders.insar.writers import OutputSet, open_outputs
+
+__all__ = [
+    "FORMATS",
+    "Block",
+    "DataError",
+    "Format",
+    "Interferogram",
+    "OutputSet",
+    "OutputSpec",
+    "Window",
+    "estimate_coherence",
+    "open_interferogram",
+    "open_outputs",
+]
+
+_PLACES = {
+    "FORMATS": "formats.registry",
+    "Block": "interferogram",
+    "Format": "formats.registry",
+    "Interferogram": "interferogram",
+    "OutputSet": "writers",
+    "OutputSpec": "block_store",
+    "Window": "layers",
+    "estimate_coherence": "coherence",
+    "open_interferogram": "reader",
+    "open_outputs": "writers",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)

@@ -60,7 +60,7 @@ class BlockStore:
         self._dtypes = {name: np.dtype(kind) for name, kind in dtypes.items()}
         self._guard = threading.Lock()
         folder.mkdir(exist_ok=True)
-        self._lock = _locked(folder)
+        self._lock = _lock_folder(folder)
         known = {"layout": _LAYOUT, "shape": list(shape), "block": block, "dtypes": dict(dtypes), "job": dict(job)}
         signature = json.dumps(known, sort_keys=True, indent=1, default=str)
         job_file = folder / "job.json"
@@ -170,7 +170,7 @@ class BlockStore:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _locked(folder: Path) -> int:
+def _lock_folder(folder: Path) -> int:
     """A descriptor that holds the lock of the folder until it is closed or the process ends."""
     lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o666)
     try:
@@ -181,7 +181,7 @@ def _locked(folder: Path) -> int:
         pass
     except OSError as error:
         os.close(lock)
-        raise DataError(f"output: another run is writing into {folder}") from error
+        raise DataError(f"output: found another run that is writing into {folder}, expected none") from error
     return lock
 
 

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError
-from mvnet.data_loaders.optional import need
+from mvnet.data_loaders.optional import import_optional
+from mvnet.errors import first_line
 
 Window = tuple[slice, slice]
 """Rows and columns, of step 1."""
@@ -54,9 +55,8 @@ class Layer:
         try:
             values = self._read(rows, columns)
         except (OSError, ValueError, KeyError, RuntimeError) as error:
-            raise DataError(
-                f"{self.path}: rows {rows.start} to {rows.stop} cannot be read, truncated or damaged ({first(error)})"
-            ) from error
+            found = f"rows {rows.start} to {rows.stop} truncated or damaged"
+            raise DataError(f"{self.path}: found {found}, expected readable data ({first_line(error)})") from error
         return values
 
     def bounds(self, window: Window | None) -> Window:
@@ -87,7 +87,7 @@ class RasterLayer(Layer):
 
     def _read(self, rows: slice, columns: slice) -> np.ndarray:
         rasterio = gdal()
-        window = need("rasterio.windows", "insar").Window.from_slices(rows, columns)
+        window = import_optional("rasterio.windows", "insar").Window.from_slices(rows, columns)
         try:
             with rasterio.open(self.uri) as source:
                 values = source.read(self.band, window=window)
@@ -128,20 +128,20 @@ class Hdf5Layer(Layer):
     index: tuple[int, ...] = ()
 
     def _read(self, rows: slice, columns: slice) -> np.ndarray:
-        with need("h5py", "insar").File(self.path, "r") as file:
+        with import_optional("h5py", "insar").File(self.path, "r") as file:
             return np.asarray(file[self.dataset][(*self.index, rows, columns)], dtype=self.dtype)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ZarrLayer(Layer):
-    """An array of a Zarr store, "" for the store itself; index: the leading coordinates of a stack."""
+    """An array of a Zarr store, "" for the store itself. index: the leading coordinates of a stack."""
 
-    array: str = ""
+    dataset: str = ""
     index: tuple[int, ...] = ()
 
     def _read(self, rows: slice, columns: slice) -> np.ndarray:
-        store = need("zarr", "insar").open(self.path, mode="r")
-        array = store[self.array] if self.array else store
+        store = import_optional("zarr", "insar").open(self.path, mode="r")
+        array = store[self.dataset] if self.dataset else store
         return np.asarray(array[(*self.index, rows, columns)], dtype=self.dtype)
 
 
@@ -162,7 +162,7 @@ class PairLayer(Layer):
 
 def gdal() -> Any:
     """The rasterio module; it no longer warns of rasters in radar geometry, which are no fault."""
-    rasterio = need("rasterio", "insar")
+    rasterio = import_optional("rasterio", "insar")
     warnings.filterwarnings("ignore", category=rasterio.errors.NotGeoreferencedWarning)
     return rasterio
 
@@ -208,7 +208,8 @@ def raster_layer(uri: str | Path, band: int | None = None, shown: str | Path | N
                 masked=rasterio.enums.MaskFlags.per_dataset in source.mask_flag_enums[chosen - 1],
             )
     except rasterio.errors.RasterioError as error:
-        raise DataError(f"{shown}: not a readable raster ({first(error)})") from error
+        found = f"data that are not a readable raster ({first_line(error)})"
+        raise DataError(f"{shown}: found {found}, expected some that GDAL opens") from error
 
 
 def _check_size(source: Any, band: int, shown: str) -> None:
@@ -226,13 +227,7 @@ def _check_size(source: Any, band: int, shown: str) -> None:
                 place = (source.get_tag_item(f"BLOCK_{what}_{column}_{row}", "TIFF", band) for what in _PLACE)
                 needed = max(needed, sum(int(number or 0) for number in place))
     if size < needed:
-        raise DataError(f"{shown}: the file is truncated, found {size} bytes, expected at least {needed}")
+        raise DataError(f"{shown}: found {size} bytes, expected at least {needed}: the file is truncated")
 
 
 _PLACE = ("OFFSET", "SIZE")
-
-
-def first(error: BaseException) -> str:
-    """The first line of an error's text, at most 120 characters."""
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:120]

@@ -25,7 +25,7 @@ from mvnet.errors import MvnetError
 
 _NODES = 128  # of the quadrature over the phase
 _TABLE = 257  # coherences of the tables that maps are interpolated from
-_DIRECT = 64  # so many coherences are integrated one by one
+_DIRECT = 64  # up to this number of coherences are integrated one by one
 
 
 def phase_density(phase: Tensor, coherence: Tensor | float, looks: float = 1) -> Tensor:
@@ -75,7 +75,7 @@ def _numpy(values: Tensor | float, looks: float, name: str = "coherence") -> tup
     example = values if isinstance(values, Tensor) else None
     array = values.detach().double().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values, np.float64)
     if not ((array >= 0) & (array <= 1 + 1e-6)).all():
-        raise MvnetError(f"{name}: found values outside [0, 1]")
+        raise MvnetError(f"{name}: found values from {array.min():.3g} to {array.max():.3g}, expected 0 to 1")
     return np.minimum(array, 1.0), example
 
 

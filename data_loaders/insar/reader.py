@@ -1,9 +1,4 @@
-"""Interferograms: files in, complex blocks; filtered blocks, files out.
-
-image = open_interferogram("20230901_20230913.int")          format and coherence found by themselves
-block = image.read((slice(0, 512), slice(0, 512)))           complex values, validity, coherence
-with open_outputs("out.tif", image, job={...}) as out: ...   tiled, resumable, whole or not at all
-"""
+"""Opening an interferogram: its format, its layer, and the coherence on the same grid."""
 
 from __future__ import annotations
 
@@ -15,27 +10,10 @@ from typing import Any
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError
-from mvnet.data_loaders.insar.block_store import OutputSpec
-from mvnet.data_loaders.insar.coherence import estimate_coherence
 from mvnet.data_loaders.insar.formats.products import coherence_beside
-from mvnet.data_loaders.insar.formats.registry import FORMATS, Format, Request, open_layers
-from mvnet.data_loaders.insar.interferogram import Block, Interferogram
-from mvnet.data_loaders.insar.layers import Layer, Window
-from mvnet.data_loaders.insar.writers import OutputSet, open_outputs
-
-__all__ = [
-    "FORMATS",
-    "Block",
-    "DataError",
-    "Format",
-    "Interferogram",
-    "OutputSet",
-    "OutputSpec",
-    "Window",
-    "estimate_coherence",
-    "open_interferogram",
-    "open_outputs",
-]
+from mvnet.data_loaders.insar.formats.registry import ReadOptions, open_layers
+from mvnet.data_loaders.insar.interferogram import Interferogram
+from mvnet.data_loaders.insar.layers import Layer
 
 _PIXELS = 0.1  # by which two grids may be apart
 
@@ -75,7 +53,7 @@ def open_interferogram(
     if window < 3 or window % 2 == 0:
         raise DataError(f"window: found {window}, expected an odd number of at least 3")
     path, parameters = Path(path), None if header is None else Path(header)
-    (stored, inside), name = open_layers(path, Request(layer, parameters), format)
+    (stored, inside), name = open_layers(path, ReadOptions(layer, parameters), format)
     if np.dtype(stored.dtype).kind not in "fc":
         raise DataError(f"{path}: found values of type {stored.dtype}, expected complex numbers or phases in radians")
     if min(stored.shape) < 1:
@@ -83,7 +61,7 @@ def open_interferogram(
     messages = [f"{path.name}: {name}, {stored.dtype}, {stored.shape[0]} x {stored.shape[1]}"]
     partner, source = _partner(path, coherence, inside if find_coherence else None, parameters, find_coherence)
     if partner is not None:
-        partner = _matched(partner, stored)
+        partner = _on_grid(partner, stored)
     messages.append(f"coherence: {source}")
     return Interferogram(
         layer=stored,
@@ -107,7 +85,7 @@ def _partner(
     if given is None and beside is None:
         return None, "estimated from the phase"
     place = Path(beside if given is None else given)  # type: ignore[arg-type]
-    found, name = open_layers(place, Request(None, header if _headerless(place) else None, coherence=True))
+    found, name = open_layers(place, ReadOptions(None, header if _headerless(place) else None, coherence=True))
     if found.layer.is_complex:
         raise DataError(f"coherence: found complex values in {place}, expected real ones from 0 to 1")
     return found.layer, f"{place.name}, {name}"
@@ -117,7 +95,7 @@ def _headerless(path: Path) -> bool:
     return path.suffix in (".cc", ".coh", ".cor")
 
 
-def _matched(partner: Layer, stored: Layer) -> Layer:
+def _on_grid(partner: Layer, stored: Layer) -> Layer:
     """The coherence, checked to lie on the grid of the interferogram."""
     if partner.shape != stored.shape:
         raise DataError(f"coherence: found shape {partner.shape} in {partner.path}, expected {stored.shape}")
@@ -127,7 +105,9 @@ def _matched(partner: Layer, stored: Layer) -> Layer:
     if partner.transform is not None and stored.transform is not None:
         apart = _distance(stored.transform, partner.transform, stored.shape)
         if apart > _PIXELS:
-            raise DataError(f"coherence: {partner.path} lies {apart:.3g} pixels away from {stored.path}")
+            raise DataError(
+                f"coherence: found {partner.path} {apart:.3g} pixels away, expected the grid of {stored.path}"
+            )
     return replace(partner, tags={})
 
 

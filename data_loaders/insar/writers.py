@@ -20,9 +20,9 @@ import numpy as np
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.insar.block_store import BlockStore, OutputSpec
 from mvnet.data_loaders.insar.interferogram import Interferogram
-from mvnet.data_loaders.insar.layers import RasterLayer, Window, first, gdal
-from mvnet.data_loaders.optional import need
-from mvnet.errors import MvnetError
+from mvnet.data_loaders.insar.layers import RasterLayer, Window, gdal
+from mvnet.data_loaders.optional import import_optional
+from mvnet.errors import MvnetError, first_line
 
 KINDS = {"phase": "float32", "complex": "complex64"}
 _TILES = (512, 256, 128, 64, 32, 16)
@@ -107,9 +107,9 @@ class OutputSet:
         """
         missing = len(self.pending())
         if missing:
-            raise DataError(f"output: {missing} of {len(self.windows())} blocks were not written")
+            raise DataError(f"output: found {missing} of {len(self.windows())} blocks not written, expected all")
         if absent := [name for name in self.extra if not self.staged(name).is_file()]:
-            raise DataError(f"output: {', '.join(absent)} was not written")
+            raise DataError(f"output: found no {', '.join(absent)}, expected it to be written before `commit`")
         staged = [(self.folder / f"{name}.tif", spec.path) for name, spec in self.specs.items()]
         for (name, spec), (place, _) in zip(self.specs.items(), staged):
             self._write(place, spec, lambda window, name=name: self._store.read(name, window))
@@ -168,35 +168,60 @@ def open_outputs(
     Raises:
         DataError: wrong suffix, missing folder, existing files, the output is an input, another run is writing it.
     """
-    if kind not in KINDS:
-        raise DataError(f"kind: found {kind!r}, expected one of {', '.join(KINDS)}")
-    if block < 16 or block % 16:
-        raise DataError(f"block: found {block}, expected a multiple of 16")
     path = Path(path)
-    if path.suffix.lower() not in (".tif", ".tiff"):
-        raise DataError(f"output: {path}: expected a name ending in .tif")
-    if not path.parent.is_dir():
-        raise DataError(f"output: {path.parent}: no such folder")
-    nodata = image.nodata if image.nodata is not None else 0.0 if kind == "complex" else float("nan")
-    beside = {name: path.with_name(f"{path.stem}_{name}{path.suffix}") for name in ("mask", *maps)}
-    specs = {"values": OutputSpec(path, KINDS[kind], nodata, "radian" if kind == "phase" else "", "interferogram")}
-    specs["mask"] = OutputSpec(beside["mask"], "uint8", None, "", "1 where there are data")
-    said = maps if isinstance(maps, Mapping) else {name: name for name in maps}
-    specs |= {name: OutputSpec(beside[name], "float32", float("nan"), "", text) for name, text in said.items()}
+    _check_arguments(path, kind, block)
+    specs = _output_specs(path, image, kind, maps)
     further = {name: path.with_name(f"{path.stem}_{name}") for name in extra}
-    inputs = [image.layer.path] + ([image.coherence.path] if image.coherence else [])
+    inputs = [layer.path for layer in (image.layer, image.coherence) if layer is not None]
     for target in [*(spec.path for spec in specs.values()), *further.values()]:
-        if any(target.resolve() == Path(name).resolve() for name in inputs):
-            raise DataError(f"output: {target} is an input and would be replaced")
-        if target.is_dir():
-            raise DataError(f"output: {target} is a folder, expected a file or nothing")
-        if target.exists() and not overwrite:
-            raise DataError(f"output: {target} exists; give --overwrite to replace it")
-    whole_job = {"input": [_fingerprint(name) for name in inputs], "kind": kind, "nodata": str(nodata), **(job or {})}
-    whole_job |= {"looks": image.looks, "window": image.window}
+        _check_target(target, inputs, overwrite)
+    whole_job = {
+        "input": [_fingerprint(name) for name in inputs],
+        "kind": kind,
+        "nodata": str(specs["values"].nodata),
+        **(job or {}),
+        "looks": image.looks,
+        "window": image.window,
+    }
     dtypes = {name: spec.dtype for name, spec in specs.items()}
     store = BlockStore(path.with_name(f".{path.name}.partial"), image.shape, dtypes, block, whole_job)
     return OutputSet(image, specs, store, dict(tags or {}), further)
+
+
+def _check_arguments(path: Path, kind: str, block: int) -> None:
+    if kind not in KINDS:
+        raise DataError(f"kind: found {kind!r}, expected one of {', '.join(KINDS)}")
+    if block < _TILES[-1] or block % _TILES[-1]:
+        raise DataError(f"block: found {block}, expected a multiple of {_TILES[-1]}")
+    if path.suffix.lower() not in (".tif", ".tiff"):
+        raise DataError(f"output: found {path}, expected a name ending in .tif")
+    if not path.parent.is_dir():
+        raise DataError(f"output: found no such folder {path.parent}, expected one that exists")
+
+
+def _output_specs(
+    path: Path, image: Interferogram, kind: str, maps: Sequence[str] | Mapping[str, str]
+) -> dict[str, OutputSpec]:
+    """The rasters of a run: "values", "mask" and the maps, float32 with NaN for no data."""
+    unit, nan = ("radian" if kind == "phase" else ""), float("nan")
+    nodata = image.nodata if image.nodata is not None else 0.0 if kind == "complex" else nan
+    descriptions = maps if isinstance(maps, Mapping) else {name: name for name in maps}
+    beside = {name: path.with_name(f"{path.stem}_{name}{path.suffix}") for name in ("mask", *descriptions)}
+    return {
+        "values": OutputSpec(path, KINDS[kind], nodata, unit, "interferogram"),
+        "mask": OutputSpec(beside["mask"], "uint8", None, "", "1 where there are data"),
+        **{name: OutputSpec(beside[name], "float32", nan, "", text) for name, text in descriptions.items()},
+    }
+
+
+def _check_target(target: Path, inputs: Sequence[str], overwrite: bool) -> None:
+    """DataError where a file cannot be written without the loss of another."""
+    if any(target.resolve() == Path(name).resolve() for name in inputs):
+        raise DataError(f"output: found {target}, which is an input, expected another file")
+    if target.is_dir():
+        raise DataError(f"output: found a folder {target}, expected a file or nothing")
+    if target.exists() and not overwrite:
+        raise DataError(f"output: found that {target} exists, expected no such file; give --overwrite to replace it")
 
 
 def encode(values: np.ndarray, valid: np.ndarray, spec: OutputSpec) -> np.ndarray:
@@ -259,12 +284,12 @@ def _write_tiff(
             if spec.unit:
                 target.set_band_unit(1, spec.unit)
             for window in store.windows():
-                place = need("rasterio.windows", "insar").Window.from_slices(*window)
+                place = import_optional("rasterio.windows", "insar").Window.from_slices(*window)
                 target.write(read(window), 1, window=place)
     except rasterio.errors.RasterioError as error:
         if os.statvfs(path.parent).f_bavail * os.statvfs(path.parent).f_frsize < 1 << 22:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
-        raise OSError(f"{spec.path} cannot be written ({first(error)})") from error
+        raise OSError(f"{spec.path} cannot be written ({first_line(error)})") from error
 
 
 def _copy_metadata(target: Any, image: Interferogram, same_values: bool) -> None:

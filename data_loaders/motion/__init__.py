@@ -14,8 +14,8 @@ from typing import Any
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.motion.formats.npz import read_neutral, save_motion
 from mvnet.data_loaders.motion.formats.registry import FORMATS, Format, read_motion
-from mvnet.data_loaders.motion.motion_set import MotionSet, encode_labels, filled, subset
-from mvnet.data_loaders.motion.options import Request
+from mvnet.data_loaders.motion.motion_set import MotionSet, encode_labels, fill_missing, subset
+from mvnet.data_loaders.motion.options import ReadOptions
 from mvnet.data_loaders.motion.splits import SCHEMES, Split, splits
 
 __all__ = [
@@ -24,10 +24,10 @@ __all__ = [
     "DataError",
     "Format",
     "MotionSet",
-    "Request",
+    "ReadOptions",
     "Split",
     "encode_labels",
-    "filled",
+    "fill_missing",
     "load_motion",
     "read_neutral",
     "save_motion",
@@ -42,9 +42,9 @@ def load_motion(path: str | os.PathLike[str], format: str | None = None, **optio
     Args:
         path: a file, the folder of a data set, or a folder with one folder for each class.
         format: a name in `FORMATS`; None recognises it by its content.
-        options: what the file does not say itself, see `Request`: scale, up, order, unit, rate, value.
+        options: what the file does not say itself, see `ReadOptions`: scale, up, order, unit, rate, value.
     Raises:
         DataError: no such file, unknown format, truncated or damaged file, something the file leaves open and no
             option says; names the file, what was found and what was expected.
     """
-    return read_motion(Path(path), Request.of(options), format)
+    return read_motion(Path(path), ReadOptions.of(options), format)

@@ -8,7 +8,7 @@ A bone has a direction and no twist, so its rotation is the smallest one that ta
              pairs    another bone: R takes bone m to bone n (Vemulapalli et al., CVPR 2014, rotations of body parts)
 
 A bone of length 0 and a missing joint have no direction. There the rotation is interpolated along the geodesic
-between the frames before and after, and the mask returned says so.
+between the frames before and after, and the returned mask is false.
 """
 
 from __future__ import annotations
@@ -210,7 +210,7 @@ def rotations_of(motions: MotionSet, bone_rotations: BoneRotations) -> tuple[Mot
     results = [bone_rotations(sequence) for sequence in motions.sequences]
     sequences = tuple(rotations for rotations, _ in results)
     note = "rotations of bones, frame " + ("world" if bone_rotations.torso is None else "torso")
-    turned = replace(
+    result = replace(
         motions, sequences=sequences, kind="rotations", parent=None, joints=None, notes=(*motions.notes, note)
     )
-    return turned, tuple(seen for _, seen in results)
+    return result, tuple(seen for _, seen in results)

@@ -41,7 +41,7 @@ def integrate_gyroscope(rates: np.ndarray, times: np.ndarray, start: np.ndarray 
         raise DataError("rates: found values that are not finite, expected them filled in")
     if (np.diff(times) <= 0).any():
         raise DataError(
-            f"times: not increasing at frame {int(np.argmin(np.diff(times))) + 1}, expected seconds that grow"
+            f"times: found a step back at frame {int(np.argmin(np.diff(times))) + 1}, expected seconds that grow"
         )
     h = np.diff(times).reshape(-1, *[1] * (rates.ndim - 1))
     u = h * (rates[:-1] + rates[1:]) / 2 + h**2 / 12 * np.cross(rates[:-1], rates[1:])

@@ -17,6 +17,7 @@ from typing import Literal
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.motion.gaps import interpolate_gaps
 from mvnet.data_loaders.motion.skeleton.tree import check_parent
 
 Kind = Literal["positions", "rotations", "signals"]
@@ -92,32 +93,47 @@ class MotionSet:
                 raise DataError(f"{where}: found infinite values, expected finite ones, NaN where nothing was seen")
 
     def _check_annotations(self) -> None:
-        n = len(self)
-        lists = {"labels": self.labels, "subjects": self.subjects, "names": self.names, "timestamps": self.timestamps}
-        for what, values in lists.items():
-            if values is not None and len(values) != n:
-                raise DataError(f"{self.source}: found {len(values)} {what}, expected {n}, one for each sequence")
-        for what, values in {"joints": self.joints, "channels": self.channels}.items():
-            if values is not None and len(values) != self.width:
-                raise DataError(f"{self.source}: found {len(values)} names of {what}, expected {self.width}")
-        if self.labels is not None:
-            labels = np.asarray(self.labels)
-            if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= len(self.classes):
-                raise DataError(f"{self.source}: labels: expected integers from 0 to {len(self.classes) - 1}")
-            object.__setattr__(self, "labels", labels.astype(np.int64))
-        if self.train_sequences is not None and np.shape(self.train_sequences)[1:] != (n,):
-            found = np.shape(self.train_sequences)
-            raise DataError(f"{self.source}: train_sequences: found shape {found}, expected (splits, {n})")
-        if self.train_subjects is not None and np.ndim(self.train_subjects) != 2:
-            found = np.shape(self.train_subjects)
-            raise DataError(f"{self.source}: train_subjects: found shape {found}, expected (splits, subjects)")
+        n, splits = len(self), (self.train_sequences, self.train_subjects)
+        counts = {
+            "labels": (self.labels, n),
+            "subjects": (self.subjects, n),
+            "names": (self.names, n),
+            "timestamps": (self.timestamps, n),
+            "names of joints": (self.joints, self.width),
+            "names of channels": (self.channels, self.width),
+        }
+        for what, (values, wanted) in counts.items():
+            if values is not None and len(values) != wanted:
+                raise DataError(f"{self.source}: found {len(values)} {what}, expected {wanted}")
+        by_sequence, by_subject = (None if split is None else np.shape(split) for split in splits)
+        if by_sequence is not None and by_sequence[1:] != (n,):
+            raise DataError(f"{self.source}: train_sequences: found shape {by_sequence}, expected (splits, {n})")
+        if by_subject is not None and len(by_subject) != 2:
+            raise DataError(f"{self.source}: train_subjects: found shape {by_subject}, expected (splits, subjects)")
+        self._check_labels()
+        self._check_times()
+
+    def _check_labels(self) -> None:
+        if self.labels is None:
+            return
+        labels = np.asarray(self.labels)
+        if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= len(self.classes):
+            found = f"{labels.dtype} from {labels.min()} to {labels.max()}"
+            raise DataError(
+                f"{self.source}: labels: found {found}, expected integers from 0 to {len(self.classes) - 1}"
+            )
+        object.__setattr__(self, "labels", labels.astype(np.int64))
+
+    def _check_times(self) -> None:
         for name, sequence, times in zip(self.names, self.sequences, self.timestamps or ()):
             if times.shape != sequence.shape[:1]:
-                raise DataError(f"{self.source}: sequence {name}: found {len(times)} times for {len(sequence)} frames")
-        if self.rate is not None:
-            if not self.rate > 0:
-                raise DataError(f"{self.source}: rate: found {self.rate}, expected frames per second above 0")
-            object.__setattr__(self, "rate", float(self.rate))
+                found = f"{len(times)} times for {len(sequence)} frames"
+                raise DataError(f"{self.source}: sequence {name}: found {found}, expected one for each")
+        if self.rate is None:
+            return
+        if not self.rate > 0:
+            raise DataError(f"{self.source}: rate: found {self.rate}, expected frames per second above 0")
+        object.__setattr__(self, "rate", float(self.rate))
 
     def __len__(self) -> int:
         return len(self.sequences)
@@ -194,10 +210,10 @@ def subset(motions: MotionSet, classes: Sequence[str | int]) -> MotionSet:
     return replace(part, labels=new[part.require_labels()], classes=tuple(names[i] for i in old))
 
 
-def filled(motions: MotionSet) -> tuple[MotionSet, tuple[np.ndarray, ...]]:
-    """Missing values replaced in time: linearly between frames seen, by the nearest one at either end.
+def fill_missing(motions: MotionSet) -> tuple[MotionSet, tuple[np.ndarray, ...]]:
+    """Missing values replaced in time, see `mvnet.data_loaders.motion.gaps.interpolate_gaps`.
 
-    Only for "positions" and "signals"; for rotations see `skeleton_rotations.fill_rotations`.
+    Only for "positions" and "signals"; for rotations see `mvnet.data_loaders.motion.bone_rotations.fill_rotations`.
 
     Returns:
         the set, and for each sequence the mask (frames, joints or channels) of what was there.
@@ -207,28 +223,14 @@ def filled(motions: MotionSet) -> tuple[MotionSet, tuple[np.ndarray, ...]]:
     if motions.kind == "rotations":
         raise DataError("motions: found rotations, expected positions or signals: a rotation has no linear mean")
     masks = tuple(_seen(sequence) for sequence in motions.sequences)
-    sequences = []
-    for name, sequence, seen in zip(motions.names, motions.sequences, masks):
-        if not seen.any(0).all():
-            joint = int(np.flatnonzero(~seen.any(0))[0])
-            raise DataError(f"{motions.source}: sequence {name}: joint or channel {joint} is missing in every frame")
-        sequences.append(sequence if seen.all() else _interpolated(sequence, seen))
-    return replace(motions, sequences=tuple(sequences)), masks
+    sequences = tuple(
+        interpolate_gaps(sequence, seen, f"{motions.source}: sequence {name}")
+        for name, sequence, seen in zip(motions.names, motions.sequences, masks)
+    )
+    return replace(motions, sequences=sequences), masks
 
 
 def _seen(sequence: np.ndarray) -> np.ndarray:
     """Mask (frames, joints or channels) of what is there."""
     finite = np.asarray(np.isfinite(sequence))
     return np.asarray(finite.all(-1)) if sequence.ndim == 3 else finite
-
-
-def _interpolated(sequence: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """The sequence with each missing column value taken from the frames where that joint or channel was seen."""
-    result = sequence.copy()
-    time = np.arange(len(sequence))
-    for joint in np.flatnonzero(~seen.all(0)):
-        known = seen[:, joint]
-        columns = result[:, joint].reshape(len(time), -1)  # a view
-        for column in columns.T:
-            column[~known] = np.interp(time[~known], time[known], column[known])
-    return result

@@ -16,7 +16,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class Request:
+class ReadOptions:
     """Options of the readers; None leaves what the file declares, or the default its reader documents.
 
     Args:
@@ -49,8 +49,8 @@ class Request:
                 raise DataError(f"{name}: found {found}, expected a number above 0")
 
     @classmethod
-    def of(cls, options: dict[str, Any]) -> Request:
-        """The request of keyword options; DataError for one that does not exist."""
+    def of(cls, options: dict[str, Any]) -> ReadOptions:
+        """The options of keyword options; DataError for one that does not exist."""
         names = [field.name for field in fields(cls)]
         unknown = [name for name in options if name not in names]
         if unknown:

@@ -10,13 +10,13 @@ import numpy as np
 
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.motion.motion_set import MotionSet
-from mvnet.data_loaders.motion.options import Request
+from mvnet.data_loaders.motion.options import ReadOptions
 from mvnet.data_loaders.motion.skeleton.tree import TO_Z_UP
 
 
 def one_recording(
     path: Path,
-    request: Request,
+    options: ReadOptions,
     *,
     positions: np.ndarray,
     world: np.ndarray | None = None,
@@ -27,48 +27,53 @@ def one_recording(
     scale: float | None = None,
     default_up: str | None = None,
 ) -> MotionSet:
-    """What was asked of a recording of joints, turned so that z is up.
+    """A motion set of one recording of joints: positions or rotations, as the options say, rotated so that z is up.
 
     Args:
         positions: (frames, joints, 3). world, local: rotations (frames, joints, 3, 3) of the joints in space, and
             relative to the joint above.
-        scale: metres per unit that the reader has applied already; None applies that of the request.
+        scale: metres per unit that the reader has applied already; None applies that of the options.
         default_up: vertical axis of the file without `up`; None takes y or z by the extent of the body.
     Raises:
         DataError: rotations of a file that has none.
     """
-    value = request.value or "positions"
+    value = options.value or "positions"
     values = {"positions": positions, "rotations": world, "local": local}.get(value)
     if values is None:
-        raise DataError(
-            f"value: found {value!r}, expected positions{', rotations or local' if world is not None else ''}"
-        )
-    up, how = request.up or default_up, "as asked" if request.up else "by convention"
-    if up is None:
-        extent = np.nanmean(np.ptp(np.nan_to_num(positions), axis=1), axis=0)
-        up, how = ("y" if extent[1] >= extent[2] else "z"), "the body extends farthest along it; say up=... if wrong"
-    turn = TO_Z_UP[up]
-    notes = [f"up: {up} ({how})"]
+        offered = "positions" if world is None else "positions, rotations or local"
+        raise DataError(f"value: found {value!r}, expected {offered}")
+    up, reason = _vertical(positions, options, default_up)
+    rotation, notes = TO_Z_UP[up], [f"up: {up} ({reason})"]
     if value == "positions":
-        values = values @ turn.T * (1.0 if scale else request.scale or 1.0)
-        known = scale or request.scale
+        values = values @ rotation.T * (1.0 if scale else options.scale or 1.0)
+        known = scale or options.scale
         notes.append(f"{known:g} metres per unit" if known else "lengths in the unit of the file, no scale given")
     elif value == "rotations":
-        values = turn @ values
+        values = rotation @ values
     else:
         values = values.copy()
         root = slice(None) if parent is None else int(np.flatnonzero(parent < 0)[0])
-        values[:, root] = turn @ values[:, root]
+        values[:, root] = rotation @ values[:, root]
     return MotionSet(
         [values],
         "positions" if value == "positions" else "rotations",
         parent=parent,
         names=(path.stem,),
         joints=joints,
-        rate=request.rate or rate,
+        rate=options.rate or rate,
         source=str(path),
         notes=tuple(notes),
     )
+
+
+def _vertical(positions: np.ndarray, options: ReadOptions, default: str | None) -> tuple[str, str]:
+    """The vertical axis of a file: given, the default of its format, or y or z by the extent of the body; and why."""
+    if options.up:
+        return options.up, "as asked"
+    if default:
+        return default, "by convention"
+    extent = np.nanmean(np.ptp(np.nan_to_num(positions), axis=1), axis=0)
+    return ("y" if extent[1] >= extent[2] else "z"), "the body extends farthest along it; say up=... if wrong"
 
 
 def combine(parts: Sequence[MotionSet], source: str) -> MotionSet:
@@ -82,34 +87,55 @@ def combine(parts: Sequence[MotionSet], source: str) -> MotionSet:
     """
     first = parts[0]
     for part in parts[1:]:
-        if part.kind != first.kind or part.width != first.width:
-            found, wanted = (f"{p.kind} of {p.width} joints or channels" for p in (part, first))
-            raise DataError(f"{part.source}: found {found}, expected {wanted} as in {first.source}")
-        if part.joints != first.joints or part.channels != first.channels:
-            found, wanted = (_short(p.joints or p.channels or ()) for p in (part, first))
-            raise DataError(f"{part.source}: found the names {found}, expected {wanted} as in {first.source}")
-    labelled = all(part.labels is not None for part in parts)
-    classes = sorted({name for part in parts for name in part.classes}, key=_numbers_first) if labelled else []
-    labels = [classes.index(part.classes[label]) for part in parts if labelled for label in part.require_labels()]
-    subjects = [part.subjects for part in parts if part.subjects is not None]
-    rates = {part.rate for part in parts}
-    parents = [part.parent for part in parts if part.parent is not None]
-    same = len(parents) == len(parts) and all((parent == parents[0]).all() for parent in parents)
+        _check_agreement(part, first)
+    labels, classes = _merge_labels(parts)
+    one_rate = all(part.rate == first.rate for part in parts)
     return replace(
         first,
         sequences=tuple(sequence for part in parts for sequence in part.sequences),
-        labels=np.array(labels) if labelled else None,
-        classes=tuple(classes),
-        subjects=np.concatenate(subjects) if len(subjects) == len(parts) else None,
-        parent=first.parent if same else None,
+        labels=labels,
+        classes=classes,
+        subjects=_join([part.subjects for part in parts]),
+        parent=first.parent if _all_equal([part.parent for part in parts]) else None,
         train_subjects=None,
         train_sequences=None,
         names=tuple(name for part in parts for name in part.names),
-        rate=first.rate if len(rates) == 1 else None,
-        timestamps=None if len(rates) == 1 and first.timestamps is None else _times(parts),
+        rate=first.rate if one_rate else None,
+        timestamps=None if one_rate and first.timestamps is None else _times(parts),
         source=source,
         notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
     )
+
+
+def _check_agreement(part: MotionSet, first: MotionSet) -> None:
+    """DataError where the kind, the number or the names of joints or channels differ."""
+    if (part.kind, part.width) != (first.kind, first.width):
+        found, wanted = (f"{p.kind} of {p.width} joints or channels" for p in (part, first))
+        raise DataError(f"{part.source}: found {found}, expected {wanted} as in {first.source}")
+    if (part.joints, part.channels) != (first.joints, first.channels):
+        found, wanted = (_short(p.joints or p.channels or ()) for p in (part, first))
+        raise DataError(f"{part.source}: found the names {found}, expected {wanted} as in {first.source}")
+
+
+def _merge_labels(parts: Sequence[MotionSet]) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Labels in the classes of all parts, sorted; (None, ()) unless every part is labelled."""
+    if any(part.labels is None for part in parts):
+        return None, ()
+    classes = sorted({name for part in parts for name in part.classes}, key=_numbers_first)
+    names = [part.classes[label] for part in parts for label in part.require_labels()]
+    return np.array([classes.index(name) for name in names]), tuple(classes)
+
+
+def _join(arrays: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    """All arrays, one after the other; None unless every one is known."""
+    known = [array for array in arrays if array is not None]
+    return np.concatenate(known) if len(known) == len(arrays) else None
+
+
+def _all_equal(arrays: Sequence[np.ndarray | None]) -> bool:
+    """Whether all are known and the same."""
+    first = arrays[0]
+    return first is not None and all(array is not None and bool((array == first).all()) for array in arrays)
 
 
 def _times(parts: Sequence[MotionSet]) -> tuple[np.ndarray, ...] | None:

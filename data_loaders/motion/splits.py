@@ -12,7 +12,7 @@ import csv
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,20 +105,27 @@ def read_subject_lists(path: Path) -> list[list[object]]:
     if not path.is_file():
         raise DataError(f"split: found {str(path)!r}, expected one of {', '.join(SCHEMES)}, or a .json or .csv file")
     text = path.read_text(encoding="utf-8-sig")
-    if path.suffix.lower() == ".json":
-        try:
-            lists = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise DataError(f"{path}: not JSON: {error}") from error
-        lists = lists.get("train_subjects") if isinstance(lists, dict) else lists
-    else:
-        lines: Iterable[str] = (line.partition("#")[0] for line in text.splitlines())
-        delimiter = next((mark for mark in ",;\t" if mark in text), " ")
-        rows = csv.reader((line for line in lines if line.strip()), delimiter=delimiter, skipinitialspace=True)
-        lists = [[cell.strip() for cell in row if cell.strip()] for row in rows]
+    lists = _parse_json(path, text) if path.suffix.lower() == ".json" else _parse_csv(text)
     if not isinstance(lists, list) or not lists or not all(_is_list_of_subjects(row) for row in lists):
-        raise DataError(f"{path}: expected for each split a list of its training subjects, as [[1, 3, 5], [2, 4]]")
+        wanted = "for each split a list of its training subjects, as [[1, 3, 5], [2, 4]]"
+        raise DataError(f"{path}: found something else, expected {wanted}")
     return [list(row) for row in lists]
+
+
+def _parse_json(path: Path, text: str) -> object:
+    try:
+        lists = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}: found text that is not JSON ({error}), expected lists of subjects") from error
+    return lists.get("train_subjects") if isinstance(lists, dict) else lists
+
+
+def _parse_csv(text: str) -> list[list[str]]:
+    """Cells of every line, without comments and empty ones; the delimiter is the first of , ; tab that occurs."""
+    lines = (line.partition("#")[0] for line in text.splitlines())
+    delimiter = next((mark for mark in ",;\t" if mark in text), " ")
+    rows = csv.reader((line for line in lines if line.strip()), delimiter=delimiter, skipinitialspace=True)
+    return [[cell.strip() for cell in row if cell.strip()] for row in rows]
 
 
 def _is_list_of_subjects(row: object) -> bool:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from mvnet.equivariant.groups import Group
 from mvnet.errors import MvnetError
+from mvnet.linalg.sym3 import MANDEL
 
 _EXACT = 1e-9
 _INDEPENDENT = 1e-6  # length of what a projected unit vector adds to the span of those before it
@@ -183,7 +184,7 @@ class Sym2(Representation):
 def _mandel_basis() -> Tensor:
     """(6, 9): the orthonormal symmetric matrices whose coefficients are the Mandel components, row-major."""
     basis = torch.zeros(6, 3, 3, dtype=torch.float64)
-    for k, (i, j) in enumerate(((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))):
+    for k, (i, j) in enumerate(MANDEL):
         basis[k, i, j] = basis[k, j, i] = 1 if i == j else 0.5**0.5
     return basis.view(6, 9)
 

@@ -21,6 +21,9 @@ from mvnet.linalg import scalar_functions as scalar
 from mvnet.linalg.kernel import Kernel, Planes, check
 from mvnet.linalg.spectral import H2, R2
 
+MANDEL = frechet.PAIRS
+"""(row, column) of the six components, in their order."""
+
 _LOG = frechet.kernel(lambda: scalar.LOG)
 _EXP = frechet.kernel(lambda: scalar.EXP)
 _SQRT = frechet.kernel(lambda: scalar.SQRT)
@@ -45,8 +48,7 @@ def _congruence(a: Planes, p: Planes) -> tuple[Planes]:
     rows = (a[:3], a[3:6], a[6:])
     ap = [[spectral.dot(row, column) for column in columns] for row in rows]
     scale = (1.0, 1.0, 1.0, R2, R2, R2)
-    pairs = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
-    out = [spectral.dot(ap[i], rows[k]) for i, k in pairs]
+    out = [spectral.dot(ap[i], rows[k]) for i, k in MANDEL]
     return (tuple(x if s == 1.0 else x * s for x, s in zip(out, scale, strict=True)),)
 
 

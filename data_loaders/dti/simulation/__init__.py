@@ -8,7 +8,6 @@ pair = simulate_pair(seed=1)                                    noisy and clean 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -16,10 +15,11 @@ from torch import Tensor
 
 from mvnet.data_loaders.dti.fitting import acquisition_maps, clip_eigenvalues, design_matrix, fit_wls
 from mvnet.data_loaders.dti.repair import HIGHEST, LOWEST
-from mvnet.data_loaders.dti.simulation.brain import OUTSIDE_MD, Brain, simulate_brain
+from mvnet.data_loaders.dti.simulation.brain import Brain, simulate_brain
 from mvnet.data_loaders.dti.simulation.schemes import gradient_scheme
 from mvnet.data_loaders.dti.simulation.signals import add_noise, clean_signal, simulate_dwi, white_matter_signal
-from mvnet.data_loaders.random_fields import uniform
+from mvnet.data_loaders.random_fields import log_uniform
+from mvnet.metrics import REFERENCE_DIFFUSIVITY
 
 __all__ = [
     "Brain",
@@ -44,7 +44,7 @@ class SimulatedPair:
     noisy, clean: (6, X, Y, Z) Mandel, um^2/ms, positive definite, isotropic outside the mask.
     mask: (X, Y, Z) bool.
     b0: (X, Y, Z) fitted signal without weighting, 0 outside; white matter about 1.
-    noise, residual, sigma: (X, Y, Z) as in `tensor_fit.acquisition_maps`; 0 where unknown.
+    noise, residual, sigma: (X, Y, Z) as in `mvnet.data_loaders.dti.fitting.acquisition_maps`; 0 where unknown.
     dwi: (X, Y, Z, M) noisy signals; bvals (M,) s/mm^2; bvecs (M, 3).
     snr: median white-matter b0 over the true sigma.
     """
@@ -85,9 +85,9 @@ def simulate_pair(
     """
     generator = torch.Generator().manual_seed(seed)
     if n_directions is None:
-        n_directions = round(_log_uniform(*DIRECTIONS, generator))
+        n_directions = round(log_uniform(*DIRECTIONS, generator))
     if snr is None:
-        snr = _log_uniform(*SNR, generator)
+        snr = log_uniform(*SNR, generator)
     brain = simulate_brain(shape, voxel_size=voxel_size, semi_axes=semi_axes, generator=generator, device=device)
     bvals, bvecs = (x.to(device) for x in gradient_scheme(n_directions, b, n_b0, seed))
     dwi, _ = simulate_dwi(brain.tensors, brain.s0, bvals, bvecs, snr, generator, coils)
@@ -98,11 +98,7 @@ def simulate_pair(
     fitted = clip_eigenvalues(fitted, LOWEST, HIGHEST)
     maps = acquisition_maps(signal, fitted, log_s0, design, mask)
     noisy = torch.zeros_like(brain.tensors)
-    noisy[:3] = OUTSIDE_MD
+    noisy[:3] = REFERENCE_DIFFUSIVITY
     noisy[:, mask] = fitted.T
     b0 = torch.zeros_like(brain.s0).masked_scatter(mask, log_s0.exp())
     return SimulatedPair(noisy, brain.tensors, mask, b0, maps.noise, maps.residual, maps.sigma, dwi, bvals, bvecs, snr)
-
-
-def _log_uniform(low: float, high: float, generator: torch.Generator) -> float:
-    return low * math.exp(uniform(0, math.log(high / low), generator))

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from mvnet.data_loaders.dti.simulation.bundles import axial_tensor, nearest, random_bundle, within
 from mvnet.data_loaders.random_fields import normal, smooth_field, uniform
+from mvnet.linalg import sym3
+from mvnet.metrics import REFERENCE_DIFFUSIVITY
 
 
 class Brain(NamedTuple):
@@ -29,10 +31,9 @@ class Tissue:
     signal: float
 
 
-WHITE = Tissue(0.75, 0.30, 1.0)
+WHITE = Tissue(REFERENCE_DIFFUSIVITY, 0.30, 1.0)
 GREY = Tissue(0.82, 0.12, 1.4)
 WATER = Tissue(2.9, 0.03, 3.2)
-OUTSIDE_MD = 0.75
 _ADULT = 65.0 * 80.0 * 60.0  # mm^3, product of the semi-axes
 
 
@@ -109,12 +110,12 @@ def simulate_brain(
     )
     isotropic = torch.tensor([1.0, 1.0, 1.0, 0.0, 0.0, 0.0], device=device).unsqueeze(1)
     tensors = white * in_white + grey * in_grey + water * (WATER.diffusivity * isotropic)
-    tensors = _textured(tensors, texture * smooth(6, 2.0 * voxel_size))
+    tensors = _add_texture(tensors, texture * smooth(6, 2.0 * voxel_size))
 
     mask = depth > 0
     s0 = white * WHITE.signal + grey * GREY.signal + water * WATER.signal
     s0 = s0 * (0.12 * bias[0] + 0.04 * smooth(1, 2.0 * voxel_size)[0]).exp() * mask
-    tensors = torch.where(mask, tensors, OUTSIDE_MD * isotropic)
+    tensors = torch.where(mask, tensors, REFERENCE_DIFFUSIVITY * isotropic)
     return Brain(tensors.unflatten(1, shape), mask.unflatten(0, shape), s0.unflatten(0, shape))
 
 
@@ -162,10 +163,8 @@ def _fractions(
     return 1 - water - grey, grey, water
 
 
-def _textured(tensors: Tensor, strain: Tensor) -> Tensor:
+def _add_texture(tensors: Tensor, strain: Tensor) -> Tensor:
     """A D A with A = I + E / 2, E of Mandel components `strain`: positive definite always."""
-    from mvnet.linalg import sym3
-
     factor = 0.5 * strain
     factor[:3] += 1
     return sym3.congruence(factor, tensors, dim=0)

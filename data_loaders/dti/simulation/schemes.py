@@ -47,6 +47,22 @@ def spiral_directions(n: int, generator: torch.Generator) -> Tensor:
     return spiral @ q
 
 
+def spread_directions(candidates: Tensor, count: int) -> list[int]:
+    """Indices of `count` of the candidates: the first, then always the one farthest from all before it.
+
+    Args:
+        candidates: (M, 3) unit vectors; antipodes are the same direction.
+        count: at most M.
+    """
+    chosen = [0]
+    closeness = (candidates @ candidates[0]).abs()
+    while len(chosen) < count:
+        closeness[chosen] = torch.inf
+        chosen.append(int(closeness.argmin()))
+        closeness = torch.maximum(closeness, (candidates @ candidates[chosen[-1]]).abs())
+    return chosen
+
+
 METHODS = {"repulsion": repulsion_directions, "spiral": spiral_directions}
 
 

@@ -6,11 +6,9 @@ import torch
 from torch import Tensor
 
 from mvnet.data_loaders.dti.fitting import design_matrix
+from mvnet.data_loaders.dti.masks import white_matter_median
 from mvnet.data_loaders.random_fields import normal
 from mvnet.errors import MvnetError
-from mvnet.metrics import fractional_anisotropy
-
-_WHITE_MATTER = 0.4  # fractional anisotropy
 
 
 def white_matter_signal(tensors: Tensor, s0: Tensor) -> float:
@@ -20,12 +18,9 @@ def white_matter_signal(tensors: Tensor, s0: Tensor) -> float:
         tensors: (6, *S) Mandel planes.
         s0: S.
     """
-    lit = s0 > 0
-    white = lit & (fractional_anisotropy(tensors, dim=0) > _WHITE_MATTER)
-    chosen = white if white.any() else lit
-    if not chosen.any():
-        raise MvnetError("s0: found no positive signal")
-    return s0[chosen].median().item()
+    if not (s0 > 0).any():
+        raise MvnetError("s0: found no positive signal, expected some")
+    return white_matter_median(s0, tensors, s0 > 0).item()
 
 
 def clean_signal(tensors: Tensor, s0: Tensor, bvals: Tensor, bvecs: Tensor) -> Tensor:

@@ -5,19 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import permutations, product
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from mvnet.data_loaders.dti.training.pairs import Pair, TensorField, noisy_pair, split_pair
+from mvnet.data_loaders.dti.frames import cube_symmetries
+from mvnet.data_loaders.dti.gradients import is_b0
+from mvnet.data_loaders.dti.simulation.schemes import spread_directions
+from mvnet.data_loaders.dti.training.pairs import TensorField, TrainingPair, noisy_pair, split_pair
+from mvnet.data_loaders.random_fields import log_uniform, uniform
 from mvnet.errors import MvnetError
-from mvnet.models.dti.inputs import feature_planes
-
-OCTAHEDRAL = tuple(product(permutations(range(3)), product((1, -1), repeat=3)))
-"""The 48 symmetries of the cube as (permutation, signs)."""
 
 FEWEST_DIRECTIONS = 12  # of a scan that is split: two fits of six
 
@@ -28,39 +26,27 @@ def random_scheme(generator: torch.Generator) -> tuple[Tensor, Tensor]:
     The number of directions is log-uniform in one half of the draws, which is rich in short scans, and uniform in the
     other. Directions are picked one by one, each the candidate farthest from those before it (antipodes identified).
     """
-    few = float(torch.rand((), generator=generator)) < 0.5
-    n = round(6 * math.exp(_uniform(0, math.log(64 / 6), generator)) if few else _uniform(6, 64, generator))
+    draw = log_uniform if uniform(0, 1, generator) < 0.5 else uniform
+    n = round(draw(6, 64, generator))
     candidates = torch.nn.functional.normalize(torch.randn(8 * n, 3, generator=generator), dim=1)
-    picked = [0]
-    closeness = (candidates @ candidates[0]).abs()
-    while len(picked) < n:
-        picked.append(int(closeness.argmin()))
-        closeness = torch.maximum(closeness, (candidates @ candidates[picked[-1]]).abs())
+    picked = spread_directions(candidates, n)
     b0 = int(torch.tensor([1, 1, 1, 2, 4, 6])[int(torch.randint(6, (1,), generator=generator))])
-    b = _uniform(700, 1300, generator)
+    b = uniform(700, 1300, generator)
     bvals = torch.cat([torch.zeros(b0), torch.full((n,), b)])
     return bvals, torch.cat([torch.zeros(b0, 3), candidates[picked]])
 
 
-class Example(NamedTuple):
-    """What the network sees and should give: noisy, target (6, n, n, n) um^2/ms, features (11, n, n, n)."""
-
-    noisy: Tensor
-    target: Tensor
-    features: Tensor
-
-
 @dataclass
 class TrainingSet(Dataset):
-    """Patches cut at random, turned by a random symmetry of the cube when asked, made noisy.
+    """Patches cut at random, transformed by a random symmetry of the cube, made noisy.
 
     Args:
         truths: (weight, field) of fields taken as the truth of simulated noise.
         scans: (weight, field) of fields with measured signals, split by directions.
         length: number of pairs.
         patch: voxels along each side.
-        augment: turn the patches; what commutes with the symmetries of the cube learns the same either way.
-        blind: share of the examples that hide the acquisition, as a file of tensors does.
+        augment: transform the patches; an equivariant network learns the same either way.
+        p_without_acquisition: probability that an example has no maps of the acquisition, as a file of tensors.
         snr: range of the white-matter signal-to-noise ratio, drawn log-uniformly.
         seed: of everything.
     Raises:
@@ -72,7 +58,7 @@ class TrainingSet(Dataset):
     length: int = 1000
     patch: int = 16
     augment: bool = True
-    blind: float = 0.15
+    p_without_acquisition: float = 0.15
     snr: tuple[float, float] = (5.0, 60.0)
     seed: int = 0
     _weights: Tensor = field(init=False, repr=False)
@@ -84,7 +70,7 @@ class TrainingSet(Dataset):
                 f"patch: found {self.patch}, expected 1 to {largest}, which fits into every training volume"
             )
         for _, scan in self.scans:
-            count = 0 if scan.bvals is None else int((scan.bvals > 50).sum())
+            count = 0 if scan.bvals is None else int((~is_b0(scan.bvals)).sum())
             if count < FEWEST_DIRECTIONS:
                 raise MvnetError(f"scans: found {count} directions, expected at least {FEWEST_DIRECTIONS}")
         self._weights = torch.tensor([weight for weight, _ in (*self.truths, *self.scans)])
@@ -92,33 +78,26 @@ class TrainingSet(Dataset):
     def __len__(self) -> int:
         return self.length
 
-    def __getitem__(self, index: int) -> Example:
+    def __getitem__(self, index: int) -> TrainingPair:
         generator = torch.Generator().manual_seed((self.seed << 40) + index)
-        pair, spacing = self._pair(generator)
+        pair = self._pair(generator)
         # the gain of the scanner is known to the median of a volume, not to that of a patch
-        scale = math.exp(_uniform(-0.2, 0.2, generator))
-        if float(torch.rand((), generator=generator)) < self.blind:
-            features = feature_planes(pair.mask, spacing=spacing)
-        else:
-            maps = (pair.b0, pair.noise, pair.residual)
-            features = feature_planes(pair.mask, *maps, b0_scale=scale, spacing=spacing)
-        return Example(pair.noisy, pair.target, features)
+        gain = math.exp(uniform(-0.2, 0.2, generator))
+        available = uniform(0, 1, generator) >= self.p_without_acquisition
+        maps = pair.maps._replace(b0=pair.maps.b0 / gain, available=torch.tensor(available))
+        return pair._replace(maps=maps)
 
-    def _pair(self, generator: torch.Generator) -> tuple[Pair, tuple[float, float, float]]:
+    def _pair(self, generator: torch.Generator) -> TrainingPair:
         which = int(torch.multinomial(self._weights, 1, generator=generator))
         source = (*self.truths, *self.scans)[which][1].patch(self.patch, generator)
-        element = OCTAHEDRAL[int(torch.randint(48, (1,), generator=generator))]
+        symmetry = cube_symmetries()[int(torch.randint(48, (1,), generator=generator))]
         if self.augment:
-            source = source.turned(*element)
+            source = source.transform(symmetry)
         if which >= len(self.truths):
             assert source.bvals is not None
-            most = int((source.bvals > 50).sum()) // 2
-            directions = round(6 * math.exp(_uniform(0, math.log(most / 6), generator)))
-            return split_pair(source, directions, generator), source.spacing
+            most = int((~is_b0(source.bvals)).sum()) // 2
+            directions = round(log_uniform(6, most, generator))
+            return split_pair(source, directions, generator)
         bvals, bvecs = random_scheme(generator)
-        snr = self.snr[0] * math.exp(_uniform(0, math.log(self.snr[1] / self.snr[0]), generator))
-        return noisy_pair(source, bvals, bvecs, snr, generator), source.spacing
-
-
-def _uniform(low: float, high: float, generator: torch.Generator) -> float:
-    return low + (high - low) * float(torch.rand((), generator=generator))
+        snr = log_uniform(*self.snr, generator)
+        return noisy_pair(source, bvals, bvecs, snr, generator)

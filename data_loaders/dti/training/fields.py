@@ -8,16 +8,13 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
 from mvnet.data_loaders.dti.dwi import load_dwi
+from mvnet.data_loaders.dti.masks import white_matter_median
 from mvnet.data_loaders.dti.simulation.brain import simulate_brain
 from mvnet.data_loaders.dti.training.pairs import TensorField
 from mvnet.data_loaders.dti.volume import DTIVolume
 from mvnet.linalg import sym3
-from mvnet.metrics import fractional_anisotropy
-
-_WHITE_MATTER = 0.4  # FA above which a voxel counts as white matter for the scale of the signal
 
 
 def scan_field(dwi: Path, bval: Path, bvec: Path, bvec_frame: str | None, exclude: slice) -> TensorField:
@@ -34,18 +31,18 @@ def field_of(volume: DTIVolume, exclude: slice = slice(0, 0)) -> TensorField:
     """
     depth = volume.mask.shape[2]
     start, stop, _ = exclude.indices(depth)
-    slabs = ((0, start), (stop, depth)) if stop > start else ((0, depth),)
+    ranges = ((0, start), (stop, depth)) if stop > start else ((0, depth),)
     scan = volume.acquisition
     if scan is None:
-        return TensorField(volume.tensors, volume.mask, torch.ones(volume.mask.shape), slabs, spacing=volume.spacing)
+        return TensorField(volume.tensors, volume.mask, torch.ones(volume.mask.shape), ranges, spacing=volume.spacing)
     unit = white_matter_median(scan.b0, volume.tensors, volume.mask)
     bvals, bvecs = torch.as_tensor(scan.bvals).float(), torch.as_tensor(scan.bvecs).float()
     signal = torch.from_numpy(scan.dwi) / unit
-    return TensorField(volume.tensors, volume.mask, scan.b0 / unit, slabs, signal, bvals, bvecs, volume.spacing)
+    return TensorField(volume.tensors, volume.mask, scan.b0 / unit, ranges, signal, bvals, bvecs, volume.spacing)
 
 
-def central(field: TensorField, share: float) -> TensorField:
-    """A box around the centre of the mask with this share of its extent in the plane, in all slices of the slabs."""
+def crop_centre(field: TensorField, share: float) -> TensorField:
+    """A box around the centre of the mask with this share of its extent in the plane, in all slices of the ranges."""
     window = []
     for axis in (0, 1):
         used = field.mask.any(dim=2).any(dim=1 - axis).nonzero()[:, 0]
@@ -62,13 +59,7 @@ def central(field: TensorField, share: float) -> TensorField:
     )
 
 
-def white_matter_median(b0: Tensor, tensors: Tensor, mask: Tensor) -> Tensor:
-    """Median b0 where FA > 0.4, over the whole mask when that is nowhere."""
-    white = mask & (fractional_anisotropy(tensors, dim=0) > _WHITE_MATTER)
-    return b0[white if white.any() else mask].median()
-
-
-def resampled(field: TensorField, zoom: tuple[float, float, float]) -> TensorField:
+def resample(field: TensorField, zoom: tuple[float, float, float]) -> TensorField:
     """The field on a grid of `zoom` times the voxels along each axis: trilinear in the log-tensors, inside the mask.
 
     Coarser voxels average what they cover, which also lowers the noise of a fitted truth. The signals are dropped.
@@ -80,10 +71,10 @@ def resampled(field: TensorField, zoom: tuple[float, float, float]) -> TensorFie
     weight = small[7]
     mask = weight > 0.7
     mean = small[:7] / weight.clamp_min(0.1)
-    slabs = tuple((ceil(a * zoom[2]), int(b * zoom[2])) for a, b in field.slabs)
+    ranges = tuple((ceil(a * zoom[2]), int(b * zoom[2])) for a, b in field.slice_ranges)
     spacing = tuple(length / z for length, z in zip(field.spacing, zoom))
     s0 = torch.where(mask, mean[6], 1.0)
-    return TensorField(sym3.exp(mean[:6] * mask, dim=0), mask, s0, slabs, spacing=spacing)  # type: ignore[arg-type]
+    return TensorField(sym3.exp(mean[:6] * mask, dim=0), mask, s0, ranges, spacing=spacing)  # type: ignore[arg-type]
 
 
 def simulated_fields(count: int, seed: int, side: int = 48) -> list[TensorField]:

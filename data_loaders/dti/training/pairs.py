@@ -13,23 +13,44 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from mvnet.data_loaders.dti.fitting import acquisition_maps, clip_eigenvalues, design_matrix, fit_wls
+from mvnet.data_loaders.dti.frames import rotate
+from mvnet.data_loaders.dti.gradients import is_b0
 from mvnet.data_loaders.dti.repair import HIGHEST, LOWEST
 from mvnet.errors import MvnetError
+from mvnet.metrics import REFERENCE_DIFFUSIVITY
 
 
-class Pair(NamedTuple):
-    """A patch: noisy and target (6, n, n, n) um^2/ms; mask bool, b0 (1 = white matter), noise, residual (n, n, n)."""
+class PatchMaps(NamedTuple):
+    """What is known of the acquisition of a patch.
+
+    b0: (n, n, n) fitted signal without weighting, 1 = white matter.
+    noise, residual: (n, n, n) as in `mvnet.data_loaders.dti.fitting.AcquisitionMaps`.
+    spacing: (3,) float64, lengths of the sides of a voxel, in any unit.
+    available: () bool; where false the network sees none of the maps but the spacing.
+    """
+
+    b0: Tensor
+    noise: Tensor
+    residual: Tensor
+    spacing: Tensor
+    available: Tensor
+
+
+class TrainingPair(NamedTuple):
+    """A patch: noisy and target (6, n, n, n) Mandel, um^2/ms; mask (n, n, n) bool; maps of the acquisition.
+
+    torch's default collation batches every tensor of it.
+    """
 
     noisy: Tensor
     target: Tensor
     mask: Tensor
-    b0: Tensor
-    noise: Tensor
-    residual: Tensor
+    maps: PatchMaps
 
 
 @dataclass(frozen=True)
@@ -40,7 +61,7 @@ class TensorField:
         tensors: (6, X, Y, Z) Mandel, um^2/ms, positive definite in the mask.
         mask: (X, Y, Z) bool.
         s0: (X, Y, Z), white matter near 1.
-        slabs: ranges [start, stop) along z that may be used.
+        slice_ranges: ranges [start, stop) along z that may be used.
         dwi: (X, Y, Z, M) measured signals in the unit of `s0`, or None for a field without a scan.
         bvals, bvecs: (M,) s/mm^2 and (M, 3), of the scan.
         spacing: lengths of the sides of a voxel, in any unit.
@@ -49,7 +70,7 @@ class TensorField:
     tensors: Tensor
     mask: Tensor
     s0: Tensor
-    slabs: tuple[tuple[int, int], ...]
+    slice_ranges: tuple[tuple[int, int], ...]
     dwi: Tensor | None = None
     bvals: Tensor | None = None
     bvecs: Tensor | None = None
@@ -57,17 +78,17 @@ class TensorField:
 
     def largest_patch(self) -> int:
         """Side of the largest cube inside one slab."""
-        return min(*self.mask.shape[:2], max(stop - start for start, stop in self.slabs))
+        return min(*self.mask.shape[:2], max(stop - start for start, stop in self.slice_ranges))
 
     def patch(self, n: int, generator: torch.Generator) -> TensorField:
         """A random n^3 patch inside a slab and at least half inside the mask, or the fullest of twenty tries."""
-        lengths = torch.tensor([max(stop - start - n + 1, 0) for start, stop in self.slabs], dtype=torch.float)
+        lengths = torch.tensor([max(stop - start - n + 1, 0) for start, stop in self.slice_ranges], dtype=torch.float)
         if lengths.sum() == 0:
-            raise MvnetError(f"slabs: found {self.slabs}, expected one of at least {n} slices")
+            raise MvnetError(f"slice_ranges: found {self.slice_ranges}, expected one of at least {n} slices")
         best, best_share = None, -1.0
         for _ in range(20):
             slab = int(torch.multinomial(lengths, 1, generator=generator))
-            start, room = self.slabs[slab][0], int(lengths[slab])
+            start, room = self.slice_ranges[slab][0], int(lengths[slab])
             corner = [
                 _integer(self.mask.shape[0] - n + 1, generator),
                 _integer(self.mask.shape[1] - n + 1, generator),
@@ -87,38 +108,36 @@ class TensorField:
             tensors=self.tensors[:, *best],
             mask=self.mask[best],
             s0=self.s0[best],
-            slabs=((0, n),),
+            slice_ranges=((0, n),),
             dwi=None if self.dwi is None else self.dwi[best],
         )
 
-    def turned(self, permutation: tuple[int, ...], signs: tuple[int, ...]) -> TensorField:
-        """Image under the octahedral-group element x'_i = s_i x_{p_i}, acting on voxels, tensors and b-vectors."""
+    def transform(self, q: np.ndarray) -> TensorField:
+        """Image under a symmetry of the cube, which acts on voxels, tensors and b-vectors alike.
+
+        Args:
+            q: (3, 3) signed permutation, x'_i = s_i x_{p_i}.
+        """
+        source, sign = np.abs(q).argmax(1).tolist(), q.sum(1)
 
         def voxels(volume: Tensor, lead: int) -> Tensor:
-            order = (*range(lead), *(lead + p for p in permutation), *range(lead + 3, volume.ndim))
-            return volume.permute(order).flip([lead + i for i in range(3) if signs[i] < 0])
+            order = (*range(lead), *(lead + p for p in source), *range(lead + 3, volume.ndim))
+            return volume.permute(order).flip([lead + i for i in range(3) if sign[i] < 0])
 
         return replace(
             self,
-            tensors=torch.stack(turn_components(voxels(self.tensors, 1), permutation, signs)),
+            tensors=rotate(voxels(self.tensors, 1), q),
             mask=voxels(self.mask, 0),
             s0=voxels(self.s0, 0),
             dwi=None if self.dwi is None else voxels(self.dwi, 0),
-            bvecs=None if self.bvecs is None else self.bvecs[:, list(permutation)] * torch.tensor(signs),
-            spacing=tuple(self.spacing[p] for p in permutation),
+            bvecs=None if self.bvecs is None else self.bvecs[:, source] * torch.from_numpy(sign).to(self.bvecs),
+            spacing=tuple(self.spacing[p] for p in source),  # type: ignore[arg-type]
         )
 
 
-_MANDEL = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
-
-
-def turn_components(planes: Tensor, permutation: tuple[int, ...], signs: tuple[int, ...]) -> list[Tensor]:
-    """D'_ij = s_i s_j D_{p_i p_j} on Mandel planes (6, ...)."""
-    place = {frozenset(ij): k for k, ij in enumerate(_MANDEL)}
-    return [signs[i] * signs[j] * planes[place[frozenset((permutation[i], permutation[j]))]] for i, j in _MANDEL]
-
-
-def noisy_pair(field: TensorField, bvals: Tensor, bvecs: Tensor, snr: float, generator: torch.Generator) -> Pair:
+def noisy_pair(
+    field: TensorField, bvals: Tensor, bvecs: Tensor, snr: float, generator: torch.Generator
+) -> TrainingPair:
     """Signals of the field with Rician noise of sigma = 1 / snr, fitted back.
 
     Args:
@@ -130,10 +149,10 @@ def noisy_pair(field: TensorField, bvals: Tensor, bvecs: Tensor, snr: float, gen
     clean = field.s0[field.mask].unsqueeze(1) * (field.tensors[:, field.mask].T @ design[:, :6].T).exp()
     noise = torch.randn((2, *clean.shape), generator=generator) / snr
     signal = torch.hypot(clean + noise[0], noise[1])
-    return _fitted_pair(signal, design, field.tensors, field.mask)
+    return _fitted_pair(signal, design, field.tensors, field)
 
 
-def split_pair(field: TensorField, directions: int, generator: torch.Generator) -> Pair:
+def split_pair(field: TensorField, directions: int, generator: torch.Generator) -> TrainingPair:
     """Input: the b0 volumes and `directions` random others of the scan; target: the fit of the rest, same b0.
 
     Raises:
@@ -141,10 +160,10 @@ def split_pair(field: TensorField, directions: int, generator: torch.Generator) 
     """
     if field.dwi is None or field.bvals is None or field.bvecs is None:
         raise MvnetError("field: found no measured signals, expected dwi, bvals and bvecs")
-    weighted = (field.bvals > 50).nonzero()[:, 0]
+    weighted = (~is_b0(field.bvals)).nonzero()[:, 0]
     if not 6 <= directions <= len(weighted) - 6:
         raise MvnetError(f"directions: found {directions}, expected 6 to {len(weighted) - 6} of {len(weighted)}")
-    base = (field.bvals <= 50).nonzero()[:, 0]
+    base = is_b0(field.bvals).nonzero()[:, 0]
     order = weighted[torch.randperm(len(weighted), generator=generator)]
     chosen, rest = torch.cat([base, order[:directions]]), torch.cat([base, order[directions:]])
     signal = field.dwi[field.mask].to(field.tensors.dtype)
@@ -152,19 +171,24 @@ def split_pair(field: TensorField, directions: int, generator: torch.Generator) 
     _, fitted = fit_wls(signal[:, rest], design_matrix(field.bvals[rest], field.bvecs[rest]))
     target[:, field.mask] = clip_eigenvalues(fitted, LOWEST, HIGHEST).T
     design = design_matrix(field.bvals[chosen], field.bvecs[chosen])
-    return _fitted_pair(signal[:, chosen], design, target, field.mask)
+    return _fitted_pair(signal[:, chosen], design, target, field)
 
 
-def _fitted_pair(signal: Tensor, design: Tensor, target: Tensor, mask: Tensor) -> Pair:
+def _fitted_pair(signal: Tensor, design: Tensor, target: Tensor, field: TensorField) -> TrainingPair:
+    """The fit of signals (N, M) in the N masked voxels of a field, beside its target."""
+    mask = field.mask
     log_s0, fitted = fit_wls(signal, design)
     fitted = clip_eigenvalues(fitted, LOWEST, HIGHEST)
     maps = acquisition_maps(signal, fitted, log_s0, design, mask)
     outside = torch.tensor([1.0, 1.0, 1.0, 0.0, 0.0, 0.0], dtype=signal.dtype)[:, None, None, None]
-    noisy = (outside * 0.75).expand(6, *mask.shape).clone()
+    noisy = (outside * REFERENCE_DIFFUSIVITY).expand(6, *mask.shape).clone()
     noisy[:, mask] = fitted.T
     b0 = torch.ones(mask.shape, dtype=signal.dtype).masked_scatter(mask, log_s0.exp())
-    clean = torch.where(mask, target, outside * 0.75)
-    return Pair(noisy, clean, mask, b0, maps.noise, maps.residual)
+    clean = torch.where(mask, target, outside * REFERENCE_DIFFUSIVITY)
+    spacing = torch.tensor(field.spacing, dtype=torch.float64)
+    return TrainingPair(
+        noisy, clean, mask, PatchMaps(b0, maps.noise, maps.residual, spacing, available=torch.tensor(True))
+    )
 
 
 def _integer(high: int, generator: torch.Generator) -> int:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.insar.layers import RawLayer
-from mvnet.data_loaders.optional import need
+from mvnet.data_loaders.optional import import_optional
 
 _WIDTH = ("interferogram_width", "range_samples", "range_samp_1", "width")
 _LINES = ("interferogram_azimuth_lines", "azimuth_lines", "az_samp_1", "nlines")
+_COORDINATES = (("x", "y"), ("xCoordinates", "yCoordinates"), ("longitude", "latitude"), ("lon", "lat"))
 _ENDINGS = (".par", ".off", ".diff_par", ".dem_par")
 
 
@@ -28,47 +29,67 @@ def keywords(path: Path) -> dict[str, str]:
     return found
 
 
+class _GammaType(NamedTuple):
+    """How GAMMA stores a raster. pairs: two stored numbers, real and imaginary, a pixel; size: bytes of a pixel."""
+
+    stored: str
+    pairs: bool
+    dtype: str
+    size: int
+
+
+_GAMMA_TYPES = (
+    _GammaType(">i2", True, "complex64", 4),  # SCOMPLEX
+    _GammaType(">c8", False, "complex64", 8),  # FCOMPLEX
+    _GammaType(">f4", False, "float32", 4),  # FLOAT
+)
+
+
 def gamma_layer(path: Path, header: Path | None) -> RawLayer | None:
     """The headerless big-endian raster described by a GAMMA parameter file, None if none fits its size.
 
     Args:
-        path: of the data: FCOMPLEX, SCOMPLEX or FLOAT, of which the size and `image_format` tell.
+        path: of the data: FCOMPLEX, SCOMPLEX or FLOAT, which the size and `image_format` distinguish.
         header: .par, .off, .diff_par or .dem_par; None looks beside `path`, first for the same name.
     Raises:
         DataError: the header given is missing, or does not fit the size of the file.
     """
     if header is not None and not header.is_file():
-        raise DataError(f"header: {header}: no such file")
-    size = path.stat().st_size
+        raise DataError(f"header: found no such file {header}, expected a GAMMA parameter file")
     for candidate in [header] if header else _beside(path):
-        words = keywords(candidate)
-        width = next((_integer(words[key]) for key in _WIDTH if key in words), 0)
-        lines = next((_integer(words[key]) for key in _LINES if key in words), 0)
-        if width <= 0 or size == 0:
-            continue
-        for stored, pairs, dtype, bytes_ in _GAMMA_TYPES:
-            if pairs and words.get("image_format", "").upper() != "SCOMPLEX":
-                continue
-            fits = size == width * lines * bytes_ if lines else size % (width * bytes_) == 0
-            if fits:
-                crs, transform = _gamma_georeference(words)
-                return RawLayer(
-                    path=str(path),
-                    shape=(size // (width * bytes_), width),
-                    dtype=dtype,
-                    nodata=None if dtype == "complex64" else 0.0,
-                    crs=crs,
-                    transform=transform,
-                    tags={key.upper(): value for key, value in words.items()},
-                    stored=stored,
-                    pairs=pairs,
-                )
+        layer = _described_raster(path, keywords(candidate))
+        if layer is not None:
+            return layer
     if header is not None:
-        raise DataError(f"{path}: found {size} bytes, which no width and length in {header} account for")
+        size = path.stat().st_size
+        raise DataError(f"{path}: found no width and length in {header}, expected some that give its {size} bytes")
     return None
 
 
-_GAMMA_TYPES = ((">i2", True, "complex64", 4), (">c8", False, "complex64", 8), (">f4", False, "float32", 4))
+def _described_raster(path: Path, words: Mapping[str, str]) -> RawLayer | None:
+    """The raster of the width, length and type in a parameter file, None if they do not fit its size."""
+    size, width, lines = path.stat().st_size, _first_integer(words, _WIDTH), _first_integer(words, _LINES)
+    if width <= 0 or size == 0:
+        return None
+    short = words.get("image_format", "").upper() == "SCOMPLEX"
+    for kind in _GAMMA_TYPES:
+        row = width * kind.size
+        fits = size == row * lines if lines else size % row == 0
+        if not fits or (kind.pairs and not short):
+            continue
+        crs, transform = _gamma_georeference(words)
+        return RawLayer(
+            path=str(path),
+            shape=(size // row, width),
+            dtype=kind.dtype,
+            nodata=None if kind.dtype == "complex64" else 0.0,
+            crs=crs,
+            transform=transform,
+            tags={key.upper(): value for key, value in words.items()},
+            stored=kind.stored,
+            pairs=kind.pairs,
+        )
+    return None
 
 
 def _beside(path: Path) -> Iterator[Path]:
@@ -94,15 +115,15 @@ def _gamma_georeference(words: Mapping[str, str]) -> tuple[Any, Any]:
         south = float(words.get("false_northing", 0)) > 0
         code = (32700 if south else 32600) + _integer(words.get("projection_zone", "0"))
     crs = None if code in (32600, 32700) else crs_from(code)
-    return crs, need("affine", "insar").Affine(dx, 0, x - dx / 2, 0, dy, y - dy / 2)
+    return crs, import_optional("affine", "insar").Affine(dx, 0, x - dx / 2, 0, dy, y - dy / 2)
 
 
 def crs_from(definition: Any) -> Any:
     """A rasterio CRS from an EPSG number, WKT or PROJ text; None if it is none."""
-    crs = need("rasterio.crs", "insar").CRS
+    crs = import_optional("rasterio.crs", "insar").CRS
     try:
         return crs.from_epsg(int(definition)) if str(definition).strip().isdigit() else crs.from_user_input(definition)
-    except need("rasterio.errors", "insar").CRSError:
+    except import_optional("rasterio.errors", "insar").CRSError:
         return None
 
 
@@ -114,7 +135,7 @@ def from_centres(x: np.ndarray, y: np.ndarray) -> Any:
     for c, d in ((x, dx), (y, dy)):
         if d == 0 or not np.allclose(np.diff(c.astype(np.float64)), d, rtol=1e-2, atol=0):
             return None
-    return need("affine", "insar").Affine(dx, 0, float(x[0]) - dx / 2, 0, dy, float(y[0]) - dy / 2)
+    return import_optional("affine", "insar").Affine(dx, 0, float(x[0]) - dx / 2, 0, dy, float(y[0]) - dy / 2)
 
 
 def cf_georeference(get: Callable[[str], Any], attributes: Mapping[str, Any], group: str) -> tuple[Any, Any]:
@@ -125,25 +146,42 @@ def cf_georeference(get: Callable[[str], Any], attributes: Mapping[str, Any], gr
         attributes: of the data.
         group: prefix of the names that belong to the data, "" or ending in "/".
     """
+    mapping = text(attributes.get("grid_mapping", "spatial_ref"))
+    holder = next((found for name in (mapping, "projection", "crs") if (found := get(group + name)) is not None), None)
     crs = transform = None
-    mapping = attributes.get("grid_mapping", "spatial_ref")
-    for name in (group + text(mapping), group + "projection", group + "crs"):
-        holder = get(name)
-        if holder is None:
-            continue
-        attrs = dict(holder.attrs)
-        values = [attrs.get(key) for key in ("crs_wkt", "spatial_ref", "epsg_code")]
-        values += [holder[()]] if getattr(holder, "shape", None) == () and attrs.get("epsg_code") is not None else []
-        crs = next((found for value in values if value is not None and (found := crs_from(text(value)))), None)
-        if "GeoTransform" in attrs:
-            numbers = [float(n) for n in text(attrs["GeoTransform"]).split()]
-            transform = need("affine", "insar").Affine.from_gdal(*numbers)
-        break
-    for x, y in (("x", "y"), ("xCoordinates", "yCoordinates"), ("longitude", "latitude"), ("lon", "lat")):
+    if holder is not None:
+        crs, transform = _mapping_crs(holder), _mapping_transform(holder)
+    return crs, _coordinate_transform(get, group) if transform is None else transform
+
+
+def _mapping_crs(holder: Any) -> Any:
+    """The CRS that the attributes of a grid-mapping variable define, else its value where that is an EPSG code."""
+    attributes = dict(holder.attrs)
+    definitions = [attributes.get(key) for key in ("crs_wkt", "spatial_ref", "epsg_code")]
+    if attributes.get("epsg_code") is not None and getattr(holder, "shape", None) == ():
+        definitions.append(holder[()])
+    found = (crs_from(text(definition)) for definition in definitions if definition is not None)
+    return next((crs for crs in found if crs is not None), None)
+
+
+def _mapping_transform(holder: Any) -> Any:
+    """The affine transform in GDAL's attribute of a grid-mapping variable, None without."""
+    attributes = dict(holder.attrs)
+    if "GeoTransform" not in attributes:
+        return None
+    numbers = [float(n) for n in text(attributes["GeoTransform"]).split()]
+    return import_optional("affine", "insar").Affine.from_gdal(*numbers)
+
+
+def _coordinate_transform(get: Callable[[str], Any], group: str) -> Any:
+    """The affine transform of the first regular pair of coordinate variables in a group, None without."""
+    for x, y in _COORDINATES:
         columns, rows = get(group + x), get(group + y)
-        if transform is None and columns is not None and rows is not None and columns.ndim == rows.ndim == 1:
+        if columns is not None and rows is not None and columns.ndim == rows.ndim == 1:
             transform = from_centres(np.asarray(columns[:]), np.asarray(rows[:]))
-    return crs, transform
+            if transform is not None:
+                return transform
+    return None
 
 
 def text(value: Any) -> str:
@@ -159,6 +197,11 @@ def number(value: Any) -> float | None:
     except ValueError:
         return None
     return found if np.isfinite(found) else None
+
+
+def _first_integer(words: Mapping[str, str], keys: tuple[str, ...]) -> int:
+    """The number of the first keyword that is there, 0 without any."""
+    return next((_integer(words[key]) for key in keys if key in words), 0)
 
 
 def _integer(value: str) -> int:

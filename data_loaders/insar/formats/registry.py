@@ -29,7 +29,7 @@ from mvnet.data_loaders.insar.formats.products import coherence_names, snap_band
 from mvnet.data_loaders.insar.layers import Layer, join, raster_layer
 
 
-class Request(NamedTuple):
+class ReadOptions(NamedTuple):
     """What is asked of a format.
 
     layer: band number, name or pair of dates inside the file; None chooses. header: parameter file of a headerless
@@ -41,7 +41,7 @@ class Request(NamedTuple):
     coherence: bool = False
 
 
-class Found(NamedTuple):
+class OpenedLayers(NamedTuple):
     """The interferogram, and its coherence where the same product holds it."""
 
     layer: Layer
@@ -54,19 +54,19 @@ class Format:
 
     name: str
     recognises: Callable[[Path], bool]
-    open: Callable[[Path, Request], Found]
+    open: Callable[[Path, ReadOptions], OpenedLayers]
 
 
-def _raster(path: Path, request: Request) -> Found:
+def _raster(path: Path, options: ReadOptions) -> OpenedLayers:
     """Band 1; of a coherence file the last band, as ISCE's and ROI_PAC's hold the amplitude first."""
-    if isinstance(request.layer, str) and not request.layer.isdigit():
-        raise DataError(f"layer: found {request.layer!r}, expected the number of a band of {path}")
-    band = None if request.coherence else int(request.layer or 1)
-    return Found(raster_layer(path, band))
+    if isinstance(options.layer, str) and not options.layer.isdigit():
+        raise DataError(f"layer: found {options.layer!r}, expected the number of a band of {path}")
+    band = None if options.coherence else int(options.layer or 1)
+    return OpenedLayers(raster_layer(path, band))
 
 
-def _isce(path: Path, request: Request) -> Found:
-    return _raster(_isce_file(path) or path, request)
+def _isce(path: Path, options: ReadOptions) -> OpenedLayers:
+    return _raster(_isce_file(path) or path, options)
 
 
 def _isce_file(path: Path) -> Path | None:
@@ -79,8 +79,8 @@ def _isce_file(path: Path) -> Path | None:
     return Path(f"{base}.vrt") if Path(f"{base}.vrt").is_file() else None
 
 
-def _envi(path: Path, request: Request) -> Found:
-    return _raster(_envi_data(path), request)
+def _envi(path: Path, options: ReadOptions) -> OpenedLayers:
+    return _raster(_envi_data(path), options)
 
 
 def _envi_data(path: Path) -> Path:
@@ -90,7 +90,7 @@ def _envi_data(path: Path) -> Path:
     names = (path.with_suffix(ending) for ending in ("", ".img", ".dat", ".bin", ".raw", ".int"))
     found = next((name for name in names if name != path and name.is_file()), None)
     if found is None:
-        raise DataError(f"{path}: found no data file of this header beside it")
+        raise DataError(f"{path}: found no data file of this header beside it, expected one")
     return found
 
 
@@ -99,35 +99,37 @@ def _has_envi_header(path: Path) -> bool:
     return any(name.is_file() and head(name, 4) == b"ENVI" for name in candidates)
 
 
-def _gamma(path: Path, request: Request) -> Found:
-    layer = gamma_layer(path, request.header)
+def _gamma(path: Path, options: ReadOptions) -> OpenedLayers:
+    layer = gamma_layer(path, options.header)
     if layer is None:
-        raise DataError(f"header: found no GAMMA parameter file beside {path} that fits its size; name it")
-    return Found(layer)
+        raise DataError(
+            f"header: found none beside {path} that fits its size, expected a GAMMA parameter file; name it"
+        )
+    return OpenedLayers(layer)
 
 
-def _netcdf(path: Path, request: Request) -> Found:
-    """GMT and GMTSAR grids, classic NetCDF or HDF5, turned north up; real*.grd is joined with imag*.grd."""
-    uri = f"netcdf:{path}:{request.layer}" if request.layer is not None else str(path)
+def _netcdf(path: Path, options: ReadOptions) -> OpenedLayers:
+    """GMT and GMTSAR grids, classic NetCDF or HDF5, flipped north up; real*.grd is joined with imag*.grd."""
+    uri = f"netcdf:{path}:{options.layer}" if options.layer is not None else str(path)
     layer = raster_layer(uri, 1, path)
     if layer.transform is None:  # GDAL wants units or a projection to believe the coordinates
         layer = replace(layer, transform=grid_transform(path))
     other = path.with_name(path.name.replace("real", "imag", 1))
-    if path.name.startswith("real") and other.is_file() and not request.coherence:
+    if path.name.startswith("real") and other.is_file() and not options.coherence:
         layer = join(layer, raster_layer(other, 1))
-    return Found(layer)
+    return OpenedLayers(layer)
 
 
-def _dimap(path: Path, request: Request) -> Found:
+def _dimap(path: Path, options: ReadOptions) -> OpenedLayers:
     """SNAP: i_*.img and q_*.img (or a phase band) in the .data folder, coh*.img beside them."""
     folder = path if path.suffix == ".data" else path.with_suffix(".data")
     bands = {file.stem: file for file in sorted(folder.glob("*.img"))}
     if not bands:
         raise DataError(f"{folder}: found no *.img, expected the bands of {path}")
-    names, coherence = snap_bands(list(bands), None if request.layer is None else str(request.layer), str(path))
+    names, coherence = snap_bands(list(bands), None if options.layer is None else str(options.layer), str(path))
     layers = [raster_layer(bands[name]) for name in names]
     layer = join(*layers) if len(layers) == 2 else layers[0]
-    return Found(layer, raster_layer(bands[coherence]) if coherence else None)
+    return OpenedLayers(layer, raster_layer(bands[coherence]) if coherence else None)
 
 
 _PRODUCT = (r"wrapped_phase\.tif$", r"\.geo\.diff_pha\.tif$", r"\.geo\.diff_unfiltered_pha\.tif$", r"unw_phase\.tif$")
@@ -153,13 +155,13 @@ def _product_names(path: Path) -> list[str]:
     return [f"/vsizip/{path}/{name}" for name in _zip_names(path)] if path.suffix == ".zip" else []
 
 
-def _product(path: Path, request: Request) -> Found:
+def _product(path: Path, options: ReadOptions) -> OpenedLayers:
     names = _product_names(path)
     chosen = _product_file(names)
     assert chosen is not None  # recognised by it
     stem, _, last = chosen.rpartition("/")
     beside = next((f"{stem}/{name}" for name in coherence_names(last) if f"{stem}/{name}" in names), None)
-    return Found(raster_layer(chosen, 1), raster_layer(beside) if beside else None)
+    return OpenedLayers(raster_layer(chosen, 1), raster_layer(beside) if beside else None)
 
 
 def head(path: Path, count: int) -> bytes:
@@ -185,12 +187,12 @@ FORMATS: tuple[Format, ...] = (
     Format("geotiff", _is_tiff, _raster),
     Format("product", lambda p: _product_file(_product_names(p)) is not None, _product),  # HyP3, LiCSAR folder or zip
     Format("beam-dimap", lambda p: p.suffix == ".dim" or (p.suffix == ".data" and p.is_dir()), _dimap),
-    Format("zarr", is_zarr, lambda p, r: Found(*zarr_layers(p, r.layer, r.coherence))),  # and SNAP's .znap
-    Format("nisar", is_nisar, lambda p, r: Found(*hdf5_layers(p, r.layer, "nisar", r.coherence))),
-    Format("aria", is_aria, lambda p, r: Found(*hdf5_layers(p, r.layer, "aria", r.coherence))),
-    Format("mintpy", is_mintpy, lambda p, r: Found(*hdf5_layers(p, r.layer, "mintpy", r.coherence))),
+    Format("zarr", is_zarr, lambda p, r: OpenedLayers(*zarr_layers(p, r.layer, r.coherence))),  # and SNAP's .znap
+    Format("nisar", is_nisar, lambda p, r: OpenedLayers(*hdf5_layers(p, r.layer, "nisar", r.coherence))),
+    Format("aria", is_aria, lambda p, r: OpenedLayers(*hdf5_layers(p, r.layer, "aria", r.coherence))),
+    Format("mintpy", is_mintpy, lambda p, r: OpenedLayers(*hdf5_layers(p, r.layer, "mintpy", r.coherence))),
     Format("gmtsar", lambda p: p.suffix in (".grd", ".nc") and _is_netcdf(p), _netcdf),
-    Format("hdf5", is_hdf5, lambda p, r: Found(*hdf5_layers(p, r.layer, "any", r.coherence))),
+    Format("hdf5", is_hdf5, lambda p, r: OpenedLayers(*hdf5_layers(p, r.layer, "any", r.coherence))),
     Format("isce2", lambda p: _isce_file(p) is not None, _isce),
     Format("roi_pac", lambda p: Path(f"{p}.rsc").is_file(), _raster),
     Format("envi", _has_envi_header, _envi),
@@ -207,7 +209,7 @@ def _is_netcdf(path: Path) -> bool:
     return path.suffix == ".grd" and is_hdf5(path)
 
 
-def open_layers(path: Path, request: Request, format: str | None = None) -> tuple[Found, str]:
+def open_layers(path: Path, options: ReadOptions, format: str | None = None) -> tuple[OpenedLayers, str]:
     """The layers of a file or folder and the name of its format.
 
     Raises:
@@ -217,12 +219,12 @@ def open_layers(path: Path, request: Request, format: str | None = None) -> tupl
     if format is not None and format not in names:
         raise DataError(f"format: found {format!r}, expected one of {', '.join(names)}")
     if not path.exists() and not path.with_name(path.name + ".vrt").is_file():
-        raise DataError(f"{path}: no such file")
+        raise DataError(f"{path}: found no such file, expected an interferogram")
     if path.is_file() and path.stat().st_size == 0:
-        raise DataError(f"{path}: the file is empty")
-    if format is None and request.header is not None:
+        raise DataError(f"{path}: found an empty file, expected an interferogram")
+    if format is None and options.header is not None:
         format = "gamma"
     for entry in FORMATS:
         if entry.name == format or (format is None and entry.recognises(path)):
-            return entry.open(path, request), entry.name
-    raise DataError(f"{path}: unknown format, expected one of {', '.join(names)}")
+            return entry.open(path, options), entry.name
+    raise DataError(f"{path}: found an unknown format, expected one of {', '.join(names)}")

@@ -15,15 +15,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mvnet.data_loaders.insar.simulation.ground import backscatter, coherence_map, water
-from mvnet.data_loaders.insar.simulation.scenes import INGREDIENTS, SENTINEL_1, Canvas, Geometry, Ingredient
+from mvnet.data_loaders.insar.simulation.scenes import PHASE_COMPONENTS, SENTINEL_1, Geometry, PhaseComponent, SceneGrid
+from mvnet.data_loaders.insar.simulation.surface import backscatter, coherence_map, water
 from mvnet.errors import MvnetError
 
 
 class Scene(NamedTuple):
     """The truth. phase (H, W) radians, not wrapped; coherence (H, W) in [0, 1]; amplitude (H, W), mean square 1.
 
-    water (H, W) bool: coherence 0 there. parts: the phase of every ingredient drawn; they add up to `phase`.
+    water (H, W) bool: coherence 0 there. parts: the phase of every component drawn; they add up to `phase`.
     """
 
     phase: Tensor
@@ -47,7 +47,7 @@ def simulate_scene(
     steepness: float = 0.8,
     coherence: float | tuple[float, float] = (0.1, 0.97),
     water_share: float = 0.15,
-    ingredients: Mapping[str, Ingredient] = INGREDIENTS,
+    components: Mapping[str, PhaseComponent] = PHASE_COMPONENTS,
     geometry: Geometry = SENTINEL_1,
     generator: torch.Generator | None = None,
     dtype: torch.dtype = torch.float32,
@@ -58,39 +58,39 @@ def simulate_scene(
     Args:
         shape: (rows, columns), at least 8 each.
         seed: of everything; not used when a generator is given.
-        steepness: slope in radians per pixel; the slope that 1 % of the pixels exceed is, for every scaled ingredient,
+        steepness: slope in radians per pixel; the slope that 1 % of the pixels exceed is, for every scaled component,
             a random share of it.
         coherence: one number everywhere, or the range of a random map.
         water_share: water covers up to this share of the scene, half of the scenes have none. Its coherence is 0.
-        ingredients: what to draw from, each with its own probability; at least one is drawn.
+        components: what to draw from, each with its own probability; at least one is drawn.
         geometry: of the radar.
         generator: source of all random numbers; must not be shared by threads.
         dtype, device: of the result.
     """
     if len(shape) != 2 or min(shape) < 8:
         raise MvnetError(f"shape: found {tuple(shape)}, expected (rows, columns) of at least 8")
-    if not ingredients:
-        raise MvnetError("ingredients: found none, expected at least one")
+    if not components:
+        raise MvnetError("components: found none, expected at least one")
     generator = torch.Generator().manual_seed(seed) if generator is None else generator
-    canvas = Canvas((shape[0], shape[1]), generator, torch.device(device), geometry)
+    grid = SceneGrid((shape[0], shape[1]), generator, torch.device(device), geometry)
 
-    drawn = {name: canvas.uniform(0, 1) < one.probability for name, one in ingredients.items()}
+    drawn = {name: grid.uniform(0, 1) < one.probability for name, one in components.items()}
     if not any(drawn.values()):
-        drawn[list(ingredients)[int(canvas.uniform(0, len(ingredients)))]] = True
+        drawn[list(components)[int(grid.uniform(0, len(components)))]] = True
     parts = {}
     for name in (name for name, wanted in drawn.items() if wanted):
-        part = ingredients[name].draw(canvas)
-        if ingredients[name].scaled:
-            part = part * (steepness * canvas.uniform(0, 1) / _slope(part))
+        part = components[name].draw(grid)
+        if components[name].scaled:
+            part = part * (steepness * grid.uniform(0, 1) / _slope(part))
         parts[name] = part.to(dtype)
 
-    wet = water(canvas, water_share * max(0.0, canvas.uniform(-1, 1)))
+    wet = water(grid, water_share * max(0.0, grid.uniform(-1, 1)))
     if isinstance(coherence, tuple):
-        g = coherence_map(canvas, *coherence)
+        g = coherence_map(grid, *coherence)
     else:
-        g = torch.full(canvas.shape, float(coherence), device=canvas.device)
+        g = torch.full(grid.shape, float(coherence), device=grid.device)
     g = torch.where(wet, 0.0, g).to(dtype)
-    return Scene(sum(parts.values(), torch.zeros_like(g)), g, backscatter(canvas, wet).to(dtype), wet, parts)
+    return Scene(sum(parts.values(), torch.zeros_like(g)), g, backscatter(grid, wet).to(dtype), wet, parts)
 
 
 def simulate_pair(
@@ -149,7 +149,7 @@ def simulate_images(
     """
     g = torch.as_tensor(coherence, dtype=phase.dtype, device=phase.device)
     if not bool(((g >= 0) & (g <= 1)).all()):
-        raise MvnetError("coherence: found values outside [0, 1]")
+        raise MvnetError("coherence: found values outside [0, 1], expected none")
     if oversampling < 1:
         raise MvnetError(f"oversampling: found {oversampling}, expected at least 1")
     u, v = _speckle(phase, generator, oversampling), _speckle(phase, generator, oversampling)

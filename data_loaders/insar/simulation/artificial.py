@@ -35,14 +35,14 @@ def artificial_insar_image(size: int = 256) -> Tensor:
     axis = torch.linspace(-0.5, 0.5, size, dtype=torch.float64)
     y, x = torch.meshgrid(axis, axis, indexing="ij")
 
-    xr, yr = _rotated(x, y, 35)
+    xr, yr = _rotate(x, y, 35)
     phase = 10 * math.pi * yr * (6 * xr.square() + 25 * yr.square() <= 1)
 
     radius = 0.18
     distance = ((x - 0.275).square() + (y - 0.275).square()) / radius**2
     phase = phase - 4 * math.pi * (1 - distance).clamp_min(0)
 
-    xr, yr = _rotated(x, y, 60)
+    xr, yr = _rotate(x, y, 60)
     c, s, half = math.cos(math.pi / 3), math.sin(math.pi / 3), 0.075
     for i in range(1, 9):
         u = -0.675 + 2 * half * i
@@ -51,6 +51,6 @@ def artificial_insar_image(size: int = 256) -> Tensor:
     return wrap(phase)
 
 
-def _rotated(x: Tensor, y: Tensor, degrees: float) -> tuple[Tensor, Tensor]:
+def _rotate(x: Tensor, y: Tensor, degrees: float) -> tuple[Tensor, Tensor]:
     c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     return c * x - s * y, c * y + s * x

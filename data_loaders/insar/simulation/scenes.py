@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from mvnet.data_loaders.insar.simulation.dislocation import mogi, okada
-from mvnet.data_loaders.random_fields import normal, uniform
+from mvnet.data_loaders.random_fields import log_uniform, normal, uniform
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ SENTINEL_1 = Geometry()
 
 
 @dataclass(frozen=True)
-class Canvas:
+class SceneGrid:
     """Where a scene is drawn: (H, W) pixels, and the source of every random number."""
 
     shape: tuple[int, int]
@@ -64,7 +64,7 @@ class Canvas:
         return uniform(low, high, self.generator)
 
     def log_uniform(self, low: float, high: float) -> float:
-        return math.exp(uniform(math.log(low), math.log(high), self.generator))
+        return log_uniform(low, high, self.generator)
 
     def point(self, margin: float = 0.1) -> tuple[float, float]:
         """(row, column) in the image or, up to `margin` of a side, beyond it."""
@@ -79,16 +79,16 @@ class Canvas:
         return c * x + s * y, c * y - s * x
 
 
-def fractal(canvas: Canvas, exponent: float, shape: tuple[int, int] | None = None) -> Tensor:
+def fractal(grid: SceneGrid, exponent: float, shape: tuple[int, int] | None = None) -> Tensor:
     """A random field with power spectrum |k|^-exponent, mean 0, variance 1; not periodic.
 
     A fractal surface of Hurst exponent H has exponent 2 H + 2.
     """
-    shape = canvas.shape if shape is None else shape
+    shape = grid.shape if shape is None else shape
     big = tuple(n + max(8, n // 4) for n in shape)
-    white = normal(big, canvas.generator, canvas.device)
+    white = normal(big, grid.generator, grid.device)
     k = torch.hypot(
-        torch.fft.fftfreq(big[0], device=canvas.device).unsqueeze(1), torch.fft.rfftfreq(big[1], device=canvas.device)
+        torch.fft.fftfreq(big[0], device=grid.device).unsqueeze(1), torch.fft.rfftfreq(big[1], device=grid.device)
     )
     k[0, 0] = torch.inf
     field = torch.fft.irfft2(torch.fft.rfft2(white) * k.pow(-exponent / 2), s=big)[: shape[0], : shape[1]]
@@ -96,20 +96,20 @@ def fractal(canvas: Canvas, exponent: float, shape: tuple[int, int] | None = Non
     return field / field.std().clamp_min(1e-12)
 
 
-def terrain(canvas: Canvas) -> Tensor:
+def terrain(grid: SceneGrid) -> Tensor:
     """Fractal heights in metres, seen in slant range without layover.
 
     A ground point x pixels away appears at x - h / (s tan theta), s the spacing; the slope towards the sensor stays
     below 0.9 tan theta, so the order of the points is kept and slopes facing the sensor are foreshortened.
     """
-    h, w = canvas.shape
+    h, w = grid.shape
     margin = max(4, w // 4)
-    ground = fractal(canvas, canvas.uniform(3.4, 4.4), (h, w + 2 * margin))
-    run = canvas.geometry.spacing * canvas.geometry.tangent  # metres of height that shift a point by a pixel
+    ground = fractal(grid, grid.uniform(3.4, 4.4), (h, w + 2 * margin))
+    run = grid.geometry.spacing * grid.geometry.tangent  # metres of height that shift a point by a pixel
     steepest = ground.diff(dim=1).max().clamp_min(1e-6) / run
     farthest = ground.abs().max() / (0.9 * margin * run)
-    ground = ground * canvas.uniform(0.1, 0.9) / torch.maximum(steepest, farthest)
-    x = torch.arange(ground.shape[1], device=canvas.device, dtype=torch.float32).expand_as(ground)
+    ground = ground * grid.uniform(0.1, 0.9) / torch.maximum(steepest, farthest)
+    x = torch.arange(ground.shape[1], device=grid.device, dtype=torch.float32).expand_as(ground)
     seen = (x - ground / run).contiguous()  # increasing along the rows
     wanted = (x[:, :w] + margin).contiguous()
     right = torch.searchsorted(seen, wanted).clamp(1, ground.shape[1] - 1)
@@ -118,113 +118,113 @@ def terrain(canvas: Canvas) -> Tensor:
     return torch.lerp(ground.gather(1, right - 1), ground.gather(1, right), t)
 
 
-def ramp(canvas: Canvas) -> Tensor:
+def ramp(grid: SceneGrid) -> Tensor:
     """A plane: what an error of the orbit leaves."""
-    along, _ = canvas.offsets(0, 0, canvas.uniform(0, 360))
-    return along / canvas.size
+    along, _ = grid.offsets(0, 0, grid.uniform(0, 360))
+    return along / grid.size
 
 
-def atmosphere(canvas: Canvas) -> Tensor:
+def atmosphere(grid: SceneGrid) -> Tensor:
     """Turbulence of the troposphere: |k|^-8/3 at distances beyond its thickness, |k|^-11/3 below.
 
     Source: Hanssen, Radar Interferometry (2001), section 4.7; his profiles fall one power slower.
     """
-    return fractal(canvas, canvas.uniform(8 / 3, 11 / 3))
+    return fractal(grid, grid.uniform(8 / 3, 11 / 3))
 
 
-def volcano(canvas: Canvas) -> Tensor:
+def volcano(grid: SceneGrid) -> Tensor:
     """One to three Mogi sources."""
-    total = torch.zeros(3, *canvas.shape, device=canvas.device)
-    for _ in range(1 + int(canvas.uniform(0, 3))):
-        x, y = (o * canvas.geometry.spacing for o in canvas.offsets(*canvas.point()))
-        depth = canvas.log_uniform(0.04, 0.4) * canvas.size * canvas.geometry.spacing
-        total += mogi(x.expand(canvas.shape), y.expand(canvas.shape), depth, canvas.uniform(-1, 1) * depth**3)
-    return canvas.geometry.displacement_phase(total / total.abs().max().clamp_min(1e-12))
+    total = torch.zeros(3, *grid.shape, device=grid.device)
+    for _ in range(1 + int(grid.uniform(0, 3))):
+        x, y = (o * grid.geometry.spacing for o in grid.offsets(*grid.point()))
+        depth = grid.log_uniform(0.04, 0.4) * grid.size * grid.geometry.spacing
+        total += mogi(x.expand(grid.shape), y.expand(grid.shape), depth, grid.uniform(-1, 1) * depth**3)
+    return grid.geometry.displacement_phase(total / total.abs().max().clamp_min(1e-12))
 
 
-def earthquake(canvas: Canvas) -> Tensor:
+def earthquake(grid: SceneGrid) -> Tensor:
     """A rectangular dislocation, buried or up to the surface, with slip in a random direction."""
-    metres = canvas.size * canvas.geometry.spacing
-    length, width, dip = metres * canvas.uniform(0.1, 0.8), metres * canvas.uniform(0.05, 0.4), canvas.uniform(15, 88)
-    top = 0.0 if canvas.uniform(0, 1) < 0.3 else metres * canvas.log_uniform(0.01, 0.2)
-    strike, rake = canvas.uniform(0, 360), math.radians(canvas.uniform(0, 360))
-    along, across = canvas.offsets(*canvas.point(-0.1), strike)
-    x = (along * canvas.geometry.spacing + length / 2).expand(canvas.shape)
-    y = (across * canvas.geometry.spacing).expand(canvas.shape)
+    metres = grid.size * grid.geometry.spacing
+    length, width, dip = metres * grid.uniform(0.1, 0.8), metres * grid.uniform(0.05, 0.4), grid.uniform(15, 88)
+    top = 0.0 if grid.uniform(0, 1) < 0.3 else metres * grid.log_uniform(0.01, 0.2)
+    strike, rake = grid.uniform(0, 360), math.radians(grid.uniform(0, 360))
+    along, across = grid.offsets(*grid.point(-0.1), strike)
+    x = (along * grid.geometry.spacing + length / 2).expand(grid.shape)
+    y = (across * grid.geometry.spacing).expand(grid.shape)
     slip = (math.cos(rake), math.sin(rake), 0.0)
     u = okada(x, y, top + width * math.sin(math.radians(dip)), dip, length, width, slip)
     c, s = math.cos(math.radians(strike)), math.sin(math.radians(strike))
-    return canvas.geometry.displacement_phase(torch.stack([c * u[0] - s * u[1], s * u[0] + c * u[1], u[2]]))
+    return grid.geometry.displacement_phase(torch.stack([c * u[0] - s * u[1], s * u[0] + c * u[1], u[2]]))
 
 
-def subsidence(canvas: Canvas) -> Tensor:
+def subsidence(grid: SceneGrid) -> Tensor:
     """One to four Gaussian bowls and hills, round or oblong."""
-    total = torch.zeros(canvas.shape, device=canvas.device)
-    for _ in range(1 + int(canvas.uniform(0, 4))):
-        along, across = canvas.offsets(*canvas.point(), canvas.uniform(0, 180))
-        radius = canvas.log_uniform(0.03, 0.3) * canvas.size
-        shape = canvas.uniform(0.5, 1)
+    total = torch.zeros(grid.shape, device=grid.device)
+    for _ in range(1 + int(grid.uniform(0, 4))):
+        along, across = grid.offsets(*grid.point(), grid.uniform(0, 180))
+        radius = grid.log_uniform(0.03, 0.3) * grid.size
+        shape = grid.uniform(0.5, 1)
         bowl = (-(along.square() + (across / shape).square()) / (2 * radius**2)).exp()
-        total += canvas.uniform(-1, 1) * radius * bowl
+        total += grid.uniform(-1, 1) * radius * bowl
     return total
 
 
-def cones(canvas: Canvas) -> Tensor:
+def cones(grid: SceneGrid) -> Tensor:
     """One to three cones, of constant slope up to a sharp foot and a sharp top."""
-    total = torch.zeros(canvas.shape, device=canvas.device)
-    for _ in range(1 + int(canvas.uniform(0, 3))):
-        along, across = canvas.offsets(*canvas.point())
-        radius = canvas.log_uniform(0.06, 0.4) * canvas.size
-        total += canvas.uniform(-1, 1) * (radius - torch.hypot(along, across)).clamp_min(0)
+    total = torch.zeros(grid.shape, device=grid.device)
+    for _ in range(1 + int(grid.uniform(0, 3))):
+        along, across = grid.offsets(*grid.point())
+        radius = grid.log_uniform(0.06, 0.4) * grid.size
+        total += grid.uniform(-1, 1) * (radius - torch.hypot(along, across)).clamp_min(0)
     return total
 
 
-def buildings(canvas: Canvas) -> Tensor:
+def buildings(grid: SceneGrid) -> Tensor:
     """Rectangles of constant phase, sides 3 to 30 pixels, up to pi high; in rows or scattered."""
-    total = torch.zeros(canvas.shape, device=canvas.device)
-    street = canvas.uniform(0, 90)
-    for _ in range(1 + int(canvas.uniform(0, 8))):
-        degrees = street if canvas.uniform(0, 1) < 0.7 else canvas.uniform(0, 90)
-        along, across = canvas.offsets(*canvas.point(0.0), degrees)
-        half, other = canvas.log_uniform(1.5, 15), canvas.log_uniform(1.5, 15)
-        total += canvas.uniform(-math.pi, math.pi) * ((along.abs() <= half) & (across.abs() <= other))
+    total = torch.zeros(grid.shape, device=grid.device)
+    street = grid.uniform(0, 90)
+    for _ in range(1 + int(grid.uniform(0, 8))):
+        degrees = street if grid.uniform(0, 1) < 0.7 else grid.uniform(0, 90)
+        along, across = grid.offsets(*grid.point(0.0), degrees)
+        half, other = grid.log_uniform(1.5, 15), grid.log_uniform(1.5, 15)
+        total += grid.uniform(-math.pi, math.pi) * ((along.abs() <= half) & (across.abs() <= other))
     return total
 
 
-def faults(canvas: Canvas) -> Tensor:
+def faults(grid: SceneGrid) -> Tensor:
     """One or two steps of up to pi across a line, straight or wavy, that fade towards their tips or do not."""
-    total = torch.zeros(canvas.shape, device=canvas.device)
-    for _ in range(1 + int(canvas.uniform(0, 2))):
-        along, across = canvas.offsets(*canvas.point(0.0), canvas.uniform(0, 360))
-        if canvas.uniform(0, 1) < 0.5:
-            wave = canvas.size * canvas.log_uniform(0.05, 0.5)
+    total = torch.zeros(grid.shape, device=grid.device)
+    for _ in range(1 + int(grid.uniform(0, 2))):
+        along, across = grid.offsets(*grid.point(0.0), grid.uniform(0, 360))
+        if grid.uniform(0, 1) < 0.5:
+            wave = grid.size * grid.log_uniform(0.05, 0.5)
             across = across + 0.15 * wave * (2 * math.pi * along / wave).sin()
-        step = canvas.uniform(-math.pi, math.pi) * (across > 0)
-        if canvas.uniform(0, 1) < 0.5:
-            reach = canvas.size * canvas.uniform(0.2, 1)
+        step = grid.uniform(-math.pi, math.pi) * (across > 0)
+        if grid.uniform(0, 1) < 0.5:
+            reach = grid.size * grid.uniform(0.2, 1)
             step = step * (-(along.square() + across.square()) / (2 * reach**2)).exp()
         total += step
     return total
 
 
 @dataclass(frozen=True)
-class Ingredient:
+class PhaseComponent:
     """One kind of phase: how to draw it, in how many scenes, and whether its slope is scaled (or its values kept)."""
 
-    draw: Callable[[Canvas], Tensor]
+    draw: Callable[[SceneGrid], Tensor]
     probability: float
     scaled: bool = True
 
 
-INGREDIENTS: dict[str, Ingredient] = {
-    "ramp": Ingredient(ramp, 0.6),
-    "terrain": Ingredient(lambda canvas: canvas.geometry.topographic_phase(terrain(canvas), 100.0), 0.4),
-    "atmosphere": Ingredient(atmosphere, 0.5),
-    "volcano": Ingredient(volcano, 0.25),
-    "earthquake": Ingredient(earthquake, 0.2),
-    "subsidence": Ingredient(subsidence, 0.35),
-    "cones": Ingredient(cones, 0.25),
-    "buildings": Ingredient(buildings, 0.35, scaled=False),
-    "faults": Ingredient(faults, 0.25, scaled=False),
+PHASE_COMPONENTS: dict[str, PhaseComponent] = {
+    "ramp": PhaseComponent(ramp, 0.6),
+    "terrain": PhaseComponent(lambda grid: grid.geometry.topographic_phase(terrain(grid), 100.0), 0.4),
+    "atmosphere": PhaseComponent(atmosphere, 0.5),
+    "volcano": PhaseComponent(volcano, 0.25),
+    "earthquake": PhaseComponent(earthquake, 0.2),
+    "subsidence": PhaseComponent(subsidence, 0.35),
+    "cones": PhaseComponent(cones, 0.25),
+    "buildings": PhaseComponent(buildings, 0.35, scaled=False),
+    "faults": PhaseComponent(faults, 0.25, scaled=False),
 }
-"""Everything a scene is made of, phases in radians. A new ingredient is one function and one line here."""
+"""Everything a scene is made of, phases in radians. A new component is one function and one line here."""

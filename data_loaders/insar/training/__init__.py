@@ -1,0 +1,1 @@
+"""Training data of the denoiser of interferograms: simulated pairs."""

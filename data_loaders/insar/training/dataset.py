@@ -6,7 +6,6 @@ amplitude, with and without a coherence beside them, with holes.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,35 +16,44 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mvnet.data_loaders.insar.simulation import Scene, simulate_images, simulate_scene
-from mvnet.data_loaders.insar.simulation.scenes import INGREDIENTS
-from mvnet.data_loaders.random_fields import smooth_field, uniform
+from mvnet.data_loaders.insar.simulation.scenes import PHASE_COMPONENTS
+from mvnet.data_loaders.random_fields import log_uniform, smooth_field, uniform
 from mvnet.errors import MvnetError
-from mvnet.models.insar.inputs import interferogram_planes, scalar_planes
 
-CALM = 0.15  # share of the examples in open country, without a sharp edge
-STEEP = 0.6  # share of the others whose steepness is the root of a uniform number; it is log-uniform in the rest
-SMOOTHEST = 0.02  # radians per pixel
-ROUGH = 0.5  # share whose phase has a small texture of its own, as turbulence and errors of the terrain model leave
-ROUGHEST = 0.2  # radians
-COARSEST = 12.0  # pixels between its knots
-CONSTANT = 0.6  # share of the examples of one coherence everywhere
-SINGLE_LOOK = 0.6
-PHASE_ONLY = 0.2  # the file holds the wrapped phase, no amplitude
-BRIGHT = 0.3  # the images have a backscatter of their own
-COHERENCE_GIVEN = 0.3
-HOLES = 0.15
-OVERSAMPLED = 0.15
-LOWEST, HIGHEST = 0.2, 0.97  # coherence
-OPEN_COUNTRY = {name: INGREDIENTS[name] for name in ("ramp", "terrain", "atmosphere", "subsidence")}
-MOST_LOOKS = 16
+P_SMOOTH = 0.15  # probability of a scene without a discontinuity
+P_STEEP = 0.6  # of the others, steepness distributed as the root of a uniform number; else log-uniform
+MIN_GRADIENT = 0.02  # rad/pixel
+P_TEXTURE = 0.5  # of a small texture, as turbulence and errors of the terrain model leave
+MAX_TEXTURE = 0.2  # radians
+MAX_TEXTURE_PITCH = 12.0  # pixels between the knots of the texture
+P_CONSTANT_COHERENCE = 0.6
+P_SINGLE_LOOK = 0.6
+P_PHASE_ONLY = 0.2  # of a file that holds the wrapped phase, no amplitude
+P_BACKSCATTER = 0.3  # of images with a backscatter that varies
+P_COHERENCE_GIVEN = 0.3
+P_HOLES = 0.15
+P_OVERSAMPLING = 0.15
+MIN_COHERENCE, MAX_COHERENCE = 0.2, 0.97
+MAX_LOOKS = 16
+WITHOUT_DISCONTINUITIES = {name: PHASE_COMPONENTS[name] for name in ("ramp", "terrain", "atmosphere", "subsidence")}
 
 
-class PhaseExample(NamedTuple):
-    """What the network sees and should give: planes (2, n, n), phase (n, n) radians, features (3, n, n)."""
+class PhaseMaps(NamedTuple):
+    """What a file holds beside the interferogram: coherence (n, n) in [0, 1], NaN where it is unknown."""
 
-    planes: Tensor
-    phase: Tensor
-    features: Tensor
+    coherence: Tensor
+
+
+class TrainingPair(NamedTuple):
+    """A patch: noisy (n, n) complex interferogram, target (n, n) true phase in radians, mask (n, n) bool, and maps.
+
+    torch's default collation batches every tensor of it.
+    """
+
+    noisy: Tensor
+    target: Tensor
+    mask: Tensor
+    maps: PhaseMaps
 
 
 @dataclass
@@ -55,7 +63,7 @@ class PhaseTrainingSet(Dataset):
     Args:
         length: number of examples.
         patch: pixels along each side.
-        steepest: slopes up to about so many radians per pixel.
+        max_gradient: maximum phase gradient, rad/pixel, about.
         seed: of everything.
     Raises:
         ValueError: when a patch is smaller than 8 pixels.
@@ -63,7 +71,7 @@ class PhaseTrainingSet(Dataset):
 
     length: int = 1000
     patch: int = 64
-    steepest: float = 2.4
+    max_gradient: float = 2.4
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -73,56 +81,57 @@ class PhaseTrainingSet(Dataset):
     def __len__(self) -> int:
         return self.length
 
-    def __getitem__(self, index: int) -> PhaseExample:
+    def __getitem__(self, index: int) -> TrainingPair:
         # a generator on the CPU takes 32 bits of its seed
         state = np.random.SeedSequence((self.seed, index)).generate_state(1)
         random = torch.Generator().manual_seed(int(state[0]))
-        varying = uniform(0, 1, random) > CONSTANT
-        coherence = (0.1, HIGHEST) if varying else uniform(LOWEST, HIGHEST, random)
-        calm = uniform(0, 1, random) < CALM
+        varying = uniform(0, 1, random) > P_CONSTANT_COHERENCE
+        coherence = (0.1, MAX_COHERENCE) if varying else uniform(MIN_COHERENCE, MAX_COHERENCE, random)
+        smooth = uniform(0, 1, random) < P_SMOOTH
         scene = simulate_scene(
             (self.patch, self.patch),
-            steepness=self._steepness(random, calm),
+            steepness=self._steepness(random, smooth),
             coherence=coherence,
             water_share=0.15 if varying else 0.0,
-            ingredients=OPEN_COUNTRY if calm else INGREDIENTS,
+            components=WITHOUT_DISCONTINUITIES if smooth else PHASE_COMPONENTS,
             generator=random,
         )
-        if uniform(0, 1, random) < ROUGH:
+        if uniform(0, 1, random) < P_TEXTURE:
             scene = scene._replace(phase=scene.phase + texture(self.patch, random))
         return noisy_example(scene, random)
 
-    def _steepness(self, random: torch.Generator, calm: bool) -> float:
-        u, steep = uniform(0, 1, random), not calm and uniform(0, 1, random) < STEEP
-        return self.steepest * (u**0.5 if steep else (SMOOTHEST / max(self.steepest, SMOOTHEST)) ** (1 - u))
+    def _steepness(self, random: torch.Generator, smooth: bool) -> float:
+        u, steep = uniform(0, 1, random), not smooth and uniform(0, 1, random) < P_STEEP
+        lowest = MIN_GRADIENT / max(self.max_gradient, MIN_GRADIENT)
+        return self.max_gradient * (u**0.5 if steep else lowest ** (1 - u))
 
 
 def texture(side: int, random: torch.Generator) -> Tensor:
-    """(side, side) radians: a smooth random field of up to `ROUGHEST`, correlated over 2 to `COARSEST` pixels."""
-    pitch = 2 * math.exp(uniform(0, math.log(COARSEST / 2), random))
+    """(side, side) radians: a smooth random field, up to `MAX_TEXTURE`, with knots 2 to `MAX_TEXTURE_PITCH` apart."""
+    pitch = log_uniform(2, MAX_TEXTURE_PITCH, random)
     field = smooth_field(1, (1, side, side), pitch, random, random.device)[0, 0]
-    return uniform(0, ROUGHEST, random) * field
+    return uniform(0, MAX_TEXTURE, random) * field
 
 
-def noisy_example(scene: Scene, random: torch.Generator) -> PhaseExample:
+def noisy_example(scene: Scene, random: torch.Generator) -> TrainingPair:
     """Speckle, looks and what a file would hold, drawn at random for a scene (n, n)."""
     looks = 1
-    if uniform(0, 1, random) > SINGLE_LOOK:
-        looks = round(2 * math.exp(uniform(0, math.log(MOST_LOOKS / 2), random)))
-    oversampling = uniform(1.0, 1.4, random) if uniform(0, 1, random) < OVERSAMPLED else 1.0
-    amplitude = scene.amplitude if uniform(0, 1, random) < BRIGHT else None
+    if uniform(0, 1, random) > P_SINGLE_LOOK:
+        looks = round(log_uniform(2, MAX_LOOKS, random))
+    oversampling = uniform(1.0, 1.4, random) if uniform(0, 1, random) < P_OVERSAMPLING else 1.0
+    amplitude = scene.amplitude if uniform(0, 1, random) < P_BACKSCATTER else None
     cross, power = torch.zeros_like(torch.complex(scene.phase, scene.phase)), torch.zeros_like(scene.phase)
     for _ in range(looks):
         s1, s2 = simulate_images(scene.phase, scene.coherence, random, amplitude=amplitude, oversampling=oversampling)
         cross += s1 * s2.conj()
         power += (s1.abs().square() + s2.abs().square()) / 2
-    valid = holes(scene.phase.shape, random) if uniform(0, 1, random) < HOLES else torch.ones_like(power).bool()
-    given = None
-    if uniform(0, 1, random) < COHERENCE_GIVEN:
-        given = estimated_coherence(cross, power, scene.phase, window=3 if looks > 3 else 5)
-    if uniform(0, 1, random) < PHASE_ONLY:
+    valid = holes(scene.phase.shape, random) if uniform(0, 1, random) < P_HOLES else torch.ones_like(power).bool()
+    coherence = torch.full_like(power, torch.nan)
+    if uniform(0, 1, random) < P_COHERENCE_GIVEN:
+        coherence = estimated_coherence(cross, power, scene.phase, window=3 if looks > 3 else 5)
+    if uniform(0, 1, random) < P_PHASE_ONLY:
         cross = cross / cross.abs().clamp_min(1e-12)
-    return PhaseExample(interferogram_planes(cross, valid), scene.phase, scalar_planes(valid, given))
+    return TrainingPair(cross, scene.phase, valid, PhaseMaps(coherence))
 
 
 def estimated_coherence(cross: Tensor, power: Tensor, phase: Tensor, window: int) -> Tensor:

@@ -1,0 +1,1 @@
+"""The file formats of motions; a new one is one file and one line in `registry`."""

@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError
-from mvnet.data_loaders.motion.formats.kinect import head_lines
 from mvnet.data_loaders.motion.motion_set import MotionSet
-from mvnet.data_loaders.motion.options import Request
+from mvnet.data_loaders.motion.options import ReadOptions
 from mvnet.data_loaders.motion.recording import one_recording
 from mvnet.data_loaders.motion.skeleton.tree import check_parent, order
+from mvnet.data_loaders.text_files import head_lines
 
 _INCH = 0.0254
 
@@ -88,7 +88,7 @@ def read_asf(path: Path) -> AcclaimSkeleton:
     except (KeyError, IndexError, ValueError) as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(f"{path}: damaged: {error}") from error
+        raise DataError(f"{path}: found damaged sections ({error}), expected an Acclaim skeleton") from error
 
 
 def _skeleton(path: Path, sections: dict[str, list[list[str]]]) -> AcclaimSkeleton:
@@ -148,7 +148,7 @@ def _beside(path: Path) -> Path:
     raise DataError(f"{path}: found {len(there)} .asf files beside it, none of its name; expected {stems[2]}.asf")
 
 
-def read_amc(path: Path, request: Request) -> MotionSet:
+def read_amc(path: Path, options: ReadOptions) -> MotionSet:
     """World positions (default), world rotations, or rotations relative to the bone above ("local").
 
     CMU recorded at 120 frames per second, which the file does not say: give `rate`.
@@ -180,16 +180,16 @@ def read_amc(path: Path, request: Request) -> MotionSet:
         world[:, bone] = local[:, bone] if above < 0 else world[:, above] @ local[:, bone]
         base = skeleton.position + translation if above < 0 else positions[:, above]
         positions[:, bone] = base + world[:, bone] @ skeleton.offsets[bone]
-    scale = request.scale or _INCH / skeleton.length
+    scale = options.scale or _INCH / skeleton.length
     return one_recording(
         path,
-        request,
+        options,
         positions=positions * scale,
         world=world,
         local=local,
         parent=skeleton.parent,
         joints=skeleton.names,
-        rate=request.rate,
+        rate=options.rate,
         scale=scale,
         default_up="y",
     )
@@ -213,7 +213,7 @@ def _frames(path: Path, skeleton: AcclaimSkeleton) -> list[dict[str, list[float]
         try:
             frames[-1][name] = [float(value) for value in values]
         except ValueError as error:
-            raise DataError(f"{path}: line {number}: {error}, expected numbers") from error
+            raise DataError(f"{path}: line {number}: found no number ({error}), expected numbers") from error
     short = next((i for i, frame in enumerate(frames) if frame.keys() != frames[0].keys()), None)
     if not frames or short is not None:
         found = "no frames" if short is None else f"{len(frames[short])} bones in frame {short + 1}"

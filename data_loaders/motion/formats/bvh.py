@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError
-from mvnet.data_loaders.motion.formats.kinect import head_lines
 from mvnet.data_loaders.motion.motion_set import MotionSet
-from mvnet.data_loaders.motion.options import Request
+from mvnet.data_loaders.motion.options import ReadOptions
 from mvnet.data_loaders.motion.recording import one_recording
 from mvnet.data_loaders.motion.skeleton.tree import forward_kinematics
-from mvnet.data_loaders.optional import need
+from mvnet.data_loaders.optional import import_optional
+from mvnet.data_loaders.text_files import head_lines
 
 
 def is_bvh(path: Path) -> bool:
@@ -27,7 +27,7 @@ def is_bvh(path: Path) -> bool:
     return [line.strip() for line in head_lines(path, 1)] == ["HIERARCHY"]
 
 
-def read_bvh(path: Path, request: Request) -> MotionSet:
+def read_bvh(path: Path, options: ReadOptions) -> MotionSet:
     """World positions of the joints (default), world rotations or rotations relative to the joint above ("local").
 
     Without `up`, y or z, whichever the body extends along further on average, is up; the notes say which.
@@ -51,7 +51,7 @@ def read_bvh(path: Path, request: Request) -> MotionSet:
     positions, world = forward_kinematics(local, offsets, parent, root)
     return one_recording(
         path,
-        request,
+        options,
         positions=positions,
         world=world,
         local=local,
@@ -62,13 +62,14 @@ def read_bvh(path: Path, request: Request) -> MotionSet:
 
 
 def _open(path: Path) -> Any:
-    pybvh = need("pybvh", "motion")
+    pybvh = import_optional("pybvh", "motion")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on the vertical axis, which pybvh guesses and we do not use
             bvh = pybvh.read_bvh_file(path)
     except (ValueError, IndexError, KeyError, StopIteration, AttributeError) as error:
-        raise DataError(f"{path}: {' '.join(str(error).split()) or 'truncated or damaged BVH'}") from error
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{path}: found truncated or damaged data ({reason}), expected BVH") from error
     if not len(bvh.joint_angles) or not bvh.frame_time > 0:
         raise DataError(f"{path}: found {len(bvh.joint_angles)} frames of {bvh.frame_time} s, expected at least one")
     return bvh

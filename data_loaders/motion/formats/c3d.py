@@ -12,9 +12,9 @@ import numpy as np
 
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.motion.motion_set import MotionSet
-from mvnet.data_loaders.motion.options import Request
+from mvnet.data_loaders.motion.options import ReadOptions
 from mvnet.data_loaders.motion.recording import one_recording
-from mvnet.data_loaders.optional import need
+from mvnet.data_loaders.optional import import_optional
 
 _METRES = {"m": 1.0, "cm": 1e-2, "mm": 1e-3, "in": 0.0254}
 
@@ -28,30 +28,30 @@ def is_c3d(path: Path) -> bool:
     return len(head) == 2 and head[1] == 0x50
 
 
-def read_c3d(path: Path, request: Request) -> MotionSet:
+def read_c3d(path: Path, options: ReadOptions) -> MotionSet:
     """Positions (frames, markers, 3) in metres.
 
     Raises:
         DataError: damaged, no markers, a unit that is not known and no `scale`.
     """
-    ezc3d = need("ezc3d", "motion")
+    ezc3d = import_optional("ezc3d", "motion")
     try:
         file = ezc3d.c3d(str(path))
         points, parameters = file["data"]["points"], file["parameters"]["POINT"]
         residuals = file["data"]["meta_points"]["residuals"][0]
     except Exception as error:  # the reader raises C++ exceptions of many kinds
-        raise DataError(f"{path}: truncated or damaged C3D") from error
+        raise DataError(f"{path}: found truncated or damaged data, expected C3D") from error
     positions = points[:3].transpose(2, 1, 0)
     if 0 in positions.shape:
         raise DataError(f"{path}: found {positions.shape[1]} markers in {positions.shape[0]} frames, expected some")
     unit = (parameters["UNITS"]["value"] or [""])[0].strip().lower()
-    if request.scale is None and unit not in _METRES:
+    if options.scale is None and unit not in _METRES:
         raise DataError(f"{path}: found unit {unit!r}, expected one of {', '.join(_METRES)}; give scale")
-    scale = request.scale or _METRES[unit]
+    scale = options.scale or _METRES[unit]
     seen = (residuals.T >= 0) & ~(positions == 0).all(-1)  # a negative residual marks an invalid point
     return one_recording(
         path,
-        request,
+        options,
         positions=np.where(seen[..., None], positions, np.nan) * scale,
         joints=_labels(parameters, positions.shape[1]),
         rate=float(np.ravel(parameters["RATE"]["value"])[0]) or None,

@@ -47,21 +47,29 @@ def read_folder(path: Path, endings: Iterable[str], read: Callable[[Path], Motio
     files = motion_files(path, endings)
     if not files:
         raise DataError(f"{path}: found no motion files, expected some with {', '.join(endings)}")
-    below = [len(file.relative_to(path).parts) > 1 for file in files]
-    if any(below) and not all(below):
-        stray = files[below.index(False)].name
-        raise DataError(f"{path}: found {stray} beside class folders, expected every recording in one of them")
+    in_class_folders = _has_class_folders(path, files, endings)
     parts = [read(file) for file in files]
-    if all(below):
+    if in_class_folders:
         parts = [_with_class(part, file.relative_to(path).parts[0]) for part, file in zip(parts, files)]
-        folders = {file.relative_to(path).parts[0] for file in files}
-        bare = [f for f in sorted(path.iterdir()) if f.is_dir() and f.name not in folders and not _ASIDE.match(f.name)]
-        if bare:
-            raise DataError(f"{bare[0]}: found no motion files, expected some with {', '.join(endings)}")
     listed = _listed_subjects(path)
     parts = [_with_subject(part, file, path, listed) for part, file in zip(parts, files)]
     names = tuple(str(file.relative_to(path).with_suffix("")) for file, part in zip(files, parts) for _ in part.names)
     return replace(combine(parts, str(path)), names=names)
+
+
+def _has_class_folders(path: Path, files: list[Path], endings: list[str]) -> bool:
+    """Whether all recordings lie in folders; DataError where only some do, or a folder holds none."""
+    below = [len(file.relative_to(path).parts) > 1 for file in files]
+    if not any(below):
+        return False
+    if not all(below):
+        stray = files[below.index(False)].name
+        raise DataError(f"{path}: found {stray} beside class folders, expected every recording in one of them")
+    used = {file.relative_to(path).parts[0] for file in files}
+    for folder in sorted(path.iterdir()):
+        if folder.is_dir() and folder.name not in used and not _ASIDE.match(folder.name):
+            raise DataError(f"{folder}: found no motion files, expected some with {', '.join(endings)}")
+    return True
 
 
 def _with_class(part: MotionSet, name: str) -> MotionSet:

@@ -25,7 +25,7 @@ from mvnet.data_loaders.motion.inertial import (
     to_xyzw,
 )
 from mvnet.data_loaders.motion.motion_set import MotionSet
-from mvnet.data_loaders.motion.options import Request
+from mvnet.data_loaders.motion.options import ReadOptions
 
 _GYROSCOPE = re.compile(r"gyr|angular|omega", re.IGNORECASE)
 _INERTIAL = re.compile(r"gyr|acc|angular|omega", re.IGNORECASE)
@@ -45,7 +45,7 @@ def is_quaternions(path: Path) -> bool:
     return bool(names) and not is_imu(path) and _quaternion_columns(names) is not None
 
 
-def read_imu(path: Path, request: Request) -> MotionSet:
+def read_imu(path: Path, options: ReadOptions) -> MotionSet:
     """One recording of one or several sensors.
 
     Raises:
@@ -53,21 +53,21 @@ def read_imu(path: Path, request: Request) -> MotionSet:
     """
     table = read_table(path)
     names = table.names or tuple(f"channel {i}" for i in range(table.values.shape[1]))
-    if request.value in (None, "signals"):
+    if options.value in (None, "signals"):
         keep = [i for i, name in enumerate(names) if not _COUNTER.match(name) and name]
-        return _recording(path, table, request, table.values[:, keep], channels=tuple(names[i] for i in keep))
-    _only_rotations(request)
+        return _recording(path, table, options, table.values[:, keep], channels=tuple(names[i] for i in keep))
+    _only_rotations(options)
     columns = _quaternion_columns(names)
     if columns is not None:
         values = rotations_of_quaternions(table.values[:, columns].reshape(len(table.values), -1, 4), "wxyz")
-        return _recording(path, table, request, values, note="rotations from the quaternions of the file")
-    sensors = _gyroscopes(path, names, request)
-    unit = request.unit or _unit(path, [names[i] for i in sensors.ravel()], table)
+        return _recording(path, table, options, values, note="rotations from the quaternions of the file")
+    sensors = _gyroscopes(path, names, options)
+    unit = options.unit or _unit(path, [names[i] for i in sensors.ravel()], table)
     rates = table.values[:, sensors] * RADIANS[unit]
-    return _recording(path, table, request, None, f"gyroscope in {unit}, integrated without correction of drift", rates)
+    return _recording(path, table, options, None, f"gyroscope in {unit}, integrated without correction of drift", rates)
 
 
-def read_quaternions(path: Path, request: Request) -> MotionSet:
+def read_quaternions(path: Path, options: ReadOptions) -> MotionSet:
     """Rotations of quaternions, four columns for each sensor, after one of time where it is named so.
 
     Raises:
@@ -77,23 +77,23 @@ def read_quaternions(path: Path, request: Request) -> MotionSet:
     columns = _quaternion_columns(table.names or ())
     if columns is not None:
         named = "".join(np.array(list("wxyz"))[np.argsort(columns[0])])
-        if request.order not in (None, named):
-            raise DataError(f"order: found {request.order}, expected {named}, as the columns of {path} are named")
+        if options.order not in (None, named):
+            raise DataError(f"order: found {options.order}, expected {named}, as the columns of {path} are named")
         quaternions, order = table.values[:, columns], "wxyz"
     else:
         time = table.time()
         values = np.delete(table.values, time[0], axis=1) if time else table.values
-        if request.order is None:
-            raise DataError(f"{path}: found no names w, x, y, z of columns; give order: wxyz or xyzw")
+        if options.order is None:
+            raise DataError(f"{path}: found no columns w, x, y, z, expected their names; give order: wxyz or xyzw")
         if values.shape[1] % 4:
             raise DataError(f"{path}: found {values.shape[1]} columns, expected four for each sensor")
-        quaternions, order = values.reshape(len(values), -1, 4), request.order
-    if request.value == "signals":
+        quaternions, order = values.reshape(len(values), -1, 4), options.order
+    if options.value == "signals":
         smooth = continuous(to_xyzw(quaternions, order)).reshape(len(quaternions), -1)
         names = tuple(f"q{axis} {i}" for i in range(quaternions.shape[1]) for axis in "xyzw")
-        return _recording(path, table, request, smooth, channels=names)
-    _only_rotations(request)
-    return _recording(path, table, request, rotations_of_quaternions(quaternions, order), note=f"quaternions {order}")
+        return _recording(path, table, options, smooth, channels=names)
+    _only_rotations(options)
+    return _recording(path, table, options, rotations_of_quaternions(quaternions, order), note=f"quaternions {order}")
 
 
 def gyroscope_rotations(motions: MotionSet, gyroscope: tuple[int, ...], unit: str) -> MotionSet:
@@ -127,9 +127,9 @@ def gyroscope_rotations(motions: MotionSet, gyroscope: tuple[int, ...], unit: st
     )
 
 
-def _only_rotations(request: Request) -> None:
-    if request.value not in (None, "rotations"):
-        raise DataError(f"value: found {request.value!r}, expected signals or rotations for an inertial sensor")
+def _only_rotations(options: ReadOptions) -> None:
+    if options.value not in (None, "rotations"):
+        raise DataError(f"value: found {options.value!r}, expected signals or rotations for an inertial sensor")
 
 
 def _quaternion_columns(names: tuple[str, ...]) -> np.ndarray | None:
@@ -143,10 +143,10 @@ def _quaternion_columns(names: tuple[str, ...]) -> np.ndarray | None:
     return np.array([columns[axis] for axis in "wxyz"]).T if len(counts) == 1 and counts != {0} else None
 
 
-def _gyroscopes(path: Path, names: tuple[str, ...], request: Request) -> np.ndarray:
+def _gyroscopes(path: Path, names: tuple[str, ...], options: ReadOptions) -> np.ndarray:
     """Columns (sensors, 3) of x, y, z."""
-    if request.gyroscope is not None:
-        found = list(request.gyroscope)
+    if options.gyroscope is not None:
+        found = list(options.gyroscope)
     else:
         found = [i for i, name in enumerate(names) if _GYROSCOPE.search(name)]
     if not found or len(found) % 3 or max(found) >= len(names):
@@ -161,31 +161,30 @@ def _unit(path: Path, names: list[str], table: Table) -> str:
         return "deg/s"
     if re.search(r"rad", text) or any(comment.startswith("Firmware Version") for comment in table.comments):
         return "rad/s"
-    raise DataError(f"{path}: found no unit of the angular rates in the columns {', '.join(names[:3])}; give unit: "
-                    "rad/s or deg/s")  # fmt: skip
+    found = f"no unit of the angular rates in the columns {', '.join(names[:3])}"
+    raise DataError(f"{path}: found {found}, expected one; give unit: rad/s or deg/s")
 
 
 def _recording(
     path: Path,
     table: Table,
-    request: Request,
+    options: ReadOptions,
     values: np.ndarray | None,
     note: str = "",
     rates: np.ndarray | None = None,
     channels: tuple[str, ...] | None = None,
 ) -> MotionSet:
     """A set of one sequence: `values`, or the rates integrated."""
-    time, rate = table.time(), request.rate or table.rate()
-    seconds = time[1] if time and request.rate is None else None
+    time, rate = table.time(), options.rate or table.rate()
+    seconds = time[1] if time and options.rate is None else None
     if seconds is None and rate is not None:
         seconds = np.arange(len(table.values)) / rate
     elif seconds is not None and rate is None and len(seconds) > 1:
         rate = float(1 / np.median(np.diff(seconds)))
     if rates is not None:
         if seconds is None:
-            raise DataError(
-                f"{path}: found neither a column of times nor a sample rate; give rate, in samples per second"
-            )
+            found = "neither a column of times nor a sample rate"
+            raise DataError(f"{path}: found {found}, expected one; give rate, in samples per second")
         values = integrate_gyroscope(rates, seconds)
     assert values is not None
     return MotionSet(
@@ -194,7 +193,7 @@ def _recording(
         names=(path.stem,),
         channels=channels,
         rate=rate,
-        timestamps=(seconds,) if seconds is not None and time and request.rate is None else None,
+        timestamps=(seconds,) if seconds is not None and time and options.rate is None else None,
         source=str(path),
         notes=(note,) if note else (),
     )

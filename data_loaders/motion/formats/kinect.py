@@ -15,23 +15,13 @@ import numpy as np
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.motion.formats.matlab import NAME, missing_as_nan
 from mvnet.data_loaders.motion.motion_set import MotionSet, encode_labels
-from mvnet.data_loaders.motion.options import Request
+from mvnet.data_loaders.motion.options import ReadOptions
 from mvnet.data_loaders.motion.skeleton.layouts import LAYOUTS
 from mvnet.data_loaders.motion.skeleton.tree import Y_UP_TO_Z_UP
+from mvnet.data_loaders.text_files import head_lines
 
 _FARTHEST = 50.0  # metres: no depth sensor sees beyond, so larger numbers are another unit
 _NTU = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})", re.IGNORECASE)
-
-
-def head_lines(path: Path, count: int) -> list[str]:
-    """The first lines of a text file; [] of a folder or a binary file."""
-    if not path.is_file():
-        return []
-    with open(path, "rb") as file:
-        block = file.read(4096)
-    if b"\0" in block:
-        return []
-    return block.decode("utf-8", "replace").removeprefix("\ufeff").splitlines()[:count]
 
 
 def _numbers(text: str) -> list[float]:
@@ -74,7 +64,7 @@ def _table(path: Path, columns: int) -> np.ndarray:
     return np.array(rows)
 
 
-def read_florence(path: Path, request: Request) -> MotionSet:
+def read_florence(path: Path, options: ReadOptions) -> MotionSet:
     """All videos of the file; millimetres, unless `scale` says otherwise or the numbers are too small for it.
 
     Raises:
@@ -84,7 +74,7 @@ def read_florence(path: Path, request: Request) -> MotionSet:
     keys = table[:, :3].astype(np.int64)
     coordinates = table[:, 3:].reshape(-1, 15, 3)
     millimetres = np.abs(coordinates).max() > _FARTHEST
-    scale = request.scale or (1e-3 if millimetres else 1.0)
+    scale = options.scale or (1e-3 if millimetres else 1.0)
     changes = np.flatnonzero((np.diff(keys, axis=0) != 0).any(1)) + 1
     first = np.concatenate(([0], changes))
     labels, classes = encode_labels(keys[first, 2])
@@ -102,7 +92,7 @@ def read_florence(path: Path, request: Request) -> MotionSet:
     )
 
 
-def read_msr(path: Path, request: Request) -> MotionSet:
+def read_msr(path: Path, options: ReadOptions) -> MotionSet:
     """One recording; class and subject from its name.
 
     Raises:
@@ -113,14 +103,14 @@ def read_msr(path: Path, request: Request) -> MotionSet:
     if len(table) % joints:
         raise DataError(f"{path}: found {len(table)} rows, expected a multiple of {joints}, one for each joint")
     positions = table[:, :3].reshape(-1, joints, 3)
-    if request.scale is None and np.abs(positions).max() > _FARTHEST:
+    if options.scale is None and np.abs(positions).max() > _FARTHEST:
         raise DataError(
             f"{path}: found coordinates up to {np.abs(positions).max():g}, expected metres; the files in screen "
             "coordinates (pixels) cannot be used, for another unit of length give scale"
         )
     match = NAME.match(path.stem)
     return MotionSet(
-        [_world(positions, request.scale or 1.0)],
+        [_world(positions, options.scale or 1.0)],
         labels=np.zeros(1, dtype=np.int64) if match else None,
         classes=(str(int(match.group(1))),) if match else (),
         subjects=np.array([int(match.group(2))]) if match else None,
@@ -132,7 +122,7 @@ def read_msr(path: Path, request: Request) -> MotionSet:
     )
 
 
-def read_ntu(path: Path, request: Request) -> MotionSet:
+def read_ntu(path: Path, options: ReadOptions) -> MotionSet:
     """One recording: of the bodies in it, the one whose joints vary most; class and subject from its name.
 
     Frames without that body are NaN. Layout as published with NTU RGB+D (Shahroudy et al., CVPR 2016).
@@ -150,14 +140,14 @@ def read_ntu(path: Path, request: Request) -> MotionSet:
     body = max(bodies, key=motion)
     match, layout = _NTU.search(path.stem), LAYOUTS["kinect-25"]
     return MotionSet(
-        [_world(bodies[body], request.scale or 1.0)],
+        [_world(bodies[body], options.scale or 1.0)],
         labels=np.zeros(1, dtype=np.int64) if match else None,
         classes=(str(int(match.group(5))),) if match else (),
         subjects=np.array([int(match.group(3))]) if match else None,
         parent=layout.parents(),
         names=(path.stem,),
         joints=layout.joints,
-        rate=request.rate or 30.0,
+        rate=options.rate or 30.0,
         source=str(path),
         notes=("turned from y up to z up", f"{len(bodies)} bodies, the one that moves most is kept"),
     )
@@ -190,5 +180,5 @@ def _ntu_bodies(path: Path) -> tuple[dict[str, np.ndarray], int]:
     except DataError:
         raise
     except ValueError as error:
-        raise DataError(f"{path}: line {line}: {error}, expected numbers") from error
+        raise DataError(f"{path}: line {line}: found no number ({error}), expected numbers") from error
     return bodies, frames

@@ -22,7 +22,7 @@ import numpy as np
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.motion.formats.npz import npz_names, read_arrays
 from mvnet.data_loaders.motion.motion_set import MotionSet, encode_labels
-from mvnet.data_loaders.motion.options import Request
+from mvnet.data_loaders.motion.options import ReadOptions
 from mvnet.data_loaders.motion.skeleton.tree import Y_UP_TO_Z_UP, parent_of_bones
 
 NAME = re.compile(r"a(\d+)_s(\d+)_e(\d+)", re.IGNORECASE)
@@ -37,7 +37,7 @@ def is_release(path: Path) -> bool:
     return path.name == _STRUCTS or any(NAME.fullmatch(name) for name in npz_names(path)[:1])
 
 
-def read_release(path: Path, request: Request) -> MotionSet:
+def read_release(path: Path, options: ReadOptions) -> MotionSet:
     """The sequences with labels, subjects, skeleton and published splits.
 
     Raises:
@@ -47,7 +47,7 @@ def read_release(path: Path, request: Request) -> MotionSet:
     main = path if path.is_file() else next(folder / name for name in (_ARRAYS, _STRUCTS) if (folder / name).is_file())
     read = _from_structs if main.suffix == ".mat" else _from_arrays
     sequences, actions, subjects, names, note = read(main)
-    sequences = [missing_as_nan(sequence) * (request.scale or 1.0) for sequence in sequences]
+    sequences = [missing_as_nan(sequence) * (options.scale or 1.0) for sequence in sequences]
     labels, classes = encode_labels(actions)
     body = _optional(folder / "body_model.mat", "body_model")
     training = _optional(folder / "tr_te_splits.mat", squeeze=False).get("tr_subjects")
@@ -120,7 +120,7 @@ def _load(path: Path, squeeze: bool = True) -> dict[str, Any]:
     try:
         return loadmat(path, squeeze_me=squeeze, struct_as_record=False)
     except Exception as error:  # scipy raises many types for damaged files
-        raise DataError(f"{path}: truncated or damaged .mat") from error
+        raise DataError(f"{path}: found truncated or damaged data, expected a MATLAB file") from error
 
 
 def _optional(path: Path, struct: str | None = None, squeeze: bool = True) -> dict[str, Any]:

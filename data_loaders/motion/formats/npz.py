@@ -48,7 +48,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     except ValueError as error:
         raise DataError(f"{path}: found an array of Python objects or a damaged one, expected plain arrays") from error
     except (OSError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: truncated or damaged .npz") from error
+        raise DataError(f"{path}: found truncated or damaged data, expected an .npz") from error
 
 
 def is_neutral(path: Path) -> bool:
@@ -66,44 +66,64 @@ def read_neutral(path: Path) -> MotionSet:
     keys = sorted((name for name in arrays if re.fullmatch(r"seq_\d+", name)), key=lambda name: int(name[4:]))
     if not keys:
         raise DataError(f"{path}: found no arrays seq_0000, seq_0001, ..., expected at least one")
-    sequences = [arrays[key] for key in keys]
-    sequences = [s if s.dtype.kind == "f" else s.astype(np.float32) for s in sequences if _numeric(s, path)]
+    sequences = [_floats(arrays[key], path) for key in keys]
     kind: Any = _KINDS.get(sequences[0].ndim, "positions")  # the set itself refuses other shapes
-    labels, classes = (None, ()) if "label" not in arrays else encode_labels(_column(arrays, "label", path))
-    if "class" in arrays:
-        labels, classes = _with_classes(arrays, path)
-    times = None
-    if f"time_{keys[0][4:]}" in arrays:
-        missing = [key for key in keys if f"time_{key[4:]}" not in arrays]
-        if missing:
-            raise DataError(f"{path}: found no time_{missing[0][4:]}, expected one for each sequence or none at all")
-        times = tuple(np.asarray(arrays[f"time_{key[4:]}"], dtype=np.float64) for key in keys)
+    labels, classes = _labels(arrays, path)
+    subjects, names = (_column(arrays, name, path) for name in ("subject", "name"))
     return MotionSet(
         sequences,
         kind,
         labels=labels,
         classes=classes,
-        subjects=_column(arrays, "subject", path) if "subject" in arrays else None,
+        subjects=subjects,
         parent=arrays.get("parent"),
         train_subjects=arrays.get("train_subjects"),
         train_sequences=arrays.get("train_sequences"),
-        names=tuple(map(str, _column(arrays, "name", path))) if "name" in arrays else tuple(keys),
+        names=tuple(keys) if names is None else tuple(map(str, names)),
         joints=_strings(arrays, "joint"),
         channels=_strings(arrays, "channel"),
         rate=float(arrays["rate"]) if "rate" in arrays else None,
-        timestamps=times,
+        timestamps=_times(arrays, keys, path),
         source=str(path),
     )
 
 
-def _numeric(array: np.ndarray, path: Path) -> bool:
+def _floats(array: np.ndarray, path: Path) -> np.ndarray:
+    """Floating-point numbers as they are, integers as float32."""
     if array.dtype.kind not in "fiu":
         raise DataError(f"{path}: sequences: found {array.dtype} values, expected numbers")
-    return True
+    return array if array.dtype.kind == "f" else array.astype(np.float32)
 
 
-def _column(arrays: dict[str, np.ndarray], name: str, path: Path) -> np.ndarray:
-    column = arrays[name]
+def _times(arrays: dict[str, np.ndarray], keys: list[str], path: Path) -> tuple[np.ndarray, ...] | None:
+    """Seconds of every frame of each sequence; None where there are none."""
+    names = [f"time_{key[4:]}" for key in keys]
+    if names[0] not in arrays:
+        return None
+    missing = [name for name in names if name not in arrays]
+    if missing:
+        raise DataError(f"{path}: found no {missing[0]}, expected one for each sequence or none at all")
+    return tuple(np.asarray(arrays[name], dtype=np.float64) for name in names)
+
+
+def _labels(arrays: dict[str, np.ndarray], path: Path) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Labels and class names, in the order of the array `class` where there is one; (None, ()) without labels."""
+    column = _column(arrays, "label", path)
+    if "class" not in arrays:
+        return (None, ()) if column is None else encode_labels(column)
+    classes = tuple(map(str, arrays["class"]))
+    names = [str(value) for value in column] if column is not None else []
+    unknown = sorted(set(names) - set(classes))
+    if unknown:
+        raise DataError(f"{path}: label: found {unknown[0]!r}, expected one of class: {', '.join(classes)}")
+    return np.array([classes.index(name) for name in names], dtype=np.int64), classes
+
+
+def _column(arrays: dict[str, np.ndarray], name: str, path: Path) -> np.ndarray | None:
+    """The array `name` as (n,), None without it."""
+    column = arrays.get(name)
+    if column is None:
+        return None
     if column.ndim == 2 and 1 in column.shape:
         column = column.ravel()
     if column.ndim != 1 or column.dtype.kind not in "iufUb":
@@ -113,16 +133,6 @@ def _column(arrays: dict[str, np.ndarray], name: str, path: Path) -> np.ndarray:
 
 def _strings(arrays: dict[str, np.ndarray], name: str) -> tuple[str, ...] | None:
     return tuple(map(str, arrays[name])) if name in arrays else None
-
-
-def _with_classes(arrays: dict[str, np.ndarray], path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Labels by name in the order of the array `class`."""
-    classes = tuple(map(str, arrays["class"]))
-    names = [str(value) for value in _column(arrays, "label", path)]
-    unknown = sorted(set(names) - set(classes))
-    if unknown:
-        raise DataError(f"{path}: label: found {unknown[0]!r}, expected one of class: {', '.join(classes)}")
-    return np.array([classes.index(name) for name in names], dtype=np.int64), classes
 
 
 def save_motion(motions: MotionSet, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
@@ -135,9 +145,11 @@ def save_motion(motions: MotionSet, path: str | os.PathLike[str], *, overwrite: 
     if path.suffix != ".npz":
         raise DataError(f"path: found {path.name}, expected a name that ends in .npz")
     if path.exists() and not overwrite:
-        raise DataError(f"path: {path} exists; pass overwrite=True to replace it")
+        raise DataError(
+            f"path: found an existing file {path}, expected none that exists; pass overwrite=True to replace it"
+        )
     if not path.parent.is_dir():
-        raise DataError(f"path: no such folder {path.parent}")
+        raise DataError(f"path: found no such folder {path.parent}, expected one that exists")
     arrays: dict[str, Any] = {f"seq_{i:04d}": sequence for i, sequence in enumerate(motions.sequences)}
     arrays |= {f"time_{i:04d}": times for i, times in enumerate(motions.timestamps or ())}
     if motions.labels is not None:

@@ -21,7 +21,7 @@ from mvnet.data_loaders.motion.formats.matlab import is_release, read_release
 from mvnet.data_loaders.motion.formats.npz import is_neutral, read_neutral
 from mvnet.data_loaders.motion.formats.ts import is_ts, read_ts
 from mvnet.data_loaders.motion.motion_set import MotionSet
-from mvnet.data_loaders.motion.options import Request
+from mvnet.data_loaders.motion.options import ReadOptions
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,14 @@ class Format:
 
     name: str
     recognises: Callable[[Path], bool]
-    read: Callable[[Path, Request], MotionSet]
+    read: Callable[[Path, ReadOptions], MotionSet]
     endings: tuple[str, ...] = ()
 
 
 _TABLES = (".csv", ".txt", ".tsv")
 
 FORMATS: tuple[Format, ...] = (
-    Format("npz", is_neutral, lambda path, request: read_neutral(path)),
+    Format("npz", is_neutral, lambda path, options: read_neutral(path)),
     Format("release", is_release, read_release),  # MATLAB files of Florence3D, MSR-Action3D and their like
     Format("ts", is_ts, read_ts),
     Format("bvh", is_bvh, read_bvh, (".bvh",)),
@@ -62,15 +62,15 @@ def find_format(path: Path, formats: tuple[Format, ...] = FORMATS) -> Format | N
         DataError: no such file or folder, an empty one.
     """
     if not path.exists():
-        raise DataError(f"{path}: no such file or folder")
+        raise DataError(f"{path}: found no such file or folder, expected motions")
     if path.is_file() and path.stat().st_size == 0:
-        raise DataError(f"{path}: the file is empty")
+        raise DataError(f"{path}: found an empty file, expected motions")
     if path.is_dir() and not any(path.iterdir()):
-        raise DataError(f"{path}: the folder is empty, expected motion files or one folder for each class")
+        raise DataError(f"{path}: found an empty folder, expected motion files or one folder for each class")
     return next((entry for entry in formats if entry.recognises(path)), None)
 
 
-def read_motion(path: Path, request: Request, format: str | None = None) -> MotionSet:
+def read_motion(path: Path, options: ReadOptions, format: str | None = None) -> MotionSet:
     """The motions of a file, of a data set's folder, or of a folder with one folder for each class.
 
     Raises:
@@ -82,10 +82,10 @@ def read_motion(path: Path, request: Request, format: str | None = None) -> Moti
         raise DataError(f"format: found {format!r}, expected one of {names}")
     entry = find_format(path, formats)
     if entry is None and format is not None and (path.is_file() or not formats[0].endings):
-        entry = formats[0]  # as told: its reader says what is wrong
+        entry = formats[0]  # the reader of the given format reports what is wrong
     if entry is not None:
-        return entry.read(path, request)
+        return entry.read(path, options)
     if path.is_dir():
         endings = [ending for entry in formats for ending in entry.endings]
-        return read_folder(path, endings, lambda file: read_motion(file, request, format))
-    raise DataError(f"{path}: unknown format, expected one of {names}")
+        return read_folder(path, endings, lambda file: read_motion(file, options, format))
+    raise DataError(f"{path}: found an unknown format, expected one of {names}")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError
-from mvnet.data_loaders.motion.formats.kinect import head_lines
+from mvnet.data_loaders.text_files import head_lines
 
 _TIME = re.compile(r"^(time|timestamp|t)\b", re.IGNORECASE)
 
@@ -95,7 +95,7 @@ def read_table(path: Path) -> Table:
         try:
             rows.append([float(cell) if cell else np.nan for cell in cells])
         except ValueError as error:
-            raise DataError(f"{path}: line {number}: {error}, expected numbers") from error
+            raise DataError(f"{path}: line {number}: found no number ({error}), expected numbers") from error
         wanted = len(names) if names else len(rows[0])
         if len(rows[-1]) != wanted:
             raise DataError(f"{path}: line {number}: found {len(rows[-1])} values, expected {wanted}: truncated?")

@@ -12,10 +12,10 @@ import numpy as np
 
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.motion.formats.imu import gyroscope_rotations
-from mvnet.data_loaders.motion.formats.kinect import head_lines
 from mvnet.data_loaders.motion.inertial import RADIANS
 from mvnet.data_loaders.motion.motion_set import MotionSet, encode_labels
-from mvnet.data_loaders.motion.options import Request
+from mvnet.data_loaders.motion.options import ReadOptions
+from mvnet.data_loaders.text_files import head_lines
 
 
 def _files(path: Path) -> list[Path]:
@@ -32,7 +32,7 @@ def is_ts(path: Path) -> bool:
     return bool(files) and files[0].suffix == ".ts" and any(line.startswith("@") for line in head_lines(files[0], 40))
 
 
-def read_ts(path: Path, request: Request) -> MotionSet:
+def read_ts(path: Path, options: ReadOptions) -> MotionSet:
     """Signals (frames, channels), or with value="rotations" the gyroscopes among them integrated.
 
     Raises:
@@ -53,27 +53,29 @@ def read_ts(path: Path, request: Request) -> MotionSet:
         labels=labels,
         classes=classes,
         train_sequences=train[None] if len(parts) == 2 else None,
-        rate=request.rate,
+        rate=options.rate,
         source=str(path),
     )
-    if request.value in (None, "signals"):
+    if options.value in (None, "signals"):
         return motions
-    if request.gyroscope is None or request.unit is None or request.rate is None:
-        raise DataError(f"{path}: rotations need what the file does not hold: gyroscope, the channels from 0 of "
-                        f"x, y, z, unit, one of {', '.join(RADIANS)}, and rate, in samples per second")  # fmt: skip
-    return gyroscope_rotations(motions, request.gyroscope, request.unit)
+    if options.gyroscope is None or options.unit is None or options.rate is None:
+        raise DataError(
+            f"{path}: found no gyroscope, unit and rate in the options, expected for rotations gyroscope, the channels "
+            f"from 0 of x, y, z, unit, one of {', '.join(RADIANS)}, and rate, in samples per second"
+        )
+    return gyroscope_rotations(motions, options.gyroscope, options.unit)
 
 
 def _read(path: Path) -> tuple[list[np.ndarray], list[str]]:
-    """Sequences (frames, channels) and class names, [] where the header says that there are none."""
+    """Sequences (frames, channels) and class names, [] where the header declares that there are none."""
     lines = path.read_text(encoding="utf-8-sig").splitlines()
     start = next((i for i, line in enumerate(lines) if line.strip().lower() == "@data"), None)
     if start is None:
         raise DataError(f"{path}: found no line @data, expected one before the sequences")
     header = {words[0].lower(): words[1:] for words in map(str.split, lines[:start]) if words and words[0][0] == "@"}
-    if header.get("@timestamps", ["false"])[0].lower() == "true":
+    if _is_true(header, "@timestamps"):
         raise DataError(f"{path}: found @timeStamps true, expected values without times")
-    labelled = header.get("@classlabel", ["false"])[0].lower() == "true"
+    labelled = _is_true(header, "@classlabel")
     sequences, labels = [], []
     for number, line in enumerate(lines[start + 1 :], start + 2):
         if not line.strip():
@@ -81,15 +83,25 @@ def _read(path: Path) -> tuple[list[np.ndarray], list[str]]:
         parts = line.strip().split(":")
         if labelled:
             labels.append(parts.pop().strip())
-        try:
-            channels = [[float(v) if v.strip() != "?" else np.nan for v in part.split(",")] for part in parts]
-        except ValueError as error:
-            raise DataError(f"{path}: line {number}: {error}, expected numbers or ?") from error
-        lengths = {len(channel) for channel in channels}
-        if len(lengths) != 1 or (sequences and len(channels) != sequences[0].shape[1]):
-            raise DataError(f"{path}: line {number}: found {len(channels)} channels of lengths {sorted(lengths)}, "
-                            "expected as many as before, all of one length: truncated?")  # fmt: skip
-        sequences.append(np.array(channels).T)
+        width = sequences[0].shape[1] if sequences else len(parts)
+        sequences.append(_channels(parts, width, f"{path}: line {number}"))
     if not sequences:
         raise DataError(f"{path}: found no sequences after @data, expected at least one")
     return sequences, labels
+
+
+def _is_true(header: dict[str, list[str]], name: str) -> bool:
+    return header.get(name, ["false"])[0].lower() == "true"
+
+
+def _channels(parts: list[str], width: int, where: str) -> np.ndarray:
+    """(frames, channels) of the channels of one line, "?" as NaN; `where` names the line in messages."""
+    try:
+        channels = [[np.nan if v.strip() == "?" else float(v) for v in part.split(",")] for part in parts]
+    except ValueError as error:
+        raise DataError(f"{where}: found no number ({error}), expected numbers or ?") from error
+    lengths = {len(channel) for channel in channels}
+    if len(lengths) != 1 or len(channels) != width:
+        found = f"{len(channels)} channels of lengths {sorted(lengths)}"
+        raise DataError(f"{where}: found {found}, expected as many as before, all of one length: truncated?")
+    return np.array(channels).T

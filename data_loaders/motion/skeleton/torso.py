@@ -7,7 +7,7 @@
 Pairs. Two limbs hang below one joint, have the same tree and the same lengths (within a quarter): arms, legs. Of all
 such pairs the two longest count, so that fingers do not. Each is represented by the first joints along the limbs that
 are apart. The pair that lies higher on average is the upper one; which of its joints comes first is the order of the
-file, and the lower pair is turned to agree with it. So "right" may be the left: it only has to be the same always.
+file, and the lower pair is swapped to agree with it. So "right" may be the left: it only has to be the same always.
 """
 
 from __future__ import annotations
@@ -137,5 +137,5 @@ def _trunk(parent: np.ndarray, limbs: tuple[int, int]) -> int:
         return int(np.flatnonzero(parent < 0)[0])
     others = [child for child in children(parent, joint) if child not in limbs]
     if not others:
-        raise DataError("parent: found two limbs and no trunk; give Torso(low=(l, r), high=(l, r))")
+        raise DataError("parent: found two limbs and no trunk, expected one; give Torso(low=(l, r), high=(l, r))")
     return max(others, key=lambda child: len(_below(parent, child)))

@@ -63,7 +63,8 @@ def parent_of_bones(pairs: np.ndarray, joints: int, root: int, source: str = "bo
                 parent[end] = joint
                 reached.append(int(end))
     if len(reached) < joints or len(pairs) != joints - 1:
-        raise DataError(f"{source}: found {len(pairs)} bones that reach {len(reached)} of {joints} joints from {root}")
+        found = f"{len(pairs)} bones that reach {len(reached)} of {joints} joints from {root}"
+        raise DataError(f"{source}: found {found}, expected a tree of all")
     return parent
 
 

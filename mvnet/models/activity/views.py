@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from mvnet.curves import resample
+from mvnet.data_loaders.motion.gaps import interpolate_gaps
 from mvnet.errors import MvnetError
 from mvnet.linalg import so3
 from mvnet.models.activity.body_frame import BodyFrame
@@ -68,22 +69,14 @@ def fill_missing(recording: np.ndarray, name: str = "X") -> Tensor:
         MvnetError: a joint or channel without any value.
     """
     x = np.array(recording, dtype=np.float64)
-    kind, frames = detect_kind(x), np.arange(len(x))
+    kind = detect_kind(x)
     flat = x.reshape(len(x), x.shape[1], -1)  # a view
     if kind == "positions" and x.shape[1] > 1:
         empty = np.nan_to_num(np.ptp(x, axis=1).max(-1), nan=1.0) == 0
         if not empty.all():
             x[empty] = np.nan
     seen = np.asarray(np.isfinite(flat).all(-1))
-    for joint in np.flatnonzero(~seen.all(0)):
-        known = seen[:, joint]
-        if not known.any():
-            raise MvnetError(
-                f"{name}: joint or channel {joint} has no finite value in any frame, expected at least one"
-            )
-        for column in flat[:, joint].T:
-            column[~known] = np.interp(frames[~known], frames[known], column[known])
-    result = torch.from_numpy(x)
+    result = torch.from_numpy(interpolate_gaps(x, seen, name))
     return so3.project(result) if kind == "rotations" and not seen.all() else result
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 import torch
 from torch.utils.data import DataLoader
 
+from mvnet.data_loaders.dti.gradients import is_b0
 from mvnet.data_loaders.dti.training.dataset import FEWEST_DIRECTIONS, TrainingSet
 from mvnet.data_loaders.dti.training.fields import field_of
 from mvnet.data_loaders.dti.volume import DTIVolume
@@ -44,18 +45,17 @@ def adapt(
         ValueError: when the volume has no DWI, or fewer than 12 directions.
     """
     field = field_of(volume)
-    if field.bvals is None or (directions := int((field.bvals > 50).sum())) < FEWEST_DIRECTIONS:
+    if field.bvals is None or (directions := int((~is_b0(field.bvals)).sum())) < FEWEST_DIRECTIONS:
         found = "no DWI" if field.bvals is None else f"{directions} directions"
         raise MvnetError(f"--adapt: found {found}, expected a DWI with at least {FEWEST_DIRECTIONS} directions")
     side = min(patch, *field.mask.shape)
-    data = TrainingSet([], [(1.0, field)], length=steps * batch, patch=side, blind=0.0, seed=seed)
-    device = next(model.parameters()).device
+    data = TrainingSet([], [(1.0, field)], length=steps * batch, patch=side, p_without_acquisition=0.0, seed=seed)
     model = copy.deepcopy(model).train()
     optimizer = torch.optim.AdamW(model.parameters(), rate)
     for done, example in enumerate(DataLoader(data, batch), start=1):
         optimizer.param_groups[0]["lr"] = rate * (1 - (done - 1) / steps)
         optimizer.zero_grad(set_to_none=True)
-        loss, _ = denoising_loss(model, *(tensor.to(device) for tensor in example))
+        loss, _ = denoising_loss(model, *example)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         if torch.isfinite(norm):

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mvnet.models.dti.network import REFERENCE_DIFFUSIVITY
+from mvnet.data_loaders.dti.training.pairs import PatchMaps
+from mvnet.metrics import REFERENCE_DIFFUSIVITY
 
 _TYPICAL_NOISE = 0.1  # centres log(noise) near zero for a clinical scan
 _LIMIT = 3.0
@@ -28,21 +29,22 @@ def feature_planes(
     noise: Tensor | None = None,
     residual: Tensor | None = None,
     b0_scale: float | Tensor | None = None,
-    spacing: Sequence[float] = (1.0, 1.0, 1.0),
+    spacing: Sequence[float] | Tensor = (1.0, 1.0, 1.0),
 ) -> Tensor:
     """The planes of `mvnet.models.dti.network.SCALARS`, then the shape of a voxel.
 
-    The shape is the traceless diagonal tensor log(spacing / geometric mean of spacing): turned as a tensor is, it is
-    the shape of the turned voxel.
+    The shape is the traceless diagonal tensor log(spacing / geometric mean of spacing): transformed as a tensor is, it
+    is the shape of the transformed voxel.
 
     Args:
-        mask: (X, Y, Z) bool.
-        b0: (X, Y, Z) in any unit, or None.
-        noise, residual: (X, Y, Z) maps of `mvnet.data_loaders.dti.fitting.acquisition_maps`, or None; zero is unknown.
+        mask: (..., X, Y, Z) bool.
+        b0: (..., X, Y, Z) in any unit, or None.
+        noise, residual: (..., X, Y, Z) maps of `mvnet.data_loaders.dti.fitting.acquisition_maps`, or None; zero is
+            unknown.
         b0_scale: the b0 of typical tissue; the median over the mask when None.
-        spacing: lengths of the sides of a voxel, in any unit.
+        spacing: (..., 3) lengths of the sides of a voxel, in any unit.
     Returns:
-        (11, X, Y, Z) in the dtype of the maps (float32 without any).
+        (..., 11, X, Y, Z) in the dtype of the maps (float32 without any).
     """
     given = next((m for m in (b0, noise, residual) if m is not None), None)
     dtype = given.dtype if given is not None else torch.float32
@@ -56,9 +58,22 @@ def feature_planes(
         planes[3] = _log_ratio(noise, _TYPICAL_NOISE) * (noise > 0) * inside
     if residual is not None:
         planes[4] = _log_ratio(residual, 1.0) * (residual > 0) * inside
-    sides = torch.tensor(spacing, dtype=torch.float64).log()
-    shape = torch.cat([sides - sides.mean(), torch.zeros(3)]).to(inside)
-    return torch.cat([torch.stack(planes), shape.view(6, 1, 1, 1) * inside])
+    sides = torch.as_tensor(spacing, dtype=torch.float64).log()
+    shape = torch.cat([sides - sides.mean(-1, keepdim=True), torch.zeros_like(sides)], -1).to(inside)
+    return torch.cat([torch.stack(planes, -4), shape[..., None, None, None] * inside.unsqueeze(-4)], -4)
+
+
+def training_planes(mask: Tensor, maps: PatchMaps) -> Tensor:
+    """`feature_planes` of a batch of training patches, without the maps that a sample does not have.
+
+    Args:
+        mask: (B, X, Y, Z) bool.
+        maps: batched, as torch's DataLoader collates `mvnet.data_loaders.dti.training.pairs.TrainingPair`.
+    Returns:
+        (B, 11, X, Y, Z)
+    """
+    with_maps = feature_planes(mask, maps.b0, maps.noise, maps.residual, b0_scale=1.0, spacing=maps.spacing)
+    return torch.where(maps.available.view(-1, 1, 1, 1, 1), with_maps, feature_planes(mask, spacing=maps.spacing))
 
 
 def _log_ratio(x: Tensor, reference: float | Tensor) -> Tensor:

@@ -14,13 +14,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from mvnet.data_loaders.dti.training.pairs import PatchMaps
 from mvnet.linalg import affine_invariant
 from mvnet.metrics import anisotropy_error, fractional_anisotropy
+from mvnet.models.dti.inputs import training_planes
 from mvnet.models.dti.network import DTIDenoiser
 
 _ANISOTROPY, _FA = 0.5, 0.5  # w_A and w_FA
-_OUTLIER = 1.0  # c: an error of so many times the patch noise r counts as an outlier
-_SMALLEST_NOISE, _SMALLEST_FA_NOISE = 0.05, 0.005  # of the patch noise r: a perfect input must not blow the loss up
+_OUTLIER = 1.0  # c: errors above c times the patch noise r count as outliers
+_SMALLEST_NOISE, _SMALLEST_FA_NOISE = 0.05, 0.005  # bounds of the patch noise r: finite for a perfect input
 
 
 def relative_loss(distance: Tensor, noise: Tensor, mask: Tensor, smallest: float = _SMALLEST_NOISE) -> Tensor:
@@ -30,7 +32,7 @@ def relative_loss(distance: Tensor, noise: Tensor, mask: Tensor, smallest: float
         distance: (B, D, H, W) distance of the prediction to the target.
         noise: (B, D, H, W) distance of the input to the target.
         mask: (B, D, H, W) in {0, 1}.
-        smallest: that the patch noise counts for.
+        smallest: lower bound of the patch noise r.
     """
     count = mask.sum((1, 2, 3)).clamp_min(1)
     r2 = ((noise.square() * mask).sum((1, 2, 3)) / count).clamp_min(smallest**2)
@@ -39,14 +41,21 @@ def relative_loss(distance: Tensor, noise: Tensor, mask: Tensor, smallest: float
 
 
 def denoising_loss(
-    model: DTIDenoiser, noisy: Tensor, target: Tensor, features: Tensor
+    model: DTIDenoiser, noisy: Tensor, target: Tensor, mask: Tensor, maps: PatchMaps
 ) -> tuple[Tensor, dict[str, float]]:
-    """Loss of a batch and the figures worth a log line.
+    """Loss of a batch of `mvnet.data_loaders.dti.training.pairs.TrainingPair`, and the figures worth a log line.
 
     Args:
-        noisy, target: (B, 6, D, H, W) um^2/ms.
-        features: (B, 11, D, H, W).
+        model: on any device; the batch is moved there.
+        noisy, target: (B, 6, D, H, W) Mandel, um^2/ms.
+        mask: (B, D, H, W) bool.
+        maps: of the acquisition, batched.
+    Returns:
+        the loss (), dimensionless; "loss" and "error_ratio", mean distance of the output over that of the input.
     """
+    device = next(model.parameters()).device
+    noisy, target, mask = noisy.to(device), target.to(device), mask.to(device)
+    features = training_planes(mask, PatchMaps(*(tensor.to(device) for tensor in maps)))
     mask = features[:, 0]
     out = model(noisy, features)
     distance = affine_invariant.dist(out.tensors, target)

@@ -31,6 +31,7 @@ from mvnet.equivariant import group as find_group
 from mvnet.equivariant.kernels import taps
 from mvnet.errors import MvnetError
 from mvnet.linalg import sym3
+from mvnet.metrics import REFERENCE_DIFFUSIVITY
 from mvnet.nn.frechet_filter import FrechetFilter, dissimilarity
 from mvnet.nn.spd_ode import SPDODE
 
@@ -43,9 +44,6 @@ FEATURES = len(SCALARS) + 6
 TRUNK = {"trivial": 8, "faces": 2, "vertices": 2, "edges": 1}
 HIDDEN = {"flags": 1}
 """Features of 48 and 24 channels, on orbits of the cube: pointwise nonlinearities keep them equivariant."""
-
-REFERENCE_DIFFUSIVITY = 0.75
-"""um^2/ms: tissue of this mean diffusivity is where the log-tensor features are centred."""
 
 
 _LOG_ERROR_RANGE = 4.0  # |log error| stays below: exp(-log error) enters the loss of the error head

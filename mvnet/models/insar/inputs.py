@@ -7,23 +7,24 @@ from torch import Tensor
 
 
 def interferogram_planes(z: Tensor, valid: Tensor) -> Tensor:
-    """z (H, W) complex and valid (H, W) bool -> (2, H, W), zero where not valid."""
+    """z (..., H, W) complex and valid (..., H, W) bool -> (..., 2, H, W), zero where not valid."""
     z = torch.where(valid, z, torch.zeros_like(z))
-    return torch.stack([z.real, z.imag])
+    return torch.stack([z.real, z.imag], -3)
 
 
 def scalar_planes(valid: Tensor, coherence: Tensor | None = None, dtype: torch.dtype = torch.float32) -> Tensor:
     """Validity, whether a coherence is known, and the coherence, zero where not.
 
     Args:
-        valid: (H, W) bool.
-        coherence: (H, W) in [0, 1], or None; not finite where unknown.
+        valid: (..., H, W) bool.
+        coherence: (..., H, W) in [0, 1], or None; not finite where unknown.
+        dtype: of the result.
     Returns:
-        (3, H, W) of `mvnet.models.insar.network.SCALARS`.
+        (..., 3, H, W) of `mvnet.models.insar.network.SCALARS`.
     """
     inside = valid.to(dtype)
     if coherence is None:
-        return torch.stack([inside, torch.zeros_like(inside), torch.zeros_like(inside)])
+        return torch.stack([inside, torch.zeros_like(inside), torch.zeros_like(inside)], -3)
     known = valid & coherence.isfinite()
     given = torch.where(known, coherence, torch.zeros_like(coherence)).to(dtype)
-    return torch.stack([inside, known.to(dtype), given])
+    return torch.stack([inside, known.to(dtype), given], -3)

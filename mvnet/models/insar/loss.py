@@ -15,8 +15,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from mvnet.data_loaders.insar.training.dataset import PhaseMaps
 from mvnet.losses import manifold_loss
 from mvnet.manifolds import Circle
+from mvnet.models.insar.inputs import interferogram_planes, scalar_planes
 from mvnet.models.insar.network import InSARDenoiser
 
 _DISTANCE, _FILTERED = 1.0, 0.3  # weights of the second and of the third term
@@ -38,15 +40,23 @@ def mean_over(values: Tensor, valid: Tensor) -> Tensor:
 
 
 def phase_loss(
-    model: InSARDenoiser, planes: Tensor, phase: Tensor, features: Tensor
+    model: InSARDenoiser, noisy: Tensor, target: Tensor, mask: Tensor, maps: PhaseMaps
 ) -> tuple[Tensor, dict[str, float]]:
-    """Loss of a batch and the figures worth a log line.
+    """Loss of a batch of `mvnet.data_loaders.insar.training.dataset.TrainingPair`, and the figures worth a log line.
 
     Args:
-        planes: (B, 2, H, W), real and imaginary part of the interferogram.
-        phase: (B, H, W), the truth in radians, wrapped or not.
-        features: (B, 3, H, W), as the network takes them.
+        model: on any device; the batch is moved there.
+        noisy: (B, H, W) complex interferograms.
+        target: (B, H, W), the true phase in radians, wrapped or not.
+        mask: (B, H, W) bool, pixels that hold data.
+        maps: beside the interferograms, batched.
+    Returns:
+        the loss (), and "loss" and "rmse", the root-mean-square phase error in radians.
     """
+    device = next(model.parameters()).device
+    noisy, phase, mask, coherence = (x.to(device) for x in (noisy, target, mask, maps.coherence))
+    planes = interferogram_planes(noisy, mask)
+    features = scalar_planes(mask, coherence, planes.dtype)
     valid = features[:, 0]
     out = model(planes, features)
     loss = mean_over(von_mises_nll(out.phase - phase, out.log_concentration), valid)

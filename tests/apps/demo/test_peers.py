@@ -100,9 +100,3 @@ def test_patch2self_does_not_care_where_the_b0_is(case):
     assert np.array_equal(first, last[..., order])
     assert np.array_equal(last[..., -1], dwi[..., -1])  # the single b0 is kept
     assert np.array_equal(np.random.get_state()[1], state)  # type: ignore[index]
-
-
-def test_directions_are_spread_antipodally():
-    axes = np.array([[1, 0, 0], [-1, 0, 0.01], [0, 1, 0], [0.99, 0.1, 0], [0, 0, 1]], dtype=float)
-    axes /= np.linalg.norm(axes, axis=1, keepdims=True)
-    assert sorted(compare.spread_directions(axes, 3)) == [0, 2, 4]

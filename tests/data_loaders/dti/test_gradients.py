@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 
-from mvnet.data_loaders.dti.gradients import read_gradients
-from mvnet.data_loaders.dti.simulation.schemes import gradient_scheme
+from mvnet.data_loaders.dti.gradients import is_b0, read_gradients
+from mvnet.data_loaders.dti.simulation.schemes import gradient_scheme, spread_directions
 from mvnet.data_loaders.errors import DataError
 
 BVALS, BVECS = (x.numpy().astype(float) for x in gradient_scheme(6, n_b0=2))
@@ -47,6 +48,11 @@ def test_vectors_of_b0_do_not_matter_and_others_are_normalised():
     assert any("unit length" in line for line in found.messages)
 
 
+def test_a_weighting_of_50_counts_as_weighted_when_read():
+    weak = np.where(np.arange(8) == 7, 50.0, BVALS)
+    assert read_gradients(weak, BVECS, 8).is_b0.sum() == (BVALS < 50).sum() == is_b0(torch.tensor(weak)).sum()
+
+
 @pytest.mark.parametrize(
     ("bvals", "bvecs", "message"),
     [
@@ -74,3 +80,10 @@ def test_files_that_are_no_tables_are_refused(text, tmp_path):
         read_gradients(tmp_path / "b", BVECS, 8)
     with pytest.raises(DataError, match="no such file"):
         read_gradients(tmp_path / "none", BVECS, 8)
+
+
+def test_directions_are_spread_antipodally():
+    axes = np.array([[1, 0, 0], [-1, 0, 0.01], [0, 1, 0], [0.99, 0.1, 0], [0, 0, 1]], dtype=float)
+    axes /= np.linalg.norm(axes, axis=1, keepdims=True)
+    assert sorted(spread_directions(torch.from_numpy(axes), 3)) == [0, 2, 4]
+    assert sorted(spread_directions(torch.from_numpy(axes), 5)) == [0, 1, 2, 3, 4]

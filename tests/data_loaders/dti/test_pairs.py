@@ -1,12 +1,25 @@
 """Training pairs: seeds reproduce them, symmetries act as a group, noise is independent of its target."""
 
+from dataclasses import replace
+from itertools import permutations, product
+
+import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from mvnet.data_loaders.dti.fitting import design_matrix
-from mvnet.data_loaders.dti.training.dataset import OCTAHEDRAL, TrainingSet, random_scheme
-from mvnet.data_loaders.dti.training.fields import central, resampled
-from mvnet.data_loaders.dti.training.pairs import TensorField, noisy_pair, split_pair, turn_components
+from mvnet.data_loaders.dti.frames import cube_symmetries, rotate
+from mvnet.data_loaders.dti.gradients import is_b0
+from mvnet.data_loaders.dti.training.dataset import TrainingSet, random_scheme
+from mvnet.data_loaders.dti.training.fields import crop_centre, resample
+from mvnet.data_loaders.dti.training.pairs import (
+    PatchMaps,
+    TensorField,
+    TrainingPair,
+    noisy_pair,
+    split_pair,
+)
 from mvnet.linalg import sym3
 from mvnet.manifolds import SPD
 
@@ -28,22 +41,27 @@ def field(n: int = 14, seed: int = 0, noise: float = 0.02) -> TensorField:
     return TensorField(tensors, mask, torch.ones(n, n, n), ((0, n),), dwi, bvals, bvecs)
 
 
-def test_the_octahedral_group_has_48_elements_that_rotate_tensors_as_matrices():
-    assert len(set(OCTAHEDRAL)) == 48
+def test_the_cube_has_48_symmetries_that_rotate_tensors_as_matrices():
+    elements = cube_symmetries()
+    assert len({tuple(q.ravel()) for q in elements}) == 48
     point = SPD(3).random_point((1,), generator=torch.Generator().manual_seed(0), dtype=torch.float64)[0]
-    for permutation, signs in OCTAHEDRAL:
-        rotation = torch.zeros(3, 3, dtype=torch.float64)
-        for i in range(3):
-            rotation[i, permutation[i]] = signs[i]
+    for q in elements:
+        rotation = torch.from_numpy(q)
         expected = sym3.pack(rotation @ point @ rotation.T, dim=0)
-        turned = torch.stack(turn_components(sym3.pack(point, dim=0), permutation, signs))
-        torch.testing.assert_close(turned, expected, rtol=0, atol=1e-15)
+        torch.testing.assert_close(rotate(sym3.pack(point, dim=0), q), expected, rtol=0, atol=1e-15)
 
 
-@pytest.mark.parametrize("element", OCTAHEDRAL[1::11])
+def test_symmetries_of_the_cube_keep_their_order():
+    """Training draws their number: permutations in lexicographic order, then signs from positive to negative."""
+    expected = product(permutations(range(3)), product((1, -1), repeat=3))
+    for q, (permutation, signs) in zip(cube_symmetries(), expected, strict=True):
+        assert [int(q[i, p]) for i, p in enumerate(permutation)] == list(signs)
+
+
+@pytest.mark.parametrize("element", cube_symmetries()[1::11])
 def test_turning_a_scan_turns_its_tensors(element):
     """Signals, b-vectors and tensors turn together: the turned tensors still predict the turned signals."""
-    source = field(8, noise=0.0).turned(*element)
+    source = field(8, noise=0.0).transform(element)
     assert source.dwi is not None and source.bvals is not None and source.bvecs is not None
     predicted = (source.tensors.movedim(0, -1) @ design_matrix(source.bvals, source.bvecs)[:, :6].T).exp()
     torch.testing.assert_close(predicted, source.dwi, rtol=1e-4, atol=1e-5)
@@ -63,7 +81,7 @@ def test_noise_map_predicts_the_error_of_the_fit():
     from mvnet.metrics import affine_invariant_error
 
     error = affine_invariant_error(pair.noisy, pair.target, dim=0)[pair.mask]
-    expected = (6 * pair.noise[pair.mask].square().mean()).sqrt()
+    expected = (6 * pair.maps.noise[pair.mask].square().mean()).sqrt()
     assert abs(float(error.square().mean().sqrt() / expected) - 1) < 0.1
 
 
@@ -78,11 +96,19 @@ def test_split_uses_disjoint_directions():
 @pytest.mark.parametrize("index", [0, 3, 17])
 def test_examples_depend_on_seed_and_index_alone(index: int):
     data = [TrainingSet([(0.5, field())], [(0.5, field())], length=20, patch=8, seed=5) for _ in range(2)]
-    for first, second in zip(data[0][index], data[1][index]):
-        torch.testing.assert_close(first, second, rtol=0, atol=0)
-    noisy, target, features = data[0][index]
-    assert noisy.shape == target.shape == (6, 8, 8, 8) and features.shape == (11, 8, 8, 8)
+    torch.testing.assert_close(data[0][index], data[1][index], rtol=0, atol=0)
+    noisy, target, mask, maps = data[0][index]
+    assert noisy.shape == target.shape == (6, 8, 8, 8)
+    assert mask.shape == maps.b0.shape == maps.noise.shape == maps.residual.shape == (8, 8, 8)
     assert bool((sym3.eigvals(noisy, dim=0) > 0).all())
+
+
+def test_batches_survive_the_data_loader():
+    data = TrainingSet([(0.5, field())], [(0.5, field())], length=4, patch=8, p_without_acquisition=0.5, seed=5)
+    batch = next(iter(DataLoader(data, 4)))
+    assert isinstance(batch, TrainingPair) and isinstance(batch.maps, PatchMaps)
+    assert batch.mask.shape == batch.maps.b0.shape == (4, 8, 8, 8)
+    assert batch.maps.spacing.shape == (4, 3) and batch.maps.available.shape == (4,)
 
 
 def test_patches_are_turned_when_asked():
@@ -90,8 +116,17 @@ def test_patches_are_turned_when_asked():
     known = {tuple(column) for column in source.tensors[:, source.mask].T.tolist()}
     for augment in (False, True):
         data = TrainingSet([(1.0, source)], length=8, patch=8, augment=augment, seed=5)
-        targets = torch.cat([target[:, features[0] > 0] for _, target, features in map(data.__getitem__, range(8))], 1)
+        targets = torch.cat([pair.target[:, pair.mask] for pair in map(data.__getitem__, range(8))], 1)
         assert ({tuple(column) for column in targets.T.tolist()} <= known) is not augment
+
+
+def test_a_weighting_of_50_counts_as_weighted_in_training():
+    source = field(noise=0.0)
+    assert source.bvals is not None
+    weak = replace(source, bvals=torch.where(torch.arange(41) == 7, 50.0, source.bvals))
+    assert weak.bvals is not None and int(is_b0(weak.bvals).sum()) == 1
+    with pytest.raises(ValueError, match="6 to 34 of 40"):
+        split_pair(weak, 35, torch.Generator())
 
 
 def test_random_schemes_are_spread():
@@ -106,16 +141,16 @@ def test_resampling_a_constant_field_changes_nothing_and_respects_slabs():
     source = field(20)
     constant = torch.tensor([0.9, 0.7, 0.5, 0.1, 0.0, 0.1]).view(6, 1, 1, 1).expand(6, 20, 20, 20)
     whole = TensorField(constant, torch.ones_like(source.mask), source.s0, ((0, 5), (11, 20)))
-    small = resampled(whole, (0.7, 0.7, 0.7))
-    assert small.mask.shape == (14, 14, 14) and small.slabs == ((0, 3), (8, 14))
+    small = resample(whole, (0.7, 0.7, 0.7))
+    assert small.mask.shape == (14, 14, 14) and small.slice_ranges == ((0, 3), (8, 14))
     torch.testing.assert_close(small.tensors, constant[:, :14, :14, :14], rtol=1e-4, atol=1e-5)
 
 
 def test_a_share_is_a_box_around_the_middle_and_thick_slices_are_told():
     source = field(20)
-    half = central(source, 0.25)
-    assert half.mask.shape == (10, 10, 20) and half.slabs == source.slabs
+    half = crop_centre(source, 0.25)
+    assert half.mask.shape == (10, 10, 20) and half.slice_ranges == source.slice_ranges
     torch.testing.assert_close(half.tensors, source.tensors[:, 5:15, 5:15], rtol=0, atol=0)
-    thick = resampled(source, (1.0, 1.0, 0.5))
+    thick = resample(source, (1.0, 1.0, 0.5))
     assert thick.mask.shape == (20, 20, 10) and thick.spacing == (1.0, 1.0, 2.0)
-    assert thick.turned((2, 0, 1), (1, -1, 1)).spacing == (2.0, 1.0, 1.0)
+    assert thick.transform(np.array([[0, 0, 1], [-1, 0, 0], [0, 1, 0]])).spacing == (2.0, 1.0, 1.0)

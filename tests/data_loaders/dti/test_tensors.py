@@ -7,7 +7,7 @@ import torch
 from nibabel.affines import from_matvec
 
 from mvnet.data_loaders.dti import LAYOUTS, UNITS, DataError, load_tensors, save_scalar, save_tensors
-from mvnet.data_loaders.dti.detect_layout import deduce_order, deduce_unit
+from mvnet.data_loaders.dti.detect_layout import detect_order, detect_unit
 from mvnet.data_loaders.dti.frames import rotate, to_voxel
 from tests.conftest import AFFINE, read_nifti
 
@@ -115,15 +115,15 @@ def test_explicit_order_unit_and_mask_are_followed(brain, write_tensors):
 
 def test_order_of_isotropic_tensors_is_called_ambiguous_only_when_it_is(brain):
     stored = LAYOUTS["mrtrix"].from_mandel(brain.tensors[:, brain.mask][:, :, None, None])
-    layout, messages = deduce_order(stored, 4, 0)
+    layout, messages = detect_order(stored, 4, 0)
     assert layout.name == "mrtrix" and not any("ambiguous" in line for line in messages)
     constant = np.ones((5, 5, 5, 6), dtype=np.float32)
-    _, messages = deduce_order(constant, 4, 0)
+    _, messages = detect_order(constant, 4, 0)
     assert any("ambiguous" in line for line in messages)
 
 
 def test_unusual_diffusivity_is_reported():
-    unit, messages = deduce_unit(1e-4)  # fixed tissue in mm^2/s
+    unit, messages = detect_unit(1e-4)  # fixed tissue in mm^2/s
     assert unit == "mm2/s" and any("unusual" in line for line in messages)
 
 

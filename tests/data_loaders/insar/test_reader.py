@@ -9,8 +9,8 @@ from affine import Affine
 
 pytest.importorskip("rasterio", reason="needs mvnet[insar]")
 
+from mvnet.data_loaders.insar import DataError, estimate_coherence, open_interferogram
 from mvnet.data_loaders.insar.formats.products import coherence_names
-from mvnet.data_loaders.insar.reader import DataError, estimate_coherence, open_interferogram
 from mvnet.data_loaders.insar.simulation import simulate_pair
 from tests.data_loaders.insar.files import CRS, NOT_GEOREFERENCED, PHASE_ONLY, TRANSFORM, WRITERS, gamma, mintpy, tiff
 

@@ -7,7 +7,7 @@ import torch
 pytest.importorskip("rasterio", reason="needs mvnet[insar]")
 import rasterio
 
-from mvnet.data_loaders.insar.reader import estimate_coherence, open_interferogram, open_outputs
+from mvnet.data_loaders.insar import estimate_coherence, open_interferogram, open_outputs
 
 
 @pytest.fixture(scope="module")

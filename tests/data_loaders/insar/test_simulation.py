@@ -14,7 +14,7 @@ from mvnet.data_loaders.insar.phase_statistics import (
 from mvnet.data_loaders.insar.simulation import simulate_images, simulate_pair, simulate_scene
 from mvnet.data_loaders.insar.simulation.artificial import artificial_insar_image
 from mvnet.data_loaders.insar.simulation.dislocation import mogi, okada
-from mvnet.data_loaders.insar.simulation.scenes import INGREDIENTS, SENTINEL_1, Canvas, terrain
+from mvnet.data_loaders.insar.simulation.scenes import PHASE_COMPONENTS, SENTINEL_1, SceneGrid, terrain
 
 SINGLE_LOOK = {0.3: 1.5425, 0.5: 1.3361, 0.7: 1.0821, 0.9: 0.6916}
 
@@ -94,20 +94,20 @@ def test_mogi_lifts_the_volume():
     assert u[0].sum().abs() < 1e-9 and u[2].argmax() == 1201 * 600 + 600
 
 
-@pytest.mark.parametrize("name", INGREDIENTS)
+@pytest.mark.parametrize("name", PHASE_COMPONENTS)
 def test_every_ingredient_is_finite_and_not_flat(name):
     for seed in range(4):
-        canvas = Canvas((40, 56), torch.Generator().manual_seed(seed), torch.device("cpu"))
-        part = INGREDIENTS[name].draw(canvas)
+        grid = SceneGrid((40, 56), torch.Generator().manual_seed(seed), torch.device("cpu"))
+        part = PHASE_COMPONENTS[name].draw(grid)
         assert part.shape == (40, 56) and part.isfinite().all()
         assert name in ("buildings", "faults") or part.std() > 0
 
 
 def test_terrain_has_no_layover():
     for seed in range(3):
-        canvas = Canvas((30, 60), torch.Generator().manual_seed(seed), torch.device("cpu"))
+        grid = SceneGrid((30, 60), torch.Generator().manual_seed(seed), torch.device("cpu"))
         # a ground point lies at x + h / (s tan theta), x its column: increasing along the rows
-        seen = torch.arange(60.0) + terrain(canvas) / (SENTINEL_1.spacing * SENTINEL_1.tangent)
+        seen = torch.arange(60.0) + terrain(grid) / (SENTINEL_1.spacing * SENTINEL_1.tangent)
         assert (seen.diff(dim=1) > -1e-3).all()
 
 
@@ -130,8 +130,8 @@ def test_scene_is_seeded_and_consistent():
 
 
 def test_steepness_bounds_the_fringes():
-    only = {"cones": INGREDIENTS["cones"]}
-    slopes = [simulate_scene((64, 64), seed, steepness=2.0, ingredients=only).phase for seed in range(10)]
+    only = {"cones": PHASE_COMPONENTS["cones"]}
+    slopes = [simulate_scene((64, 64), seed, steepness=2.0, components=only).phase for seed in range(10)]
     steepest = [torch.hypot(p.diff(dim=0)[:, :-1], p.diff(dim=1)[:-1]).max().item() for p in slopes]
     assert 1.0 < max(steepest) < 4.0
 

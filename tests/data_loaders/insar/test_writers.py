@@ -13,7 +13,7 @@ from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS as CRSClass
 from rasterio.rpc import RPC
 
-from mvnet.data_loaders.insar.reader import DataError, open_interferogram, open_outputs
+from mvnet.data_loaders.insar import DataError, open_interferogram, open_outputs
 from tests.data_loaders.insar.files import CRS, TRANSFORM, WRITERS, tiff
 
 SHAPE = (70, 90)

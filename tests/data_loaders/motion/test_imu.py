@@ -124,7 +124,7 @@ def test_ts_archive(tmp_path):
         (HEADER.replace("Stamps false", "Stamps true") + "1:Sit\n", "timeStamps true"),
         (HEADER + "1,2:3,4:5:Sit\n", r"line 6: found 3 channels of lengths \[1, 2\]"),
         (HEADER + "1:2:3:Sit\n1:2:Sit\n", "line 7: found 2 channels"),
-        (HEADER + "1:x:3:Sit\n", "line 6: could not convert"),
+        (HEADER + "1:x:3:Sit\n", "line 6: found no number"),
     ],
 )
 def test_damaged_ts(tmp_path, text, message):
@@ -137,14 +137,14 @@ def test_damaged_ts(tmp_path, text, message):
     "text, options, message",
     [
         ("gyr_x,gyr_y,gyr_z\n1,2,3\n1,2\n", {}, "line 3: found 2 values, expected 3: truncated"),
-        ("gyr_x,gyr_y,gyr_z\n1,2,3\n1,b,3\n", {}, "line 3: could not convert string to float: 'b'"),
+        ("gyr_x,gyr_y,gyr_z\n1,2,3\n1,b,3\n", {}, "line 3: found no number .*float: 'b'"),
         ("acc_x,acc_y,acc_z\n1,2,3\n", dict(value="rotations"), "found 0 columns of a gyroscope"),
         ("gyr_x,gyr_y,gyr_z\n1,2,3\n", dict(value="positions"), "expected signals or rotations"),
         ("gyr_x,gyr_y,gyr_z\n1,2,3\n", dict(unit="rpm"), "unit: found 'rpm', expected one of rad/s, deg/s"),
         ("gyr_x,gyr_y,gyr_z\n1,2,3\n", dict(rate=-1), "rate: found -1"),
         ("gyr_x,gyr_y,gyr_z\n1,2,3\n", dict(speed=1), "options: found 'speed'"),
         ("a,b\nc,d\n", {}, "unknown format, expected one of npz, release, ts"),
-        ("", {}, "the file is empty"),
+        ("", {}, "found an empty file"),
     ],
 )
 def test_tables_that_cannot_be_used(tmp_path, text, options, message):

@@ -45,7 +45,7 @@ def test_several_sensors_and_a_start():
 @pytest.mark.parametrize(
     "rates, times, message",
     [
-        (np.zeros((3, 3)), np.array([0, 1, 1]), "times: not increasing at frame 2"),
+        (np.zeros((3, 3)), np.array([0, 1, 1]), "times: found a step back at frame 2"),
         (np.full((2, 3), np.nan), np.arange(2), "not finite"),
         (np.zeros((3, 4)), np.arange(3), r"\(frames, ..., 3\)"),
         (np.zeros((3, 3)), np.arange(4), r"with \(4,\) times"),

@@ -10,7 +10,7 @@ from mvnet.data_loaders.motion import (
     DataError,
     MotionSet,
     encode_labels,
-    filled,
+    fill_missing,
     load_motion,
     save_motion,
     splits,
@@ -88,12 +88,12 @@ def test_filled_interpolates_in_time():
     broken = sequence.copy()
     broken[1:3, 2] = np.nan
     broken[4] = np.nan
-    one, masks = filled(MotionSet([broken]))
+    one, masks = fill_missing(MotionSet([broken]))
     np.testing.assert_allclose(one.sequences[0][:4], sequence[:4], atol=1e-15)
     np.testing.assert_array_equal(one.sequences[0][4], one.sequences[0][3])  # the nearest at the end
     assert (~masks[0]).sum() == 6 and np.isnan(broken[4]).all()
     with pytest.raises(DataError, match="joint or channel 2 is missing"):
-        filled(MotionSet([np.where(np.arange(4)[:, None] == 2, np.nan, sequence)]))
+        fill_missing(MotionSet([np.where(np.arange(4)[:, None] == 2, np.nan, sequence)]))
 
 
 def test_published_splits_come_first():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from mvnet.data_loaders.motion import filled, load_motion, splits, subset
+from mvnet.data_loaders.motion import fill_missing, load_motion, splits, subset
 from mvnet.data_loaders.motion.bone_rotations import BoneRotations
 from mvnet.data_loaders.motion.inertial import integrate_gyroscope
 from mvnet.data_loaders.motion.skeleton.layouts import LAYOUTS
@@ -38,7 +38,7 @@ def test_published_sets(data_root, name, layout, count, classes, lengths):
     for train, test in found:
         assert len(train) + len(test) == count and len(set(subjects[train])) == len(set(subjects[test])) == 5
         assert not set(subjects[train]) & set(subjects[test])
-    whole, masks = filled(motions)
+    whole, masks = fill_missing(motions)
     assert all(np.isfinite(sequence).all() for sequence in whole.sequences)
     assert sum(int((~mask.any(1)).sum()) for mask in masks) == (252 if name == "MSRAction3D" else 0)
     head = LAYOUTS[layout].joints.index("head")

@@ -117,7 +117,7 @@ def test_one_folder_for_each_class(tmp_path):
 
 def test_folders_that_cannot_be_used(tmp_path):
     pytest.importorskip("pybvh", reason="needs mvnet[motion]")
-    with pytest.raises(DataError, match="the folder is empty"):
+    with pytest.raises(DataError, match="found an empty folder"):
         load_motion(tmp_path)
     (tmp_path / "notes.md").write_text("x")
     with pytest.raises(DataError, match="found no motion files"):
@@ -135,7 +135,7 @@ def test_folders_that_cannot_be_used(tmp_path):
     with pytest.raises(DataError, match=r"other\.bvh: found the names hips, belly, neck, expected hips, chest, neck"):
         load_motion(folder)
     (folder / "walk/other.bvh").write_text("HIERARCHY?")
-    with pytest.raises(DataError, match=r"other\.bvh: unknown format"):
+    with pytest.raises(DataError, match=r"other\.bvh: found an unknown format"):
         load_motion(folder)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from mvnet.data_loaders.dti.training.pairs import PatchMaps
 from mvnet.equivariant import field_type, group
 from mvnet.linalg import sym3
 from mvnet.metrics import affine_invariant_error
@@ -197,12 +198,18 @@ def test_loss_is_zero_for_a_perfect_prediction_and_one_scale_for_every_noise():
     torch.testing.assert_close(relative_loss(noise, noise, mask), relative_loss(3 * noise, 3 * noise, mask))
 
 
+def without_maps(n: int) -> tuple[torch.Tensor, PatchMaps]:
+    """The mask and the maps of a batch of one sample of n^3 voxels whose acquisition is unknown."""
+    mask, spacing = torch.ones(1, n, n, n, dtype=torch.bool), torch.ones(1, 3, dtype=torch.float64)
+    zero = torch.zeros(1, n, n, n)
+    return mask, PatchMaps(zero, zero, zero, spacing, torch.tensor([False]))
+
+
 def test_loss_gradients_are_finite_at_coincident_and_isotropic_tensors():
     torch.manual_seed(0)
     model = DTIDenoiser(**SMALL)
     tensors = torch.tensor([0.7, 0.7, 0.7, 0, 0, 0]).view(1, 6, 1, 1, 1).repeat(1, 1, 5, 5, 5)
-    features = feature_planes(torch.ones(5, 5, 5, dtype=torch.bool))[None]
-    loss, _ = denoising_loss(model, tensors, tensors.clone(), features)
+    loss, _ = denoising_loss(model, tensors, tensors.clone(), *without_maps(5))
     loss.backward()
     assert all(p.grad is None or bool(p.grad.isfinite().all()) for p in model.parameters())
 
@@ -210,16 +217,14 @@ def test_loss_gradients_are_finite_at_coincident_and_isotropic_tensors():
 def test_a_few_steps_learn():
     torch.manual_seed(0)
     model = DTIDenoiser(**SMALL)
-    mask = torch.ones(10, 10, 10, dtype=torch.bool)
     random = torch.Generator().manual_seed(0)
     clean = torch.tensor([-0.1, 0.1, 0.0, 0.1, 0.0, 0.0]).view(1, 6, 1, 1, 1).repeat(1, 1, 10, 10, 10)
     noisy = sym3.exp(clean + 0.2 * torch.randn(clean.shape, generator=random))
-    features = feature_planes(mask)[None]
     optimizer = torch.optim.Adam(model.parameters(), 1e-2)
     ratios = []
     for _ in range(40):
         optimizer.zero_grad()
-        loss, figures = denoising_loss(model, noisy, sym3.exp(clean), features)
+        loss, figures = denoising_loss(model, noisy, sym3.exp(clean), *without_maps(10))
         loss.backward()
         optimizer.step()
         ratios.append(figures["error_ratio"])

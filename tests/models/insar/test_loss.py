@@ -5,9 +5,10 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.utils.data import DataLoader
 
 from mvnet.data_loaders.insar.simulation import simulate_pair, simulate_scene
-from mvnet.data_loaders.insar.training.dataset import PhaseTrainingSet
+from mvnet.data_loaders.insar.training.dataset import PhaseMaps, PhaseTrainingSet, TrainingPair
 from mvnet.manifolds.circle import wrap
 from mvnet.models import load_checkpoint, pretrained, save_checkpoint
 from mvnet.models.insar.inference import denoise_interferogram
@@ -35,9 +36,10 @@ def test_likelihood_is_that_of_von_mises():
 def test_the_loss_ignores_pixels_that_are_not_valid():
     model, (planes, features) = small_model(), inputs()
     truth = torch.randn(2, 16, 16, generator=generator(5), dtype=torch.float64)
-    other = torch.where(features[:, 0] > 0, truth, truth + 1)
+    z, valid, maps = torch.complex(planes[:, 0], planes[:, 1]), features[:, 0] > 0, PhaseMaps(features[:, 2])
+    other = torch.where(valid, truth, truth + 1)
     with torch.no_grad():
-        losses = [phase_loss(model, planes, phase, features)[0] for phase in (truth, other)]
+        losses = [phase_loss(model, z, phase, valid, maps)[0] for phase in (truth, other)]
     torch.testing.assert_close(losses[0], losses[1])
 
 
@@ -47,13 +49,12 @@ def test_a_few_steps_learn():
     y, x = torch.meshgrid(torch.arange(32.0), torch.arange(32.0), indexing="ij")
     phase = torch.stack([0.9 * x + 0.3 * y, 0.2 * x - 1.1 * y])
     z = simulate_pair(phase, 0.6, generator=generator()).interferogram
-    planes, features = torch.stack([z.real, z.imag], 1), torch.zeros(2, 3, 32, 32)
-    features[:, 0] = 1
+    valid, maps = torch.ones(2, 32, 32, dtype=torch.bool), PhaseMaps(torch.full((2, 32, 32), torch.nan))
     optimizer = torch.optim.Adam(model.parameters(), 2e-2)
     errors = []
     for _ in range(40):
         optimizer.zero_grad()
-        loss, figures = phase_loss(model, planes, phase, features)
+        loss, figures = phase_loss(model, z, phase, valid, maps)
         loss.backward()
         optimizer.step()
         errors.append(figures["rmse"])
@@ -64,13 +65,21 @@ def test_an_example_is_a_function_of_seed_and_index():
     data = PhaseTrainingSet(length=40, patch=24, seed=1)
     for k in range(0, 40, 7):
         first, again = data[k], PhaseTrainingSet(length=40, patch=24, seed=1)[k]
-        assert all(torch.equal(a, b) for a, b in zip(first, again))
-        assert [tuple(x.shape) for x in first] == [(2, 24, 24), (24, 24), (3, 24, 24)]
-        assert all(bool(x.isfinite().all()) for x in first)
-        assert bool(((first.features >= 0) & (first.features <= 1)).all())
-    assert not torch.equal(data[0].planes, PhaseTrainingSet(length=40, patch=24, seed=2)[0].planes)
+        assert all(torch.equal(a, b) for a, b in zip(first[:3], again[:3]))
+        coherence = first.maps.coherence
+        torch.testing.assert_close(coherence, again.maps.coherence, rtol=0, atol=0, equal_nan=True)
+        assert [tuple(x.shape) for x in (*first[:3], coherence)] == 4 * [(24, 24)]
+        assert all(bool(x.isfinite().all()) for x in first[:3])
+        assert bool((((coherence >= 0) & (coherence <= 1)) | coherence.isnan()).all())
+    assert not torch.equal(data[0].noisy, PhaseTrainingSet(length=40, patch=24, seed=2)[0].noisy)
     with pytest.raises(ValueError, match="patch"):
         PhaseTrainingSet(patch=4)
+
+
+def test_batches_survive_the_data_loader():
+    batch = next(iter(DataLoader(PhaseTrainingSet(length=4, patch=16, seed=1), 2)))
+    assert isinstance(batch, TrainingPair) and isinstance(batch.maps, PhaseMaps)
+    assert batch.noisy.is_complex() and batch.noisy.shape == batch.maps.coherence.shape == (2, 16, 16)
 
 
 def test_checkpoint_round_trip(tmp_path):

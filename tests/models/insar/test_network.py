@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from mvnet.data_loaders.insar.training.dataset import PhaseMaps
 from mvnet.equivariant import field_type, group
 from mvnet.manifolds.circle import wrap
 from mvnet.models.insar.inference import denoise_interferogram
@@ -202,10 +203,9 @@ def test_gradients_are_finite_without_a_signal():
     model = InSARDenoiser(**SMALL)
     planes = torch.zeros(2, 2, 16, 16)
     planes[1, 0, :, :8] = 1
-    features = torch.zeros(2, 3, 16, 16)
-    features[:, 0] = 1
     planes.requires_grad_()
-    loss, _ = phase_loss(model, planes, torch.zeros(2, 16, 16), features)
+    z, valid = torch.complex(planes[:, 0], planes[:, 1]), torch.ones(2, 16, 16, dtype=torch.bool)
+    loss, _ = phase_loss(model, z, torch.zeros(2, 16, 16), valid, PhaseMaps(torch.full((2, 16, 16), torch.nan)))
     loss.backward()
     assert planes.grad is not None and bool(planes.grad.isfinite().all())
     assert all(p.grad is None or bool(p.grad.isfinite().all()) for p in model.parameters())

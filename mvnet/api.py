@@ -122,7 +122,8 @@ def denoise_dti(
         device: "auto", or a name of torch.
         model: name, path or network.
         order, unit: of tensor components, such as "fsl" and "mm2/s"; None detects them.
-        frame: axes of the b-vectors or components, "fsl", "voxel" or "world"; None follows the file, "voxel" for arrays.
+        frame: axes of the b-vectors or components, "fsl", "voxel" or "world"; None follows the file, or is
+            "voxel" for arrays.
         spacing: lengths of the sides of a voxel in mm, for arrays.
         workers: tiles computed at the same time.
         progress: called as progress(done, total) while the tensors are denoised.

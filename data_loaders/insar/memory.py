@@ -116,10 +116,11 @@ def like_interferogram(z: Any, image: Any, phase: np.ndarray, confidence: np.nda
     if isinstance(z, str | Path):
         return _to_data_array(image, phase, confidence)
     stored = to_numpy(z)
-    values = phase.astype(stored.real.dtype)
+    real = np.real(stored).dtype
+    values = phase.astype(real)
     if stored.dtype.kind == "c":
         values = np.where(np.isnan(phase), 0, np.abs(stored) * np.exp(1j * phase)).astype(stored.dtype)
-    confidence = confidence.astype(stored.real.dtype)
+    confidence = confidence.astype(real)
     if isinstance(z, Tensor):
         result = torch.from_numpy(values).to(z.device)
         result.confidence = torch.from_numpy(confidence).to(z.device)  # type: ignore[attr-defined]

@@ -10,9 +10,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 
+from torch import Tensor, nn
+
 from mvnet.data_loaders.dti.gradients import is_b0
 from mvnet.data_loaders.dti.training.dataset import FEWEST_DIRECTIONS, TrainingSet
 from mvnet.data_loaders.dti.training.fields import field_of
+from mvnet.data_loaders.dti.training.pairs import TrainingPair
 from mvnet.data_loaders.dti.volume import DTIVolume
 from mvnet.errors import MvnetError
 from mvnet.models.dti.loss import denoising_loss
@@ -67,7 +70,11 @@ def adapt(
         decay="linear",
     )
     run = Run(None, copy.deepcopy(model), schedule)
-    for _ in run.steps(lambda model, pair: denoising_loss(model, *pair), batches_of(data, schedule, 0)):
+
+    def objective(model: nn.Module, pair: TrainingPair) -> tuple[Tensor, dict[str, float]]:
+        return denoising_loss(model, *pair)  # type: ignore[arg-type]
+
+    for _ in run.steps(objective, batches_of(data, schedule, 0)):
         if progress is not None:
             progress(run.step, steps)
     return run.finish()  # type: ignore[return-value]

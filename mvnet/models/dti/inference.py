@@ -110,16 +110,17 @@ def denoise_loaded(
         RuntimeError: the network returned tensors that are not finite.
     """
     scan = volume.acquisition
-    known = {} if scan is None else {"b0": scan.b0, "noise": scan.noise, "residual": scan.residual}
     out = denoise_volume(
         model,
         volume.tensors,
         volume.mask,
+        b0=None if scan is None else scan.b0,
+        noise=None if scan is None else scan.noise,
+        residual=None if scan is None else scan.residual,
         spacing=volume.spacing,
         strength=strength,
         progress=progress,
         workers=workers,
-        **known,
     )
     if not out.tensors[:, volume.mask].isfinite().all():
         raise RuntimeError("the network returned tensors that are not finite")

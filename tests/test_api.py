@@ -65,8 +65,9 @@ def test_tensors_of_every_kind(scan, dti_model):
         np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-12)
     confidence = np.asarray(by_path.confidence.dataobj)
     assert confidence.shape == SHAPE and confidence.min() >= 0 and confidence.max() <= 1
-    for found in (np.asarray(by_image.confidence.dataobj), by_array.confidence, by_tensor.confidence.numpy()):
-        np.testing.assert_allclose(found, confidence, rtol=1e-6)
+    in_memory: list[Any] = [by_array, by_tensor]
+    for found in (by_image.confidence.dataobj, *(kind.confidence for kind in in_memory)):
+        np.testing.assert_allclose(np.asarray(found), confidence, rtol=1e-6)
     assert (by_array + 1).confidence is None
 
 

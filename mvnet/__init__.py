@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         models,
         nn,
         optim,
+        training,
     )
     from mvnet.api import denoise_dti, denoise_insar, load_model, save_model, verify
     from mvnet.data_loaders.motion import load_motion
@@ -64,6 +65,7 @@ __all__ = [
     "odeint",
     "optim",
     "save_model",
+    "training",
     "verify",
 ]
 
@@ -75,7 +77,7 @@ _PLACES = {
     "load_motion": "data_loaders.motion",
     "odeint": "integrators",
     **dict.fromkeys(("curves", "data_loaders", "equivariant", "integrators", "linalg", "losses", "manifolds"), ""),
-    **dict.fromkeys(("metrics", "models", "nn", "optim"), ""),
+    **dict.fromkeys(("metrics", "models", "nn", "optim", "training"), ""),
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _PLACES)

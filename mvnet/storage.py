@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +14,27 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write to a temporary file beside `path`, then move it into place."""
-    temporary = path.with_name(f".{path.name}.part")
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary file beside `path` to be written inside, moved into its place afterwards; removed on an error.
+
+    Args:
+        path: in a folder that exists; its name ends the temporary one, so that suffixes are kept.
+    Yields:
+        the path to write to.
+    """
+    temporary = path.with_name(f".{secrets.token_hex(4)}.{path.name}")
     try:
-        temporary.write_bytes(data)
+        yield temporary
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file, which appears whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
 
 
 def write_json(path: Path, content: Any) -> None:

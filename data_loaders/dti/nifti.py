@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import secrets
 import zlib
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import numpy as np
 
 from mvnet.data_loaders.errors import DataError
 from mvnet.errors import first_line
+from mvnet.storage import replacing
 
 _SUFFIXES = (".nii", ".nii.gz")
 
@@ -106,12 +105,8 @@ def write_image(
     if not path.parent.is_dir():
         raise DataError(f"path: found no such folder {path.parent}, expected one that exists")
     image = make_image(data, affine, header, intent)
-    temporary = path.with_name(f".{secrets.token_hex(4)}.{path.name}")
-    try:
+    with replacing(path) as temporary:
         image.to_filename(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return path
 
 

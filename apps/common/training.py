@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from mvnet.apps.common.errors import UserError
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor, nn
     from torch.utils.data import Dataset
 

@@ -74,7 +74,13 @@ class GroupConv(nn.Module):
         return KernelExpansion(self.fields_in, self.fields_out, size)
 
     def train(self, mode: bool = True) -> GroupConv:
-        """As in torch, and the kept kernel is dropped: weights that were written through `.data` count from here on."""
+        """As in torch; the cached kernel is dropped, so that weights written through `.data` take effect.
+
+        Args:
+            mode: training or evaluation.
+        Returns:
+            the layer.
+        """
         self._kept = None
         return super().train(mode)
 

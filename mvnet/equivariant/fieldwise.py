@@ -16,7 +16,13 @@ from mvnet.errors import MvnetError
 
 
 def field_count(fields: FieldType) -> int:
-    """Number of fields of a type, with multiplicities."""
+    """Number of fields of a type, with multiplicities.
+
+    Args:
+        fields: the type.
+    Returns:
+        sum of the multiplicities.
+    """
     return sum(count for count, _ in fields.fields)
 
 

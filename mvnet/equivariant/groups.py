@@ -184,12 +184,24 @@ def generate_group(name: str, generators: Sequence[Tensor]) -> Group:
 
 
 def cyclic(n: int) -> Group:
-    """C_n: the n rotations of the plane by multiples of 2 pi / n."""
+    """C_n: the n rotations of the plane by multiples of 2 pi / n.
+
+    Args:
+        n: order of the group.
+    Returns:
+        the group.
+    """
     return generate_group(f"C{n}", [rotation_2d(2 * math.pi / n)])
 
 
 def dihedral(n: int) -> Group:
-    """D_n: the n rotations of C_n and n reflections of the plane."""
+    """D_n: the n rotations of C_n and n reflections of the plane.
+
+    Args:
+        n: half the order of the group.
+    Returns:
+        the group.
+    """
     return generate_group(f"D{n}", [rotation_2d(2 * math.pi / n), _diagonal(1, -1)])
 
 

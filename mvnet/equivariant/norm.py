@@ -67,7 +67,15 @@ class FieldAffine(nn.Module):
         return scale, None if self.bias is None else self.bias @ self._invariants(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (B, fields.channels, ...) -> the same shape."""
+        """Scale every field and shift its invariant part.
+
+        Args:
+            x: shape (B, fields.channels, ...).
+        Returns:
+            same shape.
+        Raises:
+            MvnetError: the channels do not fit.
+        """
         fieldwise.check_channels(self.fields_in, x)
         scale, bias = self.channels()
         scale = fieldwise.broadcast_over_space(scale, x)
@@ -130,7 +138,15 @@ class FieldNorm(nn.Module):
             self.register_buffer("variance", torch.ones(fieldwise.field_count(fields)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (B, fields.channels, n_1, ..., n_d) -> the same shape."""
+        """Normalise every field.
+
+        Args:
+            x: shape (B, fields.channels, n_1, ..., n_d).
+        Returns:
+            same shape.
+        Raises:
+            MvnetError: the channels do not fit.
+        """
         fieldwise.check_channels(self.fields_in, x)
         # m = mean B, B the invariant basis; x -> (x - m) / sqrt(v + eps) as factor x + shift, one pass over the field
         basis = self._basis(x)

@@ -69,7 +69,7 @@ def threads(count: int | None) -> Iterator[None]:
 
 
 @contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
+def seed_torch(seed: int, device: torch.device) -> Iterator[None]:
     """Seed torch's global random state, from which dropout draws, inside; restore it afterwards.
 
     Args:
@@ -84,7 +84,7 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 
 @contextmanager
-def denormals_flushed() -> Iterator[None]:
+def flush_denormals() -> Iterator[None]:
     """Treat numbers below 1e-38 as zero inside: on the CPU they make a backward pass three times slower."""
     import torch
 

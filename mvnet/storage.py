@@ -15,7 +15,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     """Write to a temporary file beside `path`, then move it into place.
 
     Args:
-        path: of the file.
+        path: path of the file.
         data: its content.
     """
     temporary = path.with_name(f".{path.name}.part")
@@ -30,7 +30,7 @@ def write_json(path: Path, content: Any) -> None:
     """Write indented JSON atomically.
 
     Args:
-        path: of the file.
+        path: path of the file.
         content: serialisable as JSON.
     """
     write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
@@ -40,7 +40,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     """Write a safetensors file atomically.
 
     Args:
-        path: of the file.
+        path: path of the file.
         tensors: by name, on any device.
     """
     from safetensors.torch import save
@@ -56,9 +56,9 @@ def save_progress(
     Whenever the process is killed, NAME.json describes tensors that exist.
 
     Args:
-        folder: of the run; exists.
+        folder: folder of the run, which exists.
         name: stem of the files.
-        number: of steps done.
+        number: number of steps done.
         tensors: by name.
         description: content of NAME.json.
     """

@@ -30,7 +30,7 @@ class GroupConv(nn.Module):
         padding: zeros on every side; keeps the size of the field when None.
         bias: constants are added to the invariant components of the output.
         gain: the variance of the output over that of a smooth input at initialisation; 2 suits a ReLU that follows.
-        generator: of the initial weights; torch's global one when None.
+        generator: source of the initial weights; torch's global generator when None.
     Shape:
         (B, fields_in.channels, n_1, ..., n_d) -> (B, fields_out.channels, n_1, ..., n_d), with the padding that keeps
         the size.

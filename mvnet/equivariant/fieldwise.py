@@ -32,7 +32,7 @@ def check_channels(fields: FieldType, x: Tensor, name: str = "x") -> None:
     Args:
         fields: the type.
         x: shape (B, fields.channels, ...) when right.
-        name: of the argument, for the message.
+        name: name of the argument, for the message.
     Raises:
         MvnetError: when its second axis has another length.
     """

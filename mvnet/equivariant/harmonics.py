@@ -34,7 +34,7 @@ class Harmonic(Representation):
     Frequency 0 is the single 1. Also a type of field: the irreps of SO(2) and O(2), restricted to the group.
 
     Args:
-        group: of the plane.
+        group: a group of the plane.
         frequency: m, not negative.
     Raises:
         MvnetError: when the group is one of space, or the frequency negative.

@@ -56,7 +56,7 @@ class Method(Protocol):
             t, h: time and step size, scalar tensors.
             z: point at t.
             args: further inputs of the field.
-            state: of the previous step.
+            state: state of the previous step.
         Returns:
             the point at t + h, the error estimate and the next state.
         """

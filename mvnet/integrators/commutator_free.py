@@ -33,7 +33,7 @@ class Composition:
         Args:
             points: those of the stages so far.
             slopes: those of the stages so far.
-            action: of the group.
+            action: action of the group.
         Returns:
             exp(e_n) ... exp(e_1) . points[start]
         """

@@ -31,7 +31,7 @@ class Coordinates(Protocol):
         """phi(u) . z
 
         Args:
-            action: of the group.
+            action: action of the group.
             u: elements of its algebra.
             z: points.
         Returns:
@@ -43,7 +43,7 @@ class Coordinates(Protocol):
         """dphi_u^-1 v
 
         Args:
-            action: of the group.
+            action: action of the group.
             u: where the differential is taken, in the algebra.
             v: its argument, in the algebra.
         Returns:

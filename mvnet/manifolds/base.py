@@ -122,7 +122,7 @@ class Manifold(ABC):
         """Random points.
 
         Args:
-            shape: of the batch.
+            shape: shape of the batch.
             generator: source of the random numbers.
             dtype, device: torch's default, and the device of the generator, when None.
         Returns:
@@ -300,7 +300,7 @@ class Manifold(ABC):
 
         Args:
             x: any tensor.
-            name: of the argument.
+            name: name of the argument.
             atol: bound on `violation`; default 1e3 rounding units of the dtype.
         Raises:
             MvnetError: wrong shape or dtype, or points off the manifold.

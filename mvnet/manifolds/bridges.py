@@ -161,7 +161,7 @@ def to_pymanopt(manifold: Manifold, seed: int = 0) -> PymanoptManifold:
 
     Args:
         manifold: the manifold.
-        seed: of the random initial points that pymanopt draws when none is given.
+        seed: random seed of the initial points that pymanopt draws when none is given.
     Returns:
         an instance of a subclass of pymanopt's `Manifold`.
     """

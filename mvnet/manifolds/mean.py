@@ -129,7 +129,7 @@ def default_tolerance(dtype: torch.dtype) -> float:
     """Gradient norm at which the iteration stops.
 
     Args:
-        dtype: of the points.
+        dtype: dtype of the points.
     Returns:
         1e-10 in float64, 1e-5 in float32 and below.
     """

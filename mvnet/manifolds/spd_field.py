@@ -28,7 +28,7 @@ class SPDField(Manifold):
     Positive dims count from the front, so that arguments must have equally many dims.
 
     Args:
-        dim: of the planes; 1 in fields (B, 6, ...), 0 in single volumes (6, ...), -1 in the layout of other manifolds.
+        dim: dim of the planes; 1 in fields (B, 6, ...), 0 in single volumes (6, ...), -1 for points in the last dim.
     """
 
     def __init__(self, dim: int = 1):

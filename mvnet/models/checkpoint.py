@@ -32,7 +32,7 @@ def save_checkpoint(path: str | Path, model: nn.Module, card: dict[str, Any]) ->
 
     Args:
         path: either file of the pair, or their common stem.
-        model: of an architecture of `ARCHITECTURES`.
+        model: a network of `ARCHITECTURES`.
         card: further entries of the JSON file.
     """
     weights, description = _pair(path)

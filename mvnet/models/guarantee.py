@@ -29,7 +29,7 @@ def precision(dtype: torch.dtype) -> str:
     """Name of a dtype in a guarantee, "float32".
 
     Args:
-        dtype: of torch.
+        dtype: dtype of torch.
     Returns:
         its name without "torch.".
     """

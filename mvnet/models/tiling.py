@@ -62,7 +62,7 @@ def aligned_tiles(shape: Sequence[int], block: int, overlap: int, alignment: int
     """Cover a field by tiles whose `outer` start at multiples of the alignment.
 
     Args:
-        shape: of the field.
+        shape: shape of the field.
         block: side of `inner`, rounded up to a multiple of the alignment.
         overlap: `outer` exceeds `inner` by at least this on every side, except at the edges of the field.
         alignment: side of the coarsest block of the network.

@@ -43,7 +43,7 @@ class ConnectionFilter(nn.Module):
         size: taps along each axis, odd.
         dilation: distance of the taps in pixels.
         carrier: order of the phase that is predicted: 0 for none, 1 for theta, 2 for theta and X.
-        generator: of the initial weights; torch's global one when None.
+        generator: source of the initial weights; torch's global generator when None.
     Shape:
         features (B, fields.channels, n, m), planes (B, 2, 2 n, 2 m) -> (B, 2, 2 n, 2 m).
     Raises:

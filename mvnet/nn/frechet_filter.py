@@ -147,7 +147,7 @@ class FrechetFilter(nn.Module):
 
     Args:
         fields: type of the features, of a group of space.
-        generator: of the initial weights; torch's global one when None.
+        generator: source of the initial weights; torch's global generator when None.
     Shape:
         features (B, fields.channels, D, H, W), distances (B, 27, D, H, W), logs (B, 6, D, H, W),
         mask (B, 1, D, H, W) -> (B, 6, D, H, W).

@@ -62,7 +62,7 @@ class Stencil:
         """What every corner of the n x m blocks sees under every tap.
 
         Args:
-            parts: of `split`.
+            parts: from `split`.
             n, m: number of blocks along each axis, without the padding.
         Returns:
             4 size^2 views of shape (B, C, n, m): corner by corner, tap by tap, row-major.

@@ -22,12 +22,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from mvnet.errors import MvnetError
 from mvnet.optim import create_optimizer
-from mvnet.runtime import denormals_flushed, freed_memory_kept
+from mvnet.runtime import flush_denormals, freed_memory_kept
 from mvnet.storage import save_progress
 from mvnet.training.monitor import Monitor
 from mvnet.training.progress import training_bar
 from mvnet.training.schedule import Schedule
-from mvnet.training.state import of_version_0_1, optimizer_state, restore_optimizer
+from mvnet.training.state import convert_version_0_1, optimizer_state, restore_optimizer
 
 Objective = Callable[[nn.Module, Any], tuple[Tensor, dict[str, float]]]
 """(network, batch) -> loss and the figures for the log."""
@@ -70,15 +70,15 @@ class Run:
         self.average = {k: v.detach().clone() for k, v in model.state_dict().items()} if schedule.average else {}
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-            if self.is_unfinished(folder, name):
+            if self.has_checkpoint(folder, name):
                 self._load(folder)
 
     @staticmethod
-    def is_unfinished(folder: Path, name: str = "checkpoint") -> bool:
+    def has_checkpoint(folder: Path, name: str = "checkpoint") -> bool:
         """Whether a folder holds a checkpoint.
 
         Args:
-            folder: of the run.
+            folder: folder of the run.
             name: stem of the checkpoint files.
         Returns:
             True when `Run` would resume from it.
@@ -90,7 +90,7 @@ class Run:
         """Remove a checkpoint.
 
         Args:
-            folder: of the run.
+            folder: folder of the run.
             name: stem of the checkpoint files.
         """
         (folder / f"{name}.json").unlink(missing_ok=True)
@@ -171,7 +171,7 @@ class Run:
         """Write a checkpoint.
 
         Args:
-            folder: of the run.
+            folder: folder of the run.
         """
         tensors, numbers = optimizer_state(self.optimizer)
         tensors |= {f"model/{k}": v for k, v in self.model.state_dict().items()}
@@ -189,7 +189,7 @@ class Run:
             description = self.read_description(json.loads((folder / f"{self.name}.json").read_text()))
             step, began = description["step"], {**_IMPLIED, **description["schedule"]}
             weights = folder / f"{self.name}-{description.get('file', step)}.safetensors"
-            tensors = of_version_0_1(load_file(weights, device=str(device)), step)
+            tensors = convert_version_0_1(load_file(weights, device=str(device)), step)
         except Exception as error:
             raise MvnetError(
                 f"resume: found a checkpoint in {folder} that cannot be read ({type(error).__name__}), "
@@ -269,7 +269,7 @@ def train(run: Run, objective: Objective, data: Dataset, quiet: bool = False) ->
     smooth: dict[str, float] = {}
     with (
         freed_memory_kept(),
-        denormals_flushed(),
+        flush_denormals(),
         training_bar(f"training on {device}", schedule.steps, run.step, quiet) as progress,
         open(run.folder / "log.jsonl", "a") as log,
     ):

@@ -33,7 +33,7 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tenso
     """Load what `optimizer_state` returned.
 
     Args:
-        optimizer: of the same kind, for the same parameters.
+        optimizer: one of the same kind, for the same parameters.
         tensors: by name; names without the prefix "optimizer/" are ignored.
         numbers: by name.
     """
@@ -45,7 +45,7 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tenso
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-def of_version_0_1(tensors: dict[str, Tensor], step: int) -> dict[str, Tensor]:
+def convert_version_0_1(tensors: dict[str, Tensor], step: int) -> dict[str, Tensor]:
     """Rename the tensors of a checkpoint of version 0.1.0, which holds AdamW's moments as "mean/PARAMETER" and
     "square/PARAMETER".
 

@@ -61,7 +61,7 @@ class KernelBank:
             recordings: without missing values, shapes as in `views`.
             parent: (joints,) of a skeleton, -1 at the root, or None.
             count: about how many features for each view with filters.
-            seed: of the filters.
+            seed: random seed of the filters.
         Returns:
             the bank, medians and centring not yet fitted.
         """

@@ -74,7 +74,7 @@ def fit_lie_classifier(
     Args:
         motions: labelled rotations, or positions of a known skeleton.
         schedule: options of the training.
-        device: of the network.
+        device: device of the network.
         progress: called as progress(done, total) with epochs.
         folder: where checkpoints are kept, as in `train_motion_network`.
     Returns:

@@ -16,7 +16,7 @@ from torch.nn.functional import cross_entropy
 from mvnet.errors import MvnetError
 from mvnet.linalg import so3
 from mvnet.models.activity.network import LieMotionNetwork
-from mvnet.runtime import seeded
+from mvnet.runtime import seed_torch
 from mvnet.training import Monitor, Run, Schedule
 
 CHECKPOINT = "activity-checkpoint"
@@ -164,7 +164,7 @@ class MotionRun(Run):
         for epoch in range(self.epoch, options.epochs):
             seed = 1_000_003 * options.seed + epoch
             generator = torch.Generator().manual_seed(seed)
-            with seeded(seed, self.r.device):  # dropout
+            with seed_torch(seed, self.r.device):  # dropout
                 for index in self.known[torch.randperm(len(self.known), generator=generator)].split(options.batch):
                     yield augment(self.r[index], options.warp, options.noise, generator), self.labels[index]
 

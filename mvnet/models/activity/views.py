@@ -62,7 +62,7 @@ def fill_missing(recording: np.ndarray, name: str = "X") -> Tensor:
 
     Args:
         recording: shape (frames, joints, 3), (frames, joints, 3, 3) or (frames, channels), NaN where missing.
-        name: of the argument, for the message.
+        name: name of the argument, for the message.
     Returns:
         the same shape, float64.
     Raises:

@@ -70,7 +70,7 @@ def random_volume(seed: int, spacing: tuple[float, ...], dtype: torch.dtype) -> 
     Args:
         seed: random seed.
         spacing: lengths of the sides of a voxel.
-        dtype: of the result.
+        dtype: dtype of the result.
     Returns:
         tensors and features, (1, 17, n, n, n).
     """

@@ -51,7 +51,7 @@ def denoising_loss(
         model: on any device; the batch is moved there.
         noisy, target: (B, 6, D, H, W) Mandel, um^2/ms.
         mask: (B, D, H, W) bool.
-        maps: of the acquisition, batched.
+        maps: maps of the acquisition, batched.
     Returns:
         the loss (), dimensionless; "loss" and "error_ratio", mean distance of the output over that of the input.
     """

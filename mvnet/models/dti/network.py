@@ -64,7 +64,7 @@ class Stage(nn.Module):
         hidden: type of the hidden layer of the ODE block.
         convolutions: number of residual 3x3x3 convolutions.
         method: Lie-group integrator of the ODE block.
-        generator: of the initial weights; torch's global one when None.
+        generator: source of the initial weights; torch's global generator when None.
     Shape:
         h (B, fields.channels, D, H, W), z (B, 6, D, H, W), mask (B, 1, D, H, W) -> h and z of the same shapes.
     """
@@ -119,7 +119,7 @@ class DTIDenoiser(nn.Module):
         convolutions: number of residual convolutions of every stage.
         group: "Oh" for equivariance to the symmetries of the cube, "E" for none.
         method: Lie-group integrator of the ODE blocks, a name of `mvnet.integrators.METHODS`.
-        generator: of the initial weights; torch's global one when None.
+        generator: source of the initial weights; torch's global generator when None.
     Raises:
         MvnetError: features that no pointwise nonlinearity keeps equivariant.
     """

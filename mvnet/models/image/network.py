@@ -36,7 +36,7 @@ class ResidualDenoiser(nn.Module):
         lift, projection: convolutions from and to the image; the projection with one tap.
         layers: convolutions K from the hidden channels to themselves.
         hidden: their type, which decides what shares a scale and a shift.
-        residual_scale: of a at the start.
+        residual_scale: initial value of a.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ def ordinary_denoiser(
         channels: hidden width.
         layers: residual layers.
         colours: channels of the image.
-        residual_scale: of the scales a at the start.
+        residual_scale: initial value of the scales a.
     Returns:
         the network, images (B, colours, H, W) in and out.
     """
@@ -130,7 +130,7 @@ def equivariant_denoiser(
         group: name, for example C8 or C16.
         fields: regular fields, of |G| channels each; at least `colours`, so that the start can be the identity.
         layers, colours, residual_scale: as in `ordinary_denoiser`.
-        size, rings: of the kernels, see `HarmonicConv`; those of the lift have the central tap besides.
+        size, rings: size and rings of the kernels, see `HarmonicConv`; the lift has the central tap as well.
     Returns:
         the network, images (B, colours, H, W) in and out.
     """

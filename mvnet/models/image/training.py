@@ -106,7 +106,7 @@ def train_denoiser(model: nn.Module, batch: Callable[[], Pair], validation: Pair
     return History(training, [(step, -score, rate) for step, (score,), rate in monitor.history])
 
 
-def denoised(model: nn.Module, noisy: Tensor, chunk: int = 16) -> Tensor:
+def denoise(model: nn.Module, noisy: Tensor, chunk: int = 16) -> Tensor:
     """Apply a model in eval mode to many images, without gradients.
 
     Args:
@@ -133,7 +133,7 @@ def mean_square_error(model: nn.Module, noisy: Tensor, clean: Tensor) -> float:
     Returns:
         the mean.
     """
-    return float((denoised(model, noisy) - clean).square().mean())
+    return float((denoise(model, noisy) - clean).square().mean())
 
 
 def iterations_to(training: list[float], target: float, window: int) -> int | None:

@@ -26,7 +26,7 @@ def scalar_planes(valid: Tensor, coherence: Tensor | None = None, dtype: torch.d
     Args:
         valid: (..., H, W) bool.
         coherence: (..., H, W) in [0, 1], nan where unknown; or None.
-        dtype: of the result.
+        dtype: dtype of the result.
     Returns:
         (..., 3, H, W) of `mvnet.models.insar.network.SCALARS`.
     """

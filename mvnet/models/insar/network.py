@@ -86,7 +86,7 @@ class InSARDenoiser(nn.Module):
         move_levels: number of resolutions at which the ODE block reads its state.
         group: "D4xZ2"; any group of the plane with one internal sign.
         method: Lie-group integrator of the ODE block, a name of `mvnet.integrators.METHODS`.
-        generator: of the initial weights; torch's global one when None.
+        generator: source of the initial weights; torch's global generator when None.
     Raises:
         MvnetError: features that no pointwise nonlinearity keeps equivariant.
     """
@@ -225,7 +225,7 @@ def local_type(group: Group) -> FieldType:
     """The type of `local_features`.
 
     Args:
-        group: of the plane with one internal sign.
+        group: a group of the plane with one internal sign.
     Returns:
         differences to neighbours, even and odd; |z|, validity and coherence of the corners; one scalar.
     """

@@ -85,7 +85,7 @@ def read_tile(image: Interferogram, tile: tiling.Tile) -> TileData:
 
     Args:
         image: on disk.
-        tile: of `plan_tiles`.
+        tile: from `plan_tiles`.
     Returns:
         the arrays of its `outer`.
     """
@@ -102,7 +102,7 @@ def filter_tile(network: Network, device: str, tile: TileData) -> FilteredTile:
     Args:
         network: as plain data.
         device: a name of torch, or "auto".
-        tile: of `read_tile`.
+        tile: from `read_tile`.
     Returns:
         phase and confidence of its `inner`.
     Raises:
@@ -129,7 +129,7 @@ def plan_tiles(
     """Select the tiles whose windows are still to be written.
 
     Args:
-        shape: of the interferogram.
+        shape: shape of the interferogram.
         pending: windows (rows, columns).
         block, overlap, alignment: as in `mvnet.models.tiling.aligned_tiles`.
     Returns:
@@ -153,9 +153,9 @@ def denoise_tiles(
 
     Args:
         image: on disk.
-        tiles: of `plan_tiles`.
+        tiles: from `plan_tiles`.
         model: not modified.
-        device: of the network.
+        device: device of the network.
         workers: number of tiles computed at the same time; None is one for every thread of torch on the CPU, else one.
         executor: computes in place of threads of this process.
     Yields:

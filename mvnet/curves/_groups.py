@@ -23,7 +23,7 @@ SIDES = ("right", "left")
 
 @dataclass(frozen=True)
 class CurveGroup:
-    """What curves need of a Lie group, right-trivialised.
+    """The operations of a Lie group that curves use, right-trivialised.
 
     Attributes:
         name: name of the group, as in GROUPS.

@@ -85,10 +85,10 @@ def scale(fields: FieldType, x: Tensor, factor: Tensor) -> Tensor:
 
 
 class Constant:
-    """A tensor outside of parameters and buffers: whole numbers stay so, others follow the dtype asked for.
+    """A tensor outside of parameters and buffers: integers keep their dtype, others are converted.
 
     Args:
-        value: the tensor, in float64 when floating; a copy is kept for every device and dtype that was asked for.
+        value: the tensor, in float64 when floating; a copy is kept for every device and dtype requested.
     """
 
     def __init__(self, value: Tensor):

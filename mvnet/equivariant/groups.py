@@ -8,7 +8,7 @@ group element is an orthogonal matrix M; it acts on a scalar field by
 Elements whose matrix is a signed permutation move pixels onto pixels, exactly; the others interpolate.
 
 A symmetry of the values that moves no point, such as the conjugation of complex numbers, has the identity as its
-matrix. What tells such elements apart is a second, internal matrix beside the spatial one.
+matrix. A second, internal matrix beside the spatial one distinguishes such elements.
 Source: paper section 5.1 (group actions on signals on a domain).
 """
 

@@ -16,7 +16,7 @@ from mvnet.errors import MvnetError
 
 
 def rms_squash(h: Tensor) -> Tensor:
-    """h / sqrt(1 + mean of h^2 over the channels): residual features may grow, their reader sees no more than 1.
+    """h / sqrt(1 + mean of h^2 over the channels): features of root mean square below 1, however large the residuals.
 
     Pointwise and by an invariant of orthogonal representations, so that tiles and symmetries are kept.
 
@@ -94,8 +94,8 @@ class FieldNorm(nn.Module):
 
     Args:
         fields: type of the input and of the output.
-        statistics: "instance": of each sample by itself; "batch": of the batch in training, of the running average
-            over training in evaluation.
+        statistics: "instance": those of each sample; "batch": those of the batch in training, their running average
+            in evaluation.
         affine: whether `FieldAffine` follows.
         momentum: weight of a new batch in the running average.
         eps: added to the variance.

@@ -63,7 +63,7 @@ class _NeighbourhoodMean(torch.autograd.Function):
 
 
 def windows(padded: Tensor) -> list[Tensor]:
-    """What every voxel sees at its 27 neighbours.
+    """Shifted views of a field: every voxel beside its 27 neighbours.
 
     Args:
         padded: shape (B, C, D + 2, H + 2, W + 2), a field with one voxel around it.

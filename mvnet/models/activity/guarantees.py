@@ -1,4 +1,4 @@
-"""What the Lie-group network of motions guarantees: its scores are invariant to global rotation, R -> g R."""
+"""Guarantees of the Lie-group network of motions: its scores are invariant to global rotation, R -> g R."""
 
 from __future__ import annotations
 

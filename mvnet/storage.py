@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,19 +14,34 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Write a file atomically: to a temporary file beside it inside, which replaces it afterwards.
+
+    The temporary file is removed on an error.
+
+    Args:
+        path: in a folder that exists; its name ends the temporary one, so that suffixes are kept.
+    Yields:
+        the path to write to.
+    """
+    temporary = path.with_name(f".{secrets.token_hex(4)}.{path.name}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write to a temporary file beside `path`, then move it into place.
+    """Write bytes atomically.
 
     Args:
         path: path of the file.
         data: its content.
     """
-    temporary = path.with_name(f".{path.name}.part")
-    try:
+    with replacing(path) as temporary:
         temporary.write_bytes(data)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -8,11 +8,11 @@ Inside, tensors are (6, X, Y, Z) Mandel planes `xx, yy, zz, sqrt2*yz, sqrt2*xz, 
 axes. The readers are imported when they are first used, so that the names of layouts and units cost no torch.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mvnet.data_loaders.dti.layouts import FRAMES, LAYOUTS, UNITS, TensorLayout
 from mvnet.data_loaders.errors import DataError
+from mvnet.lazy import lazy_names
 
 if TYPE_CHECKING:
     from mvnet.data_loaders.dti.dwi import load_dwi
@@ -35,18 +35,15 @@ __all__ = [
     "save_tensors",
 ]
 
-_PLACES = {
-    "Acquisition": "volume",
-    "DTIVolume": "volume",
-    "RepairReport": "volume",
-    "load_dwi": "dwi",
-    "load_tensors": "tensors",
-    "save_scalar": "writers",
-    "save_tensors": "writers",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "Acquisition": "volume",
+        "DTIVolume": "volume",
+        "RepairReport": "volume",
+        "load_dwi": "dwi",
+        "load_tensors": "tensors",
+        "save_scalar": "writers",
+        "save_tensors": "writers",
+    },
+)

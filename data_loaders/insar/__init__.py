@@ -7,10 +7,10 @@
 The modules are imported when a name is first used: the estimate of coherence needs torch, the rest does not.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mvnet.data_loaders.errors import DataError
+from mvnet.lazy import lazy_names
 
 if TYPE_CHECKING:
     from mvnet.data_loaders.insar.block_store import OutputSpec
@@ -35,21 +35,18 @@ __all__ = [
     "open_outputs",
 ]
 
-_PLACES = {
-    "FORMATS": "formats.registry",
-    "Block": "interferogram",
-    "Format": "formats.registry",
-    "Interferogram": "interferogram",
-    "OutputSet": "writers",
-    "OutputSpec": "block_store",
-    "Window": "layers",
-    "estimate_coherence": "coherence",
-    "open_interferogram": "reader",
-    "open_outputs": "writers",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "FORMATS": "formats.registry",
+        "Block": "interferogram",
+        "Format": "formats.registry",
+        "Interferogram": "interferogram",
+        "OutputSet": "writers",
+        "OutputSpec": "block_store",
+        "Window": "layers",
+        "estimate_coherence": "coherence",
+        "open_interferogram": "reader",
+        "open_outputs": "writers",
+    },
+)

@@ -4,6 +4,7 @@ Every class implements `base.Manifold`: exp, log, dist, inner, transport, projec
 retract, random_point, mean. `SPDField` is `SPD(3)` in the layout of fields.
 """
 
+from mvnet.manifolds.actions import CircleAction, Congruence, GroupAction, RotationAction, Translation
 from mvnet.manifolds.base import Manifold
 from mvnet.manifolds.bridges import from_geomstats, to_pymanopt
 from mvnet.manifolds.circle import Circle, wrap
@@ -18,14 +19,19 @@ from mvnet.manifolds.sphere import Sphere
 __all__ = [
     "SPD",
     "Circle",
+    "CircleAction",
+    "Congruence",
     "Euclidean",
+    "GroupAction",
     "KarcherResult",
     "Manifold",
     "Power",
     "Product",
+    "RotationAction",
     "Rotations",
     "SPDField",
     "Sphere",
+    "Translation",
     "from_geomstats",
     "karcher_flow",
     "to_pymanopt",

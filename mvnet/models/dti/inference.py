@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mvnet.data_loaders.dti.volume import DTIVolume
 from mvnet.errors import MvnetError
 from mvnet.manifolds import SPDField
 from mvnet.models.dti.inputs import diffusivity_scale, feature_planes
@@ -95,6 +96,42 @@ def denoise_volume(
         start, end = tensors[:, mask], out[:, mask]
         out[:, mask] = SPDField(dim=0).geodesic(start, end, strength) if strength else start
     return DenoisedVolume(out, error, torch.where(mask, (-error).exp(), torch.zeros_like(error)))
+
+
+def denoise_loaded(
+    model: DTIDenoiser,
+    volume: DTIVolume,
+    strength: float = 1.0,
+    progress: Callable[[int, int], None] | None = None,
+    workers: int = 1,
+) -> DenoisedVolume:
+    """Denoise what a loader read, with all that its acquisition says.
+
+    Args:
+        model: on any device.
+        volume: of `load_dwi` or `load_tensors`.
+        strength, progress, workers: as of `denoise_volume`.
+    Returns:
+        tensors, expected error and confidence.
+    Raises:
+        RuntimeError: the network returned tensors that are not finite.
+    """
+    scan = volume.acquisition
+    out = denoise_volume(
+        model,
+        volume.tensors,
+        volume.mask,
+        b0=None if scan is None else scan.b0,
+        noise=None if scan is None else scan.noise,
+        residual=None if scan is None else scan.residual,
+        spacing=volume.spacing,
+        strength=strength,
+        progress=progress,
+        workers=workers,
+    )
+    if not out.tensors[:, volume.mask].isfinite().all():
+        raise RuntimeError("the network returned tensors that are not finite")
+    return out
 
 
 def fill_background(tensors: Tensor, mask: Tensor) -> Tensor:

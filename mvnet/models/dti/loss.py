@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from mvnet.data_loaders.dti.training.pairs import PatchMaps
-from mvnet.linalg import affine_invariant
+from mvnet.manifolds import SPDField
 from mvnet.metrics import anisotropy_error, fractional_anisotropy
 from mvnet.models.dti.inputs import training_planes
 from mvnet.models.dti.network import DTIDenoiser
 
+_SPD = SPDField()
 _ANISOTROPY, _FA = 0.5, 0.5  # w_A and w_FA
 _OUTLIER = 1.0  # c: errors above c times the patch noise r count as outliers
 _SMALLEST_NOISE, _SMALLEST_FA_NOISE = 0.05, 0.005  # bounds of the patch noise r: finite for a perfect input
@@ -60,9 +61,9 @@ def denoising_loss(
     features = training_planes(mask, PatchMaps(*(tensor.to(device) for tensor in maps)))
     mask = features[:, 0]
     out = model(noisy, features)
-    distance = affine_invariant.dist(out.tensors, target)
+    distance = _SPD.dist(out.tensors, target)
     with torch.no_grad():
-        noise = affine_invariant.dist(noisy, target)
+        noise = _SPD.dist(noisy, target)
     loss = relative_loss(distance, noise, mask)
     for weight, error in ((_ANISOTROPY, anisotropy_error), (_FA, _fa_error)):
         with torch.no_grad():

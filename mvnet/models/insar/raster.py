@@ -1,4 +1,4 @@
-"""Denoising of interferograms on disk, tile by tile: read in this process, filtered by any worker.
+"""Denoising of interferograms tile by tile: read in this process, filtered by any worker.
 
 A worker needs neither the raster nor the weights file: the network is sent as plain data.
 """
@@ -9,7 +9,7 @@ import json
 from collections.abc import Generator, Iterable
 from concurrent.futures import Executor
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -21,9 +21,35 @@ from mvnet.models.insar.network import InSARDenoiser
 from mvnet.runtime import find_device
 
 if TYPE_CHECKING:
-    from mvnet.data_loaders.insar.reader import Interferogram
+    from mvnet.data_loaders.insar.interferogram import Block
+    from mvnet.data_loaders.insar.layers import Layer
 
 Window = tuple[slice, slice]
+
+
+class Readable(Protocol):
+    """An interferogram on disk or in memory, read window by window."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns)"""
+        ...
+
+    @property
+    def coherence(self) -> Layer | np.ndarray | None:
+        """The layer of the coherence, or None."""
+        ...
+
+    def read(self, window: Window | None = None, with_coherence: bool = True) -> Block:
+        """Values, validity and coherence of a window.
+
+        Args:
+            window: rows and columns; None is all of them.
+            with_coherence: whether the coherence is read.
+        Returns:
+            the arrays of the window.
+        """
+        ...
 
 
 class Network(NamedTuple):
@@ -80,11 +106,11 @@ class FilteredTile(NamedTuple):
     confidence: np.ndarray
 
 
-def read_tile(image: Interferogram, tile: tiling.Tile) -> TileData:
+def read_tile(image: Readable, tile: tiling.Tile) -> TileData:
     """Read a tile. A coherence of 0 is unknown: processors write it where they have none.
 
     Args:
-        image: on disk.
+        image: on disk or in memory.
         tile: from `plan_tiles`.
     Returns:
         the arrays of its `outer`.
@@ -124,24 +150,26 @@ def filter_tile(network: Network, device: str, tile: TileData) -> FilteredTile:
 
 
 def plan_tiles(
-    shape: tuple[int, int], pending: Iterable[Window], block: int, overlap: int, alignment: int
+    shape: tuple[int, int], pending: Iterable[Window] | None, block: int, overlap: int, alignment: int
 ) -> list[tiling.Tile]:
     """Select the tiles whose windows are still to be written.
 
     Args:
         shape: shape of the interferogram.
-        pending: windows (rows, columns).
+        pending: windows (rows, columns); None is all of them.
         block, overlap, alignment: as in `mvnet.models.tiling.aligned_tiles`.
     Returns:
         in the order of the rows, then the columns.
     """
-    wanted = {(rows.start, columns.start) for rows, columns in pending}
     tiles = tiling.aligned_tiles(shape, block, overlap, alignment)
+    if pending is None:
+        return list(tiles)
+    wanted = {(rows.start, columns.start) for rows, columns in pending}
     return [tile for tile in tiles if (tile.inner[0].start, tile.inner[1].start) in wanted]
 
 
 def denoise_tiles(
-    image: Interferogram,
+    image: Readable,
     tiles: list[tiling.Tile],
     model: InSARDenoiser,
     *,
@@ -152,7 +180,7 @@ def denoise_tiles(
     """Denoise tiles, in order of completion; a tile is read when a worker is about to be free.
 
     Args:
-        image: on disk.
+        image: on disk or in memory.
         tiles: from `plan_tiles`.
         model: not modified.
         device: device of the network.

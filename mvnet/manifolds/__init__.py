@@ -1,7 +1,7 @@
 """Manifolds on which features evolve: Sym+(n), S^1, SO(3), spheres and their products (paper section 2.3).
 
-Every class honours the contract of `base.Manifold`: exp, log, dist, inner, transport, project, to_tangent,
-riemannian_gradient, retract, random_point, mean. `SPDField` is `SPD(3)` in the layout of fields.
+Every class implements `base.Manifold`: exp, log, dist, inner, transport, project, to_tangent, riemannian_gradient,
+retract, random_point, mean. `SPDField` is `SPD(3)` in the layout of fields.
 """
 
 from mvnet.manifolds.actions import CircleAction, Congruence, GroupAction, RotationAction, Translation

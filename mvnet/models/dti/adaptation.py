@@ -1,8 +1,8 @@
 """`--adapt`: fine-tune a denoiser on the user's own scan, for which no clean truth exists.
 
-Every step fits the tensors of a random half (or fewer) of the directions of a patch and asks the network for those
-of the others. The noise of the two is independent, so that the best prediction of one is the best estimate of the truth
-(Noise2Noise on the manifold; Lehtinen et al., 2018). The b0 is shared, as there is often only one.
+Every step fits the tensors of a random half (or fewer) of the directions of a patch, from which the network predicts
+those of the others. The noise of the two is independent, so that the best prediction of one is the best estimate of the
+truth (Noise2Noise on the manifold; Lehtinen et al., 2018). The b0 is shared, as there is often only one.
 """
 
 from __future__ import annotations
@@ -37,19 +37,20 @@ def adapt(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> DTIDenoiser:
-    """A copy of the network, fine-tuned on a volume fitted from a DWI.
+    """Fine-tune a copy of the network on a volume fitted from a DWI.
 
     Args:
-        model: stays as it is.
+        model: not modified.
         volume: from `load_dwi`.
-        steps, batch, patch, rate: of the fine-tuning; the rate falls linearly to zero.
+        steps, batch, patch: number of steps, patches in a step, side of a patch in voxels.
+        rate: initial learning rate, which falls linearly to zero.
         optimizer: a name of `mvnet.optim.OPTIMIZERS`.
-        seed: of the patches and the splits.
+        seed: random seed of the patches and the splits.
         progress: called as progress(done, total) after every step.
     Returns:
         the copy, in eval mode.
     Raises:
-        MvnetError: when the volume has no DWI, or fewer than 12 directions.
+        MvnetError: the volume has no DWI, or fewer than 12 directions.
     """
     field = field_of(volume)
     if field.bvals is None or (directions := int((~is_b0(field.bvals)).sum())) < FEWEST_DIRECTIONS:

@@ -1,4 +1,4 @@
-"""Whole volumes through the DTI network in bounded memory: tiles with an overlap of the receptive field, no seams."""
+"""Denoising of whole volumes in bounded memory: tiles that overlap by the receptive field, without seams."""
 
 from __future__ import annotations
 
@@ -17,8 +17,13 @@ from mvnet.models.tiling import Tile, map_tiles, masked_tiles
 
 
 class DenoisedVolume(NamedTuple):
-    """tensors (6, X, Y, Z) um^2/ms; error (X, Y, Z), expected affine-invariant distance to the truth, 0 outside the
-    mask; confidence (X, Y, Z) = exp(-error) in [0, 1], 0 outside the mask."""
+    """Result of `denoise_volume`.
+
+    Attributes:
+        tensors: (6, X, Y, Z) um^2/ms.
+        error: (X, Y, Z), expected affine-invariant distance to the truth, 0 outside the mask.
+        confidence: (X, Y, Z) = exp(-error) in [0, 1], 0 outside the mask.
+    """
 
     tensors: Tensor
     error: Tensor
@@ -48,13 +53,15 @@ def denoise_volume(
         mask: (X, Y, Z) bool.
         b0, noise, residual: (X, Y, Z) maps of the acquisition, or None.
         spacing: lengths of the sides of a voxel, in any unit.
-        strength: 0 leaves the tensors untouched, 1 is the network's output, in between lies the affine-invariant
-            geodesic.
+        strength: fraction of the affine-invariant geodesic from the input (0) to the network's output (1).
         block: side of a tile in voxels; memory grows with its cube, the result does not depend on it.
         progress: called as progress(done, total) after every tile.
-        workers: tiles computed at the same time, with one thread each; 1 computes one after another with all threads.
+        workers: number of tiles computed at the same time, with one thread each; 1 computes one after another with all
+            threads.
+    Returns:
+        tensors, expected error and confidence.
     Raises:
-        ValueError: on shapes that do not fit, an empty mask, or a strength outside [0, 1].
+        MvnetError: shapes that do not fit, an empty mask, or a strength outside [0, 1].
     """
     if tensors.ndim != 4 or tensors.shape[0] != 6:
         raise MvnetError(f"tensors: found shape {tuple(tensors.shape)}, expected (6, X, Y, Z)")
@@ -128,6 +135,13 @@ def denoise_loaded(
 
 
 def fill_background(tensors: Tensor, mask: Tensor) -> Tensor:
-    """Identity outside the mask, so that no kernel meets a matrix without a logarithm."""
+    """Set the identity outside the mask, so that every matrix has a logarithm.
+
+    Args:
+        tensors: (B, 6, X, Y, Z).
+        mask: (X, Y, Z) bool.
+    Returns:
+        same shape as the tensors.
+    """
     identity = torch.tensor([1.0, 1, 1, 0, 0, 0], dtype=tensors.dtype, device=tensors.device)[:, None, None, None]
     return torch.where(mask, tensors, identity)

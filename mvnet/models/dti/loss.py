@@ -1,12 +1,12 @@
-"""The objective of the DTI denoiser: distances to the target, each measured against what the noise was.
+"""The objective of the DTI denoiser: distances to the target, each relative to that of the noisy input.
 
     loss = rho(d_AI) + w_A rho(|A - A*|) + w_FA rho(|FA - FA*|),    rho(d) = mean c^2 ( sqrt(1 + (d / c r)^2) - 1 )
 
 d_AI is the affine-invariant distance of prediction and target (paper section 2.3, sum of geodesic distances), A the
-anisotropy, whose norm is the FA: what is read off the tensors, size, principal direction and FA, has a term that sees
-it. r is the root-mean-square of the same quantity between input and target over the patch, so that a clean scan and a
-noisy one weigh the same; rho is quadratic for errors up to c times the noise and linear for outliers. The error head s
-minimises  log s + d_AI / s, whose minimum is the conditional mean of d_AI.
+anisotropy, whose norm is the FA: size, principal direction and FA each enter a term. r is the root-mean-square of the
+same quantity between input and target over the patch, so that a clean scan and a noisy one have equal weight; rho is
+quadratic for errors up to c times the noise and linear for outliers. The error head s minimises  log s + d_AI / s,
+whose minimum is the conditional mean of d_AI.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ def relative_loss(distance: Tensor, noise: Tensor, mask: Tensor, smallest: float
         noise: (B, D, H, W) distance of the input to the target.
         mask: (B, D, H, W) in {0, 1}.
         smallest: lower bound of the patch noise r.
+    Returns:
+        loss (), dimensionless.
     """
     count = mask.sum((1, 2, 3)).clamp_min(1)
     r2 = ((noise.square() * mask).sum((1, 2, 3)) / count).clamp_min(smallest**2)
@@ -44,13 +46,13 @@ def relative_loss(distance: Tensor, noise: Tensor, mask: Tensor, smallest: float
 def denoising_loss(
     model: DTIDenoiser, noisy: Tensor, target: Tensor, mask: Tensor, maps: PatchMaps
 ) -> tuple[Tensor, dict[str, float]]:
-    """Loss of a batch of `mvnet.data_loaders.dti.training.pairs.TrainingPair`, and the figures worth a log line.
+    """Loss of a batch of `mvnet.data_loaders.dti.training.pairs.TrainingPair`, and the figures for the log.
 
     Args:
         model: on any device; the batch is moved there.
         noisy, target: (B, 6, D, H, W) Mandel, um^2/ms.
         mask: (B, D, H, W) bool.
-        maps: of the acquisition, batched.
+        maps: maps of the acquisition, batched.
     Returns:
         the loss (), dimensionless; "loss" and "error_ratio", mean distance of the output over that of the input.
     """

@@ -54,7 +54,7 @@ def load_checkpoint(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
     except Exception as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise MvnetError(
-            f"checkpoint: {weights.stem} cannot be loaded ({type(error).__name__}: {first[:160]}); "
+            f"checkpoint: found {weights.stem} that cannot be loaded ({type(error).__name__}: {first[:160]}), "
             "expected weights and card as `mvnet train` writes them"
         ) from error
     return model.eval(), card

@@ -145,7 +145,7 @@ def _beside(path: Path) -> Path:
     named = [file for stem in stems for file in there if file.stem == stem]
     if named or len(there) == 1:
         return (named or there)[0]
-    raise DataError(f"{path}: found {len(there)} .asf files beside it, none of its name; expected {stems[2]}.asf")
+    raise DataError(f"{path}: found {len(there)} .asf files beside it, none of its name, expected {stems[2]}.asf")
 
 
 def read_amc(path: Path, options: ReadOptions) -> MotionSet:

@@ -189,13 +189,13 @@ def device_without_memory(scan, folder):
 def damaged_weights(scan, folder):
     (folder / "x.json").write_text('{"architecture": "DTIDenoiser", "config": {}}')
     (folder / "x.safetensors").write_bytes(b"junk")
-    return [scan.tensors, "--checkpoint", folder / "x"], "x cannot be loaded"
+    return [scan.tensors, "--checkpoint", folder / "x"], "x that cannot be loaded"
 
 
 def another_card(scan, folder):
     (folder / "x.v2.json").write_text("{}")
     (folder / "x.v2.safetensors").touch()
-    return [scan.tensors, "--checkpoint", folder / "x.v2"], "x.v2 cannot be loaded"
+    return [scan.tensors, "--checkpoint", folder / "x.v2"], "x.v2 that cannot be loaded"
 
 
 def folder_as_checkpoint(scan, folder):

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import secrets
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mvnet.data_loaders.errors import DataError
-from mvnet.errors import first_line
+from mvnet.data_loaders.errors import DataError, reading
 
 _SUFFIXES = (".nii", ".nii.gz")
 
@@ -24,19 +22,14 @@ def open_image(path: str | Path) -> Any:
             dimensions.
     """
     import nibabel
-    from nibabel.filebasedimages import ImageFileError
-    from nibabel.spatialimages import HeaderDataError
 
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: found no such file, expected a NIfTI image")
     if path.stat().st_size == 0:
         raise DataError(f"{path}: found an empty file, expected a NIfTI image")
-    try:
+    with reading(path, "a NIfTI image"):
         image = nibabel.load(path)
-    except (ImageFileError, HeaderDataError, EOFError, OSError, zlib.error, ValueError) as error:
-        found = f"a file that is not a readable NIfTI image ({first_line(error)})"
-        raise DataError(f"{path}: found {found}, expected one") from error
     if not isinstance(image, nibabel.Nifti1Pair):
         raise DataError(f"{path}: found a {type(image).__name__}, expected a NIfTI image")
     kind = np.dtype(image.header.get_data_dtype())
@@ -51,11 +44,8 @@ def open_image(path: str | Path) -> Any:
 
 def read_array(image: Any, path: str | Path) -> np.ndarray:
     """The scaled values of an opened image as float32, read once and not cached."""
-    try:
+    with reading(path, "the voxels of a NIfTI image"):
         return np.asarray(image.dataobj, dtype=np.float32)
-    except (EOFError, OSError, zlib.error, ValueError) as error:
-        found = f"image data that are truncated or damaged ({first_line(error)})"
-        raise DataError(f"{path}: found {found}, expected all voxels") from error
 
 
 def write_image(

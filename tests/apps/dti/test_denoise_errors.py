@@ -32,7 +32,7 @@ def empty_file(scan, folder):
 
 def truncated_header(scan, folder):
     (folder / "short.nii.gz").write_bytes(gzip.compress(b"\0" * 100))
-    return [folder / "short.nii.gz"], "not a readable NIfTI"
+    return [folder / "short.nii.gz"], "cannot be read as a NIfTI"
 
 
 def truncated_gzip(scan, folder):
@@ -49,7 +49,7 @@ def truncated_tensor_gzip(scan, folder):
 
 def not_an_image(scan, folder):
     (folder / "text.nii.gz").write_text("hello")
-    return [folder / "text.nii.gz"], "not a readable NIfTI"
+    return [folder / "text.nii.gz"], "cannot be read as a NIfTI"
 
 
 def wrong_bvec_count(scan, folder):

@@ -1,7 +1,41 @@
-"""The one error type of the file loaders."""
+"""The one error type of the file loaders, and the place where the parsers' own errors become it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import PathLike
 
 from mvnet.errors import MvnetError
+
+_LONGEST = 300  # characters of a parser's own words
 
 
 class DataError(MvnetError):
     """A file or array cannot be used as given. One line: the argument, what was found, what is expected."""
+
+
+@contextmanager
+def reading(path: str | PathLike[str], kind: str) -> Iterator[None]:
+    """Around whatever parses a file: any exception of a parser means that the file is damaged, or of another kind.
+
+        with reading(path, "BVH"):
+            parse(path)
+
+    Args:
+        path: of the file, as messages name it.
+        kind: what the file was read as.
+    Raises:
+        DataError: in place of every exception but MvnetError, MemoryError, and an OSError of the system, which say
+            themselves what is wrong.
+    """
+    try:
+        yield
+    except (MvnetError, MemoryError):
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        found = f"truncated or damaged data that cannot be read as {kind}"
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST].rstrip(": ")
+        raise DataError(f"{path}: found {found} ({reason}), expected a whole file of that kind") from error

@@ -107,6 +107,7 @@ def denoise_dti(
     frame: str | None = None,
     spacing: Sequence[float] = (1.0, 1.0, 1.0),
     workers: int = 1,
+    executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> Any:
     """Denoise a diffusion tensor image.
@@ -126,6 +127,7 @@ def denoise_dti(
             "voxel" for arrays.
         spacing: lengths of the sides of a voxel in mm, for arrays.
         workers: tiles computed at the same time.
+        executor: of `concurrent.futures` or a dask client's `get_executor()`, computes tiles instead of threads here.
         progress: called as progress(done, total) while the tensors are denoised.
     Returns:
         tensors of the kind that came in, with an attribute `confidence` (X, Y, Z) in [0, 1]: array, tensor, or nibabel
@@ -142,7 +144,7 @@ def denoise_dti(
     network = network.to(place)
     if adapt:
         network = adapt_network(network, volume)
-    found = denoise_loaded(network, volume, strength, progress, workers)
+    found = denoise_loaded(network, volume, strength, progress, workers, executor)
     if isinstance(image, DTIVolume):
         return DenoisedVolume(*found)
     return like_image(image, volume, found.tensors, found.confidence)

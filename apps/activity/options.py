@@ -63,7 +63,9 @@ class ModelOptions:
             try:
                 check_rotations(motions)
             except DataError as error:
-                raise UserError(f"--network lie: {error}; --network kernels takes them") from error
+                raise UserError(
+                    f"--network lie: found motions that it cannot take ({error}), expected --network kernels for these"
+                ) from error
 
     @property
     def place(self) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from mvnet.data_loaders.dti.nifti import without_suffix
-from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.errors import DataError, reading
 
 B0_THRESHOLD = 50
 """s/mm^2: a volume below it counts as not weighted, see `is_b0`."""
@@ -102,7 +102,7 @@ def _numbers(source: str | Path | np.ndarray, name: str) -> np.ndarray:
     path = Path(source)
     if not path.is_file():
         raise DataError(f"{name}: found no such file {path}, expected b-values or b-vectors as text")
-    try:
+    with reading(path, f"a table of numbers ({name})"):
         lines = [line.partition("#")[0] for line in path.read_text(encoding="utf-8-sig").splitlines()]
         rows = [line.replace(",", " ").split() for line in lines if line.strip()]
         if not rows:
@@ -111,12 +111,6 @@ def _numbers(source: str | Path | np.ndarray, name: str) -> np.ndarray:
         if len(widths) != 1:
             raise DataError(f"{name}: {path}: found rows of {sorted(widths)} numbers, expected equal rows")
         return np.array([[float(word) for word in row] for row in rows])
-    except (UnicodeDecodeError, ValueError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(
-            f"{name}: found text in {path} that is no table of numbers, expected rows of numbers"
-        ) from error
 
 
 def _check_directions(g: np.ndarray) -> None:

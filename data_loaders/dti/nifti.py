@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mvnet.data_loaders.errors import DataError
-from mvnet.errors import first_line
+from mvnet.data_loaders.errors import DataError, reading
 from mvnet.storage import replacing
 
 _SUFFIXES = (".nii", ".nii.gz")
@@ -26,8 +24,6 @@ def open_image(path: str | Path | Any) -> Any:
             dimensions.
     """
     import nibabel
-    from nibabel.filebasedimages import ImageFileError
-    from nibabel.spatialimages import HeaderDataError
 
     if isinstance(path, nibabel.Nifti1Pair):
         return _check_image(path, "image")
@@ -36,11 +32,8 @@ def open_image(path: str | Path | Any) -> Any:
         raise DataError(f"{path}: found no such file, expected a NIfTI image")
     if path.stat().st_size == 0:
         raise DataError(f"{path}: found an empty file, expected a NIfTI image")
-    try:
+    with reading(path, "a NIfTI image"):
         image = nibabel.load(path)
-    except (ImageFileError, HeaderDataError, EOFError, OSError, zlib.error, ValueError) as error:
-        found = f"a file that is not a readable NIfTI image ({first_line(error)})"
-        raise DataError(f"{path}: found {found}, expected one") from error
     if not isinstance(image, nibabel.Nifti1Pair):
         raise DataError(f"{path}: found a {type(image).__name__}, expected a NIfTI image")
     return _check_image(image, path)
@@ -70,11 +63,8 @@ def _check_image(image: Any, path: str | Path) -> Any:
 
 def read_array(image: Any, path: str | Path) -> np.ndarray:
     """The scaled values of an opened image as float32, read once and not cached."""
-    try:
+    with reading(path, "the voxels of a NIfTI image"):
         return np.asarray(image.dataobj, dtype=np.float32)
-    except (EOFError, OSError, zlib.error, ValueError) as error:
-        found = f"image data that are truncated or damaged ({first_line(error)})"
-        raise DataError(f"{path}: found {found}, expected all voxels") from error
 
 
 def write_image(

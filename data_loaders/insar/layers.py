@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.errors import DataError, reading
 from mvnet.data_loaders.optional import import_optional
-from mvnet.errors import first_line
 
 Window = tuple[slice, slice]
 """Rows and columns, of step 1."""
@@ -52,12 +51,8 @@ class Layer:
             DataError: a window outside the raster, a truncated or damaged file.
         """
         rows, columns = self.bounds(window)
-        try:
-            values = self._read(rows, columns)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            found = f"rows {rows.start} to {rows.stop} truncated or damaged"
-            raise DataError(f"{self.path}: found {found}, expected readable data ({first_line(error)})") from error
-        return values
+        with reading(f"{self.path}: rows {rows.start} to {rows.stop}", "a raster"):
+            return self._read(rows, columns)
 
     def bounds(self, window: Window | None) -> Window:
         """The window with plain bounds, checked."""
@@ -88,12 +83,9 @@ class RasterLayer(Layer):
     def _read(self, rows: slice, columns: slice) -> np.ndarray:
         rasterio = gdal()
         window = import_optional("rasterio.windows", "insar").Window.from_slices(rows, columns)
-        try:
-            with rasterio.open(self.uri) as source:
-                values = source.read(self.band, window=window)
-                inside = source.read_masks(self.band, window=window) if self.masked else None
-        except rasterio.errors.RasterioError as error:
-            raise OSError(str(error)) from error
+        with rasterio.open(self.uri) as source:
+            values = source.read(self.band, window=window)
+            inside = source.read_masks(self.band, window=window) if self.masked else None
         if (self.scale, self.offset) != (1.0, 0.0):
             lost = values == self.nodata if self.nodata is not None else None
             values = (values * self.scale + self.offset).astype(self.dtype)
@@ -183,33 +175,29 @@ def raster_layer(uri: str | Path, band: int | None = None, shown: str | Path | N
     """
     rasterio = gdal()
     shown = str(uri if shown is None else shown)
-    try:
-        with rasterio.open(str(uri)) as source:
-            if source.count == 0:
-                raise DataError(f"{shown}: found {len(source.subdatasets)} subdatasets, expected a layer to be named")
-            chosen: int = source.count if band is None else band
-            if not 1 <= chosen <= source.count:
-                raise DataError(f"layer: found band {chosen} of {shown}, expected 1 to {source.count}")
-            _check_size(source, chosen, shown)
-            kind = source.dtypes[chosen - 1]
-            known = not (source.transform.is_identity and source.crs is None)
-            return RasterLayer(
-                path=shown,
-                shape=(source.height, source.width),
-                dtype="complex64" if kind == "complex_int16" else kind,
-                nodata=source.nodatavals[chosen - 1],
-                crs=source.crs,
-                transform=source.transform if known else None,
-                tags={**source.tags(), **source.tags(chosen)},
-                uri=str(uri),
-                band=chosen,
-                scale=source.scales[chosen - 1],
-                offset=source.offsets[chosen - 1],
-                masked=rasterio.enums.MaskFlags.per_dataset in source.mask_flag_enums[chosen - 1],
-            )
-    except rasterio.errors.RasterioError as error:
-        found = f"data that are not a readable raster ({first_line(error)})"
-        raise DataError(f"{shown}: found {found}, expected some that GDAL opens") from error
+    with reading(shown, "a raster that GDAL opens"), rasterio.open(str(uri)) as source:
+        if source.count == 0:
+            raise DataError(f"{shown}: found {len(source.subdatasets)} subdatasets, expected a layer to be named")
+        chosen: int = source.count if band is None else band
+        if not 1 <= chosen <= source.count:
+            raise DataError(f"layer: found band {chosen} of {shown}, expected 1 to {source.count}")
+        _check_size(source, chosen, shown)
+        kind = source.dtypes[chosen - 1]
+        known = not (source.transform.is_identity and source.crs is None)
+        return RasterLayer(
+            path=shown,
+            shape=(source.height, source.width),
+            dtype="complex64" if kind == "complex_int16" else kind,
+            nodata=source.nodatavals[chosen - 1],
+            crs=source.crs,
+            transform=source.transform if known else None,
+            tags={**source.tags(), **source.tags(chosen)},
+            uri=str(uri),
+            band=chosen,
+            scale=source.scales[chosen - 1],
+            offset=source.offsets[chosen - 1],
+            masked=rasterio.enums.MaskFlags.per_dataset in source.mask_flag_enums[chosen - 1],
+        )
 
 
 def _check_size(source: Any, band: int, shown: str) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.errors import DataError, reading
 from mvnet.data_loaders.motion.motion_set import MotionSet
 
 SCHEMES = ("cross-subject", "leave-one-subject-out", "half")
@@ -104,19 +104,18 @@ def read_subject_lists(path: Path) -> list[list[object]]:
     """
     if not path.is_file():
         raise DataError(f"split: found {str(path)!r}, expected one of {', '.join(SCHEMES)}, or a .json or .csv file")
-    text = path.read_text(encoding="utf-8-sig")
-    lists = _parse_json(path, text) if path.suffix.lower() == ".json" else _parse_csv(text)
+    is_json = path.suffix.lower() == ".json"
+    with reading(path, "JSON" if is_json else "a table of subjects"):
+        text = path.read_text(encoding="utf-8-sig")
+        lists = _parse_json(text) if is_json else _parse_csv(text)
     if not isinstance(lists, list) or not lists or not all(_is_list_of_subjects(row) for row in lists):
         wanted = "for each split a list of its training subjects, as [[1, 3, 5], [2, 4]]"
         raise DataError(f"{path}: found something else, expected {wanted}")
     return [list(row) for row in lists]
 
 
-def _parse_json(path: Path, text: str) -> object:
-    try:
-        lists = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path}: found text that is not JSON ({error}), expected lists of subjects") from error
+def _parse_json(text: str) -> object:
+    lists = json.loads(text)
     return lists.get("train_subjects") if isinstance(lists, dict) else lists
 
 

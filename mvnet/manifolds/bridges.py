@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -150,6 +151,11 @@ class GeomstatsManifold(Manifold):
         return drawn.reshape(*shape, *self.point_shape)
 
 
+def _tensors(*arrays: Any) -> list[Tensor]:
+    """What pymanopt hands over, in float64."""
+    return [torch.as_tensor(np.asarray(a, dtype=np.float64)) for a in arrays]
+
+
 def to_pymanopt(manifold: Manifold, seed: int = 0) -> PymanoptManifold:
     """A manifold for pymanopt's optimisers (SteepestDescent, ConjugateGradient, TrustRegions, ...).
 
@@ -165,27 +171,23 @@ def to_pymanopt(manifold: Manifold, seed: int = 0) -> PymanoptManifold:
     Returns:
         an instance of a subclass of pymanopt's `Manifold`.
     """
-    import numpy as np
     from pymanopt.manifolds.manifold import Manifold as Base
 
-    def tensors(*arrays: Any) -> list[Tensor]:
-        return [torch.as_tensor(np.asarray(a, dtype=np.float64)) for a in arrays]
-
     def vector_method(method: Any) -> Any:
-        return lambda self, *arrays: method(*tensors(*arrays)).detach().numpy()
+        return lambda self, *arrays: method(*_tensors(*arrays)).detach().numpy()
 
     def scalar_method(method: Any) -> Any:
-        return lambda self, *arrays: method(*tensors(*arrays)).item()
+        return lambda self, *arrays: method(*_tensors(*arrays)).item()
 
     generator = torch.Generator().manual_seed(seed)
 
     def random_tangent_vector(self: Any, point: Any) -> Any:
-        (x,) = tensors(point)
+        (x,) = _tensors(point)
         v = manifold.random_tangent(x, generator=generator)
         return (v / manifold.norm(x, v)).numpy()
 
     def hessian(self: Any, point: Any, euclidean_gradient: Any, euclidean_hessian: Any, tangent_vector: Any) -> Any:
-        x, g, h, v = tensors(point, euclidean_gradient, euclidean_hessian, tangent_vector)
+        x, g, h, v = _tensors(point, euclidean_gradient, euclidean_hessian, tangent_vector)
 
         def carried_gradient(t: Tensor) -> Tensor:
             x_t = manifold.exp(x, t * v)

@@ -100,7 +100,7 @@ def prepare(manifold: MeanSpace, points: Tensor, weights: Tensor | None, axis: i
     ndim = manifold.point_ndim
     batch, found = points.shape[: points.ndim - ndim], tuple(points.shape)
     if len(found) < ndim or found[len(found) - ndim :] != manifold.point_shape:
-        raise MvnetError(f"points: found shape {found}, expected {manifold.expected_shape}")
+        raise MvnetError(f"points: found shape {found}, expected (..., {', '.join(map(str, manifold.point_shape))})")
     if weights is None:
         weights = points.new_ones((1,) * len(batch))
     try:

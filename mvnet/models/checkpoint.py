@@ -60,8 +60,9 @@ def load_checkpoint(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
         model = ARCHITECTURES[card["architecture"]].network(**card["config"])
         model.load_state_dict(load_file(weights))
     except Exception as error:
+        reason = f"{type(error).__name__}: {first_line(error, 160)}"
         raise MvnetError(
-            f"checkpoint: {weights.stem} cannot be loaded ({type(error).__name__}: {first_line(error, 160)}); "
+            f"checkpoint: found {weights.stem} that cannot be loaded ({reason}), "
             "expected weights and card as `mvnet train` writes them"
         ) from error
     return model.eval(), card

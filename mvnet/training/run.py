@@ -155,7 +155,8 @@ class Run:
         decay = min(self.schedule.average, self.step / (self.step + 10))
         with torch.no_grad():
             for name, value in self.model.state_dict().items() if self.average else ():
-                self.average[name].lerp_(value, 1 - decay)
+                average = self.average[name]
+                average.lerp_(value, 1 - decay) if value.is_floating_point() else average.copy_(value)
         return {**figures, "gradient_norm": float(norm), "skipped": float(not finite)}
 
     def finish(self) -> nn.Module:
@@ -191,10 +192,7 @@ class Run:
             weights = folder / f"{self.name}-{description.get('file', step)}.safetensors"
             tensors = convert_version_0_1(load_file(weights, device=str(device)), step)
         except Exception as error:
-            raise MvnetError(
-                f"resume: found a checkpoint in {folder} that cannot be read ({type(error).__name__}), "
-                "expected one that a training wrote"
-            ) from error
+            raise _damaged(folder, error) from error
         now = {k: v for k, v in self.identity.items() if k not in self.may_change}
         if changed := [f"{k} {v} (was {began.get(k)})" for k, v in now.items() if v != began.get(k)]:
             found = ", ".join(changed)
@@ -211,9 +209,12 @@ class Run:
             ) from error
         self.step, self.peak = step, description.get("peak", self.peak)
         self.average = part("average")
-        restore_optimizer(self.optimizer, tensors, description.get("optimizer", {}))
-        if self.monitor is not None:
-            self.monitor.restore(description["monitor"], part("kept"))
+        try:
+            restore_optimizer(self.optimizer, tensors, description.get("optimizer", {}))
+            if self.monitor is not None:
+                self.monitor.restore(description["monitor"], part("kept"))
+        except Exception as error:
+            raise _damaged(folder, error) from error
 
     def read_description(self, description: dict[str, Any]) -> dict[str, Any]:
         """Convert the JSON of a checkpoint; subclasses convert older layouts.
@@ -224,6 +225,11 @@ class Run:
             the entries that `save` writes.
         """
         return description
+
+
+def _damaged(folder: Path, error: Exception) -> MvnetError:
+    kind = type(error).__name__
+    return MvnetError(f"resume: found a checkpoint in {folder} that cannot be read ({kind}), expected a whole one")
 
 
 def batches_of(data: Dataset, schedule: Schedule, start: int) -> Iterator[Any]:
@@ -276,7 +282,7 @@ def train(run: Run, objective: Objective, data: Dataset, quiet: bool = False) ->
         for figures in run.steps(objective, batches_of(data, schedule, run.step)):
             smooth = {k: 0.98 * smooth.get(k, v) + 0.02 * v for k, v in figures.items()}
             progress(run.step, " ".join(f"{k} {v:.3f}" for k, v in smooth.items()))
-            if run.step % schedule.checkpoint_every == 0 or run.step == schedule.steps:
+            if run.step % schedule.checkpoint_every == 0 or run.finished:
                 log.write(json.dumps({"step": run.step, **smooth}) + "\n")
                 log.flush()
     return run.finish()

@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.errors import reading
 from mvnet.data_loaders.insar.formats.datasets import PRODUCTS, DatasetFile, select_layers
 from mvnet.data_loaders.insar.formats.headers import from_centres, text
 from mvnet.data_loaders.insar.formats.products import snap_bands
 from mvnet.data_loaders.insar.layers import Hdf5Layer, Layer, ZarrLayer, join
 from mvnet.data_loaders.optional import import_optional
-from mvnet.errors import first_line
 
 _AXES = ("x", "y", "lon", "lat")
 
@@ -64,7 +63,7 @@ def _holds(path: Path, test: Callable[[Any], bool]) -> bool:
     try:
         with import_optional("h5py", "insar").File(path, "r") as file:
             return test(file)
-    except OSError:
+    except (OSError, RuntimeError, KeyError):  # damaged: its reader says so
         return False
 
 
@@ -86,25 +85,20 @@ def hdf5_layers(path: Path, wanted: str | int | None, product: str, coherence: b
         if isinstance(item, h5py.Dataset):
             datasets[name] = item
 
-    try:
-        with h5py.File(path, "r") as file:
-            file.visititems(keep)
-            opened = DatasetFile(path, datasets, dict(file.attrs), Hdf5Layer)
-            return select_layers(opened, wanted, PRODUCTS[product], coherence)
-    except OSError as error:
-        raise DataError(f"{path}: found damaged or truncated data, expected HDF5 ({first_line(error)})") from error
+    with reading(path, "HDF5"), h5py.File(path, "r") as file:
+        file.visititems(keep)
+        opened = DatasetFile(path, datasets, dict(file.attrs), Hdf5Layer)
+        return select_layers(opened, wanted, PRODUCTS[product], coherence)
 
 
 def zarr_layers(path: Path, wanted: str | int | None, coherence: bool) -> tuple[Layer, Layer | None]:
     """Interferogram and coherence of a Zarr store (also SNAP's .znap); arguments and errors as `hdf5_layers`."""
     zarr = import_optional("zarr", "insar")
-    try:
+    with reading(path, "a Zarr store"):
         store = zarr.open(str(path), mode="r")
         if not hasattr(store, "members"):  # a single array
             return DatasetFile(path, {"": store}, {}, ZarrLayer).layer(""), None
         datasets = {name: item for name, item in store.members(max_depth=4) if hasattr(item, "shape")}
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{path}: found damaged data, expected a Zarr store ({first_line(error)})") from error
     if not coherence and any(name.startswith("i_") and len(item.shape) == 2 for name, item in datasets.items()):
         return _snap_layers(DatasetFile(path, datasets, {}, ZarrLayer), wanted)
     opened = DatasetFile(path, datasets, dict(store.attrs), ZarrLayer)

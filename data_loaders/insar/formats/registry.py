@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.errors import DataError, reading
 from mvnet.data_loaders.insar.formats.arrays import (
     grid_transform,
     hdf5_layers,
@@ -225,6 +225,7 @@ def open_layers(path: Path, options: ReadOptions, format: str | None = None) -> 
     if format is None and options.header is not None:
         format = "gamma"
     for entry in FORMATS:
-        if entry.name == format or (format is None and entry.recognises(path)):
-            return entry.open(path, options), entry.name
+        with reading(path, entry.name):
+            if entry.name == format or (format is None and entry.recognises(path)):
+                return entry.open(path, options), entry.name
     raise DataError(f"{path}: found an unknown format, expected one of {', '.join(names)}")

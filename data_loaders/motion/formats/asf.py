@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.errors import DataError, reading
 from mvnet.data_loaders.motion.motion_set import MotionSet
 from mvnet.data_loaders.motion.options import ReadOptions
 from mvnet.data_loaders.motion.recording import one_recording
@@ -83,12 +83,8 @@ def read_asf(path: Path) -> AcclaimSkeleton:
     missing = [name for name in ("root", "bonedata", "hierarchy") if name not in sections]
     if missing:
         raise DataError(f"{path}: found no section :{missing[0]}, expected :root, :bonedata and :hierarchy")
-    try:
+    with reading(path, "an Acclaim skeleton"):
         return _skeleton(path, sections)
-    except (KeyError, IndexError, ValueError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{path}: found damaged sections ({error}), expected an Acclaim skeleton") from error
 
 
 def _skeleton(path: Path, sections: dict[str, list[list[str]]]) -> AcclaimSkeleton:
@@ -145,7 +141,7 @@ def _beside(path: Path) -> Path:
     named = [file for stem in stems for file in there if file.stem == stem]
     if named or len(there) == 1:
         return (named or there)[0]
-    raise DataError(f"{path}: found {len(there)} .asf files beside it, none of its name; expected {stems[2]}.asf")
+    raise DataError(f"{path}: found {len(there)} .asf files beside it, none of its name, expected {stems[2]}.asf")
 
 
 def read_amc(path: Path, options: ReadOptions) -> MotionSet:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.errors import DataError, reading
 from mvnet.data_loaders.motion.motion_set import MotionSet
 from mvnet.data_loaders.motion.options import ReadOptions
 from mvnet.data_loaders.motion.recording import one_recording
@@ -63,13 +63,9 @@ def read_bvh(path: Path, options: ReadOptions) -> MotionSet:
 
 def _open(path: Path) -> Any:
     pybvh = import_optional("pybvh", "motion")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # on the vertical axis, which pybvh guesses and we do not use
-            bvh = pybvh.read_bvh_file(path)
-    except (ValueError, IndexError, KeyError, StopIteration, AttributeError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"{path}: found truncated or damaged data ({reason}), expected BVH") from error
+    with reading(path, "BVH"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # on the vertical axis, which pybvh guesses and we do not use
+        bvh = pybvh.read_bvh_file(path)
     if not len(bvh.joint_angles) or not bvh.frame_time > 0:
         raise DataError(f"{path}: found {len(bvh.joint_angles)} frames of {bvh.frame_time} s, expected at least one")
     return bvh

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.errors import DataError, reading
 from mvnet.data_loaders.motion.motion_set import MotionSet
 from mvnet.data_loaders.motion.options import ReadOptions
 from mvnet.data_loaders.motion.recording import one_recording
@@ -35,12 +35,10 @@ def read_c3d(path: Path, options: ReadOptions) -> MotionSet:
         DataError: damaged, no markers, a unit that is not known and no `scale`.
     """
     ezc3d = import_optional("ezc3d", "motion")
-    try:
+    with reading(path, "C3D"):
         file = ezc3d.c3d(str(path))
         points, parameters = file["data"]["points"], file["parameters"]["POINT"]
         residuals = file["data"]["meta_points"]["residuals"][0]
-    except Exception as error:  # the reader raises C++ exceptions of many kinds
-        raise DataError(f"{path}: found truncated or damaged data, expected C3D") from error
     positions = points[:3].transpose(2, 1, 0)
     if 0 in positions.shape:
         raise DataError(f"{path}: found {positions.shape[1]} markers in {positions.shape[0]} frames, expected some")

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.errors import DataError, reading
 from mvnet.data_loaders.motion.motion_set import MotionSet
 from mvnet.data_loaders.motion.recording import combine
 
@@ -93,7 +93,7 @@ def _listed_subjects(path: Path) -> dict[str, str] | None:
     table = path / "subjects.csv"
     if not table.is_file():
         return None
-    with open(table, newline="", encoding="utf-8-sig") as file:
+    with reading(table, "CSV"), open(table, newline="", encoding="utf-8-sig") as file:
         rows = [[cell.strip() for cell in row] for row in csv.reader(file) if row]
     wrong = next((i for i, row in enumerate(rows, 1) if len(row) != 2), None)
     if wrong is not None:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.errors import DataError, reading
 from mvnet.data_loaders.motion.motion_set import MotionSet, encode_labels
 from mvnet.storage import replacing
 
@@ -43,13 +43,8 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     Raises:
         DataError: damaged, or an array that only pickle could read.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except ValueError as error:
-        raise DataError(f"{path}: found an array of Python objects or a damaged one, expected plain arrays") from error
-    except (OSError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: found truncated or damaged data, expected an .npz") from error
+    with reading(path, "an .npz of plain arrays"), np.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
 
 
 def is_neutral(path: Path) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.errors import DataError, reading
 from mvnet.data_loaders.motion.formats.asf import is_amc, read_amc
 from mvnet.data_loaders.motion.formats.bvh import is_bvh, read_bvh
 from mvnet.data_loaders.motion.formats.c3d import is_c3d, read_c3d
@@ -67,7 +67,11 @@ def find_format(path: Path, formats: tuple[Format, ...] = FORMATS) -> Format | N
         raise DataError(f"{path}: found an empty file, expected motions")
     if path.is_dir() and not any(path.iterdir()):
         raise DataError(f"{path}: found an empty folder, expected motion files or one folder for each class")
-    return next((entry for entry in formats if entry.recognises(path)), None)
+    for entry in formats:
+        with reading(path, entry.name):
+            if entry.recognises(path):
+                return entry
+    return None
 
 
 def read_motion(path: Path, options: ReadOptions, format: str | None = None) -> MotionSet:
@@ -84,7 +88,8 @@ def read_motion(path: Path, options: ReadOptions, format: str | None = None) -> 
     if entry is None and format is not None and (path.is_file() or not formats[0].endings):
         entry = formats[0]  # the reader of the given format reports what is wrong
     if entry is not None:
-        return entry.read(path, options)
+        with reading(path, entry.name):
+            return entry.read(path, options)
     if path.is_dir():
         endings = [ending for entry in formats for ending in entry.endings]
         return read_folder(path, endings, lambda file: read_motion(file, options, format))

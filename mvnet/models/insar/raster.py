@@ -192,6 +192,8 @@ def denoise_tiles(
         MvnetError: a device that does not exist, or whose memory is too small.
         DataError: a damaged raster.
     """
+    if executor is None:
+        device = str(find_device(device))
     if workers is None:
         workers = torch.get_num_threads() if device == "cpu" else 1
     work = partial(filter_tile, Network.of(model), device)

@@ -32,7 +32,7 @@ def empty_file(scan, folder):
 
 def truncated_header(scan, folder):
     (folder / "short.nii.gz").write_bytes(gzip.compress(b"\0" * 100))
-    return [folder / "short.nii.gz"], "not a readable NIfTI"
+    return [folder / "short.nii.gz"], "cannot be read as a NIfTI"
 
 
 def truncated_gzip(scan, folder):
@@ -49,7 +49,7 @@ def truncated_tensor_gzip(scan, folder):
 
 def not_an_image(scan, folder):
     (folder / "text.nii.gz").write_text("hello")
-    return [folder / "text.nii.gz"], "not a readable NIfTI"
+    return [folder / "text.nii.gz"], "cannot be read as a NIfTI"
 
 
 def wrong_bvec_count(scan, folder):
@@ -189,13 +189,13 @@ def device_without_memory(scan, folder):
 def damaged_weights(scan, folder):
     (folder / "x.json").write_text('{"architecture": "DTIDenoiser", "config": {}}')
     (folder / "x.safetensors").write_bytes(b"junk")
-    return [scan.tensors, "--checkpoint", folder / "x"], "x cannot be loaded"
+    return [scan.tensors, "--checkpoint", folder / "x"], "x that cannot be loaded"
 
 
 def another_card(scan, folder):
     (folder / "x.v2.json").write_text("{}")
     (folder / "x.v2.safetensors").touch()
-    return [scan.tensors, "--checkpoint", folder / "x.v2"], "x.v2 cannot be loaded"
+    return [scan.tensors, "--checkpoint", folder / "x.v2"], "x.v2 that cannot be loaded"
 
 
 def folder_as_checkpoint(scan, folder):

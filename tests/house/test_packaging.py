@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PLACES = {"mvnet": "mvnet", "apps": "mvnet/apps", "data_loaders": "mvnet/data_loaders"}
 SHIPPED = (".py", ".typed", ".json", ".md", ".safetensors")
 ALONGSIDE = ("CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "constraints.txt", "Makefile", "setup.py", "mkdocs.yml")

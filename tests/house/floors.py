@@ -1,0 +1,38 @@
+"""The floors of the house, from the bottom to the top. An import points down, or stays within its room.
+
+An entry is a module, or a package with everything below it. A package of `FRONTS` stands for its own `__init__.py`
+only: its modules and folders are rooms of their own, and have their entries.
+"""
+
+from __future__ import annotations
+
+FLOORS: tuple[tuple[str, ...], ...] = (
+    ("mvnet.errors", "mvnet.lazy"),
+    ("mvnet.runtime", "mvnet.storage"),
+    ("mvnet.linalg",),
+    ("mvnet.manifolds",),
+    ("mvnet.curves", "mvnet.equivariant", "mvnet.fields", "mvnet.losses", "mvnet.metrics", "mvnet.optim"),
+    ("mvnet.data_loaders", "mvnet.data_loaders.errors", "mvnet.integrators", "mvnet.training"),
+    (
+        "mvnet.data_loaders.confident_array",
+        "mvnet.data_loaders.optional",
+        "mvnet.data_loaders.random_fields",
+        "mvnet.data_loaders.text_files",
+    ),
+    ("mvnet.data_loaders.dti", "mvnet.data_loaders.image", "mvnet.data_loaders.insar", "mvnet.data_loaders.motion"),
+    ("mvnet.nn",),
+    ("mvnet.models.guarantee", "mvnet.models.tiling"),
+    ("mvnet.models.activity", "mvnet.models.dti", "mvnet.models.image", "mvnet.models.insar"),
+    ("mvnet.models.registry",),
+    ("mvnet.models.checkpoint",),
+    ("mvnet.models", "mvnet.models.activity.lie_classifier"),  # the classifier reads and writes checkpoints
+    ("mvnet.api",),
+    ("mvnet",),
+    ("mvnet.apps", "mvnet.apps.common", "mvnet.apps.verify"),
+    ("mvnet.apps.activity", "mvnet.apps.dti", "mvnet.apps.insar"),
+    ("mvnet.apps.demo",),
+    ("mvnet.apps.main",),
+)
+
+FRONTS = ("mvnet", "mvnet.apps", "mvnet.data_loaders", "mvnet.models")
+"""Packages that hold rooms."""

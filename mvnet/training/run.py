@@ -32,7 +32,7 @@ from mvnet.training.state import convert_version_0_1, optimizer_state, restore_o
 Objective = Callable[[nn.Module, Any], tuple[Tensor, dict[str, float]]]
 """(network, batch) -> loss and the figures for the log."""
 
-_IMPLIED = {"optimizer": "adamw", "decay": "cosine"}  # options that checkpoints of version 0.1.0 do not hold
+_IMPLIED = {"optimizer": "adamw", "decay": "cosine"}  # options that older checkpoints do not hold
 
 
 class Run:

@@ -103,6 +103,8 @@ def _on_grid(partner: Layer, stored: Layer) -> Layer:
         found, expected = (crs.to_string()[:60] for crs in (partner.crs, stored.crs))
         raise DataError(f"coherence: found CRS {found} in {partner.path}, expected {expected}")
     if partner.transform is not None and stored.transform is not None:
+        if stored.transform.is_degenerate:
+            raise DataError(f"{stored.path}: found pixels without extent in its georeference, expected some size")
         apart = _distance(stored.transform, partner.transform, stored.shape)
         if apart > _PIXELS:
             raise DataError(

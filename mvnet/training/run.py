@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -186,13 +187,11 @@ class Run:
 
     def _load(self, folder: Path) -> None:
         device = next(self.model.parameters()).device
-        try:
+        with _reading(folder):
             description = self.read_description(json.loads((folder / f"{self.name}.json").read_text()))
             step, began = description["step"], {**_IMPLIED, **description["schedule"]}
             weights = folder / f"{self.name}-{description.get('file', step)}.safetensors"
             tensors = convert_version_0_1(load_file(weights, device=str(device)), step)
-        except Exception as error:
-            raise _damaged(folder, error) from error
         now = {k: v for k, v in self.identity.items() if k not in self.may_change}
         if changed := [f"{k} {v} (was {began.get(k)})" for k, v in now.items() if v != began.get(k)]:
             found = ", ".join(changed)
@@ -209,12 +208,10 @@ class Run:
             ) from error
         self.step, self.peak = step, description.get("peak", self.peak)
         self.average = part("average")
-        try:
+        with _reading(folder):
             restore_optimizer(self.optimizer, tensors, description.get("optimizer", {}))
             if self.monitor is not None:
                 self.monitor.restore(description["monitor"], part("kept"))
-        except Exception as error:
-            raise _damaged(folder, error) from error
 
     def read_description(self, description: dict[str, Any]) -> dict[str, Any]:
         """Convert the JSON of a checkpoint; subclasses convert older layouts.
@@ -227,9 +224,16 @@ class Run:
         return description
 
 
-def _damaged(folder: Path, error: Exception) -> MvnetError:
-    kind = type(error).__name__
-    return MvnetError(f"resume: found a checkpoint in {folder} that cannot be read ({kind}), expected a whole one")
+@contextmanager
+def _reading(folder: Path) -> Iterator[None]:
+    """Whatever a damaged checkpoint raises inside is one error of the user's."""
+    try:
+        yield
+    except Exception as error:
+        kind = type(error).__name__
+        raise MvnetError(
+            f"resume: found a checkpoint in {folder} that cannot be read ({kind}), expected a whole one"
+        ) from error
 
 
 def batches_of(data: Dataset, schedule: Schedule, start: int) -> Iterator[Any]:

@@ -220,8 +220,13 @@ def _frames(path: Path, skeleton: AcclaimSkeleton) -> list[dict[str, list[float]
             frames[-1][name] = [float(value) for value in values]
         except ValueError as error:
             raise DataError(f"{path}: line {number}: found no number ({error}), expected numbers") from error
+    _check_complete(path, frames)
+    return frames
+
+
+def _check_complete(path: Path, frames: list[dict[str, list[float]]]) -> None:
+    """DataError: no frames, or frames of different bones."""
     short = next((i for i, frame in enumerate(frames) if frame.keys() != frames[0].keys()), None)
     if not frames or short is not None:
         found = "no frames" if short is None else f"{len(frames[short])} bones in frame {short + 1}"
         raise DataError(f"{path}: found {found}, expected all of them in every frame: truncated?")
-    return frames

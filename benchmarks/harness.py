@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from mvnet.storage import write_atomically
 
 
 @dataclass(frozen=True)
@@ -82,10 +83,7 @@ class Benchmark:
             outcome = "met" if target.met else "MISSED"
             print(f"{outcome:6}  {target.name}: {_cell(target.value)}  (target {target.target})")
         if self._json:
-            path = Path(self._json)
-            part = path.with_name(f".{path.name}.part")
-            part.write_text(text, encoding="utf-8")
-            os.replace(part, path)
+            write_atomically(Path(self._json), text.encode())
 
 
 def machine() -> str:

@@ -1,4 +1,4 @@
-"""The names of a package whose modules are imported when a name is first asked for."""
+"""The names of a package whose modules are imported on first access to a name."""
 
 from __future__ import annotations
 

@@ -42,17 +42,17 @@ def manifold_loss(
 
     Args:
         prediction, target: points of the manifold, of one shape.
-        manifold: any `Manifold`, such as `Circle()` for radians (...); None is `SPDField()`, fields of Mandel planes
+        manifold: any `Manifold`, e.g. `Circle()` for radians (...); None is `SPDField()`, fields of Mandel planes
             (B, 6, ...) with the affine-invariant metric.
         kind: "distance", "squared" or "huber".
         mask: bool, or weights >= 0; of the shape of the distance, e.g. (B, D, H, W), or broadcasting to it.
-            Where it is 0 the values may be anything, nan included; they receive zero gradient.
-        delta: Huber's bend, in the unit of the distance (log units, radians).
+            Values where it is 0 are ignored, nan included, and receive zero gradient.
+        delta: threshold of the Huber loss, in the unit of the distance (log units, radians).
         reduction: "sum", as in the paper; "mean", divided by the sum of the weights; "none", per voxel.
     Returns:
         scalar, or the shape of the distance for "none".
     Raises:
-        MvnetError: unknown name, delta not positive, shapes that do not agree.
+        MvnetError: unknown kind or reduction, delta not positive, shapes that do not agree.
     Source: paper section 2.3, first display; Huber, Ann. Math. Statist. 35 (1964) 73.
     """
     manifold = SPDField() if manifold is None else manifold
@@ -74,7 +74,7 @@ def manifold_loss(
         weights = torch.ones((), dtype=prediction.dtype, device=prediction.device)
     else:
         weights = _broadcast(mask.to(prediction.dtype), batch)
-        # outside the mask any point will do: its distance to itself is 0, and so is the gradient
+        # outside the mask: one point for both, whose distance and gradient are 0
         inside, point = manifold.expand(weights > 0), manifold.point_like(prediction)
         prediction, target = (torch.where(inside, p, point) for p in (prediction, target))
     distance = manifold.dist(prediction, target)

@@ -1,8 +1,8 @@
-"""Everything process-wide in one file: device, threads, allocator, denormal numbers. Whatever is changed is restored.
+"""Process-wide settings: device, threads, random state, denormal numbers, allocator. Every change is undone.
 
-What a tile or a training step frees is kept for the next one: the allocator of glibc hands arrays beyond 32 MB straight
-back to the system, which clears every page of the next one anew, a third of the time of a network on large tiles. Kept,
-memory is that of the largest tile and no more.
+Memory that a tile or a training step frees is kept for the next one: glibc returns arrays beyond 32 MB to the system at
+once, and the system clears every page of the next array, which costs a third of the time of a network on large tiles.
+The memory kept is that of the largest tile.
 """
 
 from __future__ import annotations
@@ -13,23 +13,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from mvnet.errors import MvnetError
+from mvnet.errors import MvnetError, first_line
 
 if TYPE_CHECKING:
     import torch
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # of mallopt(3), from malloc.h
 _LARGEST = 2**30  # bytes of an array that is kept
-_DYNAMIC_MMAP = 2**25  # where glibc's own adjustment of the threshold ends; it cannot be asked for the current one
+_DYNAMIC_MMAP = 2**25  # largest threshold that glibc sets by itself; the current one cannot be read
 
 
 def find_device(name: str = "auto") -> torch.device:
-    """The device called `name`.
+    """Look up a device and check that it can be used.
 
     Args:
         name: "auto" for the GPU when there is one and the CPU otherwise, or a name of torch such as "cuda:1".
+    Returns:
+        the device.
     Raises:
-        MvnetError: the device is not there.
+        MvnetError: the device does not exist or cannot be used.
     """
     import torch
 
@@ -39,7 +41,7 @@ def find_device(name: str = "auto") -> torch.device:
         device = torch.device(name)
         torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:80]
+        reason = first_line(error, 80)
         raise MvnetError(
             f"device: found {name!r}, which cannot be used ({reason}), expected auto, cpu or a GPU such as cuda"
         ) from error
@@ -48,9 +50,12 @@ def find_device(name: str = "auto") -> torch.device:
 
 @contextmanager
 def threads(count: int | None) -> Iterator[None]:
-    """Torch computes with `count` threads inside; None or 0 leaves their number as it is.
+    """Let torch compute with a number of threads inside.
 
-    The number is process-wide: threads that are born inside start with it.
+    The number is process-wide: threads that are started inside inherit it.
+
+    Args:
+        count: number of threads; None or 0 leaves it unchanged.
     """
     import torch
 
@@ -64,8 +69,13 @@ def threads(count: int | None) -> Iterator[None]:
 
 
 @contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """The global random state of torch, which dropout draws from, starts from `seed` inside."""
+def seed_torch(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed torch's global random state, from which dropout draws, inside; restore it afterwards.
+
+    Args:
+        seed: random seed.
+        device: its random state is seeded as well as that of the CPU.
+    """
     import torch
 
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -74,8 +84,8 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 
 @contextmanager
-def denormals_flushed() -> Iterator[None]:
-    """Numbers below 1e-38 are zero inside: on the CPU they would slow a backward pass three times."""
+def flush_denormals() -> Iterator[None]:
+    """Treat numbers below 1e-38 as zero inside: on the CPU they make a backward pass three times slower."""
     import torch
 
     smallest = torch.tensor(1e-40)
@@ -89,14 +99,14 @@ def denormals_flushed() -> Iterator[None]:
 
 @contextmanager
 def freed_memory_kept() -> Iterator[None]:
-    """The allocator does not return memory to the system inside; afterwards it is what glibc tends to by itself."""
+    """Keep freed memory in the allocator inside; afterwards restore the thresholds of glibc."""
     if platform.libc_ver()[0] != "glibc":
         yield
         return
     libc = ctypes.CDLL(None)
     libc.mallopt(_MMAP_THRESHOLD, _LARGEST)
     libc.mallopt(_TRIM_THRESHOLD, _LARGEST)
-    libc.mallopt(_ARENA_MAX, 1)  # threads share one arena: those of threads are too small for the arrays of a tile
+    libc.mallopt(_ARENA_MAX, 1)  # one arena for all threads: an arena per thread is too small for the arrays of a tile
     try:
         yield
     finally:

@@ -1,9 +1,12 @@
-"""Files that are there whole or not at all: bytes, tensors, and the progress of a training."""
+"""Files written atomically: bytes, JSON, tensors, and the state of a training run."""
 
 from __future__ import annotations
 
 import json
 import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,23 +14,53 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write to a temporary file beside `path`, then move it into place."""
-    temporary = path.with_name(f".{path.name}.part")
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Write a file atomically: to a temporary file beside it inside, which replaces it afterwards.
+
+    The temporary file is removed on an error.
+
+    Args:
+        path: in a folder that exists; its name ends the temporary one, so that suffixes are kept.
+    Yields:
+        the path to write to.
+    """
+    temporary = path.with_name(f".{secrets.token_hex(4)}.{path.name}")
     try:
-        temporary.write_bytes(data)
+        yield temporary
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write bytes atomically.
+
+    Args:
+        path: path of the file.
+        data: its content.
+    """
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
 def write_json(path: Path, content: Any) -> None:
-    """Indented JSON, moved into place when complete."""
+    """Write indented JSON atomically.
+
+    Args:
+        path: path of the file.
+        content: serialisable as JSON.
+    """
     write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    """A safetensors file, moved into place when complete."""
+    """Write a safetensors file atomically.
+
+    Args:
+        path: path of the file.
+        tensors: by name, on any device.
+    """
     from safetensors.torch import save
 
     write_atomically(path, save({name: value.detach().cpu().contiguous() for name, value in tensors.items()}))
@@ -36,8 +69,17 @@ def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
 def save_progress(
     folder: Path, name: str, number: int, tensors: dict[str, Tensor], description: dict[str, Any]
 ) -> None:
-    """State of a training after `number` steps: NAME-NUMBER.safetensors, then NAME.json that holds the description,
-    then older weights are dropped. Whenever this is cut off, the description fits weights that are there."""
+    """Save the state of a training run: NAME-NUMBER.safetensors, then NAME.json, then remove older tensors.
+
+    Whenever the process is killed, NAME.json describes tensors that exist.
+
+    Args:
+        folder: folder of the run, which exists.
+        name: stem of the files.
+        number: number of steps done.
+        tensors: by name.
+        description: content of NAME.json.
+    """
     current = folder / f"{name}-{number}.safetensors"
     write_tensors(current, tensors)
     write_json(folder / f"{name}.json", description)

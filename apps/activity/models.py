@@ -77,7 +77,7 @@ def prepare_checkpoint(folder: Path, resume: bool, overwrite: bool) -> None:
     from mvnet.models.activity.training import CHECKPOINT
     from mvnet.training import Run
 
-    unfinished = Run.is_unfinished(folder, CHECKPOINT)
+    unfinished = Run.has_checkpoint(folder, CHECKPOINT)
     if resume and not unfinished:
         raise UserError(f"--resume: found no unfinished training in {folder}, expected one")
     if unfinished and not resume:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from mvnet.apps.common.errors import UserError
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor, nn
     from torch.utils.data import Dataset
 
@@ -59,7 +58,7 @@ def train_network(
     Args:
         stem: in the run folder, which keeps the checkpoint of an interrupted run.
         model: initialised, on its device.
-        loss: of the network and the parts of a batch, which are on its device; with figures to log.
+        loss: of the network and the parts of a batch, which it moves to its device; with figures to log.
         card: what the model card says of the task and of the data.
         quiet: neither a progress bar nor the card on stdout.
     """
@@ -69,7 +68,7 @@ def train_network(
     device = next(model.parameters()).device
     run = Run(stem.parent, model, schedule)
     begin, first = time.perf_counter(), run.step
-    trained = train(run, lambda model, batch: loss(model, *move_batch(batch, device)), data, quiet=quiet)
+    trained = train(run, lambda model, batch: loss(model, *batch), data, quiet=quiet)
     full = {
         **card,
         "seed": schedule.seed,
@@ -81,11 +80,3 @@ def train_network(
     save_checkpoint(stem, trained, full)
     if not quiet:
         print(json.dumps(full, indent=2))
-
-
-def move_batch(batch: Any, device: torch.device) -> Any:
-    """The tensors of a batch on a device; they may be nested in tuples."""
-    if not isinstance(batch, tuple | list):
-        return batch.to(device)
-    parts = [move_batch(part, device) for part in batch]
-    return type(batch)(*parts) if hasattr(batch, "_fields") else parts

@@ -11,6 +11,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from mvnet.data_loaders.dti.nifti import without_suffix
+
 MAPS = {
     "tensor": "Denoised diffusion tensors",
     "FA": "Fractional anisotropy of the denoised tensors",
@@ -41,11 +43,6 @@ def stem_of(path: Path) -> str:
     """
     name = re.sub(r"_(dwi|dwimap)$", "", without_suffix(path))
     return re.sub(r"_(model|param)-[A-Za-z0-9]+", "", name)
-
-
-def without_suffix(path: Path) -> str:
-    """The file name of an image without .nii, .nii.gz, .hdr or the like."""
-    return re.sub(r"\.(nii|hdr|img)(\.(gz|bz2|zst))?$", "", path.name, flags=re.IGNORECASE)
 
 
 def map_name(stem: str, param: str) -> str:

@@ -11,15 +11,16 @@ from mvnet.apps.common.console import Console
 from mvnet.apps.common.outputs import Outputs
 from mvnet.apps.common.timing import Clock
 from mvnet.apps.dti import bids
-from mvnet.apps.dti.options import Options, check
-from mvnet.apps.dti.options import find_gradient_files as with_siblings
+from mvnet.apps.dti.options import Options, check, find_gradient_files
 from mvnet.runtime import find_device, freed_memory_kept
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from mvnet.data_loaders.dti import DTIVolume
+    from mvnet.models.dti.inference import DenoisedVolume
+    from mvnet.models.dti.maps import TensorMaps
 
 
 def run(options: Options, console: Console | None = None) -> dict[str, Any]:
@@ -32,15 +33,15 @@ def run(options: Options, console: Console | None = None) -> dict[str, Any]:
     """
     if console is None:
         console = Console(quiet=True)
-    options, said = with_siblings(options)
+    options, messages = find_gradient_files(options)
     check(options)
     stem = bids.stem_of(options.input)
     outputs = _plan(options, stem)
     clock = Clock()
     with outputs, freed_memory_kept():
-        for message in said:
+        for message in messages:
             console.say(message)
-        summary = _work(options, stem, outputs, console, clock, said)
+        summary = _work(options, stem, outputs, console, clock, messages)
         clock.lap("write")
     summary["timings"] = clock.laps | {"total": clock.total()}
     return summary
@@ -64,9 +65,10 @@ def report_name(stem: str) -> str:
 
 
 def _work(
-    options: Options, stem: str, outputs: Outputs, console: Console, clock: Clock, said: list[str]
+    options: Options, stem: str, outputs: Outputs, console: Console, clock: Clock, messages: list[str]
 ) -> dict[str, Any]:
     from mvnet import __version__
+    from mvnet.models.dti.maps import TensorMaps
 
     device = find_device(options.device)
     volume = _load(options, console)
@@ -78,29 +80,29 @@ def _work(
     if options.adapt:
         model = _adapt(model, volume, console, device)
         clock.lap("adapt")
-    before = volume.tensors
-    after, error, confidence = _denoise(model, volume, options.strength, console, device)
+    found = _denoise(model, volume, options.strength, console, device)
+    before, after = (TensorMaps.of(tensors, volume.mask) for tensors in (volume.tensors, found.tensors))
     clock.lap("denoise")
 
     summary: dict[str, Any] = {
         "version": __version__,
         "outputs": {p: str(options.output / bids.map_name(stem, p)) for p in bids.MAPS},
         "counts": _counts(volume),
-        "statistics": _statistics(volume, after, error),
+        "statistics": _statistics(volume, before, after, found.error),
         "device": str(device),
         "weights": weights,
         "options": _plain(asdict(options)),
         "layout": {"order": volume.order, "unit": volume.unit, "frame": volume.frame},
-        "messages": said + list(volume.report.messages),
+        "messages": messages + list(volume.report.messages),
     }
     if options.report:
         summary["outputs"]["report"] = str(options.output / report_name(stem))
-    _write_maps(volume, after, confidence, stem, outputs, _provenance(options, summary))
+    _write_maps(volume, after, found.confidence, stem, outputs, _provenance(options, summary))
     _write_json(outputs.path(bids.DATASET), bids.dataset_description(__version__))
     if options.report:
         from mvnet.apps.dti.report import write_report
 
-        write_report(outputs.path(report_name(stem)), stem, volume, before, after, confidence, summary)
+        write_report(outputs.path(report_name(stem)), stem, volume, before, after, found.confidence, summary)
     return summary
 
 
@@ -134,20 +136,12 @@ def _adapt(model: Any, volume: DTIVolume, console: Console, device: torch.device
 
 
 def _denoise(
-    model: Any, volume: DTIVolume, strength: float, console: Console, device: torch.device
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Denoised tensors (6, X, Y, Z), expected error and confidence (X, Y, Z)."""
-    from mvnet.models.dti.inference import denoise_volume
+    model: nn.Module, volume: DTIVolume, strength: float, console: Console, device: torch.device
+) -> DenoisedVolume:
+    from mvnet.api import denoise_dti
 
-    scan = volume.acquisition
-    known: dict[str, Any] = {} if scan is None else {"b0": scan.b0, "noise": scan.noise, "residual": scan.residual}
     with console.progress(f"denoising on {device}") as progress:
-        out = denoise_volume(
-            model, volume.tensors, volume.mask, spacing=volume.spacing, strength=strength, progress=progress, **known
-        )
-    if not out.tensors[:, volume.mask].isfinite().all():
-        raise RuntimeError("the network returned tensors that are not finite")
-    return out.tensors, out.error, out.confidence
+        return denoise_dti(volume, strength=strength, device=str(device), model=model, progress=progress)
 
 
 def _counts(volume: DTIVolume) -> dict[str, int]:
@@ -161,20 +155,19 @@ def _counts(volume: DTIVolume) -> dict[str, int]:
     }
 
 
-def _statistics(volume: DTIVolume, after: Tensor, error: Tensor) -> dict[str, float]:
+def _statistics(volume: DTIVolume, before: TensorMaps, after: TensorMaps, error: Tensor) -> dict[str, float]:
     """Numbers of the page, over the mask; diffusivities in um^2/ms."""
-    from mvnet.apps.dti.maps import fa_map, md_map
-    from mvnet.linalg import affine_invariant
+    from mvnet.manifolds import SPDField
 
-    mask, before = volume.mask, volume.tensors
-    change = affine_invariant.dist(before[:, mask][None], after[:, mask][None])
+    mask = volume.mask
+    change = SPDField(dim=0).dist(before.planes[:, mask], after.planes[:, mask])
     numbers = {
         "mean_change": float(change.mean()),
         "expected_error": float(error[mask].mean()),
-        "fa_before": float(fa_map(before, mask)[mask].mean()),
-        "fa_after": float(fa_map(after, mask)[mask].mean()),
-        "md_before": float(md_map(before, mask)[mask].mean()),
-        "md_after": float(md_map(after, mask)[mask].mean()),
+        "fa_before": float(before.fa[mask].mean()),
+        "fa_after": float(after.fa[mask].mean()),
+        "md_before": float(before.md[mask].mean()),
+        "md_after": float(after.md[mask].mean()),
     }
     scan = volume.acquisition
     if scan is not None:
@@ -202,20 +195,18 @@ def _provenance(options: Options, summary: dict[str, Any]) -> dict[str, Any]:
 
 def _write_maps(
     volume: DTIVolume,
-    after: Tensor,
+    after: TensorMaps,
     confidence: Tensor,
     stem: str,
     outputs: Outputs,
     provenance: dict[str, Any],
 ) -> None:
-    from mvnet.apps.dti.maps import colour_fa, fa_map, md_map
     from mvnet.data_loaders.dti import LAYOUTS, UNITS, save_scalar, save_tensors
 
-    mask = volume.mask
-    save_tensors(volume, after, outputs.path(bids.map_name(stem, "tensor")))
-    save_scalar(volume, fa_map(after, mask), outputs.path(bids.map_name(stem, "FA")))
-    save_scalar(volume, md_map(after, mask) / UNITS[volume.unit], outputs.path(bids.map_name(stem, "MD")))
-    save_scalar(volume, colour_fa(after, mask, volume.affine), outputs.path(bids.map_name(stem, "DEC")))
+    save_tensors(volume, after.planes, outputs.path(bids.map_name(stem, "tensor")))
+    save_scalar(volume, after.fa, outputs.path(bids.map_name(stem, "FA")))
+    save_scalar(volume, after.md / UNITS[volume.unit], outputs.path(bids.map_name(stem, "MD")))
+    save_scalar(volume, after.colour_fa(volume.affine), outputs.path(bids.map_name(stem, "DEC")))
     save_scalar(volume, confidence, outputs.path(bids.map_name(stem, "confidence")))
     order = LAYOUTS[volume.order].symbols
     for param in bids.MAPS:

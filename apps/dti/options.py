@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mvnet.apps.common.errors import UserError
-from mvnet.apps.dti.bids import without_suffix
 from mvnet.data_loaders.dti.layouts import FRAMES, LAYOUTS, UNITS
 
 
@@ -47,10 +46,12 @@ def find_gradient_files(options: Options) -> tuple[Options, list[str]]:
     """The options with the .bval and .bvec files beside the input, if both exist and none was given; and messages."""
     if options.bval or options.bvec:
         return options, []
-    base = without_suffix(options.input)
-    bval, bvec = (options.input.with_name(base + end) for end in (".bval", ".bvec"))
-    if not (bval.is_file() and bvec.is_file()):
+    from mvnet.data_loaders.dti import gradients
+
+    beside = gradients.find_gradient_files(options.input)
+    if beside is None:
         return options, []
+    bval, bvec = beside
     found = Options(**{**vars(options), "bval": bval, "bvec": bvec})
     return found, [f"using {bval.name} and {bvec.name} beside {options.input.name}: the input is a DWI"]
 

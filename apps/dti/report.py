@@ -21,8 +21,8 @@ def write_report(
     path: Path,
     title: str,
     volume: DTIVolume,
-    before: Tensor,
-    after: Tensor,
+    before: TensorMaps,
+    after: TensorMaps,
     confidence: Tensor,
     summary: dict[str, Any],
 ) -> None:
@@ -30,13 +30,11 @@ def write_report(
 
     Args:
         volume: gives the grid and the mask.
-        before, after: (6, X, Y, Z) Mandel planes, um^2/ms, voxel axes.
+        before, after: maps of the tensors.
         confidence: (X, Y, Z) in [0, 1].
         summary: of `mvnet.apps.dti.denoise.run`.
     """
-    from mvnet.models.dti.maps import TensorMaps
-
-    maps = {"input": TensorMaps.of(before, volume.mask), "denoised": TensorMaps.of(after, volume.mask)}
+    maps = {"input": before, "denoised": after}
     colours, anisotropy, bars = _figures(volume, maps, confidence)
     parts = [
         page.table((), _numbers(summary)),

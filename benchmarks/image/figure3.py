@@ -36,7 +36,7 @@ from mvnet.models.image.training import (
     History,
     Pair,
     Recipe,
-    denoised,
+    denoise,
     iterations_to,
     mean_square_error,
     running_mean,
@@ -144,9 +144,9 @@ def circle(model: nn.Module, setup: Setup, device: str) -> list[float]:
 
     def change(angle: float) -> Tensor:
         clean = scenes.draw(angle)
-        return denoised(model, clean) - clean
+        return denoise(model, clean) - clean
 
-    start, norm = change(0.0), (denoised(model, scenes.draw()) * inside).norm()
+    start, norm = change(0.0), (denoise(model, scenes.draw()) * inside).norm()
     found = []
     for k in range(setup.angles):
         angle = 2 * math.pi * k / setup.angles
@@ -162,7 +162,7 @@ def pictures(models: dict[str, nn.Module], device: str) -> dict[str, dict[str, l
     for label, angle in (("on-grid", 0.0), ("rotated", math.pi / 6)):
         clean = scene.draw(angle)
         x = noisy(clean, generator=generator(TEST_SEED + 2, device))
-        images = {"noisy": x, **{name: denoised(model, x) for name, model in models.items()}, "clean": clean}
+        images = {"noisy": x, **{name: denoise(model, x) for name, model in models.items()}, "clean": clean}
         out[label] = {name: image[0].mul(1e3).round().div(1e3).tolist() for name, image in images.items()}
     return out
 

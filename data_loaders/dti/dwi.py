@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from mvnet.data_loaders.dti.frames import rotate, to_voxel
 from mvnet.data_loaders.dti.gradients import B0_THRESHOLD, Gradients, is_b0, read_gradients
 from mvnet.data_loaders.dti.layouts import find_layout, unit_factor
 from mvnet.data_loaders.dti.masks import MaskLike, brain_mask, check_grid, read_mask
-from mvnet.data_loaders.dti.nifti import open_image, read_array
+from mvnet.data_loaders.dti.nifti import name_of, open_image, read_array
 from mvnet.data_loaders.dti.repair import repair
 from mvnet.data_loaders.dti.volume import Acquisition, DTIVolume, RepairReport
 from mvnet.data_loaders.errors import DataError
@@ -31,7 +32,7 @@ Progress = Callable[[int, int], None]
 
 
 def load_dwi(
-    path: str | Path,
+    path: str | Path | Any,
     bval: str | Path | np.ndarray,
     bvec: str | Path | np.ndarray,
     mask: MaskLike | None = None,
@@ -41,7 +42,7 @@ def load_dwi(
     """Read a DWI and fit tensors.
 
     Args:
-        path: 4-D NIfTI (X, Y, Z, M).
+        path: 4-D NIfTI (X, Y, Z, M), a file or a nibabel image.
         bval, bvec: FSL text files (rows or columns) or arrays; b in s/mm^2.
         mask: NIfTI or array; None makes one from the mean b0.
         bvec_frame: axes of the b-vectors, "fsl", "voxel" or "world"; None follows FSL's rule, unless the
@@ -54,7 +55,7 @@ def load_dwi(
         DataError: unreadable file, not 4-D, counts that differ, no b0, too few directions, wrong mask, no
             finite signal.
     """
-    image = open_image(path)
+    image, path = open_image(path), name_of(path)
     if len(image.shape) != 4:
         raise DataError(f"{path}: found a {len(image.shape)}-D image of shape {image.shape}, expected (X, Y, Z, M)")
     gradients = read_gradients(bval, bvec, image.shape[3])

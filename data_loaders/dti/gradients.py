@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 from torch import Tensor
 
+from mvnet.data_loaders.dti.nifti import without_suffix
 from mvnet.data_loaders.errors import DataError, reading
 
 B0_THRESHOLD = 50
@@ -27,6 +28,13 @@ def is_b0(bvals: Values) -> Values:
         bvals: (M,) in s/mm^2, numpy or torch.
     """
     return bvals < B0_THRESHOLD
+
+
+def find_gradient_files(image: Path) -> tuple[Path, Path] | None:
+    """The .bval and .bvec files beside an image that is called like them; None unless both are there."""
+    base = without_suffix(image)
+    bval, bvec = (image.with_name(base + end) for end in (".bval", ".bvec"))
+    return (bval, bvec) if bval.is_file() and bvec.is_file() else None
 
 
 @dataclass(frozen=True)

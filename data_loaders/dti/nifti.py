@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import secrets
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError, reading
+from mvnet.storage import replacing
 
 _SUFFIXES = (".nii", ".nii.gz")
 
 
-def open_image(path: str | Path) -> Any:
+def open_image(path: str | Path | Any) -> Any:
     """The nibabel NIfTI-1 or NIfTI-2 image at `path`, one file or a pair .hdr and .img, its data not read yet.
+
+    An image that is open already is checked likewise.
 
     Raises:
         DataError: missing or empty file, not a NIfTI, damaged header, complex or colour values, fewer than 3
@@ -23,6 +25,8 @@ def open_image(path: str | Path) -> Any:
     """
     import nibabel
 
+    if isinstance(path, nibabel.Nifti1Pair):
+        return _check_image(path, "image")
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: found no such file, expected a NIfTI image")
@@ -32,6 +36,21 @@ def open_image(path: str | Path) -> Any:
         image = nibabel.load(path)
     if not isinstance(image, nibabel.Nifti1Pair):
         raise DataError(f"{path}: found a {type(image).__name__}, expected a NIfTI image")
+    return _check_image(image, path)
+
+
+def without_suffix(path: Path) -> str:
+    """The file name of an image without .nii, .nii.gz, .hdr or the like."""
+    return re.sub(r"\.(nii|hdr|img)(\.(gz|bz2|zst))?$", "", path.name, flags=re.IGNORECASE)
+
+
+def name_of(path: str | Path | Any) -> str | Path:
+    """What error messages call a file, or an image that is open already."""
+    return path if isinstance(path, str | Path) else "image"
+
+
+def _check_image(image: Any, path: str | Path) -> Any:
+    """The image, if it holds real numbers in at least three dimensions."""
     kind = np.dtype(image.header.get_data_dtype())
     if kind.kind not in "iufb":
         raise DataError(f"{path}: found values of type {kind}, expected real numbers")
@@ -70,13 +89,23 @@ def write_image(
         DataError: wrong suffix or missing folder.
         OSError: the disk is full or not writable.
     """
-    import nibabel
-
     path = Path(path)
     if not path.name.endswith(_SUFFIXES):
         raise DataError(f"path: found {path}, expected a name ending in .nii or .nii.gz")
     if not path.parent.is_dir():
         raise DataError(f"path: found no such folder {path.parent}, expected one that exists")
+    image = make_image(data, affine, header, intent)
+    with replacing(path) as temporary:
+        image.to_filename(temporary)
+    return path
+
+
+def make_image(
+    data: np.ndarray, affine: np.ndarray, header: Any, intent: tuple[str, tuple[float, ...]] = ("none", ())
+) -> Any:
+    """A nibabel image with the codes, zooms and units of `header`; arguments as of `write_image`."""
+    import nibabel
+
     data = data.astype(np.uint8 if data.dtype == bool else np.float32, copy=False)
 
     kind = nibabel.Nifti2Image if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Image
@@ -90,12 +119,4 @@ def write_image(
     new.set_intent(*intent)
     new.set_slope_inter(1, 0)
     new["cal_min"] = new["cal_max"] = 0
-    image = kind(data, affine, new)
-
-    temporary = path.with_name(f".{secrets.token_hex(4)}.{path.name}")
-    try:
-        image.to_filename(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
+    return kind(data, affine, new)

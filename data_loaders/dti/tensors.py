@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,14 +13,14 @@ from mvnet.data_loaders.dti.fibre_coherence import check_frame
 from mvnet.data_loaders.dti.frames import rotate, to_voxel
 from mvnet.data_loaders.dti.layouts import TensorLayout, find_layout, unit_factor
 from mvnet.data_loaders.dti.masks import MaskLike, check_grid, read_mask, tensor_mask
-from mvnet.data_loaders.dti.nifti import open_image, read_array
+from mvnet.data_loaders.dti.nifti import name_of, open_image, read_array
 from mvnet.data_loaders.dti.repair import median_diffusivity, repair
 from mvnet.data_loaders.dti.volume import DTIVolume
 from mvnet.data_loaders.errors import DataError
 
 
 def load_tensors(
-    path: str | Path,
+    path: str | Path | Any,
     order: str | None = None,
     mask: MaskLike | None = None,
     unit: str | None = None,
@@ -28,7 +29,7 @@ def load_tensors(
     """Read a tensor NIfTI.
 
     Args:
-        path: 4-D (X, Y, Z, 6) or 5-D (X, Y, Z, 1, 6) NIfTI.
+        path: 4-D (X, Y, Z, 6) or 5-D (X, Y, Z, 1, 6) NIfTI, a file or a nibabel image.
         order: "fsl", "mrtrix", "dipy", "symmatrix" or "dti-tk"; None detects it.
         mask: NIfTI or array; None takes finite tensors with positive trace.
         unit: "mm2/s", "um2/ms", "um2/s" or "m2/s"; None detects it from the median mean diffusivity.
@@ -40,7 +41,7 @@ def load_tensors(
         DataError: unreadable file, not six components, no finite tensor, wrong mask, no positive definite
             tensor.
     """
-    image = open_image(path)
+    image, path = open_image(path), name_of(path)
     stored = _components(read_array(image, path), path)
     layout, messages = _layout(stored, len(image.shape), int(image.header["intent_code"]), order)
     planes = layout.to_mandel(stored)

@@ -34,14 +34,34 @@ def save_tensors(
     Raises:
         DataError: another shape than the volume's, unknown order, unit or frame, missing folder.
     """
+    stored = to_components(volume, tensors, order, unit, frame)
+    return write_image(stored, volume.affine, volume.header, path, intent_of(stored))
+
+
+def intent_of(stored: np.ndarray) -> tuple[str, tuple[float, ...]]:
+    """NIfTI intent of components as `to_components` gives them."""
+    return ("symmetric matrix", (3.0,)) if stored.ndim == 5 else ("none", ())
+
+
+def to_components(
+    volume: DTIVolume, tensors: Tensor, order: str | None = None, unit: str | None = None, frame: str | None = None
+) -> np.ndarray:
+    """Tensors as the file of `volume` stores them, zero outside its mask.
+
+    Args:
+        volume, tensors, order, unit, frame: as of `save_tensors`.
+    Returns:
+        (X, Y, Z, 6), or (X, Y, Z, 1, 6) in the layouts that are 5-D.
+    Raises:
+        DataError: another shape than the volume's, unknown order, unit or frame.
+    """
     if tensors.shape != volume.tensors.shape:
         raise DataError(f"tensors: found shape {tuple(tensors.shape)}, expected {tuple(volume.tensors.shape)}")
     layout = find_layout(order or volume.order)
     back = to_voxel(frame or volume.frame, volume.affine).T
     planes = torch.where(volume.mask, tensors.detach().cpu(), 0.0)
     planes = rotate(planes, back) / unit_factor(unit or volume.unit)
-    intent = ("symmetric matrix", (3.0,)) if layout.ndim == 5 else ("none", ())
-    return write_image(layout.from_mandel(planes), volume.affine, volume.header, path, intent)
+    return layout.from_mandel(planes)
 
 
 def save_scalar(volume: DTIVolume, values: Tensor | np.ndarray, path: str | Path) -> Path:

@@ -25,6 +25,7 @@ import numpy as np
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.insar.layers import Window
 from mvnet.errors import MvnetError
+from mvnet.storage import write_atomically
 
 _LAYOUT = 1  # of the folder
 
@@ -73,7 +74,7 @@ class BlockStore:
         self._done = self._read_done()
         self._list = open(folder / "done.txt", "a")  # noqa: SIM115  closed in close()
         if not self.resumed:
-            _write_text(job_file, signature)
+            write_atomically(job_file, signature.encode())
 
     def _read_done(self) -> set[tuple[int, int]]:
         path = self.folder / "done.txt"
@@ -183,10 +184,3 @@ def _lock_folder(folder: Path) -> int:
         os.close(lock)
         raise DataError(f"output: found another run that is writing into {folder}, expected none") from error
     return lock
-
-
-def _write_text(path: Path, content: str) -> None:
-    """Replace a file in one step."""
-    temporary = path.with_suffix(".new")
-    temporary.write_text(content)
-    os.replace(temporary, path)

@@ -14,7 +14,7 @@ from mvnet.linalg import alignment, so3
 from mvnet.linalg.alignment import Alignment
 from mvnet.linalg.smooth import safe_sqrt
 
-_ROUNDS = 20  # rotation and warp in turns; the score rises in each, so few are ever taken
+_ROUNDS = 20  # alternations of rotation and warp; the score rises in each, so few are ever taken
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Match:
         roots: square-root velocities of both on each piece, times the root of its duration: two tensors
             (..., R, joints, c), the second rotated by `rotation`. They carry gradients.
         times: where the pieces start and end, as nondecreasing times in [0, 1] of each curve, both (..., R + 1).
-        rotation: (..., 3, 3), if asked for.
+        rotation: (..., 3, 3), with `modulo_rotation`.
     """
 
     roots: tuple[Tensor, Tensor]
@@ -59,7 +59,7 @@ def match(
     window: float | None = None,
     modulo_rotation: bool = False,
 ) -> Match:
-    """The reparametrisation of c2, and the rotation if asked for, that bring it nearest to c1.
+    """The reparametrisation of c2, and the rotation with `modulo_rotation`, that bring it nearest to c1.
 
     Args:
         c1, c2: curves (..., T1, joints, *point), (..., T2, joints, *point); batch dims broadcast.
@@ -113,7 +113,7 @@ def elastic_distance(
         max_step: largest slope; T1 - 1 and T2 - 1 are at most this ratio apart. 4: 11 slopes; 6: 23, as in fdasrsf.
         window: largest |gamma(t) - t|, None for no bound.
         modulo_rotation: also minimise over one rotation of space, common to all joints, of every velocity of
-            c2 (c -> g c for side "right"): warp and rotation in turns, from two starts, hence a local minimum.
+            c2 (c -> g c for side "right"): warp and rotation alternate, from two starts, hence a local minimum.
         squared: return d^2, which is smooth at d = 0.
     Returns:
         shape (...), radians^(1/2), radians if squared; at most sqrt(length(c1)) + sqrt(length(c2)).
@@ -203,7 +203,7 @@ def _rotate(rotation: Tensor, s: Tensor) -> Tensor:
 
 
 def _best_rotation(s1: Tensor, s2: Tensor, max_step: int, window: float | None) -> tuple[Tensor, Alignment]:
-    """Rotation and warp in turns: given the warp, R = argmax tr(R^T M), M = sum over pieces and joints of s1 s2^T.
+    """Alternate rotation and warp: given the warp, R = argmax tr(R^T M), M = sum over pieces and joints of s1 s2^T.
 
     Starts: the identity, and the warp that aligns the speeds of the joints, which no rotation changes.
 

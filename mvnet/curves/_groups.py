@@ -23,10 +23,10 @@ SIDES = ("right", "left")
 
 @dataclass(frozen=True)
 class CurveGroup:
-    """What curves need of a Lie group, right-trivialised.
+    """The operations of a Lie group that curves use, right-trivialised.
 
     Attributes:
-        name: of the group, as in GROUPS.
+        name: name of the group, as in GROUPS.
         manifold: where its points live.
         displacement: (x, y) -> log(y x^-1), shape (..., c).
         act: (u, x) -> exp(u) x.
@@ -85,7 +85,7 @@ class CurveGroup:
 
         Args:
             c: any tensor.
-            name: of the argument, for the message.
+            name: name of the argument, for the message.
             least: smallest number of samples.
         Returns:
             number of samples.

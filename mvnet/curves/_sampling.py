@@ -41,7 +41,7 @@ def inverse_srv_transform(
         start: c_0, shape (..., joints, *point).
         t: increasing times (T,) or (..., T); uniform on [0, 1] by default.
         group: "rotations", "circle" or "vectors".
-        side: of `srv_transform`.
+        side: as in `srv_transform`.
     Returns:
         shape (..., T, joints, *point).
     Raises:

@@ -139,7 +139,7 @@ def _closing_step(kind: CurveGroup, c: Tensor, s: Tensor, gap: Tensor) -> Tensor
 
 
 class MeanCurve(NamedTuple):
-    """What `mean_curve` found."""
+    """Result of `mean_curve`."""
 
     curve: Tensor  # (T, joints, *point)
     distances: Tensor  # (N,), elastic, from the mean to each curve
@@ -159,7 +159,7 @@ def mean_curve(
 ) -> MeanCurve:
     """Karcher mean of shapes: argmin over c of sum_i w_i d(c, c_i)^2, d the elastic distance.
 
-    In turns, the warp of every curve to the mean and, for these warps, the best step function on the mean's cells,
+    Alternating: the warp of every curve to the mean and, for these warps, the best step function on the mean's cells,
         s_k = sum_i w_i sum over pieces r in cell k of sqrt(alpha_r beta_r) s_(i, second_r),
     both exact, from the medoid. The mean starts at the Frechet mean of the starts. Carries no gradient.
 

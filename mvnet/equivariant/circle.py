@@ -111,7 +111,7 @@ def modulus(parts: FieldType, p: Tensor, eps: float) -> Tensor:
     """sqrt(|z_i|^2 + eps^2) of every unit.
 
     Args:
-        parts: of `units`.
+        parts: from `units`.
         p: shape (2 B, C, ...), planes.
         eps: modulus below which a number counts as zero.
     Returns:
@@ -129,7 +129,7 @@ class CircleConv(_OnPlanes):
         size: taps along each axis.
         padding: zeros on every side; keeps the size of the field when None.
         gain: the variance of the output over that of the input at initialisation.
-        generator: of the initial weights; torch's global one when None.
+        generator: source of the initial weights; torch's global generator when None.
     Shape:
         (B, fields_in.channels, n_1, ..., n_d) -> (B, fields_out.channels, n_1, ..., n_d), complex, or planes.
 
@@ -172,7 +172,7 @@ class CircleGate(_OnPlanes):
         hidden: permutation fields between the two convolutions; as many pairs are formed.
         size: taps along each axis of the combinations p, q and of the first convolution.
         eps: modulus below which a number counts as zero.
-        generator: of the initial weights; torch's global one when None.
+        generator: source of the initial weights; torch's global generator when None.
     Shape:
         (B, fields.channels, ...) -> the same, complex, or planes.
     Raises:

@@ -30,7 +30,7 @@ class GroupConv(nn.Module):
         padding: zeros on every side; keeps the size of the field when None.
         bias: constants are added to the invariant components of the output.
         gain: the variance of the output over that of a smooth input at initialisation; 2 suits a ReLU that follows.
-        generator: of the initial weights; torch's global one when None.
+        generator: source of the initial weights; torch's global generator when None.
     Shape:
         (B, fields_in.channels, n_1, ..., n_d) -> (B, fields_out.channels, n_1, ..., n_d), with the padding that keeps
         the size.
@@ -74,7 +74,13 @@ class GroupConv(nn.Module):
         return KernelExpansion(self.fields_in, self.fields_out, size)
 
     def train(self, mode: bool = True) -> GroupConv:
-        """As in torch, and the kept kernel is dropped: weights that were written through `.data` count from here on."""
+        """As in torch; the cached kernel is dropped, so that weights written through `.data` take effect.
+
+        Args:
+            mode: training or evaluation.
+        Returns:
+            the layer.
+        """
         self._kept = None
         return super().train(mode)
 

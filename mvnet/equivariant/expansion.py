@@ -60,7 +60,7 @@ class KernelExpansion:
         size: taps along each axis.
         basis_for: a basis (count, out, in, size^d) for a pair (rho_out, rho_in); the on-grid kernels when None.
     Attributes:
-        shape: of the kernel, (out, in, *taps).
+        shape: shape of the kernel, (out, in, *taps).
         count: number of free weights.
         index, sign: shape (out in taps,): the weight and the sign of every entry between monomial representations.
         blocks: the other pairs, made from a basis.

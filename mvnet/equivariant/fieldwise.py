@@ -16,7 +16,13 @@ from mvnet.errors import MvnetError
 
 
 def field_count(fields: FieldType) -> int:
-    """Number of fields of a type, with multiplicities."""
+    """Number of fields of a type, with multiplicities.
+
+    Args:
+        fields: the type.
+    Returns:
+        sum of the multiplicities.
+    """
     return sum(count for count, _ in fields.fields)
 
 
@@ -26,7 +32,7 @@ def check_channels(fields: FieldType, x: Tensor, name: str = "x") -> None:
     Args:
         fields: the type.
         x: shape (B, fields.channels, ...) when right.
-        name: of the argument, for the message.
+        name: name of the argument, for the message.
     Raises:
         MvnetError: when its second axis has another length.
     """
@@ -79,10 +85,10 @@ def scale(fields: FieldType, x: Tensor, factor: Tensor) -> Tensor:
 
 
 class Constant:
-    """A tensor outside of parameters and buffers: whole numbers stay so, others follow the dtype asked for.
+    """A tensor outside of parameters and buffers: integers keep their dtype, others are converted.
 
     Args:
-        value: the tensor, in float64 when floating; a copy is kept for every device and dtype that was asked for.
+        value: the tensor, in float64 when floating; a copy is kept for every device and dtype requested.
     """
 
     def __init__(self, value: Tensor):

@@ -34,7 +34,7 @@ class Harmonic(Representation):
     Frequency 0 is the single 1. Also a type of field: the irreps of SO(2) and O(2), restricted to the group.
 
     Args:
-        group: of the plane.
+        group: a group of the plane.
         frequency: m, not negative.
     Raises:
         MvnetError: when the group is one of space, or the frequency negative.
@@ -80,8 +80,8 @@ class Ring:
 def default_rings(size: int) -> tuple[Ring, ...]:
     """Radii 0, 1, ..., (size - 1) / 2 of width 0.55, the outermost drawn in by 0.4 from size 5 on.
 
-    Band-limit m <= R: at most one radian per pixel along the ring. Twice as many frequencies can be told apart on the
-    grid, but the networks then commute with rotations off the grid ten times less well.
+    Band-limit m <= R: at most one radian per pixel along the ring. Twice as many frequencies can be distinguished on
+    the grid, but the equivariance error of rotations off the grid is then ten times larger.
 
     Args:
         size: taps along each axis, odd.

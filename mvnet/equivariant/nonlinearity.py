@@ -49,7 +49,15 @@ class Pointwise(nn.Module):
         self.fn = fn
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (B, fields.channels, ...) -> the same shape."""
+        """Apply the function to every channel.
+
+        Args:
+            x: shape (B, fields.channels, ...).
+        Returns:
+            same shape.
+        Raises:
+            MvnetError: the channels do not fit.
+        """
         fieldwise.check_channels(self.fields_in, x)
         return self.fn(x)
 
@@ -59,7 +67,13 @@ class Pointwise(nn.Module):
 
 
 def is_odd(fn: Callable[[Tensor], Tensor]) -> bool:
-    """Whether fn(-x) = -fn(x) at 81 points of [-4, 4], to rounding."""
+    """Whether fn(-x) = -fn(x) at 81 points of [-4, 4], to rounding.
+
+    Args:
+        fn: elementwise function.
+    Returns:
+        True where it holds.
+    """
     points = torch.linspace(-4, 4, 81)
     with torch.no_grad():
         return torch.allclose(fn(-points), -fn(points), rtol=1e-5, atol=1e-6)
@@ -100,7 +114,15 @@ class NormNonlinearity(nn.Module):
         self.raw = nn.Parameter(raw_threshold(threshold, fieldwise.field_count(fields)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (B, fields.channels, ...) -> the same shape."""
+        """Apply f to the norm of every field.
+
+        Args:
+            x: shape (B, fields.channels, ...).
+        Returns:
+            same shape.
+        Raises:
+            MvnetError: the channels do not fit.
+        """
         fieldwise.check_channels(self.fields_in, x)
         # v -> |v| -> f(|v|) / |v| -> times v
         norm = (fieldwise.squares(self.fields_in, x) + self.eps**2).sqrt()
@@ -154,7 +176,15 @@ class Gated(nn.Module):
         self.fields_out = fields
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (B, fields_in.channels, ...) -> (B, fields_out.channels, ...)."""
+        """Multiply every field by the sigmoid of its gate.
+
+        Args:
+            x: shape (B, fields_in.channels, ...), the gates first.
+        Returns:
+            shape (B, fields_out.channels, ...).
+        Raises:
+            MvnetError: the channels do not fit.
+        """
         fieldwise.check_channels(self.fields_in, x)
         return fieldwise.scale(self.fields_out, x[:, self.gates :], torch.sigmoid(x[:, : self.gates]))
 

@@ -16,7 +16,7 @@ from mvnet.errors import MvnetError
 
 
 def rms_squash(h: Tensor) -> Tensor:
-    """h / sqrt(1 + mean of h^2 over the channels): residual features may grow, their reader sees no more than 1.
+    """h / sqrt(1 + mean of h^2 over the channels): features of root mean square below 1, however large the residuals.
 
     Pointwise and by an invariant of orthogonal representations, so that tiles and symmetries are kept.
 
@@ -67,7 +67,15 @@ class FieldAffine(nn.Module):
         return scale, None if self.bias is None else self.bias @ self._invariants(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (B, fields.channels, ...) -> the same shape."""
+        """Scale every field and shift its invariant part.
+
+        Args:
+            x: shape (B, fields.channels, ...).
+        Returns:
+            same shape.
+        Raises:
+            MvnetError: the channels do not fit.
+        """
         fieldwise.check_channels(self.fields_in, x)
         scale, bias = self.channels()
         scale = fieldwise.broadcast_over_space(scale, x)
@@ -86,8 +94,8 @@ class FieldNorm(nn.Module):
 
     Args:
         fields: type of the input and of the output.
-        statistics: "instance": of each sample by itself; "batch": of the batch in training, of the running average
-            over training in evaluation.
+        statistics: "instance": those of each sample; "batch": those of the batch in training, their running average
+            in evaluation.
         affine: whether `FieldAffine` follows.
         momentum: weight of a new batch in the running average.
         eps: added to the variance.
@@ -130,7 +138,15 @@ class FieldNorm(nn.Module):
             self.register_buffer("variance", torch.ones(fieldwise.field_count(fields)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (B, fields.channels, n_1, ..., n_d) -> the same shape."""
+        """Normalise every field.
+
+        Args:
+            x: shape (B, fields.channels, n_1, ..., n_d).
+        Returns:
+            same shape.
+        Raises:
+            MvnetError: the channels do not fit.
+        """
         fieldwise.check_channels(self.fields_in, x)
         # m = mean B, B the invariant basis; x -> (x - m) / sqrt(v + eps) as factor x + shift, one pass over the field
         basis = self._basis(x)

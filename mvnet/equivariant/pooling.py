@@ -80,7 +80,13 @@ class Details(Representation):
 
 @cache
 def details(group: Group) -> Details:
-    """The one representation `Details` of a group."""
+    """The one representation `Details` of a group.
+
+    Args:
+        group: any group.
+    Returns:
+        the same object for the same group.
+    """
     return Details(group)
 
 
@@ -127,7 +133,15 @@ class BlockPool(nn.Module):
         return self._blocks(x).flatten(1, 2)
 
     def inverse(self, y: Tensor) -> Tensor:
-        """y (B, fields_out.channels, m_1, ..., m_d) -> (B, fields_in.channels, 2 m_1, ..., 2 m_d), bit for bit."""
+        """Undo `forward`, bit for bit.
+
+        Args:
+            y: shape (B, fields_out.channels, m_1, ..., m_d).
+        Returns:
+            shape (B, fields_in.channels, 2 m_1, ..., 2 m_d).
+        Raises:
+            MvnetError: the channels do not fit.
+        """
         fieldwise.check_channels(self.fields_out, y, "y")
         return self._unblocks(y.unflatten(1, (self.fields_in.channels, -1)))
 

@@ -214,8 +214,8 @@ class Points(Representation):
     Args:
         group: acts on the points.
         points: shape (n, d), float64, all different.
-        name: of the set.
-        action: by which the points move, `Vector` when None.
+        name: name of the set.
+        action: representation on the coordinates, `Vector` when None.
     Raises:
         MvnetError: when the set is not closed.
     """
@@ -241,8 +241,8 @@ class Quotient(Points):
     Args:
         group: G.
         point: d coordinates, in any unit.
-        name: of the orbit.
-        action: by which the point moves, `Vector` when None.
+        name: name of the orbit.
+        action: representation on the coordinates, `Vector` when None.
     """
 
     def __init__(

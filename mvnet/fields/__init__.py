@@ -1,4 +1,4 @@
-"""Vector fields z' = xi(t, z) . z (paper section 2.1): what integrators integrate."""
+"""Vector fields z' = xi(t, z) . z (paper section 2.1): the input of integrators."""
 
 from mvnet.fields.base import ActingField, Field
 

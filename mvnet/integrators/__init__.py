@@ -1,4 +1,4 @@
-"""Integrators that stay on the manifold: a field gives an element of a Lie algebra, a step acts with it."""
+"""Integrators that stay on the manifold: a field takes values in a Lie algebra, a step acts by its group."""
 
 from mvnet.integrators.base import Method, Step
 from mvnet.integrators.methods import METHODS, get_method

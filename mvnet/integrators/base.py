@@ -3,9 +3,8 @@
     state = method.init(field, t, z, args)
     z, error, state = method.step(field, t, h, z, args, state)      once for every interval
 
-`state` is whatever a method hands from one step to the next (a slope that is used again, a starting value for an
-iteration), None where there is nothing. `error` estimates the local error in the Lie algebra, None where a method has
-no estimate.
+`state` is what a method carries from one step to the next (a slope that is used again, an initial value for an
+iteration), or None. `error` estimates the local error in the Lie algebra; None for a method without an estimate.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from mvnet.fields.base import ActingField
 
 
 class Step(NamedTuple):
-    """What a step gives: z of the shape of the state; error of the shape of the algebra or None; the next state."""
+    """Result of a step: z in the shape of the state; error in the shape of the algebra, or None; the next state."""
 
     z: Tensor
     error: Tensor | None = None
@@ -33,13 +32,32 @@ class Method(Protocol):
 
     @property
     def order(self) -> int:
-        """p: the error after a unit of time falls as h^p."""
+        """p: the global error is O(h^p)."""
         ...
 
     def init(self, field: ActingField, t: Tensor, z: Tensor, args: tuple[Tensor, ...]) -> Any:
-        """The state before the first step."""
+        """State before the first step.
+
+        Args:
+            field: the field with its action.
+            t: initial time, a scalar tensor.
+            z: initial point.
+            args: further inputs of the field.
+        Returns:
+            `state` of the first step.
+        """
         ...
 
     def step(self, field: ActingField, t: Tensor, h: Tensor, z: Tensor, args: tuple[Tensor, ...], state: Any) -> Step:
-        """From z at t to t + h; t and h are scalars."""
+        """Step from z at t to t + h.
+
+        Args:
+            field: the field with its action.
+            t, h: time and step size, scalar tensors.
+            z: point at t.
+            args: further inputs of the field.
+            state: state of the previous step.
+        Returns:
+            the point at t + h, the error estimate and the next state.
+        """
         ...

@@ -1,7 +1,6 @@
 """Commutator-free methods: compositions of exponentials of linear combinations of the slopes.
 
-Where the group is commutative each is the Runge-Kutta method of its coefficients; each keeps z on its manifold at every
-step size.
+On a commutative group each is the Runge-Kutta method of its coefficients; z stays on its manifold at every step size.
 
 Source: paper section 2.4.3; Celledoni, Marthinsen, Owren, Future Gener. Comput. Syst. 19 (2003) 341; Crouch, Grossman,
 J. Nonlinear Sci. 3 (1993) 1.
@@ -29,14 +28,17 @@ class Composition:
     exponents: tuple[tuple[float, ...], ...] = ()
 
     def apply(self, points: Sequence[Tensor], slopes: Sequence[Tensor], action: GroupAction) -> Tensor:
-        """The point it leads to.
+        """Apply the exponentials one after another.
 
         Args:
-            points: of the stages so far.
-            slopes: of the stages so far.
-            action: of the group.
+            points: those of the stages so far.
+            slopes: those of the stages so far.
+            action: action of the group.
+        Returns:
+            exp(e_n) ... exp(e_1) . points[start]
         """
         z = points[self.start]
+        # slopes -> e = sum_j c_j k_j;  z -> exp(e) . z
         for coefficients in self.exponents:
             u = combine(coefficients, slopes)
             z = z if u is None else action.act(u, z)
@@ -63,12 +65,14 @@ class CommutatorFree:
     def step(
         self, field: ActingField, t: Tensor, h: Tensor, z: Tensor, args: tuple[Tensor, ...], state: Any = None
     ) -> Step:
-        """From z at t to t + h."""
+        """Step from z at t to t + h."""
         action, points, slopes = field.action, [z], []
+        # k_1, ..., k_{i-1} -> Y_i -> k_i = h xi(t + c_i h, Y_i)
         for i, (stage, c) in enumerate(zip(self.stages, self.c, strict=True)):
             if i:
                 points.append(stage.apply(points, slopes, action))
             slopes.append(h * field(t + c * h, points[i], *args))
+        # k_1, ..., k_s -> z_1
         return Step(self.update.apply(points, slopes, action))
 
 

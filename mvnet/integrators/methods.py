@@ -23,10 +23,14 @@ METHODS: dict[str, Method] = {
 
 
 def get_method(name: str) -> Method:
-    """The method of that name.
+    """Look up a method.
 
+    Args:
+        name: a key of `METHODS`.
+    Returns:
+        the method.
     Raises:
-        MvnetError: there is none; the message lists the names.
+        MvnetError: unknown name; the message lists those that exist.
     """
     if name not in METHODS:
         raise MvnetError(f"method: found {name!r}, expected one of {', '.join(METHODS)}")

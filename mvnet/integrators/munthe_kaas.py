@@ -2,8 +2,8 @@
 
     u' = dphi_u^-1 xi(phi(u) . z),  u(0) = 0,    then  z_1 = phi(u_1) . z,    phi = exp or cay
 
-Where the group is commutative each is the Runge-Kutta method of its tableau (up to coordinates); each keeps z on its
-manifold at every step size. Right-trivialised: dexpinv_u = 1 - ad_u/2 + ad_u^2/12 - ...
+On a commutative group each is the Runge-Kutta method of its tableau (up to coordinates); z stays on its manifold at
+every step size. Right-trivialised: dexpinv_u = 1 - ad_u/2 + ad_u^2/12 - ...
 
 Source: paper section 2.4.3; Munthe-Kaas, Appl. Numer. Math. 29 (1999) 115; Munthe-Kaas, Owren, Phil. Trans. R. Soc. A
 357 (1999) 957; Iserles et al., Lie-group methods, Acta Numerica 9 (2000) 215.
@@ -28,11 +28,27 @@ class Coordinates(Protocol):
     """A map phi from the algebra to the group, with the inverse of its right-trivialised differential."""
 
     def apply(self, action: GroupAction, u: Tensor, z: Tensor) -> Tensor:
-        """phi(u) . z"""
+        """phi(u) . z
+
+        Args:
+            action: action of the group.
+            u: elements of its algebra.
+            z: points.
+        Returns:
+            points.
+        """
         ...
 
     def inverse_differential(self, action: GroupAction, u: Tensor, v: Tensor) -> Tensor:
-        """dphi_u^-1 v"""
+        """dphi_u^-1 v
+
+        Args:
+            action: action of the group.
+            u: where the differential is taken, in the algebra.
+            v: its argument, in the algebra.
+        Returns:
+            elements of the algebra.
+        """
         ...
 
 
@@ -91,7 +107,7 @@ class MuntheKaas:
 
     @property
     def order(self) -> int:
-        """Of the tableau."""
+        """Order of the tableau."""
         return self.tableau.order
 
     def init(self, field: ActingField, t: Tensor, z: Tensor, args: tuple[Tensor, ...]) -> None:
@@ -100,13 +116,15 @@ class MuntheKaas:
     def step(
         self, field: ActingField, t: Tensor, h: Tensor, z: Tensor, args: tuple[Tensor, ...], state: Any = None
     ) -> Step:
-        """From z at t to t + h."""
+        """Step from z at t to t + h."""
         action, phi, slopes = field.action, self.coordinates, []
         for c, row in zip(self.tableau.c, self.tableau.a, strict=True):
+            # k_1, ..., k_{i-1} -> u_i -> phi(u_i) . z -> h xi -> k_i = dphi_{u_i}^-1 (h xi)
             u = self._sum(row, slopes, action)
             at = z if u is None else phi.apply(action, u, z)
             k = h * field(t + c * h, at, *args)
             slopes.append(k if u is None else phi.inverse_differential(action, u, k))
+        # k_1, ..., k_s -> u -> phi(u) . z
         update = self._sum(self.tableau.b, slopes, action)
         return Step(z if update is None else phi.apply(action, update, z))
 

@@ -1,6 +1,6 @@
 """Integrate z' = xi(t, z, *args) . z on a fixed grid of times; gradients flow through the steps.
 
-The gradient is that of the discrete solution (`gradient="discrete"`): exact for the network that is run. The
+The gradient is that of the discrete solution (`gradient="discrete"`): exact for the network as evaluated. The
 continuous adjoint, which solves the state backwards in time, is not offered: on the contractive fields of
 paper section 2.1 the backward solve is unstable, and its gradient was 26 % wrong at tolerance 1e-9, where the
 gradient through the steps was right to 8e-10.
@@ -35,21 +35,21 @@ def odeint(
     gradient: str = "discrete",
     save: str = "all",
 ) -> Tensor:
-    """States at the times t, one step for each interval.
+    """Solve for the states at the times t, with one step for each interval.
 
     Args:
         field: (t, z, *args) -> xi in the Lie algebra of the action (or broadcasting to it), t a scalar tensor.
         z0: state at t[0], in the layout of the action.
         t: 1-D, n times, forwards or backwards; a tensor may require a gradient.
-        args: further inputs of the field, constant in time; what gradients are wanted of enters here, not by closure.
-        action: how xi moves z; None takes the attribute `action` of the field, or adds xi (plain Runge-Kutta in R^n).
+        args: further inputs of the field, constant in time; gradients flow to these, not to closures.
+        action: how xi acts on z; None selects the attribute `action` of the field, or z + xi (Runge-Kutta in R^n).
         method: a name of `METHODS`.
         gradient: "discrete", through the steps.
         save: "all" states, or the "last" one alone.
     Returns:
         (n, *z0.shape), the first entry z0; z0.shape for save="last".
     Raises:
-        MvnetError: unknown method, gradient or save, t not 1-D, z0 or xi of another shape than the action's.
+        MvnetError: unknown method, gradient or save, t not 1-D, z0 or xi not in the layout of the action.
     """
     for name, found, options in (("gradient", gradient, GRADIENTS), ("save", save, SAVE)):
         if found not in options:
@@ -77,7 +77,19 @@ def step(
     action: GroupAction | None = None,
     args: tuple[Tensor, ...] = (),
 ) -> Tensor:
-    """The state at t + h from the state z at t; arguments and errors as in `odeint`."""
+    """Take one step.
+
+    Args:
+        method: a name of `METHODS`.
+        field, action, args: as in `odeint`.
+        t: time, a number or a scalar tensor.
+        h: step size, likewise.
+        z: state at t, in the layout of the action.
+    Returns:
+        the state at t + h.
+    Raises:
+        MvnetError: as in `odeint`.
+    """
     t, h = (torch.as_tensor(x, dtype=z.dtype.to_real(), device=z.device) for x in (t, h))
     chosen = get_method(method)
     acting = _bind(chosen, field, z, action)
@@ -85,7 +97,7 @@ def step(
 
 
 def _bind(method: Method, field: Field | Callable[..., Tensor], z0: Tensor, action: GroupAction | None) -> ActingField:
-    """The field with its action, if it is of the kind that the method takes."""
+    """The field with its action; MvnetError unless it is of the kind that the method integrates."""
     if not isinstance(field, method.takes):
         raise MvnetError(f"field: found a {type(field).__name__}, expected a {method.takes.__name__} for this method")
     return ActingField.of(field, z0, action)

@@ -42,7 +42,14 @@ RK4 = Tableau(4, ((), (1 / 2,), (0.0, 1 / 2), (0.0, 0.0, 1.0)), (1 / 6, 1 / 3, 1
 
 
 def combine(coefficients: Sequence[float], slopes: Sequence[Tensor]) -> Tensor | None:
-    """sum_j c_j k_j; None where every coefficient is zero."""
+    """sum_j c_j k_j
+
+    Args:
+        coefficients: c_j.
+        slopes: k_j, equally many.
+    Returns:
+        shape of the slopes; None where every coefficient is zero.
+    """
     total: Tensor | None = None
     for c, k in zip(coefficients, slopes, strict=True):
         if c:

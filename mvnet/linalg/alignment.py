@@ -8,7 +8,7 @@ velocities of two curves is the integral of <q1, (q2 o gamma) sqrt(gamma')>: no 
 
     D[i, j] = max over (a, b) of  D[i-a, j-b] + sqrt(a b) sum_p w_p x_(i-a+k_p) . y_(j-b+l_p)
 
-w_p is the share of the move spent in cell (k_p, l_p). Max_step 4 gives 11 slopes; 6 gives the 23 of fdasrsf, and the
+w_p is the fraction of the move spent in cell (k_p, l_p). Max_step 4 gives 11 slopes; 6 gives the 23 of fdasrsf, and the
 slopes of geomstats.
 
 All scores of a move are one stencil over the Gram matrix, and a row of D depends on the max_step rows before it

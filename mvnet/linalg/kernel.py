@@ -116,7 +116,7 @@ def check(t: Tensor, dim: int, count: int, name: str) -> None:
         t: any tensor.
         dim: where the planes are expected.
         count: their number.
-        name: of the argument, for the message.
+        name: name of the argument, for the message.
     Raises:
         MvnetError: another number of planes, or a dtype that is not floating point.
     """

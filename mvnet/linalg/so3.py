@@ -46,7 +46,7 @@ def _series(s: Tensor, coefficients: Sequence[float]) -> Tensor:
 
 
 def _smooth(s: Tensor, coefficients: Sequence[float], closed: Callable[[Tensor], Tensor], edge: float = 1.0) -> Tensor:
-    """Series below `edge`, `closed(a)` with a = sqrt(s) above; neither branch ever sees the other's argument."""
+    """Series below `edge`, `closed(a)` with a = sqrt(s) above; neither branch is evaluated outside its range."""
     small = s < edge
     near = _series(torch.where(small, s, 0.0), coefficients)
     return torch.where(small, near, closed(torch.where(small, edge, s).sqrt()))

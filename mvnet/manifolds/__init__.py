@@ -1,9 +1,10 @@
 """Manifolds on which features evolve: Sym+(n), S^1, SO(3), spheres and their products (paper section 2.3).
 
-Every class honours the contract of `base.Manifold`: exp, log, dist, inner, transport, project, to_tangent,
-riemannian_gradient, retract, random_point, mean. `SPDField` is `SPD(3)` in the layout of fields.
+Every class implements `base.Manifold`: exp, log, dist, inner, transport, project, to_tangent, riemannian_gradient,
+retract, random_point, mean. `SPDField` is `SPD(3)` in the layout of fields.
 """
 
+from mvnet.manifolds.actions import CircleAction, Congruence, GroupAction, RotationAction, Translation
 from mvnet.manifolds.base import Manifold
 from mvnet.manifolds.bridges import from_geomstats, to_pymanopt
 from mvnet.manifolds.circle import Circle, wrap
@@ -18,14 +19,19 @@ from mvnet.manifolds.sphere import Sphere
 __all__ = [
     "SPD",
     "Circle",
+    "CircleAction",
+    "Congruence",
     "Euclidean",
+    "GroupAction",
     "KarcherResult",
     "Manifold",
     "Power",
     "Product",
+    "RotationAction",
     "Rotations",
     "SPDField",
     "Sphere",
+    "Translation",
     "from_geomstats",
     "karcher_flow",
     "to_pymanopt",

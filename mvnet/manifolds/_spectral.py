@@ -64,10 +64,16 @@ SQRT = ScalarFunction(
 
 
 def second_divided_difference(f: ScalarFunction, eigenvalues: Tensor) -> Tensor:
-    """f[l_i, l_j, l_k], shape (..., n) -> (..., n, n, n).
+    """f[l_i, l_j, l_k] of all triples of eigenvalues.
 
     With a <= b <= c the sorted triple and d = c - a:  (f[b, c] - f[a, b]) / d  where d is not small against
     the scale, else f''/2 + f'''/6 (p + q) + f''''/24 (p^2 + p q + q^2)  about b, with p = a - b, q = c - b.
+
+    Args:
+        f: the function.
+        eigenvalues: shape (..., n), positive for log and sqrt.
+    Returns:
+        shape (..., n, n, n), symmetric in the last three dims.
     """
     n = eigenvalues.shape[-1]
     grid = (*eigenvalues.shape[:-1], n, n, n)
@@ -131,24 +137,47 @@ def _call(f: ScalarFunction, a: Tensor) -> Tensor:
 
 
 def log(a: Tensor) -> Tensor:
-    """Matrix logarithm of SPD matrices, shape (..., n, n); the symmetric part is what is read."""
+    """Matrix logarithm of SPD matrices.
+
+    Args:
+        a: shape (..., n, n); only the symmetric part enters.
+    Returns:
+        symmetric matrices, shape (..., n, n).
+    """
     return _call(LOG, a)
 
 
 def exp(a: Tensor) -> Tensor:
-    """Matrix exponential of symmetric matrices, shape (..., n, n)."""
+    """Matrix exponential of symmetric matrices.
+
+    Args:
+        a: shape (..., n, n); only the symmetric part enters.
+    Returns:
+        SPD matrices, shape (..., n, n).
+    """
     return _call(EXP, a)
 
 
 def sqrt(a: Tensor) -> Tensor:
-    """Square root of SPD matrices, shape (..., n, n)."""
+    """Square root of SPD matrices.
+
+    Args:
+        a: shape (..., n, n); only the symmetric part enters.
+    Returns:
+        SPD matrices, shape (..., n, n).
+    """
     return _call(SQRT, a)
 
 
 def differential(f: Callable[[Tensor], Tensor], a: Tensor, e: Tensor) -> Tensor:
-    """D f(A)[E] of one of the functions above, shape (..., n, n), E symmetric.
+    """D f(A)[E] of one of the functions above. Self-adjoint in E, so it is its own backward pass.
 
-    The differential of a spectral function is self-adjoint, so it is its own backward pass.
+    Args:
+        f: `log`, `exp` or `sqrt`.
+        a: shape (..., n, n), symmetric.
+        e: direction, shape (..., n, n); only the symmetric part enters.
+    Returns:
+        symmetric matrices, shape (..., n, n).
     """
     a, e = torch.broadcast_tensors(a, (e + e.mT) / 2)
     recording = torch.is_grad_enabled()

@@ -1,6 +1,6 @@
-"""The contract every manifold of this folder honours.
+"""The contract of every manifold (paper section 2.3).
 
-Conventions, kept by all of them:
+Conventions:
 
 - A batch of points is one tensor of shape (..., *point_shape); a batch of tangent vectors has the same
   shape, in ambient form (the derivative of a curve of points). Leading dims broadcast.
@@ -9,7 +9,6 @@ Conventions, kept by all of them:
 - dtype and device follow the input. Random methods take a `torch.Generator`; nothing reads the global state.
 
 To add a manifold: one file with a subclass, one line in `__init__.py`, one line in tests/manifolds/cases.py.
-Source: paper section 2.3 (features evolving on Lie groups or homogeneous manifolds).
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from mvnet.manifolds.mean import frechet_mean
 class Manifold(ABC):
     """A Riemannian manifold whose points are tensors of shape point_shape."""
 
-    # ---- what every manifold gives ----
+    # ---- every manifold implements these ----
 
     @property
     @abstractmethod
@@ -43,31 +42,73 @@ class Manifold(ABC):
 
     @abstractmethod
     def exp(self, x: Tensor, v: Tensor) -> Tensor:
-        """Point reached at time 1 by the geodesic from x with velocity v."""
+        """Point reached at time 1 by the geodesic from x with velocity v.
+
+        Args:
+            x, v: points and tangent vectors at them, shape (..., *point_shape).
+        Returns:
+            points, same shape.
+        """
 
     @abstractmethod
     def log(self, x: Tensor, y: Tensor) -> Tensor:
-        """Velocity at x of the shortest geodesic that reaches y at time 1: exp(x, log(x, y)) = y."""
+        """Velocity at x of the shortest geodesic that reaches y at time 1: exp(x, log(x, y)) = y.
+
+        Args:
+            x, y: points, shape (..., *point_shape).
+        Returns:
+            tangent vectors at x, same shape.
+        """
 
     @abstractmethod
     def inner(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
-        """Riemannian metric <u, v>_x, shape (...)."""
+        """Riemannian metric <u, v>_x.
+
+        Args:
+            x, u, v: points and tangent vectors at them, shape (..., *point_shape).
+        Returns:
+            shape (...).
+        """
 
     @abstractmethod
     def transport(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
-        """Parallel transport of v from the tangent space at x to that at y, along the shortest geodesic."""
+        """Parallel transport from the tangent space at x to that at y, along the shortest geodesic.
+
+        Args:
+            x, y, v: points, and tangent vectors at x, shape (..., *point_shape).
+        Returns:
+            tangent vectors at y, same shape.
+        """
 
     @abstractmethod
     def to_tangent(self, x: Tensor, v: Tensor) -> Tensor:
-        """Ambient-orthogonal projection of v, shape (..., *point_shape), to the tangent space at x."""
+        """Ambient-orthogonal projection to the tangent space at x.
+
+        Args:
+            x, v: points and ambient vectors, shape (..., *point_shape).
+        Returns:
+            tangent vectors at x, same shape.
+        """
 
     @abstractmethod
     def project(self, x: Tensor) -> Tensor:
-        """A nearest point of the manifold to x in the ambient (Frobenius) distance."""
+        """A nearest point of the manifold in the ambient (Frobenius) distance.
+
+        Args:
+            x: ambient points, shape (..., *point_shape).
+        Returns:
+            points, same shape.
+        """
 
     @abstractmethod
     def violation(self, x: Tensor) -> Tensor:
-        """Constraint residual of x, dimensionless, shape (...); 0 on the manifold, inf if beyond repair."""
+        """Constraint residual, dimensionless: 0 on the manifold, inf where projection cannot repair it.
+
+        Args:
+            x: ambient points, shape (..., *point_shape).
+        Returns:
+            shape (...).
+        """
 
     @abstractmethod
     def random_point(
@@ -78,9 +119,17 @@ class Manifold(ABC):
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
     ) -> Tensor:
-        """Random points, shape (*shape, *point_shape); device defaults to the generator's."""
+        """Random points.
 
-    # ---- what follows from it; a subclass overrides where a closed form is better ----
+        Args:
+            shape: shape of the batch.
+            generator: source of the random numbers.
+            dtype, device: torch's default, and the device of the generator, when None.
+        Returns:
+            shape (*shape, *point_shape).
+        """
+
+    # ---- defaults; a subclass overrides those for which it has a closed form ----
 
     @property
     def point_ndim(self) -> int:
@@ -94,50 +143,99 @@ class Manifold(ABC):
 
     @property
     def expected_shape(self) -> str:
-        """The shape of a batch of points as error messages say it, e.g. "(..., 3, 3)"."""
+        """The shape of a batch of points in the words of error messages, e.g. "(..., 3, 3)"."""
         return f"({', '.join(['...', *map(str, self.point_shape)])})"
 
     def batch_shape(self, x: Tensor) -> tuple[int, ...] | None:
-        """Shape (...) of x without the dims of a point; None where x has not the shape of points."""
+        """Shape of x without the dims of a point.
+
+        Args:
+            x: any tensor.
+        Returns:
+            (...); None where x does not have the shape of points.
+        """
         start = x.ndim - self.point_ndim
         return tuple(x.shape[:start]) if start >= 0 and tuple(x.shape[start:]) == self.point_shape else None
 
     def expand(self, scalars: Tensor) -> Tensor:
-        """Numbers (...), one for each point, in a shape in which they multiply points."""
+        """Reshape numbers so that they multiply points.
+
+        Args:
+            scalars: shape (...), one for each point.
+        Returns:
+            shape (..., 1, ..., 1).
+        """
         return expand_points(scalars, self.point_ndim)
 
     def point_like(self, x: Tensor) -> Tensor:
-        """Some point of the manifold that broadcasts with the batch x, in its dtype and on its device."""
+        """One fixed point of the manifold, in the dtype and on the device of a batch.
+
+        Args:
+            x: points, shape (..., *point_shape).
+        Returns:
+            a shape that broadcasts with x.
+        """
         return self.random_point((), generator=torch.Generator().manual_seed(0), dtype=x.dtype, device=x.device)
 
     def norm(self, x: Tensor, v: Tensor) -> Tensor:
-        """|v|_x = sqrt(<v, v>_x), shape (...); its gradient at v = 0 is 0, not nan."""
+        """|v|_x = sqrt(<v, v>_x); its gradient at v = 0 is 0, not nan.
+
+        Args:
+            x, v: points and tangent vectors at them, shape (..., *point_shape).
+        Returns:
+            shape (...).
+        """
         return safe_sqrt(self.inner(x, v, v).clamp(min=0))
 
     def dist(self, x: Tensor, y: Tensor) -> Tensor:
-        """Geodesic distance |log(x, y)|_x, shape (...); its gradient at x = y is 0, not nan."""
+        """Geodesic distance |log(x, y)|_x; its gradient at x = y is 0, not nan.
+
+        Args:
+            x, y: points, shape (..., *point_shape).
+        Returns:
+            shape (...), in the unit of the metric.
+        """
         return self.norm(x, self.log(x, y))
 
     def squared_dist(self, x: Tensor, y: Tensor) -> Tensor:
-        """Squared geodesic distance, shape (...), smooth at x = y."""
+        """Squared geodesic distance, smooth at x = y.
+
+        Args:
+            x, y: points, shape (..., *point_shape).
+        Returns:
+            shape (...).
+        """
         v = self.log(x, y)
         return self.inner(x, v, v)
 
     def geodesic(self, x: Tensor, y: Tensor, t: Tensor | float) -> Tensor:
-        """Point exp(x, t log(x, y)); t is a number or a tensor that broadcasts with the batch shape."""
-        if isinstance(t, Tensor):
-            t = self.expand(t)
-        return self.exp(x, t * self.log(x, y))
+        """Point exp(x, t log(x, y)).
+
+        Args:
+            x, y: points, shape (..., *point_shape).
+            t: a number, or a tensor that broadcasts with (...).
+        Returns:
+            points, same shape.
+        """
+        return self.exp(x, (self.expand(t) if isinstance(t, Tensor) else t) * self.log(x, y))
 
     def retract(self, x: Tensor, v: Tensor) -> Tensor:
-        """A cheap step from x along v that agrees with exp(x, v) to `retraction_order`."""
+        """A cheap step from x along v that agrees with exp(x, v) to `retraction_order`.
+
+        Args:
+            x, v: points and tangent vectors at them, shape (..., *point_shape).
+        Returns:
+            points, same shape.
+        """
         return self.exp(x, v)
 
     def riemannian_gradient(self, x: Tensor, g: Tensor) -> Tensor:
         """Tangent vector r with <r, v>_x = sum(g * v) for every tangent v.
 
         Args:
-            x: points; g: the ambient gradient that autograd gives, same shape.
+            x, g: points and the ambient gradient that autograd gives, shape (..., *point_shape).
+        Returns:
+            tangent vectors at x, same shape.
         """
         basis = self.tangent_basis(x)
         at = x.unsqueeze(-self.point_ndim - 1)
@@ -148,7 +246,13 @@ class Manifold(ABC):
         return (expand_points(coefficients, self.point_ndim) * basis).sum(-self.point_ndim - 1)
 
     def tangent_basis(self, x: Tensor) -> Tensor:
-        """Ambient-orthonormal tangent basis at x, shape (..., dim, *point_shape); carries no gradient."""
+        """Ambient-orthonormal basis of the tangent space; carries no gradient.
+
+        Args:
+            x: points, shape (..., *point_shape).
+        Returns:
+            shape (..., dim, *point_shape).
+        """
         size = math.prod(self.point_shape)
         with torch.no_grad():
             ambient = torch.eye(size, dtype=x.dtype, device=x.device).reshape(size, *self.point_shape)
@@ -158,12 +262,25 @@ class Manifold(ABC):
         return vectors.mT.reshape(*vectors.shape[:-2], self.dim, *self.point_shape)
 
     def random_tangent(self, x: Tensor, *, generator: torch.Generator) -> Tensor:
-        """Random normal tangent vectors at x, same shape as x."""
+        """Random tangent vectors: a standard normal ambient vector, projected.
+
+        Args:
+            x: points, shape (..., *point_shape).
+            generator: source of the random numbers.
+        Returns:
+            same shape.
+        """
         noise = torch.randn(x.shape, generator=generator, dtype=x.dtype, device=generator.device)
         return self.to_tangent(x, noise.to(x.device))
 
     def initial_mean(self, points: Tensor, weights: Tensor) -> Tensor:
-        """Where the mean's iteration starts; points (N, ..., *point_shape), weights (N, ...) of sum 1."""
+        """Initial value of the iteration for the mean.
+
+        Args:
+            points, weights: shapes (N, ..., *point_shape) and (N, ...); the sum of the weights over dim 0 is 1.
+        Returns:
+            shape (..., *point_shape).
+        """
         return points[0]
 
     def mean(self, points: Tensor, weights: Tensor | None = None, axis: int = -1) -> Tensor:
@@ -171,20 +288,22 @@ class Manifold(ABC):
 
         Args:
             points: shape (..., *point_shape).
-            weights: >= 0, broadcasts with the batch shape (...); normalised here to sum 1 along the axis.
-                None: equal.
-            axis: which dim of the (broadcast) batch shape is averaged; negative counts from its end.
+            weights: >= 0, broadcasts with the batch shape (...); normalised to sum 1 along the axis. None: equal.
+            axis: dim of the (broadcast) batch shape that is averaged; negative counts from its end.
         Returns:
-            shape of the batch without that axis, then point_shape. Gradients with respect to points and
-            weights are exact to first order (implicit function theorem).
+            shape of the batch without that axis, then point_shape; first derivatives in points and weights are exact.
         """
         return frechet_mean(self, points, weights, axis)
 
     def check_point(self, x: Tensor, name: str = "x", atol: float | None = None) -> None:
-        """Raise a ValueError that names the argument unless every entry of x is a point of this manifold.
+        """Raise an error that names the argument unless every entry of x is a point of this manifold.
 
         Args:
+            x: any tensor.
+            name: name of the argument.
             atol: bound on `violation`; default 1e3 rounding units of the dtype.
+        Raises:
+            MvnetError: wrong shape or dtype, or points off the manifold.
         """
         if self.batch_shape(x) is None:
             raise MvnetError(f"{name}: found shape {tuple(x.shape)}, expected {self.expected_shape} on {self}")

@@ -1,8 +1,7 @@
 """Bridges to other libraries: any geomstats manifold as one of ours, ours as a pymanopt manifold.
 
-Both libraries are imported by the caller's own use of them: geomstats comes in with the space that is handed
-over (its backend, numpy or pytorch, is what GEOMSTATS_BACKEND said before its import), pymanopt when
-`to_pymanopt` is called.
+Neither library is imported here: the caller imports geomstats to make a space (the variable GEOMSTATS_BACKEND selects
+its backend, numpy or pytorch, before that), and `to_pymanopt` imports pymanopt.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,13 +27,20 @@ def from_geomstats(space: Any) -> GeomstatsManifold:
 
     The metric, its factors and the shape of a point are the space's own. With geomstats' pytorch backend
     everything is differentiable where geomstats is; with its numpy backend a tensor that requires a gradient
-    raises a ValueError.
+    raises an MvnetError.
+
+    Args:
+        space: a geomstats manifold with a metric.
+    Returns:
+        the manifold.
+    Raises:
+        MvnetError: the space has no metric.
     """
     return GeomstatsManifold(space)
 
 
 class GeomstatsManifold(Manifold):
-    """See `from_geomstats`."""
+    """A geomstats space with the methods of `Manifold`; see `from_geomstats`."""
 
     def __init__(self, space: Any) -> None:
         if not hasattr(space, "metric"):
@@ -45,10 +52,12 @@ class GeomstatsManifold(Manifold):
 
     @property
     def point_shape(self) -> tuple[int, ...]:
+        """`shape` of the space."""
         return tuple(self.space.shape)
 
     @property
     def dim(self) -> int:
+        """`dim` of the space."""
         return int(self.space.dim)
 
     @property
@@ -72,22 +81,27 @@ class GeomstatsManifold(Manifold):
         return out.reshape(batch if scalar else batch + self.point_shape)
 
     def exp(self, x: Tensor, v: Tensor) -> Tensor:
+        """`exp` of the metric."""
         return self._call(lambda x, v: self.space.metric.exp(v, base_point=x), x, v)
 
     def log(self, x: Tensor, y: Tensor) -> Tensor:
+        """`log` of the metric."""
         return self._call(lambda x, y: self.space.metric.log(y, base_point=x), x, y)
 
     def dist(self, x: Tensor, y: Tensor) -> Tensor:
+        """`dist` of the metric."""
         return self._call(self.space.metric.dist, x, y, scalar=True)
 
     def squared_dist(self, x: Tensor, y: Tensor) -> Tensor:
+        """`squared_dist` of the metric."""
         return self._call(self.space.metric.squared_dist, x, y, scalar=True)
 
     def inner(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
+        """`inner_product` of the metric."""
         return self._call(lambda x, u, v: self.space.metric.inner_product(u, v, base_point=x), x, u, v, scalar=True)
 
     def transport(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
-        """geomstats' closed form; without one, a rung of its pole ladder, exact on symmetric spaces."""
+        """geomstats' closed form; without one, one step of its pole ladder, exact on symmetric spaces."""
 
         def along(x: Any, y: Any, v: Any) -> Any:
             try:
@@ -100,13 +114,15 @@ class GeomstatsManifold(Manifold):
         return self._call(along, x, y, v)
 
     def to_tangent(self, x: Tensor, v: Tensor) -> Tensor:
+        """`to_tangent` of the space."""
         return self._call(lambda x, v: self.space.to_tangent(v, base_point=x), x, v)
 
     def project(self, x: Tensor) -> Tensor:
+        """`projection` of the space."""
         return self._call(self.space.projection, x)
 
     def violation(self, x: Tensor) -> Tensor:
-        """0 where geomstats' `belongs` says so at its own tolerance (1e-4 in single precision), else inf."""
+        """0 where geomstats' `belongs` holds to 1e-9 (1e-4 in single precision), else inf."""
         atol = 1e-9 if x.dtype == torch.float64 else 1e-4
         belongs = self._call(lambda x: self.space.belongs(x, atol=atol), x.detach(), scalar=True)
         return torch.where(belongs != 0, 0.0, math.inf).to(x)
@@ -119,7 +135,7 @@ class GeomstatsManifold(Manifold):
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
     ) -> Tensor:
-        """The space's own distribution, seeded from the generator; the global random states are put back."""
+        """The space's own distribution, seeded from the generator; the global random states are restored."""
         import numpy as np
 
         seed = int(torch.randint(2**31, (), generator=generator, device=generator.device))
@@ -135,39 +151,43 @@ class GeomstatsManifold(Manifold):
         return drawn.reshape(*shape, *self.point_shape)
 
 
+def _tensors(*arrays: Any) -> list[Tensor]:
+    """What pymanopt hands over, in float64."""
+    return [torch.as_tensor(np.asarray(a, dtype=np.float64)) for a in arrays]
+
+
 def to_pymanopt(manifold: Manifold, seed: int = 0) -> PymanoptManifold:
-    """Hand a manifold to pymanopt's optimisers (SteepestDescent, ConjugateGradient, TrustRegions, ...).
+    """A manifold for pymanopt's optimisers (SteepestDescent, ConjugateGradient, TrustRegions, ...).
 
     Points and tangent vectors are float64 arrays of manifold.point_shape, tangent vectors in ambient form;
-    use Power or Product for several points. Second derivatives, which TrustRegions wants, come from autograd
+    use Power or Product for several points. Second derivatives, which TrustRegions needs, come from autograd
     through exp and transport:
 
         Hess f(x)[v] = d/dt at 0 of transport(x_t, x, grad f(x_t)),   x_t = exp(x, t v).
 
     Args:
-        seed: of the random points from which pymanopt starts when it is given none.
+        manifold: the manifold.
+        seed: random seed of the initial points that pymanopt draws when none is given.
+    Returns:
+        an instance of a subclass of pymanopt's `Manifold`.
     """
-    import numpy as np
     from pymanopt.manifolds.manifold import Manifold as Base
 
-    def tensors(*arrays: Any) -> list[Tensor]:
-        return [torch.as_tensor(np.asarray(a, dtype=np.float64)) for a in arrays]
-
     def vector_method(method: Any) -> Any:
-        return lambda self, *arrays: method(*tensors(*arrays)).detach().numpy()
+        return lambda self, *arrays: method(*_tensors(*arrays)).detach().numpy()
 
     def scalar_method(method: Any) -> Any:
-        return lambda self, *arrays: method(*tensors(*arrays)).item()
+        return lambda self, *arrays: method(*_tensors(*arrays)).item()
 
     generator = torch.Generator().manual_seed(seed)
 
     def random_tangent_vector(self: Any, point: Any) -> Any:
-        (x,) = tensors(point)
+        (x,) = _tensors(point)
         v = manifold.random_tangent(x, generator=generator)
         return (v / manifold.norm(x, v)).numpy()
 
     def hessian(self: Any, point: Any, euclidean_gradient: Any, euclidean_hessian: Any, tangent_vector: Any) -> Any:
-        x, g, h, v = tensors(point, euclidean_gradient, euclidean_hessian, tangent_vector)
+        x, g, h, v = _tensors(point, euclidean_gradient, euclidean_hessian, tangent_vector)
 
         def carried_gradient(t: Tensor) -> Tensor:
             x_t = manifold.exp(x, t * v)

@@ -14,13 +14,18 @@ from mvnet.manifolds.mean import prepare
 
 
 def wrap(angle: Tensor) -> Tensor:
-    """The same angle in (-pi, pi], any shape; derivative 1.
+    """The same angle in (-pi, pi]; derivative 1.
 
     wrap(a) = a - 2 pi ceil((a - pi) / (2 pi))
+
+    Args:
+        angle: radians, any shape.
+    Returns:
+        radians, same shape.
     """
     turns = torch.ceil((angle.detach() - math.pi) / (2 * math.pi))
     wrapped = angle - 2 * math.pi * turns
-    # Rounding of large angles can land a hair outside: -pi and below mean +pi, above pi means pi.
+    # rounding of large angles can leave the interval by an ulp: both ends are pi
     out_of_range = wrapped.detach().abs() >= math.pi
     return torch.where(out_of_range, wrapped - wrapped.detach() + math.pi, wrapped)
 
@@ -31,10 +36,12 @@ class Circle(Manifold):
 
     @property
     def point_shape(self) -> tuple[int, ...]:
+        """()"""
         return ()
 
     @property
     def dim(self) -> int:
+        """1"""
         return 1
 
     def exp(self, x: Tensor, v: Tensor) -> Tensor:
@@ -58,6 +65,7 @@ class Circle(Manifold):
         return v.broadcast_to(torch.broadcast_shapes(x.shape, y.shape, v.shape))
 
     def to_tangent(self, x: Tensor, v: Tensor) -> Tensor:
+        """v"""
         return v.broadcast_to(torch.broadcast_shapes(x.shape, v.shape))
 
     def project(self, x: Tensor) -> Tensor:
@@ -65,10 +73,11 @@ class Circle(Manifold):
         return wrap(x)
 
     def riemannian_gradient(self, x: Tensor, g: Tensor) -> Tensor:
+        """g"""
         return g
 
     def violation(self, x: Tensor) -> Tensor:
-        """Excess of |x| over pi."""
+        """Excess of |x| over pi, radians."""
         return (x.abs() - math.pi).clamp(min=0)
 
     def random_point(
@@ -79,7 +88,7 @@ class Circle(Manifold):
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
     ) -> Tensor:
-        """Uniform."""
+        """Uniform in (-pi, pi]."""
         drawn = torch.rand(tuple(shape), generator=generator, dtype=dtype, device=generator.device)
         return (math.pi - 2 * math.pi * drawn).to(device or generator.device)
 
@@ -87,10 +96,16 @@ class Circle(Manifold):
         """Global minimiser of sum_i w_i wrap(x_i - m)^2, exactly, by sorting.
 
         With x_1 <= ... <= x_N and sum w = 1, the minimiser is one of the N means m_k of the angles of which
-        the k lowest are lifted by a turn, and the one of least variance about itself:
+        the k lowest are raised by 2 pi, and the one of least variance about itself:
             m_k = sum_i w_i x_i + 2 pi W_k,   variance_k = sum_i w_i x_i^2 + sum_{i <= k} w_i (4 pi x_i + 4
             pi^2) - m_k^2,
-        W_k = w_1 + ... + w_k. Source: Hotz and Huckemann, Intrinsic means on the circle (2015), section 3.
+        W_k = w_1 + ... + w_k.
+
+        Args:
+            points, weights, axis: as in `Manifold.mean`.
+        Returns:
+            radians in (-pi, pi].
+        Source: Hotz and Huckemann, Intrinsic means on the circle (2015), section 3.
         """
         points, weights = prepare(self, points, weights, axis)
         order = points.detach().argsort(0)

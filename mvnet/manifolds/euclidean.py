@@ -25,10 +25,12 @@ class Euclidean(Manifold):
 
     @property
     def point_shape(self) -> tuple[int, ...]:
+        """`shape`"""
         return self.shape
 
     @property
     def dim(self) -> int:
+        """Product of the entries of `shape`."""
         return math.prod(self.shape)
 
     def exp(self, x: Tensor, v: Tensor) -> Tensor:
@@ -48,12 +50,15 @@ class Euclidean(Manifold):
         return v.broadcast_to(torch.broadcast_shapes(x.shape, y.shape, v.shape))
 
     def to_tangent(self, x: Tensor, v: Tensor) -> Tensor:
+        """v"""
         return v.broadcast_to(torch.broadcast_shapes(x.shape, v.shape))
 
     def project(self, x: Tensor) -> Tensor:
+        """x"""
         return x
 
     def riemannian_gradient(self, x: Tensor, g: Tensor) -> Tensor:
+        """g"""
         return g
 
     def violation(self, x: Tensor) -> Tensor:

@@ -21,15 +21,15 @@ from mvnet.errors import MvnetError
 from mvnet.linalg.smooth import expand_points
 
 _STEP_RANGE = (0.05, 1.9)  # below 2, every step decreases F where the curvature is >= 0 (there Hess F <= 1)
-_PATIENCE = 10  # iterations near rounding level without a smaller gradient before the iteration stops
+_PATIENCE = 10  # iterations near rounding level without a smaller gradient, after which the iteration stops
 
 
 class MeanSpace(Protocol):
-    """What a mean asks of a manifold; `mvnet.manifolds.Manifold` has all of it. Points are in the trailing dims."""
+    """The methods of `mvnet.manifolds.Manifold` that a mean needs, for points in the trailing dims."""
 
     @property
     def point_shape(self) -> tuple[int, ...]:
-        """Of one point."""
+        """Shape of one point."""
         ...
 
     @property
@@ -39,7 +39,7 @@ class MeanSpace(Protocol):
 
     @property
     def expected_shape(self) -> str:
-        """Of a batch of points, in words."""
+        """Shape of a batch of points in the words of error messages."""
         ...
 
     def exp(self, x: Tensor, v: Tensor) -> Tensor:
@@ -55,11 +55,11 @@ class MeanSpace(Protocol):
         ...
 
     def inner(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
-        """Metric at x."""
+        """Metric <u, v>_x."""
         ...
 
     def norm(self, x: Tensor, v: Tensor) -> Tensor:
-        """Norm at x."""
+        """Norm |v|_x."""
         ...
 
     def dist(self, x: Tensor, y: Tensor) -> Tensor:
@@ -67,16 +67,16 @@ class MeanSpace(Protocol):
         ...
 
     def tangent_basis(self, x: Tensor) -> Tensor:
-        """Ambient-orthonormal, (..., dim, *point_shape)."""
+        """Ambient-orthonormal basis of the tangent space, (..., dim, *point_shape)."""
         ...
 
     def initial_mean(self, points: Tensor, weights: Tensor) -> Tensor:
-        """Where the iteration starts."""
+        """Initial value of the iteration."""
         ...
 
 
 class KarcherResult(NamedTuple):
-    """What the iteration reached."""
+    """Outcome of the iteration."""
 
     mean: Tensor  # (..., *point_shape)
     gradient_norm: Tensor  # (...), Riemannian norm of sum_i w_i log_m(x_i) at the mean, sum w = 1
@@ -86,16 +86,21 @@ class KarcherResult(NamedTuple):
 def prepare(manifold: MeanSpace, points: Tensor, weights: Tensor | None, axis: int) -> tuple[Tensor, Tensor]:
     """Move the averaged axis to the front and normalise the weights.
 
+    Args:
+        manifold: where the points lie.
+        points: shape (..., *point_shape).
+        weights: >= 0, broadcasts with the batch shape (...); None: equal.
+        axis: dim of the (broadcast) batch shape that is averaged.
     Returns:
         points (N, ..., *point_shape) and weights (N, ...) of sum 1 along dim 0.
     Raises:
-        ValueError: shapes that do not fit, an axis out of range, an empty axis, negative weights or weights
+        MvnetError: shapes that do not fit, an axis out of range, an empty axis, negative weights or weights
             of sum 0.
     """
     ndim = manifold.point_ndim
     batch, found = points.shape[: points.ndim - ndim], tuple(points.shape)
     if len(found) < ndim or found[len(found) - ndim :] != manifold.point_shape:
-        raise MvnetError(f"points: found shape {found}, expected {manifold.expected_shape}")
+        raise MvnetError(f"points: found shape {found}, expected (..., {', '.join(map(str, manifold.point_shape))})")
     if weights is None:
         weights = points.new_ones((1,) * len(batch))
     try:
@@ -121,7 +126,13 @@ def prepare(manifold: MeanSpace, points: Tensor, weights: Tensor | None, axis: i
 
 
 def default_tolerance(dtype: torch.dtype) -> float:
-    """Gradient norm asked of the iteration: 1e-10 in float64, 1e-5 in float32 and below."""
+    """Gradient norm at which the iteration stops.
+
+    Args:
+        dtype: dtype of the points.
+    Returns:
+        1e-10 in float64, 1e-5 in float32 and below.
+    """
     return 1e-10 if dtype == torch.float64 else 1e-5
 
 
@@ -136,11 +147,18 @@ def karcher_flow(
     max_iterations: int = 100,
     initial: Tensor | None = None,
 ) -> KarcherResult:
-    """Run the iteration above; see `Manifold.mean` for points, weights and axis. Carries no gradient.
+    """Run the iteration above. The result carries no gradient.
 
     Args:
+        manifold: where the points lie.
+        points, weights, axis: as in `Manifold.mean`.
         tol: stop when every gradient norm of the batch is at most this (default: `default_tolerance`).
-        initial: where to start, shape of the mean (default: the manifold's `initial_mean`).
+        max_iterations: stop after this number of steps in any case.
+        initial: first iterate, in the shape of the mean (default: the manifold's `initial_mean`).
+    Returns:
+        the iterate of smallest gradient norm of every entry of the batch, that norm, and the number of steps.
+    Raises:
+        MvnetError: as in `prepare`.
     """
     points, weights = prepare(manifold, points, weights, axis)
     tol = default_tolerance(points.dtype) if tol is None else tol
@@ -153,19 +171,23 @@ def karcher_flow(
         v = (spread * manifold.log(m, points)).sum(0)
         return v, manifold.norm(m, v)
 
+    # m -> v = -grad F(m), |v|
     v, size = descent(m)
     step = torch.ones_like(size)
     best, best_size, since_best, iterations = m, size, 0, 0
     while iterations < max_iterations and since_best < _PATIENCE and bool((size > tol).any()):
+        # m, v -> exp_m(s v), with s = 0 for the entries that have converged
         moving = step * (size > tol)
         new = manifold.exp(m, expand_points(moving, ndim) * v)
+        # v at m -> v at the new point; the new point -> v_new, |v_new|
         carried = manifold.transport(m, new, v)
         v, new_size = descent(new)
-        # secant along v:  s <- s <v, v> / <v, v - v_new>, all at the new point
+        # Barzilai-Borwein step: secant along v,  s <- s <v, v> / <v, v - v_new>, all at the new point
         change = manifold.inner(new, carried, carried - v)
         secant = moving * size.square() / torch.where(change > 0, change, 1.0)
         step = torch.where((change > 0) & (moving > 0), secant.clamp(*_STEP_RANGE), 1.0)
         m, size, iterations = new, new_size, iterations + 1
+        # iterates -> the one of smallest gradient, entry by entry
         improved = size < best_size
         progress = (improved & (best_size > tol)) | (best_size > rounding)
         since_best = 0 if bool(progress.any()) else since_best + 1
@@ -175,10 +197,18 @@ def karcher_flow(
 
 
 def frechet_mean(manifold: MeanSpace, points: Tensor, weights: Tensor | None = None, axis: int = -1) -> Tensor:
-    """The Karcher flow's limit with exact first derivatives; the default of `Manifold.mean`.
+    """The limit of the Karcher flow with exact first derivatives; the default of `Manifold.mean`.
 
     Warns (RuntimeWarning) if the gradient stays above the square root of the rounding unit, relative to the
     points' spread.
+
+    Args:
+        manifold: where the points lie.
+        points, weights, axis: as in `Manifold.mean`.
+    Returns:
+        shape of the batch without that axis, then point_shape.
+    Raises:
+        MvnetError: as in `prepare`.
     """
     points, weights = prepare(manifold, points, weights, axis)
     result = karcher_flow(manifold, points, weights, 0)
@@ -200,10 +230,9 @@ def frechet_mean(manifold: MeanSpace, points: Tensor, weights: Tensor | None = N
 
 
 class _Implicit(torch.autograd.Function):
-    """Derivatives of the root m(x, w) of G(m, x, w) = sum_i w_i log_m(x_i) = 0 by the implicit function
-    theorem.
+    """Derivatives of the root m(x, w) of G(m, x, w) = sum_i w_i log_m(x_i) = 0 by the implicit function theorem.
 
-    In a basis B of the tangent space, ambient-orthonormal, G moves by  B J a + dG  when m moves by B a, where
+    In a basis B of the tangent space, ambient-orthonormal, a step B a of m changes G by  B J a + dG,  where
     J_kl = B_k . D_m G [B_l]. Hence  dm = -B J^-1 B^T dG,  and a cotangent c of m pulls back to  u = -B J^-T
     B^T c  on G.
     """
@@ -217,17 +246,21 @@ class _Implicit(torch.autograd.Function):
     @staticmethod
     def backward(ctx, cotangent: Tensor):  # type: ignore[override]
         if torch.is_grad_enabled():
-            raise RuntimeError("the Frechet mean has first derivatives only; create_graph=True asks for the second")
+            raise RuntimeError("the Frechet mean has first derivatives only; create_graph=True requires the second")
         manifold: MeanSpace = ctx.manifold
         m, points, weights = (saved.detach().requires_grad_() for saved in ctx.saved_tensors)
         place = -manifold.point_ndim - 1  # dim of the basis index
         flat = lambda b: b.reshape(*b.shape[: b.ndim - manifold.point_ndim], -1)  # noqa: E731
+        # m -> G(m), once more, with its graph
         with torch.enable_grad():
             g = (expand_points(weights, manifold.point_ndim) * manifold.log(m, points)).sum(0)
+        # B_k -> D_m G^T [B_k] -> J_kl = D_m G^T [B_k] . B_l
         basis = manifold.tangent_basis(m.detach())  # (..., dim, *point)
         rows = [torch.autograd.grad(g, m, b, retain_graph=True)[0] for b in basis.unbind(place)]
         b = flat(basis)  # (..., dim, size)
         jacobian = torch.stack([flat(row) for row in rows], -2) @ b.mT
+        # c -> B^T c -> J^-T B^T c -> u = -B J^-T B^T c
         solved = torch.linalg.solve(jacobian.mT, b @ flat(cotangent).unsqueeze(-1))
         u = -(b.mT @ solved).squeeze(-1).reshape(g.shape)
+        # u -> D_x G^T [u], D_w G^T [u]
         return None, None, *torch.autograd.grad(g, (points, weights), u)

@@ -16,10 +16,9 @@ from mvnet.manifolds.mean import prepare
 
 @dataclass(frozen=True, repr=False)
 class Product(Manifold):
-    """M_1 x ... x M_k; a point is one flat vector, shape (..., size), the factors' points flattened one
-    after the other.
+    """M_1 x ... x M_k; a point is one flat vector, shape (..., size), the concatenation of the factors' points.
 
-    `pack` and `unpack` change between that vector and the tuple of the factors' points. The metric is the
+    `pack` and `unpack` convert between that vector and the tuple of the factors' points. The metric is the
     sum of theirs.
     """
 
@@ -35,19 +34,22 @@ class Product(Manifold):
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Entries that each factor's point takes in the flat vector."""
+        """Number of entries of each factor's point in the flat vector."""
         return tuple(math.prod(factor.point_shape) for factor in self.factors)
 
     @property
     def point_shape(self) -> tuple[int, ...]:
+        """(size,)"""
         return (sum(self.sizes),)
 
     @property
     def dim(self) -> int:
+        """Sum of the factors' dimensions."""
         return sum(factor.dim for factor in self.factors)
 
     @property
     def retraction_order(self) -> float:
+        """Smallest of the factors' orders."""
         return min(factor.retraction_order for factor in self.factors)
 
     def pack(self, *parts: Tensor) -> Tensor:
@@ -57,7 +59,13 @@ class Product(Manifold):
         return torch.cat([p.broadcast_to(*batch, p.shape[-1]) for p in flat], -1)
 
     def unpack(self, x: Tensor) -> tuple[Tensor, ...]:
-        """(..., size) -> the factors' points, shapes (..., *point_shape_i)."""
+        """The factors' points.
+
+        Args:
+            x: shape (..., size).
+        Returns:
+            shapes (..., *point_shape_i).
+        """
         parts = x.split(self.sizes, -1)
         return tuple(p.reshape(p.shape[:-1] + f.point_shape) for p, f in zip(parts, self.factors, strict=True))
 
@@ -66,9 +74,11 @@ class Product(Manifold):
         return [getattr(f, method)(*p) for f, p in zip(self.factors, parts, strict=True)]
 
     def exp(self, x: Tensor, v: Tensor) -> Tensor:
+        """Factor by factor."""
         return self.pack(*self._map("exp", x, v))
 
     def log(self, x: Tensor, y: Tensor) -> Tensor:
+        """Factor by factor."""
         return self.pack(*self._map("log", x, y))
 
     def inner(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
@@ -80,18 +90,23 @@ class Product(Manifold):
         return torch.stack(self._map("squared_dist", x, y)).sum(0)
 
     def transport(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
+        """Factor by factor."""
         return self.pack(*self._map("transport", x, y, v))
 
     def to_tangent(self, x: Tensor, v: Tensor) -> Tensor:
+        """Factor by factor."""
         return self.pack(*self._map("to_tangent", x, v))
 
     def project(self, x: Tensor) -> Tensor:
+        """Factor by factor."""
         return self.pack(*self._map("project", x))
 
     def retract(self, x: Tensor, v: Tensor) -> Tensor:
+        """Factor by factor."""
         return self.pack(*self._map("retract", x, v))
 
     def riemannian_gradient(self, x: Tensor, g: Tensor) -> Tensor:
+        """Factor by factor."""
         return self.pack(*self._map("riemannian_gradient", x, g))
 
     def violation(self, x: Tensor) -> Tensor:
@@ -99,6 +114,7 @@ class Product(Manifold):
         return torch.stack(self._map("violation", x)).amax(0)
 
     def random_tangent(self, x: Tensor, *, generator: torch.Generator) -> Tensor:
+        """Factor by factor."""
         parts = zip(self.factors, self.unpack(x), strict=True)
         return self.pack(*(f.random_tangent(p, generator=generator) for f, p in parts))
 
@@ -110,6 +126,7 @@ class Product(Manifold):
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
     ) -> Tensor:
+        """Factor by factor."""
         return self.pack(
             *(f.random_point(shape, generator=generator, dtype=dtype, device=device) for f in self.factors)
         )
@@ -134,20 +151,25 @@ class Power(Manifold):
 
     @property
     def point_shape(self) -> tuple[int, ...]:
+        """(k, *base.point_shape)"""
         return (self.k, *self.base.point_shape)
 
     @property
     def dim(self) -> int:
+        """k base.dim"""
         return self.k * self.base.dim
 
     @property
     def retraction_order(self) -> float:
+        """The order of the base."""
         return self.base.retraction_order
 
     def exp(self, x: Tensor, v: Tensor) -> Tensor:
+        """Copy by copy."""
         return self.base.exp(x, v)
 
     def log(self, x: Tensor, y: Tensor) -> Tensor:
+        """Copy by copy."""
         return self.base.log(x, y)
 
     def inner(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
@@ -159,18 +181,23 @@ class Power(Manifold):
         return self.base.squared_dist(x, y).sum(-1)
 
     def transport(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
+        """Copy by copy."""
         return self.base.transport(x, y, v)
 
     def to_tangent(self, x: Tensor, v: Tensor) -> Tensor:
+        """Copy by copy."""
         return self.base.to_tangent(x, v)
 
     def project(self, x: Tensor) -> Tensor:
+        """Copy by copy."""
         return self.base.project(x)
 
     def retract(self, x: Tensor, v: Tensor) -> Tensor:
+        """Copy by copy."""
         return self.base.retract(x, v)
 
     def riemannian_gradient(self, x: Tensor, g: Tensor) -> Tensor:
+        """Copy by copy."""
         return self.base.riemannian_gradient(x, g)
 
     def violation(self, x: Tensor) -> Tensor:
@@ -178,6 +205,7 @@ class Power(Manifold):
         return self.base.violation(x).amax(-1)
 
     def random_tangent(self, x: Tensor, *, generator: torch.Generator) -> Tensor:
+        """Copy by copy."""
         return self.base.random_tangent(x, generator=generator)
 
     def random_point(
@@ -188,6 +216,7 @@ class Power(Manifold):
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
     ) -> Tensor:
+        """Copy by copy."""
         return self.base.random_point((*shape, self.k), generator=generator, dtype=dtype, device=device)
 
     def mean(self, points: Tensor, weights: Tensor | None = None, axis: int = -1) -> Tensor:

@@ -30,23 +30,40 @@ class Rotations(Manifold):
 
     @property
     def point_shape(self) -> tuple[int, ...]:
+        """(3, 3)"""
         return (3, 3)
 
     @property
     def retraction_order(self) -> float:
+        """2"""
         return 2
 
     @property
     def dim(self) -> int:
+        """3"""
         return 3
 
     def axis_vector(self, x: Tensor, v: Tensor) -> Tensor:
-        """w of v = hat(w) x, shape (..., 3), radians; the inverse of `from_axis_vector`."""
+        """w of v = hat(w) x; the inverse of `from_axis_vector`.
+
+        Args:
+            x: rotations, shape (..., 3, 3).
+            v: tangent vectors at x, shape (..., 3, 3).
+        Returns:
+            axis vectors, radians, shape (..., 3).
+        """
         a = v @ x.mT
         return so3.vee((a - a.mT) / 2)
 
     def from_axis_vector(self, x: Tensor, w: Tensor) -> Tensor:
-        """hat(w) x, shape (..., 3, 3)."""
+        """hat(w) x
+
+        Args:
+            x: rotations, shape (..., 3, 3).
+            w: axis vectors, radians, shape (..., 3).
+        Returns:
+            tangent vectors at x, shape (..., 3, 3).
+        """
         return so3.hat(w) @ x
 
     def exp(self, x: Tensor, v: Tensor) -> Tensor:
@@ -66,7 +83,7 @@ class Rotations(Manifold):
         return point_sum(u * v, 2) / 2
 
     def transport(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
-        """hat(exp(w/2) u) y for v = hat(u) x, w = log(y x^T): half the turn from either side"""
+        """hat(exp(w/2) u) y for v = hat(u) x, w = log(y x^T): the bi-invariant connection rotates by half."""
         half = so3.exp(so3.log(y @ x.mT) / 2)
         return self.from_axis_vector(y, (half @ self.axis_vector(x, v).unsqueeze(-1)).squeeze(-1))
 
@@ -83,7 +100,7 @@ class Rotations(Manifold):
         return so3.cayley(self.axis_vector(x, v)) @ x
 
     def riemannian_gradient(self, x: Tensor, g: Tensor) -> Tensor:
-        """2 skew(g x^T) x, the factor 2 undoing the metric's 1/2"""
+        """2 skew(g x^T) x; the factor 2 undoes the metric's 1/2."""
         return 2 * self.to_tangent(x, g)
 
     def violation(self, x: Tensor) -> Tensor:

@@ -46,38 +46,49 @@ class SPD(Manifold):
 
     @property
     def retraction_order(self) -> float:
+        """2, or inf for the log-Euclidean metric."""
         return self._metric.retraction_order
 
     @property
     def point_shape(self) -> tuple[int, ...]:
+        """(n, n)"""
         return (self.n, self.n)
 
     @property
     def dim(self) -> int:
+        """n (n + 1) / 2"""
         return self.n * (self.n + 1) // 2
 
     def exp(self, x: Tensor, v: Tensor) -> Tensor:
+        """`exp` of the metric."""
         return self._metric.exp(x, v)
 
     def log(self, x: Tensor, y: Tensor) -> Tensor:
+        """`log` of the metric."""
         return self._metric.log(x, y)
 
     def dist(self, x: Tensor, y: Tensor) -> Tensor:
+        """`dist` of the metric."""
         return self._metric.dist(x, y)
 
     def squared_dist(self, x: Tensor, y: Tensor) -> Tensor:
+        """dist(x, y)^2"""
         return self._metric.dist(x, y).square()
 
     def inner(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
+        """`inner` of the metric."""
         return self._metric.inner(x, u, v)
 
     def transport(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
+        """`transport` of the metric."""
         return self._metric.transport(x, y, v)
 
     def retract(self, x: Tensor, v: Tensor) -> Tensor:
+        """`retract` of the metric."""
         return self._metric.retract(x, v)
 
     def riemannian_gradient(self, x: Tensor, g: Tensor) -> Tensor:
+        """`riemannian_gradient` of the metric."""
         return self._metric.riemannian_gradient(x, g)
 
     def to_tangent(self, x: Tensor, v: Tensor) -> Tensor:
@@ -85,11 +96,15 @@ class SPD(Manifold):
         return symmetric_part(v).broadcast_to(torch.broadcast_shapes(x.shape, v.shape))
 
     def project(self, x: Tensor) -> Tensor:
-        """Symmetric part with the eigenvalues raised to 64 rounding units of the largest one (or of 1 for x
-        = 0).
+        """Symmetric part with eigenvalues of at least 64 rounding units of the largest one (of 1 for x = 0).
 
         Sym+(n) is open, so there is no nearest point; the floor keeps logarithms finite. The gradient is
         that of the symmetric part.
+
+        Args:
+            x: shape (..., n, n).
+        Returns:
+            SPD matrices, same shape.
         """
         s = symmetric_part(x)
         values, vectors = torch.linalg.eigh(s.detach())
@@ -132,7 +147,13 @@ class SPD(Manifold):
         return log_euclidean_mean(points, weights)
 
     def mean(self, points: Tensor, weights: Tensor | None = None, axis: int = -1) -> Tensor:
-        """Frechet mean of the metric: closed form for log-Euclidean, Karcher flow for affine-invariant."""
+        """Frechet mean of the metric: closed form for log-Euclidean, Karcher flow for affine-invariant.
+
+        Args:
+            points, weights, axis: as in `Manifold.mean`.
+        Returns:
+            SPD matrices.
+        """
         closed_form = self._metric.closed_form_mean
         if closed_form is None:
             return super().mean(points, weights, axis)

@@ -15,21 +15,33 @@ from mvnet.manifolds import _spectral
 
 
 def symmetric_part(a: Tensor) -> Tensor:
-    """(A + A^T) / 2"""
+    """(A + A^T) / 2
+
+    Args:
+        a: shape (..., n, n).
+    Returns:
+        same shape.
+    """
     return (a + a.mT) / 2
 
 
 def log_euclidean_mean(points: Tensor, weights: Tensor) -> Tensor:
-    """exp(sum_i w_i log x_i); points (N, ..., n, n), weights (N, ...) of sum 1."""
+    """exp(sum_i w_i log x_i)
+
+    Args:
+        points: SPD matrices, shape (N, ..., n, n).
+        weights: shape (N, ...), of sum 1 over the first dim.
+    Returns:
+        shape (..., n, n).
+    """
     return _spectral.exp((expand_points(weights, 2) * _spectral.log(points)).sum(0))
 
 
 class AffineInvariant:
-    """<u, v>_x = tr(x^-1 u x^-1 v), paper section 2.3; every a in GL(n) acts by isometries x -> a x a^T, and
-    so does x -> x^-1.
+    """<u, v>_x = tr(x^-1 u x^-1 v), paper section 2.3, with the methods of `Manifold`.
 
-    Any l with l l^T = x may stand for the square root of x in the textbook formulas; here it is the Cholesky
-    factor.
+    Every a in GL(n) acts by isometries x -> a x a^T, and so does x -> x^-1. Any l with l l^T = x may replace
+    the square root of x in the textbook formulas; here it is the Cholesky factor.
     """
 
     retraction_order = 2
@@ -77,7 +89,14 @@ class AffineInvariant:
         return symmetric_part(l @ (identity + w + w @ w / 2) @ l.mT)
 
     def from_standard(self, x: Tensor, s: Tensor) -> Tensor:
-        """l s l^T: an isometry from symmetric s with the Frobenius product to the tangent vectors at x"""
+        """l s l^T: an isometry from symmetric s with the Frobenius product to the tangent vectors at x.
+
+        Args:
+            x: SPD matrices, shape (..., n, n).
+            s: symmetric matrices, same shape.
+        Returns:
+            tangent vectors at x, same shape.
+        """
         l = torch.linalg.cholesky(symmetric_part(x))  # noqa: E741
         return symmetric_part(l @ s @ l.mT)
 
@@ -91,19 +110,22 @@ class AffineInvariant3(AffineInvariant):
         return [sym3.pack(m[(None,) * (ndim - m.ndim)], dim=0) for m in matrices]  # the kernels broadcast
 
     def exp(self, x: Tensor, v: Tensor) -> Tensor:
+        """l exp(l^-1 v l^-T) l^T"""
         return sym3.unpack(planes.exp(*self._planes(x, v), dim=0), dim=0)
 
     def log(self, x: Tensor, y: Tensor) -> Tensor:
+        """l log(l^-1 y l^-T) l^T"""
         return sym3.unpack(planes.log(*self._planes(x, y), dim=0), dim=0)
 
     def dist(self, x: Tensor, y: Tensor) -> Tensor:
+        """| log(l^-1 y l^-T) |_F"""
         return planes.dist(*self._planes(x, y), dim=0)
 
 
 class LogEuclidean:
-    """<u, v>_x = <D log(x)[u], D log(x)[v]>_F: flat, log x being a global chart; rotations, inversion and
-    scaling are isometries.
+    """<u, v>_x = <D log(x)[u], D log(x)[v]>_F, with the methods of `Manifold`.
 
+    The metric is flat, log x being a global chart; rotations, inversion and scaling are isometries.
     Source: Arsigny, Fillard, Pennec and Ayache, Log-Euclidean metrics (2006).
     """
 
@@ -137,17 +159,31 @@ class LogEuclidean:
         return _spectral.differential(_spectral.exp, at, _spectral.differential(_spectral.exp, at, g))
 
     def retract(self, x: Tensor, v: Tensor) -> Tensor:
+        """exp(x, v)"""
         return self.exp(x, v)
 
     def from_standard(self, x: Tensor, s: Tensor) -> Tensor:
-        """D exp(log x)[s], an isometry from the Frobenius product"""
+        """D exp(log x)[s], an isometry from symmetric s with the Frobenius product to the tangent vectors at x.
+
+        Args:
+            x: SPD matrices, shape (..., n, n).
+            s: symmetric matrices, same shape.
+        Returns:
+            tangent vectors at x, same shape.
+        """
         return _spectral.differential(_spectral.exp, _spectral.log(x), s)
 
     closed_form_mean = staticmethod(log_euclidean_mean)
 
 
 def affine_invariant(n: int) -> AffineInvariant:
-    """The affine-invariant metric on n x n matrices, fused for n = 3."""
+    """The affine-invariant metric, on fused kernels for n = 3.
+
+    Args:
+        n: matrix size.
+    Returns:
+        the metric on matrices (..., n, n).
+    """
     return AffineInvariant3() if n == 3 else AffineInvariant()
 
 

@@ -36,18 +36,21 @@ class Sphere(Manifold):
 
     @property
     def point_shape(self) -> tuple[int, ...]:
+        """(n,)"""
         return (self.n,)
 
     @property
     def retraction_order(self) -> float:
+        """2"""
         return 2
 
     @property
     def dim(self) -> int:
+        """n - 1"""
         return self.n - 1
 
     def exp(self, x: Tensor, v: Tensor) -> Tensor:
-        """cos(|v|) x + sin(|v|) / |v| v, normalised so that rounding does not add up over many steps"""
+        """cos(|v|) x + sin(|v|) / |v| v, normalised so that rounding errors do not accumulate over many steps."""
         q = _dot(v, v)
         return self.project(cos_sqrt(q) * x + sinc_sqrt(q) * v)
 
@@ -86,6 +89,7 @@ class Sphere(Manifold):
         return self.project(x + v)
 
     def riemannian_gradient(self, x: Tensor, g: Tensor) -> Tensor:
+        """g - (x . g) x"""
         return self.to_tangent(x, g)
 
     def violation(self, x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The shipped networks, their weights, and how to call them."""
+"""The shipped networks, their weights and their inference."""
 
 from mvnet.models.checkpoint import load_checkpoint, pretrained, save_checkpoint
 from mvnet.models.dti.inference import DenoisedVolume, denoise_volume

@@ -1,7 +1,7 @@
 """Checkpoints: a safetensors file of weights beside a JSON model card. Loading executes no code.
 
-`dti.safetensors` holds tensors only; `dti.json` names the architecture, its configuration, and what the weights were
-trained on and measured to do.
+`dti.safetensors` holds tensors only; `dti.json` names the architecture, its configuration, the training data and the
+measured accuracy.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from safetensors.torch import load_file
 from torch import nn
 
-from mvnet.errors import MvnetError
+from mvnet.errors import MvnetError, first_line
 from mvnet.models.registry import ARCHITECTURES
 from mvnet.storage import write_json, write_tensors
 
@@ -22,13 +22,19 @@ WEIGHTS = Path(__file__).parent / "weights"
 
 
 def _pair(path: str | Path) -> tuple[Path, Path]:
-    """Weights and card of a checkpoint; `path` is either of them, or what they have in common (it may hold dots)."""
+    """Weights and card of a checkpoint; `path` is either of them, or their common stem (it may hold dots)."""
     stem = str(path).removesuffix(".safetensors").removesuffix(".json")
     return Path(f"{stem}.safetensors"), Path(f"{stem}.json")
 
 
 def save_checkpoint(path: str | Path, model: nn.Module, card: dict[str, Any]) -> None:
-    """Weights to `path` (.safetensors) and the card, with architecture and configuration added, to `path` (.json)."""
+    """Write weights, and a card with architecture and configuration added.
+
+    Args:
+        path: either file of the pair, or their common stem.
+        model: a network of `ARCHITECTURES`.
+        card: further entries of the JSON file.
+    """
     weights, description = _pair(path)
     write_tensors(weights, model.state_dict())
     full = {"architecture": type(model).__name__, "config": model.config, **card}
@@ -36,12 +42,14 @@ def save_checkpoint(path: str | Path, model: nn.Module, card: dict[str, Any]) ->
 
 
 def load_checkpoint(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
-    """Model in eval mode and its card.
+    """Load a model and its card.
 
     Args:
         path: either file of the pair, or their common stem.
+    Returns:
+        the model in eval mode, on the CPU, and its card.
     Raises:
-        ValueError: when a file is missing or does not describe a known architecture.
+        MvnetError: a file is missing or does not describe a known architecture.
     """
     weights, description = _pair(path)
     for file in (weights, description):
@@ -52,16 +60,24 @@ def load_checkpoint(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
         model = ARCHITECTURES[card["architecture"]].network(**card["config"])
         model.load_state_dict(load_file(weights))
     except Exception as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = f"{type(error).__name__}: {first_line(error, 160)}"
         raise MvnetError(
-            f"checkpoint: found {weights.stem} that cannot be loaded ({type(error).__name__}: {first[:160]}), "
+            f"checkpoint: found {weights.stem} that cannot be loaded ({reason}), "
             "expected weights and card as `mvnet train` writes them"
         ) from error
     return model.eval(), card
 
 
 def pretrained(name: str) -> tuple[nn.Module, dict[str, Any]]:
-    """A shipped model, in eval mode, and its card: name is one of the stems in `mvnet/models/weights`."""
+    """Load a shipped model and its card.
+
+    Args:
+        name: a stem in `mvnet/models/weights`.
+    Returns:
+        the model in eval mode, on the CPU, and its card.
+    Raises:
+        MvnetError: unknown name; the message lists those that exist.
+    """
     known = sorted(p.stem for p in WEIGHTS.glob("*.safetensors"))
     if name not in known:
         raise MvnetError(f"name: found {name!r}, expected one of {known}")
@@ -69,12 +85,26 @@ def pretrained(name: str) -> tuple[nn.Module, dict[str, Any]]:
 
 
 def find_model(name: str | Path) -> tuple[nn.Module, dict[str, Any]]:
-    """A shipped model by its name, or the checkpoint at a path."""
+    """Load a shipped model by its name, or the checkpoint at a path.
+
+    Args:
+        name: either.
+    Returns:
+        the model in eval mode, on the CPU, and its card.
+    Raises:
+        MvnetError: as in `pretrained` and `load_checkpoint`.
+    """
     path = Path(name)
     is_file = path.suffix in (".json", ".safetensors") or path.with_name(path.name + ".json").is_file()
     return load_checkpoint(path) if is_file else pretrained(str(name))
 
 
 def weights_hash(path: str | Path) -> str:
-    """SHA-256 of a weights file: the identity of a model in provenance records."""
+    """SHA-256 of a weights file: the identity of a model in provenance records.
+
+    Args:
+        path: either file of the pair, or their common stem.
+    Returns:
+        64 hexadecimal digits.
+    """
     return hashlib.sha256(_pair(path)[0].read_bytes()).hexdigest()

@@ -1,4 +1,4 @@
-"""A property of a trained network, measured: what `mvnet verify` prints a line of."""
+"""A measured property of a trained network: one line of `mvnet verify`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LIMITS = {torch.float64: 1e-12, torch.float32: 1e-5}
 
 @dataclass(frozen=True)
 class Guarantee:
-    """A measured property: `holds` when `value` keeps within `limit` (below it, or above where `lower` is set)."""
+    """A measured property: `holds` when `value` is below `limit` (above it where `lower` is set)."""
 
     name: str
     value: float
@@ -21,10 +21,16 @@ class Guarantee:
 
     @property
     def holds(self) -> bool:
-        """Whether the value keeps within the limit."""
+        """Whether the value is within the limit."""
         return self.value > self.limit if self.lower else self.value < self.limit
 
 
 def precision(dtype: torch.dtype) -> str:
-    """As it stands in the name of a guarantee, "float32"."""
+    """Name of a dtype in a guarantee, "float32".
+
+    Args:
+        dtype: dtype of torch.
+    Returns:
+        its name without "torch.".
+    """
     return str(dtype).removeprefix("torch.")

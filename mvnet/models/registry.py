@@ -1,4 +1,4 @@
-"""ARCHITECTURES: name -> network and what it guarantees. A new network is one line here."""
+"""ARCHITECTURES: name -> network and the measure of its guarantees. A new network is one line here."""
 
 from __future__ import annotations
 
@@ -18,8 +18,12 @@ from mvnet.models.insar.network import InSARDenoiser
 
 
 class Architecture(NamedTuple):
-    """A network, which is made from keyword arguments that its attribute `config` repeats as JSON, and the measure of
-    what it guarantees: (network, seed) -> guarantees."""
+    """A network class and its guarantees.
+
+    Args:
+        network: made from keyword arguments that its attribute `config` repeats as JSON.
+        guarantees: (network, seed) -> what it guarantees, measured.
+    """
 
     network: type[nn.Module]
     guarantees: Callable[..., list[Guarantee]]
@@ -34,13 +38,15 @@ ARCHITECTURES: dict[str, Architecture] = {
 
 
 def verify(model: nn.Module, seed: int = 0) -> list[Guarantee]:
-    """Measure what a model of a known architecture guarantees.
+    """Measure the guarantees of a model.
 
     Args:
-        model: as `load_checkpoint` returns it; stays as it is.
-        seed: of the random data.
+        model: as `load_checkpoint` returns it; its dtype is restored.
+        seed: random seed of the data.
+    Returns:
+        value and limit of every guarantee.
     Raises:
-        MvnetError: when nothing is known about the architecture.
+        MvnetError: the architecture is unknown.
     """
     for architecture in ARCHITECTURES.values():
         if isinstance(model, architecture.network):

@@ -1,7 +1,7 @@
 """Fields larger than memory, tile by tile: which tiles cover a field, and how they are computed side by side.
 
 A tile is read with the receptive radius of the network around it (`outer`), and only its inside is written (`inner`),
-so that tiles leave no seam. They are computed one after another, in threads, or by any executor of
+so that tiles have no seams. They are computed one after another, in threads, or by any executor of
 `concurrent.futures`, such as that of a dask cluster.
 """
 
@@ -22,11 +22,11 @@ T = TypeVar("T")
 R = TypeVar("R")
 Slices = tuple[slice, ...]
 
-_AHEAD = 2  # tiles under way for every worker, so that memory does not grow with the field
+_AHEAD = 2  # tiles submitted for every worker; bounds the memory
 
 
 class Tile(NamedTuple):
-    """`outer` is what the network reads, `inner` what it writes, `place` where `inner` lies inside `outer`."""
+    """`outer` is the window the network reads, `inner` the one it writes, `place` where `inner` lies in `outer`."""
 
     outer: Slices
     inner: Slices
@@ -43,7 +43,13 @@ class Span(NamedTuple):
 
 
 def product_of(axes: Sequence[Sequence[Span]]) -> Iterator[Tile]:
-    """The tiles that have one of the spans along each axis."""
+    """Tiles from spans: one for every combination of a span along each axis.
+
+    Args:
+        axes: spans along each axis.
+    Yields:
+        tiles, the last axis fastest.
+    """
     for spans in product(*axes):
         yield Tile(
             tuple(slice(s.low, s.high) for s in spans),
@@ -56,10 +62,12 @@ def aligned_tiles(shape: Sequence[int], block: int, overlap: int, alignment: int
     """Cover a field by tiles whose `outer` start at multiples of the alignment.
 
     Args:
-        shape: of the field.
+        shape: shape of the field.
         block: side of `inner`, rounded up to a multiple of the alignment.
-        overlap: by which `outer` is at least larger on every side, the edges of the field excepted.
-        alignment: side of the coarsest block that the network looks at.
+        overlap: `outer` exceeds `inner` by at least this on every side, except at the edges of the field.
+        alignment: side of the coarsest block of the network.
+    Returns:
+        tiles, the last axis fastest.
     """
     block, overlap = (-(-n // alignment) * alignment for n in (block, overlap))
     axes = [
@@ -73,12 +81,14 @@ def aligned_tiles(shape: Sequence[int], block: int, overlap: int, alignment: int
 
 
 def masked_tiles(mask: Tensor, block: int, overlap: int) -> Iterator[Tile]:
-    """Cover the bounding box of a mask by tiles of equal size, empty ones left out.
+    """Cover the bounding box of a mask by tiles of equal size; tiles without a voxel of the mask are omitted.
 
     Args:
         mask: bool, any number of dims.
         block: largest side of `inner`.
-        overlap: as of `aligned_tiles`.
+        overlap: `outer` exceeds `inner` by this on every side, except at the edges of the field.
+    Yields:
+        tiles, the last axis fastest.
     """
     if not mask.any():
         return
@@ -104,16 +114,16 @@ def map_tiles(
     executor: Executor | None = None,
     is_empty: Callable[[T], bool] = lambda job: False,
 ) -> Generator[tuple[T, R]]:
-    """Every job with its result, in order of completion; jobs are drawn when a worker is about to be free.
+    """Compute every job, in order of completion; jobs are drawn when a worker is about to be free.
 
-    Of an error, an interrupt included, the results of the jobs that have begun come first.
+    After an error or an interrupt, the results of the jobs already started are yielded before it is raised.
 
     Args:
         work: job -> result; for another process it and the jobs must be picklable.
         jobs: drawn here, one after another.
-        workers: jobs computed at the same time, each on one thread; 1 computes here, with all threads.
-        executor: computes instead of threads of this process.
-        is_empty: jobs for which work is done here, because there is nothing to it.
+        workers: number of jobs computed at the same time, each on one thread; 1 computes here, with all threads.
+        executor: computes in place of threads of this process.
+        is_empty: jobs that are computed here, because they need no work.
     Yields:
         (job, result).
     """
@@ -131,7 +141,7 @@ def map_tiles(
 
 
 def _alone(work: Callable[[T], R], job: T) -> R:
-    """Tiles side by side on one thread each cost less than tiles in turn on all threads."""
+    """Compute on one thread: tiles side by side on one thread each cost less than tiles in turn on all threads."""
     with on_one_thread():
         return work(job)
 
@@ -157,7 +167,7 @@ def _spread(
             yield pop_completed()
     except GeneratorExit:
         raise
-    except BaseException:  # also of an interrupt: what other threads have begun is worth its time
+    except BaseException:  # interrupts too: the work of other threads is kept
         for future, job in waiting.items():
             if not future.cancel() and future.exception() is None:
                 yield job, future.result()

@@ -1,4 +1,4 @@
-"""Layers for networks on manifold-valued data: what the shipped networks are made of, and what yours can be.
+"""Layers for networks on manifold-valued data: the building blocks of the shipped networks.
 
 | layer              | values                   | what it does                                                         |
 |--------------------|--------------------------|----------------------------------------------------------------------|

@@ -30,7 +30,7 @@ class CircleODE(nn.Module):
         levels: number of resolutions, from half on, at which w is averaged.
         steps: integrator steps over the unit interval.
         method: any Lie-group method of `mvnet.integrators`.
-        generator: of the initial weights; torch's global one when None.
+        generator: source of the initial weights; torch's global generator when None.
     Shape:
         features (B, fields.channels, n, m), phase (B, 2 n, 2 m), planes (B, 2, 2 n, 2 m) -> (B, 2 n, 2 m);
         n and m are multiples of 2^(levels - 1).

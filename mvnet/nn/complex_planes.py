@@ -29,6 +29,12 @@ def angle(planes: Tensor) -> Tensor:
 
 
 def times_i(planes: Tensor) -> Tensor:
-    """Planes of i z = -Im z + i Re z, shape (B, 2, ...) like those of z."""
+    """Planes of i z = -Im z + i Re z.
+
+    Args:
+        planes: Re z and Im z, shape (B, 2, ...).
+    Returns:
+        same shape.
+    """
     real, imaginary = planes.unbind(1)
     return torch.stack([-imaginary, real], 1)

@@ -43,7 +43,7 @@ class ConnectionFilter(nn.Module):
         size: taps along each axis, odd.
         dilation: distance of the taps in pixels.
         carrier: order of the phase that is predicted: 0 for none, 1 for theta, 2 for theta and X.
-        generator: of the initial weights; torch's global one when None.
+        generator: source of the initial weights; torch's global generator when None.
     Shape:
         features (B, fields.channels, n, m), planes (B, 2, 2 n, 2 m) -> (B, 2, 2 n, 2 m).
     Raises:
@@ -110,7 +110,7 @@ class ConnectionFilter(nn.Module):
         return self._in_strips(affine, features, theta, planes)
 
     def _in_strips(self, affine: Tensor, features: Tensor, theta: Tensor | None, planes: Tensor) -> Tensor:
-        """The same, some rows of blocks at a time: a kernel has hundreds of entries for each block."""
+        """The same in strips of rows of blocks: a kernel has hundreds of entries for each block."""
         (n, m), halo = features.shape[-2:], 2 * self.stencil.blocks
         strip_size = _STRIP.get(features.device.type, _STRIP["cpu"])
         rows = min(n, max(1, strip_size // (len(affine) * m * len(features))))
@@ -165,7 +165,7 @@ def initial_kernel(size: int, dilation: int) -> Tensor:
 
 
 def phase_monomials(stencil: Stencil, carrier: int) -> Tensor:
-    """d and, for a chirp, d d^T / 2 r of every tap: what theta and X are multiplied by.
+    """d and, for a chirp, d d^T / 2 r of every tap: the factors of theta and X.
 
     Args:
         stencil: its taps are d, in pixels from the central one; r is its radius.

@@ -63,7 +63,7 @@ class _NeighbourhoodMean(torch.autograd.Function):
 
 
 def windows(padded: Tensor) -> list[Tensor]:
-    """What every voxel sees at its 27 neighbours.
+    """Shifted views of a field: every voxel beside its 27 neighbours.
 
     Args:
         padded: shape (B, C, D + 2, H + 2, W + 2), a field with one voxel around it.
@@ -147,7 +147,7 @@ class FrechetFilter(nn.Module):
 
     Args:
         fields: type of the features, of a group of space.
-        generator: of the initial weights; torch's global one when None.
+        generator: source of the initial weights; torch's global generator when None.
     Shape:
         features (B, fields.channels, D, H, W), distances (B, 27, D, H, W), logs (B, 6, D, H, W),
         mask (B, 1, D, H, W) -> (B, 6, D, H, W).

@@ -33,11 +33,11 @@ class GaborBank(nn.Module):
     """|k_j * z| at the centre of every block of `stride` x `stride` pixels.
 
     Args:
-        group: of the plane, acting on values by conjugation.
+        group: a group of the plane, acting on values by conjugation.
         waves: the fields of kernels: a representation, and the length of its wave vectors in radians per pixel.
         size: taps along each axis; even where the stride is.
         stride: side of the blocks in pixels; the output has one value for each block.
-        generator: of the draw that the initial kernels replace; torch's global one when None.
+        generator: source of the draw that the initial kernels replace; torch's global one when None.
     Shape:
         planes (B, 2, H, W) -> (B, fields_out.channels, H / stride, W / stride).
     Attributes:

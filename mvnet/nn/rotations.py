@@ -35,7 +35,7 @@ class RotationMapping(nn.Module):
         joints: number of joints.
         side: "right" for R W (a change of each joint's own axes), "left" for W R.
         spread: standard deviation of u at the start, radians.
-        generator: of the initial weights; torch's global one when None.
+        generator: source of the initial weights; torch's global generator when None.
     Shape:
         (..., joints, 3, 3) -> the same.
     Raises:

@@ -29,7 +29,7 @@ class SPDODE(nn.Module):
         hidden: type of the hidden layer of the pointwise network phi, permutations only.
         steps: integrator steps over the unit interval.
         method: any Lie-group method of `mvnet.integrators`.
-        generator: of the initial weights; torch's global one when None.
+        generator: source of the initial weights; torch's global generator when None.
     Shape:
         features (B, fields.channels, D, H, W), state (B, 6, D, H, W) -> (B, 6, D, H, W).
 

@@ -1,8 +1,8 @@
 """Shifted views of an image for pixels that are grouped in 2x2 blocks.
 
 Features live on blocks, values on pixels. The four pixels ("corners") of the blocks see different shifts of the image,
-so the padded image is split into its four fields of equal parity; what a corner sees under a tap is then one of these
-fields at an offset: a view, no copy.
+so the padded image is split into its four fields of equal parity; a tap of a corner is then one of these fields at an
+offset: a view, no copy.
 """
 
 from __future__ import annotations
@@ -59,10 +59,10 @@ class Stencil:
         return [[padded[:, :, a::2, b::2].contiguous() for b in (0, 1)] for a in (0, 1)]
 
     def windows(self, parts: list[list[Tensor]], n: int, m: int) -> list[Tensor]:
-        """What every corner of the n x m blocks sees under every tap.
+        """Shifted views: every tap of every corner of the n x m blocks.
 
         Args:
-            parts: of `split`.
+            parts: from `split`.
             n, m: number of blocks along each axis, without the padding.
         Returns:
             4 size^2 views of shape (B, C, n, m): corner by corner, tap by tap, row-major.

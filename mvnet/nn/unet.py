@@ -25,7 +25,7 @@ class Residual(nn.Module):
     Args:
         fields: type of the features, permutations only.
         convolutions: number of repetitions.
-        generator: of the initial weights; torch's global one when None.
+        generator: source of the initial weights; torch's global generator when None.
     Shape:
         h (B, fields.channels, n, m), mask (B, 1, n, m) -> (B, fields.channels, n, m).
     """
@@ -59,7 +59,7 @@ class EquivariantUNet(nn.Module):
             before.
         inputs: types of what enters every level; None where nothing does, but something on the first.
         down, up: number of convolutions of every level before and after the coarser ones.
-        generator: of the initial weights; torch's global one when None.
+        generator: source of the initial weights; torch's global generator when None.
     Shape:
         for every level l an input (B, inputs[l].channels, n / 2^l, m / 2^l) or None, mask (B, 1, n, m)
         -> (B, fields[0].channels, n, m); n and m are multiples of 2^(levels - 1).

@@ -1,4 +1,4 @@
-"""OPTIMIZERS: name -> how it is made, one line each. Every training command offers every name."""
+"""OPTIMIZERS: name -> constructor, one line each. Every training command offers every name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import nn
 
 from mvnet.errors import MvnetError
 
-_SGD_RATE = 10  # times the learning rate of the adaptive methods, whose steps are normalised
+_SGD_RATE = 10  # learning rate over that of the adaptive methods, whose steps are normalised
 _MOMENTUM = 0.9
 
 OPTIMIZERS: dict[str, Callable[[Iterable[nn.Parameter], float, float], torch.optim.Optimizer]] = {
@@ -25,17 +25,17 @@ OPTIMIZERS: dict[str, Callable[[Iterable[nn.Parameter], float, float], torch.opt
 def create_optimizer(
     name: str, parameters: Iterable[nn.Parameter], rate: float, weight_decay: float = 0.0
 ) -> torch.optim.Optimizer:
-    """The optimiser of that name.
+    """Create an optimiser.
 
     Args:
-        name: of `OPTIMIZERS`.
+        name: a key of `OPTIMIZERS`.
         parameters: to be trained.
-        rate: learning rate as for Adam; the entry scales it where its steps are of another size.
-        weight_decay: decoupled for "adamw", of the gradient otherwise.
+        rate: learning rate as for Adam; SGD uses ten times this rate.
+        weight_decay: decoupled for "adamw", added to the gradient otherwise.
     Returns:
         the optimiser.
     Raises:
-        MvnetError: there is none of that name; the message lists the names.
+        MvnetError: unknown name; the message lists those that exist.
     """
     if name not in OPTIMIZERS:
         raise MvnetError(f"optimizer: found {name!r}, expected one of {', '.join(OPTIMIZERS)}")

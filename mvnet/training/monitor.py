@@ -1,4 +1,4 @@
-"""A metric looked at during a training: it ends the run, or lowers the learning rate, when it stagnates."""
+"""A validation metric: it ends the run, or lowers the learning rate, when it stagnates."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ Score = tuple[float, ...]
 
 @dataclass
 class Monitor:
-    """Judges the network every so many steps, and remembers when it was best.
+    """Evaluate the network at regular steps and record the best score.
 
     Args:
         evaluate: the score of the network, which is in eval mode.
-        every: steps between two looks.
-        patience: looks without a better score after which something happens.
-        factor: what the learning rate is multiplied by then; None ends the run instead.
+        every: number of steps between two evaluations.
+        patience: number of evaluations in a row without a better score that counts as stagnation.
+        factor: the learning rate is then multiplied by this; None ends the run instead.
         keep_best: whether the run ends with the weights of the best score.
-        tolerance: relative size of what counts as better, of the first entry of the score.
+        tolerance: smallest relative improvement that counts, in the first entry of the score.
     """
 
     evaluate: Callable[[nn.Module], Score]
@@ -37,7 +37,7 @@ class Monitor:
     stale: int = 0
     kept: dict[str, Tensor] = field(default_factory=dict)
     history: list[tuple[int, Score, float]] = field(default_factory=list)
-    """(step, score, learning rate before what followed) of every look."""
+    """(step, score, peak learning rate so far) of every evaluation since the run was started or resumed."""
 
     @property
     def exhausted(self) -> bool:
@@ -45,7 +45,15 @@ class Monitor:
         return self.factor is None and self.stale >= self.patience
 
     def look(self, model: nn.Module, step: int, peak: float) -> float:
-        """Judge the network after a step; returns the peak learning rate from here on."""
+        """Evaluate the network after a step.
+
+        Args:
+            model: evaluated in eval mode, then returned to its mode.
+            step: number of steps done.
+            peak: peak learning rate so far.
+        Returns:
+            the peak learning rate from here on.
+        """
         was = model.training
         score = self.evaluate(model.eval())
         model.train(was)
@@ -68,11 +76,16 @@ class Monitor:
         return score > (least, *self.best[1:]) if math.isfinite(least) else score > self.best
 
     def numbers(self) -> dict[str, Any]:
-        """What a checkpoint stores beside the kept weights."""
+        """Entries of a checkpoint beside the best weights: best score, its step, evaluations since."""
         return {"best": list(self.best), "best_step": self.best_step, "stale": self.stale}
 
     def restore(self, numbers: dict[str, Any], kept: dict[str, Tensor]) -> None:
-        """Go on from what `numbers` gave and the kept weights."""
+        """Continue from a checkpoint.
+
+        Args:
+            numbers: as `numbers` returned them.
+            kept: the best weights, empty without `keep_best`.
+        """
         best: Sequence[float] = numbers["best"]
         self.best, self.best_step, self.stale = tuple(best), numbers["best_step"], numbers["stale"]
         self.kept = kept

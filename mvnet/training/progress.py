@@ -8,13 +8,15 @@ from contextlib import contextmanager
 
 @contextmanager
 def training_bar(label: str, total: int, done: int, quiet: bool) -> Iterator[Callable[[int, str], None]]:
-    """A bar; yields a function to be called as progress(done, figures).
+    """Show a progress bar on stderr.
 
     Args:
-        label: what is going on, and where.
+        label: description of the training.
         total: number of steps.
-        done: of them, at the start.
+        done: number of steps done at the start.
         quiet: no bar.
+    Yields:
+        a function to be called as progress(done, figures).
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

@@ -2,9 +2,9 @@
 
     for figures in run.steps(objective, batches): ...          one optimiser step each
 
-A run may live in a folder: `checkpoint-STEP.safetensors` (weights, their average, the best ones, optimiser) beside
+A run may be kept in a folder: `checkpoint-STEP.safetensors` (weights, their average, the best ones, optimiser) beside
 `checkpoint.json` (step, options, numbers) and `log.jsonl`. Batch k is a function of the seed and k, so that a resumed
-run sees what an uninterrupted one would have seen.
+run draws the batches of an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ from torch.utils.data import DataLoader, Dataset
 
 from mvnet.errors import MvnetError
 from mvnet.optim import create_optimizer
-from mvnet.runtime import denormals_flushed, freed_memory_kept
+from mvnet.runtime import flush_denormals, freed_memory_kept
 from mvnet.storage import save_progress
 from mvnet.training.monitor import Monitor
 from mvnet.training.progress import training_bar
 from mvnet.training.schedule import Schedule
-from mvnet.training.state import of_version_0_1, optimizer_state, restore_optimizer
+from mvnet.training.state import convert_version_0_1, optimizer_state, restore_optimizer
 
 Objective = Callable[[nn.Module, Any], tuple[Tensor, dict[str, float]]]
-"""(network, batch) -> loss and the figures worth a log line."""
+"""(network, batch) -> loss and the figures for the log."""
 
-_AFRESH = {"optimizer": "adamw", "decay": "cosine"}  # options younger than some checkpoints, as they were then
+_IMPLIED = {"optimizer": "adamw", "decay": "cosine"}  # options that older checkpoints do not hold
 
 
 class Run:
     """State of a training run.
 
     Args:
-        folder: created when missing; an existing checkpoint in it is continued. None keeps nothing.
+        folder: created when missing; a run with a checkpoint in it is resumed. None writes no checkpoint.
         model: initialised network, on its device.
-        schedule: options; a resumed run must have been started with the same.
+        schedule: options; the same as at the start when a run is resumed.
         monitor: a metric that ends the run or lowers its rate.
-        name: of the checkpoint files.
-        identity: what else must be the same in a run that is resumed, as JSON.
-        may_change: keys of schedule and identity that need not be the same.
+        name: stem of the checkpoint files.
+        identity: further entries, as JSON, that must be the same when a run is resumed.
+        may_change: keys of schedule and identity that may differ.
     Raises:
         MvnetError: an unknown optimiser, or a checkpoint that is damaged or of another run.
     """
@@ -70,32 +70,46 @@ class Run:
         self.average = {k: v.detach().clone() for k, v in model.state_dict().items()} if schedule.average else {}
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-            if self.is_unfinished(folder, name):
+            if self.has_checkpoint(folder, name):
                 self._load(folder)
 
     @staticmethod
-    def is_unfinished(folder: Path, name: str = "checkpoint") -> bool:
-        """Whether a checkpoint is there."""
+    def has_checkpoint(folder: Path, name: str = "checkpoint") -> bool:
+        """Whether a folder holds a checkpoint.
+
+        Args:
+            folder: folder of the run.
+            name: stem of the checkpoint files.
+        Returns:
+            True when `Run` would resume from it.
+        """
         return (folder / f"{name}.json").is_file()
 
     @staticmethod
     def drop(folder: Path, name: str = "checkpoint") -> None:
-        """Remove the checkpoint."""
+        """Remove a checkpoint.
+
+        Args:
+            folder: folder of the run.
+            name: stem of the checkpoint files.
+        """
         (folder / f"{name}.json").unlink(missing_ok=True)
         for weights in folder.glob(f"{name}-*.safetensors"):
             weights.unlink()
 
     @property
     def finished(self) -> bool:
-        """Whether the schedule, or the monitor, ends the run here."""
+        """Whether the schedule or the monitor ends the run at this step."""
         return self.step >= self.schedule.steps or (self.monitor is not None and self.monitor.exhausted)
 
     def steps(self, objective: Objective, batches: Iterable[Any]) -> Iterator[dict[str, float]]:
-        """Train: the figures of every step, until the run has finished.
+        """Train until the run has finished.
 
         Args:
             objective: loss and figures of a batch.
-            batches: from the next step on.
+            batches: those from the next step on.
+        Yields:
+            the figures of every step.
         """
         if self.finished:
             return
@@ -117,11 +131,19 @@ class Run:
                 close()
 
     def update(self, objective: Objective, batch: Any) -> dict[str, float]:
-        """One optimisation step; a step whose gradient is not finite is skipped and counted."""
+        """Take one optimisation step; it is skipped when the gradient is not finite.
+
+        Args:
+            objective: loss and figures of a batch.
+            batch: argument of the objective.
+        Returns:
+            the figures, the gradient norm before clipping, and "skipped", 1 or 0.
+        """
         rate = self.schedule.rate_at(self.step, self.peak)
         for group, share in zip(self.optimizer.param_groups, self._shares):
             group["lr"] = share * rate
         self.optimizer.zero_grad(set_to_none=True)
+        # batch -> loss -> gradient, clipped -> step, unless it is not finite
         loss, figures = objective(self.model, batch)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.schedule.clip)
@@ -129,14 +151,16 @@ class Run:
         if finite:
             self.optimizer.step()
         self.step += 1
+        # weights w -> average m:  m <- d m + (1 - d) w
         decay = min(self.schedule.average, self.step / (self.step + 10))
         with torch.no_grad():
             for name, value in self.model.state_dict().items() if self.average else ():
-                self.average[name].lerp_(value, 1 - decay)
+                average = self.average[name]
+                average.lerp_(value, 1 - decay) if value.is_floating_point() else average.copy_(value)
         return {**figures, "gradient_norm": float(norm), "skipped": float(not finite)}
 
     def finish(self) -> nn.Module:
-        """The network in eval mode, with the best weights where a monitor keeps them, else the averaged ones."""
+        """The network in eval mode: with the best weights where the monitor keeps them, else the averaged ones."""
         kept = self.monitor.kept if self.monitor is not None else {}
         if kept or self.average:
             self.model.load_state_dict(kept or self.average)
@@ -145,7 +169,11 @@ class Run:
     # ---- checkpoints ----
 
     def save(self, folder: Path) -> None:
-        """Write the checkpoint."""
+        """Write a checkpoint.
+
+        Args:
+            folder: folder of the run.
+        """
         tensors, numbers = optimizer_state(self.optimizer)
         tensors |= {f"model/{k}": v for k, v in self.model.state_dict().items()}
         tensors |= {f"average/{k}": v for k, v in self.average.items()}
@@ -160,14 +188,11 @@ class Run:
         device = next(self.model.parameters()).device
         try:
             description = self.read_description(json.loads((folder / f"{self.name}.json").read_text()))
-            step, began = description["step"], {**_AFRESH, **description["schedule"]}
+            step, began = description["step"], {**_IMPLIED, **description["schedule"]}
             weights = folder / f"{self.name}-{description.get('file', step)}.safetensors"
-            tensors = of_version_0_1(load_file(weights, device=str(device)), step)
+            tensors = convert_version_0_1(load_file(weights, device=str(device)), step)
         except Exception as error:
-            raise MvnetError(
-                f"resume: found a checkpoint in {folder} that cannot be read ({type(error).__name__}), "
-                "expected one that a training wrote"
-            ) from error
+            raise _damaged(folder, error) from error
         now = {k: v for k, v in self.identity.items() if k not in self.may_change}
         if changed := [f"{k} {v} (was {began.get(k)})" for k, v in now.items() if v != began.get(k)]:
             found = ", ".join(changed)
@@ -184,17 +209,39 @@ class Run:
             ) from error
         self.step, self.peak = step, description.get("peak", self.peak)
         self.average = part("average")
-        restore_optimizer(self.optimizer, tensors, description.get("optimizer", {}))
-        if self.monitor is not None:
-            self.monitor.restore(description["monitor"], part("kept"))
+        try:
+            restore_optimizer(self.optimizer, tensors, description.get("optimizer", {}))
+            if self.monitor is not None:
+                self.monitor.restore(description["monitor"], part("kept"))
+        except Exception as error:
+            raise _damaged(folder, error) from error
 
     def read_description(self, description: dict[str, Any]) -> dict[str, Any]:
-        """The JSON of a checkpoint; a subclass may know older forms of it."""
+        """Convert the JSON of a checkpoint; subclasses convert older layouts.
+
+        Args:
+            description: content of the file.
+        Returns:
+            the entries that `save` writes.
+        """
         return description
 
 
+def _damaged(folder: Path, error: Exception) -> MvnetError:
+    kind = type(error).__name__
+    return MvnetError(f"resume: found a checkpoint in {folder} that cannot be read ({kind}), expected a whole one")
+
+
 def batches_of(data: Dataset, schedule: Schedule, start: int) -> Iterator[Any]:
-    """Batches start, start + 1, ... of a map-style data set, in order."""
+    """Batches start, start + 1, ... of a map-style data set, in order.
+
+    Args:
+        data: example i is a function of its seed and i.
+        schedule: batch size, number of steps, workers.
+        start: number of the first batch.
+    Returns:
+        iterator of collated batches.
+    """
     order = range(start * schedule.batch, schedule.steps * schedule.batch)
     return iter(
         DataLoader(
@@ -210,15 +257,15 @@ def batches_of(data: Dataset, schedule: Schedule, start: int) -> Iterator[Any]:
 def train(run: Run, objective: Objective, data: Dataset, quiet: bool = False) -> nn.Module:
     """Train to the end of the schedule, with a progress bar on stderr and a log in the folder of the run.
 
-    Ctrl-C leaves the last checkpoint, from which the same call goes on.
+    Ctrl-C leaves the last checkpoint, from which the same call resumes.
 
     Args:
-        run: with a folder.
+        run: a run with a folder.
         objective: loss and figures of a batch.
         data: map-style; example i is a function of the seed and i.
         quiet: no bar.
     Returns:
-        the network with averaged weights, in eval mode.
+        the network as `Run.finish` returns it.
     Raises:
         MvnetError: the run has no folder.
     """
@@ -228,14 +275,14 @@ def train(run: Run, objective: Objective, data: Dataset, quiet: bool = False) ->
     smooth: dict[str, float] = {}
     with (
         freed_memory_kept(),
-        denormals_flushed(),
+        flush_denormals(),
         training_bar(f"training on {device}", schedule.steps, run.step, quiet) as progress,
         open(run.folder / "log.jsonl", "a") as log,
     ):
         for figures in run.steps(objective, batches_of(data, schedule, run.step)):
             smooth = {k: 0.98 * smooth.get(k, v) + 0.02 * v for k, v in figures.items()}
             progress(run.step, " ".join(f"{k} {v:.3f}" for k, v in smooth.items()))
-            if run.step % schedule.checkpoint_every == 0 or run.step == schedule.steps:
+            if run.step % schedule.checkpoint_every == 0 or run.finished:
                 log.write(json.dumps({"step": run.step, **smooth}) + "\n")
                 log.flush()
     return run.finish()

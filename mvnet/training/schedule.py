@@ -1,4 +1,4 @@
-"""Options of a training, and the learning rate of every step."""
+"""Options of a training run, and the learning rate of every step."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ DECAYS: dict[str, Callable[[float], float]] = {
     "linear": lambda done: 1 - done,
     "constant": lambda done: 1.0,
 }
-"""name -> share of the rate that is left when a share of the steps is done."""
+"""name -> (fraction of the steps done -> learning rate over its peak)."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Options of a run; those of a run that is resumed must be what it was started with.
+    """Options of a run; a run can only be resumed with the options it was started with.
 
     Args:
-        steps: of the optimiser.
-        batch: examples in a step.
+        steps: number of optimiser steps.
+        batch: number of examples in a step.
         rate: peak learning rate.
-        warm_up: steps over which it grows linearly.
-        weight_decay: of the optimiser.
-        clip: largest norm of a gradient; longer ones are scaled.
-        average: of the averaged weights, the share kept at every step; 0 for no averaging.
-        checkpoint_every: steps between two checkpoints.
-        workers: processes that prepare examples.
-        seed: of the data.
+        warm_up: number of steps over which the rate grows linearly.
+        weight_decay: as in `mvnet.optim.create_optimizer`.
+        clip: largest gradient norm; larger gradients are scaled down.
+        average: decay of the exponential moving average of the weights; 0 for none.
+        checkpoint_every: number of steps between two checkpoints.
+        workers: number of processes that prepare examples.
+        seed: random seed of the data.
         optimizer: a name of `mvnet.optim.OPTIMIZERS`.
         decay: a name of `DECAYS`.
     """
@@ -53,6 +53,13 @@ class Schedule:
             raise MvnetError(f"decay: found {self.decay!r}, expected one of {', '.join(DECAYS)}")
 
     def rate_at(self, step: int, peak: float | None = None) -> float:
-        """Learning rate of a step; peak: None is that of the schedule."""
+        """Learning rate of a step.
+
+        Args:
+            step: number of steps done before it.
+            peak: peak learning rate; None is `rate`.
+        Returns:
+            peak * warm-up * decay.
+        """
         rising = min(1.0, (step + 1) / max(self.warm_up, 1))
         return (self.rate if peak is None else peak) * rising * DECAYS[self.decay](step / self.steps)

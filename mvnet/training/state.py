@@ -1,4 +1,4 @@
-"""The state of an optimiser as tensors and numbers, by the names that the optimiser itself gives them."""
+"""The state of an optimiser as named tensors and numbers, and back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ _PREFIX = "optimizer/"
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors by "optimizer/PARAMETER/NAME", numbers by "PARAMETER/NAME"."""
+    """Split the state of an optimiser into tensors and numbers.
+
+    Args:
+        optimizer: any optimiser of torch.
+    Returns:
+        tensors by "optimizer/PARAMETER/NAME", numbers by "PARAMETER/NAME".
+    """
     tensors: dict[str, Tensor] = {}
     numbers: dict[str, Any] = {}
     for index, entries in optimizer.state_dict()["state"].items():
@@ -24,7 +30,13 @@ def optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor]
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
-    """Undo `optimizer_state`; other tensors are left alone."""
+    """Load what `optimizer_state` returned.
+
+    Args:
+        optimizer: one of the same kind, for the same parameters.
+        tensors: by name; names without the prefix "optimizer/" are ignored.
+        numbers: by name.
+    """
     state: dict[int, dict[str, Any]] = {}
     found = {name.removeprefix(_PREFIX): value for name, value in tensors.items() if name.startswith(_PREFIX)}
     for path, value in {**found, **numbers}.items():
@@ -33,8 +45,16 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tenso
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-def of_version_0_1(tensors: dict[str, Tensor], step: int) -> dict[str, Tensor]:
-    """Checkpoints of version 0.1.0 hold AdamW's moments as "mean/PARAMETER" and "square/PARAMETER"."""
+def convert_version_0_1(tensors: dict[str, Tensor], step: int) -> dict[str, Tensor]:
+    """Rename the tensors of a checkpoint of version 0.1.0, which holds AdamW's moments as "mean/PARAMETER" and
+    "square/PARAMETER".
+
+    Args:
+        tensors: by name, of any version.
+        step: number of steps done, which 0.1.0 does not store per parameter.
+    Returns:
+        tensors by the names of `optimizer_state`; others as they were.
+    """
     names = {"mean": "exp_avg", "square": "exp_avg_sq"}
     converted: dict[str, Tensor] = {}
     for name, value in tensors.items():

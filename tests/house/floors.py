@@ -13,7 +13,12 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("mvnet.manifolds",),
     ("mvnet.curves", "mvnet.equivariant", "mvnet.fields", "mvnet.losses", "mvnet.metrics", "mvnet.optim"),
     ("mvnet.data_loaders", "mvnet.data_loaders.errors", "mvnet.integrators", "mvnet.training"),
-    ("mvnet.data_loaders.optional", "mvnet.data_loaders.random_fields", "mvnet.data_loaders.text_files"),
+    (
+        "mvnet.data_loaders.confident_array",
+        "mvnet.data_loaders.optional",
+        "mvnet.data_loaders.random_fields",
+        "mvnet.data_loaders.text_files",
+    ),
     ("mvnet.data_loaders.dti", "mvnet.data_loaders.image", "mvnet.data_loaders.insar", "mvnet.data_loaders.motion"),
     ("mvnet.nn",),
     ("mvnet.models.guarantee", "mvnet.models.tiling"),

@@ -16,8 +16,6 @@ CALLS = re.compile(
 )
 ALLOWED = {
     "runtime.py",
-    "models/insar/inference.py",  # threads of one tile each
-    "models/activity/training.py",
 }
 SEEDED_AND_RESTORED = {"manifolds/bridges.py"}  # geomstats draws from the global states
 

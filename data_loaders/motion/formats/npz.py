@@ -21,6 +21,7 @@ import numpy as np
 
 from mvnet.data_loaders.errors import DataError, reading
 from mvnet.data_loaders.motion.motion_set import MotionSet, encode_labels
+from mvnet.storage import replacing
 
 _KINDS = {2: "signals", 3: "positions", 4: "rotations"}
 
@@ -163,11 +164,6 @@ def save_motion(motions: MotionSet, path: str | os.PathLike[str], *, overwrite: 
         "name": motions.names,
     }
     arrays |= {name: np.asarray(value) for name, value in optional.items() if value is not None}
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        with open(temporary, "wb") as file:
-            np.savez_compressed(file, **arrays)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, **arrays)
     return path

@@ -1,4 +1,4 @@
-"""The frame that a moving body carries: which way it faces, and its mirror image.
+"""The frame of a moving body: its facing direction, and its mirror image.
 
 Facing is one rotation about the vertical for a whole recording, beside the body's path from its mean position. It comes
 from fitting a reference pose to the frames, without names of joints: the joints that move least beside each other, the
@@ -6,7 +6,7 @@ torso, weigh most,
 
     R = argmin sum_j w_j |R r_j - (x_j - c)|^2,      c = sum_j w_j x_j,      w_j ~ 1 / (variance of joint j + floor),
 
-where r and w are estimated in turn from the training frames (maximum likelihood superposition).
+where r and w are estimated alternately from the training frames (maximum likelihood superposition).
 Source: Kabsch, Acta Cryst. A 32 (1976) 922; Theobald, Wuttke, PNAS 103 (2006) 18521, diagonal covariance.
 """
 
@@ -105,7 +105,7 @@ def _fit(reference: Tensor, y: Tensor, weight: Tensor) -> Tensor:
 
 
 def _superpose(x: Tensor) -> Tensor:
-    """Weights (joints,) of frames (n, joints, 3), estimated in turn with a reference pose free to rotate in space."""
+    """Weights (joints,) of frames (n, joints, 3), estimated alternately with a freely rotating reference pose."""
     joints = x.shape[1]
     weight = x.new_full((joints,), 1 / joints)
     reference = x[0] - x[0].mean(0)

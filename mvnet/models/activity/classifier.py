@@ -45,7 +45,7 @@ class MotionClassifier(ClassifierMixin, BaseEstimator):
         parent: (joints,) index of the joint above, -1 at the root, of a skeleton; None where there is none.
         mirror: whether a motion and its mirror image are the same: True, False or "auto".
         filters: about how many filter responses each view has.
-        seed: of the random filters.
+        seed: random seed of the filters.
 
     After `fit`: classes_, settings_ (what was chosen), inner_accuracy_ (of leaving one group out, of that choice).
 

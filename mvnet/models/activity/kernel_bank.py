@@ -1,7 +1,7 @@
 """The kernels a motion classifier adds up, fitted to training curves.
 
 Each is centred and scaled to mean diagonal 1; those of a family share a weight. Where mirror images count as the same
-motion, k becomes (k(x, y) + k(Mx, y)) / 2, which is what training on all mirror images as well amounts to.
+motion, k becomes (k(x, y) + k(Mx, y)) / 2, which is equivalent to training on the mirror images as well.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ Gram = dict[str, np.ndarray]
 
 @dataclass
 class KernelBank:
-    """Training curves, and what each kernel needs of them.
+    """Training curves, and the statistics of them that each kernel uses.
 
     Attributes:
-        views: how recordings are seen.
+        views: normalisation of the recordings.
         curves: view -> (n, samples, channels) of the elastic kernels.
         median: view -> median of their training distances.
         filters: view -> fitted filters.
@@ -61,7 +61,7 @@ class KernelBank:
             recordings: without missing values, shapes as in `views`.
             parent: (joints,) of a skeleton, -1 at the root, or None.
             count: about how many features for each view with filters.
-            seed: of the filters.
+            seed: random seed of the filters.
         Returns:
             the bank, medians and centring not yet fitted.
         """

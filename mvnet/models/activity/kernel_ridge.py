@@ -34,7 +34,7 @@ def predict_held_out(c: np.ndarray, g: np.ndarray, targets: np.ndarray, groups: 
     """Scores of each sequence from the fit without its group.
 
     Args:
-        c, g: of `fit_coefficients`, (n, classes) and (n, n).
+        c, g: from `fit_coefficients`, (n, classes) and (n, n).
         targets: Y, (n, classes).
         groups: (n,) labels.
     Returns:
@@ -52,7 +52,7 @@ def predict_scores(kernel: np.ndarray, c: np.ndarray) -> np.ndarray:
 
     Args:
         kernel: (m, n) between new sequences and the training ones.
-        c: of `fit_coefficients`, (n, classes).
+        c: from `fit_coefficients`, (n, classes).
     Returns:
         (m, classes).
     """

@@ -85,7 +85,7 @@ class Filters:
 
     Attributes:
         layers: (dilation, channel weights (84, C), thresholds (84, b)) for each dilation.
-        mean, scale: of each feature on the training curves, shape (features,).
+        mean, scale: mean and scale of each feature on the training curves, shape (features,).
     """
 
     layers: tuple[tuple[int, Tensor, Tensor], ...]
@@ -99,7 +99,7 @@ class Filters:
         Args:
             x: curves (n, T, C), T >= 9.
             count: about how many features.
-            seed: of channels and thresholds, drawn at random.
+            seed: random seed of the channels and thresholds.
         Returns:
             the filters.
         Raises:

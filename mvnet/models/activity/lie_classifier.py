@@ -25,9 +25,9 @@ _BATCH = 64  # curves classified at once
 
 @dataclass
 class LieMotionClassifier:
-    """A trained network that takes recordings, with the names that scikit-learn gives to what was learned.
+    """A trained network that classifies recordings, with the attribute names of scikit-learn.
 
-    classes_: labels (classes,).  inner_accuracy_: on training subjects left out, in [0, 1].
+    classes_: labels (classes,).  inner_accuracy_: on held-out training subjects, in [0, 1].
     """
 
     network: LieMotionNetwork
@@ -37,14 +37,28 @@ class LieMotionClassifier:
     settings_: dict[str, Any] = field(default_factory=dict)
 
     def predict_proba(self, sequences: Sequence[np.ndarray]) -> np.ndarray:
-        """Probability of every class, (n, classes). MvnetError as `CurveMaker`."""
+        """Probability of every class.
+
+        Args:
+            sequences: recordings of the kind it was trained on.
+        Returns:
+            (n, classes), rows of sum 1.
+        Raises:
+            MvnetError: as in `CurveMaker`.
+        """
         device = next(self.network.parameters()).device
         with torch.no_grad():
             parts = [self.network(part.to(device)).softmax(-1).cpu() for part in self.curves(sequences).split(_BATCH)]
         return torch.cat(parts).double().numpy()
 
     def predict(self, sequences: Sequence[np.ndarray]) -> np.ndarray:
-        """Labels (n,)."""
+        """Most probable class.
+
+        Args:
+            sequences: recordings of the kind it was trained on.
+        Returns:
+            labels (n,).
+        """
         return self.classes_[self.predict_proba(sequences).argmax(1)]
 
 
@@ -55,14 +69,19 @@ def fit_lie_classifier(
     progress: Callable[[int, int], None] = lambda done, total: None,
     folder: Path | None = None,
 ) -> LieMotionClassifier:
-    """Train on all these recordings.
+    """Train on all recordings of a set.
 
     Args:
         motions: labelled rotations, or positions of a known skeleton.
-        progress: called with the epochs done and their largest number.
+        schedule: options of the training.
+        device: device of the network.
+        progress: called as progress(done, total) with epochs.
         folder: where checkpoints are kept, as in `train_motion_network`.
+    Returns:
+        the classifier, on that device.
     Raises:
         DataError: signals, positions of an unknown skeleton, fewer than two classes.
+        MvnetError: as in `train_motion_network`.
     """
     curves = CurveMaker.fit(motions)
     classes, labels = np.unique(motions.require_labels(), return_inverse=True)
@@ -91,7 +110,13 @@ def fit_lie_classifier(
 
 
 def save_lie_classifier(stem: Path, classifier: LieMotionClassifier, card: dict[str, Any]) -> None:
-    """Write STEM.safetensors and STEM.json."""
+    """Write STEM.safetensors and STEM.json.
+
+    Args:
+        stem: path without suffix.
+        classifier: trained.
+        card: further entries of the JSON file.
+    """
     bones, rotations = classifier.curves.bones, None
     if bones is not None:
         torso = None if bones.torso is None else {"low": bones.torso.low, "high": bones.torso.high}
@@ -108,7 +133,15 @@ def save_lie_classifier(stem: Path, classifier: LieMotionClassifier, card: dict[
 
 
 def load_lie_classifier(stem: Path) -> tuple[LieMotionClassifier, dict[str, Any]]:
-    """The classifier, on the CPU, and its card. MvnetError: a file is missing or holds something else."""
+    """Read STEM.safetensors and STEM.json.
+
+    Args:
+        stem: path without suffix.
+    Returns:
+        the classifier, on the CPU, and its card.
+    Raises:
+        MvnetError: a file is missing or holds something else.
+    """
     network, card = load_checkpoint(stem)
     if not isinstance(network, LieMotionNetwork):
         raise MvnetError(f"checkpoint: found a {type(network).__name__} in {stem}, expected a LieMotionNetwork")

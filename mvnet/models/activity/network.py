@@ -29,10 +29,10 @@ class LieMotionNetwork(nn.Module):
         classes: number of classes.
         parent: (joints,) the rotation that each is seen from; -1 (the first) or None: the one before it.
         width: channels of the convolutions.
-        dilations: of each convolution.
+        dilations: dilation of each convolution.
         dropout: share of the channels left out in training.
         flow_steps: steps of the solver.
-        seed: of the initial weights; no other random state is read or changed.
+        seed: random seed of the initial weights; no other random state is read or changed.
     Raises:
         MvnetError: parent has another length or names a joint that is not there.
     """

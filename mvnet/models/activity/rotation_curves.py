@@ -24,7 +24,13 @@ FRAMES = 32
 
 
 def check_rotations(motions: MotionSet) -> None:
-    """DataError: signals, or positions of an unknown skeleton, which cannot become rotations."""
+    """Refuse recordings that cannot become rotations.
+
+    Args:
+        motions: recordings.
+    Raises:
+        DataError: signals, or positions of an unknown skeleton.
+    """
     if motions.kind == "signals":
         raise DataError(f"{motions.source}: found signals, expected rotations or positions of a skeleton")
     if motions.kind == "positions" and (motions.parent is None or motions.width < 2):
@@ -49,7 +55,15 @@ class CurveMaker:
 
     @classmethod
     def fit(cls, motions: MotionSet) -> CurveMaker:
-        """From training recordings. DataError as in `check_rotations`."""
+        """Choose the bones and the axes from training recordings.
+
+        Args:
+            motions: rotations, or positions of a known skeleton.
+        Returns:
+            the conversion, for recordings of the same kind.
+        Raises:
+            DataError: as in `check_rotations`.
+        """
         check_rotations(motions)
         if motions.kind == "rotations":
             return cls(None, motions.width)
@@ -68,7 +82,13 @@ class CurveMaker:
         return "world" if self.bones.torso is None else "torso"
 
     def parent(self, motions: MotionSet) -> list[int] | None:
-        """The rotation that each is seen from, for `LieMotionNetwork`; -1 for a root."""
+        """The rotation relative to which each rotation is seen, for `LieMotionNetwork`.
+
+        Args:
+            motions: the recordings it was fitted to.
+        Returns:
+            (joints,) indices, -1 for a root; None where the recordings give none.
+        """
         if self.bones is None:
             return None if motions.parent is None else motions.parent.tolist()
         first = int(self.bones.torso is not None)

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from mvnet.errors import MvnetError
+from mvnet.errors import MvnetError, first_line
 from mvnet.models.activity.body_frame import BodyFrame
 from mvnet.models.activity.classifier import MotionClassifier
 from mvnet.models.activity.kernel_bank import FAMILIES, KernelBank
@@ -93,7 +93,7 @@ def load_classifier(stem: str | Path) -> tuple[MotionClassifier, dict[str, Any]]
             raise MvnetError(f"architecture: found {card['architecture']}, expected {_ARCHITECTURE}")
         return _rebuild(load_file(files[0]), card), card
     except Exception as error:
-        reason = str(error).splitlines()[0][:160] if str(error) else ""
+        reason = first_line(error, 160)
         raise MvnetError(
             f"checkpoint: found {stem}, which cannot be loaded ({type(error).__name__}: {reason}), "
             "expected a classifier that `mvnet train activity` wrote"

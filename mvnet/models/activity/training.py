@@ -1,4 +1,4 @@
-"""Training of `LieMotionNetwork` on few sequences: augmentation, and an end chosen by an inner split of subjects."""
+"""Training of `LieMotionNetwork` on few sequences: augmentation, and early stopping on held-out training subjects."""
 
 from __future__ import annotations
 
@@ -16,28 +16,27 @@ from torch.nn.functional import cross_entropy
 from mvnet.errors import MvnetError
 from mvnet.linalg import so3
 from mvnet.models.activity.network import LieMotionNetwork
-from mvnet.runtime import seeded
+from mvnet.runtime import seed_torch
 from mvnet.training import Monitor, Run, Schedule
 
 CHECKPOINT = "activity-checkpoint"
 """Name of the checkpoint files of an unfinished training."""
-_WEIGHT_DECAY = {"adamw": 0.05, "sgd": 1e-3}  # 0 for others: few sequences need a strong one where it is decoupled
+_WEIGHT_DECAY = {"adamw": 0.05, "sgd": 1e-3}  # 0 for others; strong where it is decoupled, as there are few sequences
 
 
 @dataclass(frozen=True)
 class MotionSchedule:
-    """Options of a training.
+    """Options of a training run.
 
     Args:
-        epochs: at most.
-        batch: sequences in a step.
+        epochs: maximum number of epochs.
+        batch: number of sequences in a step.
         rate: learning rate.
         optimizer: a name of `mvnet.optim.OPTIMIZERS`.
-        patience: epochs without a better inner accuracy before the end.
-        warp: of the time, see `augment`.
-        noise: of each joint's axes, in radians.
-        smoothing: of the labels.
-        seed: of everything.
+        patience: training stops after this number of epochs without a better inner accuracy.
+        warp, noise: strength of `augment`.
+        smoothing: label smoothing of the cross-entropy.
+        seed: random seed of batches, augmentation and dropout.
     """
 
     epochs: int = 100
@@ -52,15 +51,18 @@ class MotionSchedule:
 
 
 def augment(r: Tensor, warp: float, noise: float, generator: torch.Generator) -> Tensor:
-    """Curves in another time, each joint's axes rotated a little for the whole curve.
+    """Warp the time of curves, and rotate the axes of each joint slightly, constant in time.
 
-    Time: t -> t + warp sin(pi t) a / pi with a uniform in [-1, 1], monotone for warp < 1; frames are picked, not mixed.
+    Time: t -> t + warp sin(pi t) a / pi with a uniform in [-1, 1], monotone for warp < 1;
+    frames are selected, not interpolated.
 
     Args:
         r: (batch, frames, joints, 3, 3).
-        warp: largest change of the speed.
+        warp: largest relative change of the speed.
         noise: standard deviation of the rotations, radians.
-        generator: on the CPU.
+        generator: source of the random numbers, on the CPU.
+    Returns:
+        same shape.
     """
     batch, frames, joints = r.shape[:3]
     t = torch.linspace(0, 1, frames)
@@ -72,7 +74,7 @@ def augment(r: Tensor, warp: float, noise: float, generator: torch.Generator) ->
 
 
 class MotionRun(Run):
-    """A run whose epochs see every training sequence once; arguments and errors as of `train_motion_network`."""
+    """A run in epochs over the training sequences; arguments and errors as in `train_motion_network`."""
 
     def __init__(
         self,
@@ -124,33 +126,50 @@ class MotionRun(Run):
 
     @property
     def epoch(self) -> int:
-        """Epochs done."""
+        """Number of epochs done."""
         return self.step // self.steps_per_epoch
 
     def score(self, model: nn.Module) -> tuple[float, float]:
-        """Accuracy and log-likelihood of the inner sequences."""
+        """Accuracy and log-likelihood on the held-out sequences.
+
+        Args:
+            model: in eval mode.
+        Returns:
+            both, larger is better.
+        """
         with torch.no_grad():
             scores, truth = model(self.r[self.inner]), self.labels[self.inner]
         accuracy = float((scores.argmax(-1) == truth).float().mean())
         return accuracy, -float(cross_entropy(scores, truth))
 
     def objective(self, model: nn.Module, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, dict[str, float]]:
-        """Cross-entropy with smoothed labels."""
+        """Cross-entropy with smoothed labels.
+
+        Args:
+            model: the network.
+            batch: curves and labels.
+        Returns:
+            loss (), and no figures.
+        """
         curves, labels = batch
         return cross_entropy(model(curves), labels, label_smoothing=self.options.smoothing), {}
 
     def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """From the first step of the next epoch on; an epoch is a function of the seed and its number."""
+        """Batches from the first step of the next epoch on; an epoch is a function of the seed and its number.
+
+        Yields:
+            curves (batch, frames, joints, 3, 3) and labels (batch,).
+        """
         options = self.options
         for epoch in range(self.epoch, options.epochs):
             seed = 1_000_003 * options.seed + epoch
             generator = torch.Generator().manual_seed(seed)
-            with seeded(seed, self.r.device):  # dropout
+            with seed_torch(seed, self.r.device):  # dropout
                 for index in self.known[torch.randperm(len(self.known), generator=generator)].split(options.batch):
                     yield augment(self.r[index], options.warp, options.noise, generator), self.labels[index]
 
     def read_description(self, description: dict[str, Any]) -> dict[str, Any]:
-        """Version 0.1.0 counted epochs."""
+        """Convert the card of version 0.1.0, which counts epochs."""
         if "epoch" not in description:
             return description
         epoch, best_epoch = description["epoch"], description["best_epoch"]
@@ -177,7 +196,7 @@ def train_motion_network(
 ) -> dict[str, float]:
     """Train in place on curves of rotations.
 
-    The last group, in order, is kept to choose the epoch; with a single group every fifth sequence is.
+    The group of the largest number is held out to choose the epoch; with a single group every fifth sequence is.
 
     Args:
         model: on the device of the curves.
@@ -186,11 +205,11 @@ def train_motion_network(
         groups: (n,) integers, on the CPU.
         schedule: options.
         progress: called as progress(done, total) after every epoch.
-        folder: where a checkpoint is written after every epoch; one that is there is continued.
+        folder: where a checkpoint is written after every epoch; training resumes from one that exists.
     Returns:
         epoch and inner accuracy of the weights kept.
     Raises:
-        MvnetError: unknown optimizer, lengths that differ, a checkpoint of another training.
+        MvnetError: unknown optimiser, lengths that differ, a single sequence, a checkpoint of another run.
     """
     run = MotionRun(folder, model, r, labels, groups, schedule)
     progress(run.epoch, schedule.epochs)

@@ -36,7 +36,7 @@ _STILL = 1e-3  # share of the mean step, added to the length of every step so th
 
 
 def detect_kind(recording: np.ndarray) -> str:
-    """What a recording is, by its shape.
+    """Detect the kind of a recording by its shape.
 
     Args:
         recording: shape (frames, joints, 3), (frames, joints, 3, 3) or (frames, channels).
@@ -62,7 +62,7 @@ def fill_missing(recording: np.ndarray, name: str = "X") -> Tensor:
 
     Args:
         recording: shape (frames, joints, 3), (frames, joints, 3, 3) or (frames, channels), NaN where missing.
-        name: of the argument, for the message.
+        name: name of the argument, for the message.
     Returns:
         the same shape, float64.
     Raises:
@@ -81,12 +81,12 @@ def fill_missing(recording: np.ndarray, name: str = "X") -> Tensor:
 
 
 def sample_curve(x: Tensor, samples: int, by_length: bool = False) -> Tensor:
-    """A curve at equally spaced times or after equal lengths.
+    """Resample a curve at equally spaced times or arc lengths.
 
     Args:
         x: (frames, channels).
-        samples: their number.
-        by_length: equal steps of the length of the curve.
+        samples: number of samples.
+        by_length: equally spaced in arc length in place of time.
     Returns:
         (samples, channels).
     """
@@ -100,13 +100,13 @@ def sample_curve(x: Tensor, samples: int, by_length: bool = False) -> Tensor:
 
 @dataclass(frozen=True)
 class Views:
-    """What is learned from training recordings to see others the same way.
+    """Normalisation fitted to training recordings.
 
     Attributes:
         kind: "positions", "rotations" or "signals".
         joints: number of joints or channels.
-        parent: (joints,) of a skeleton, or None.
-        body: for positions.
+        parent: (joints,) joint above each joint of a skeleton, -1 at the root, or None.
+        body: frame of the body, for positions.
         scale: (channels,) standard deviations, for signals.
     """
 

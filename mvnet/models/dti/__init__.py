@@ -1,0 +1,1 @@
+"""The denoiser of diffusion tensor volumes: network, inputs, objective, inference and guarantees."""

@@ -1,8 +1,8 @@
 """`--adapt`: fine-tune a denoiser on the user's own scan, for which no clean truth exists.
 
-Every step fits the tensors of a random half (or fewer) of the directions of a patch and asks the network for those
-of the others. The noise of the two is independent, so that the best prediction of one is the best estimate of the truth
-(Noise2Noise on the manifold; Lehtinen et al., 2018). The b0 is shared, as there is often only one.
+Every step fits the tensors of a random half (or fewer) of the directions of a patch, from which the network predicts
+those of the others. The noise of the two is independent, so that the best prediction of one is the best estimate of the
+truth (Noise2Noise on the manifold; Lehtinen et al., 2018). The b0 is shared, as there is often only one.
 """
 
 from __future__ import annotations
@@ -10,16 +10,19 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 
-import torch
-from torch.utils.data import DataLoader
+from torch import Tensor, nn
 
 from mvnet.data_loaders.dti.gradients import is_b0
 from mvnet.data_loaders.dti.training.dataset import FEWEST_DIRECTIONS, TrainingSet
 from mvnet.data_loaders.dti.training.fields import field_of
+from mvnet.data_loaders.dti.training.pairs import TrainingPair
 from mvnet.data_loaders.dti.volume import DTIVolume
 from mvnet.errors import MvnetError
 from mvnet.models.dti.loss import denoising_loss
 from mvnet.models.dti.network import DTIDenoiser
+from mvnet.training import Run, Schedule, batches_of
+
+_WEIGHT_DECAY = 0.01
 
 
 def adapt(
@@ -30,36 +33,49 @@ def adapt(
     batch: int = 2,
     patch: int = 24,
     rate: float = 3e-4,
+    optimizer: str = "adamw",
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> DTIDenoiser:
-    """A copy of the network, fine-tuned on a volume fitted from a DWI.
+    """Fine-tune a copy of the network on a volume fitted from a DWI.
 
     Args:
-        model: stays as it is.
+        model: not modified.
         volume: from `load_dwi`.
-        steps, batch, patch, rate: of the fine-tuning; the rate falls linearly to zero.
-        seed: of the patches and the splits.
+        steps, batch, patch: number of steps, patches in a step, side of a patch in voxels.
+        rate: initial learning rate, which falls linearly to zero.
+        optimizer: a name of `mvnet.optim.OPTIMIZERS`.
+        seed: random seed of the patches and the splits.
         progress: called as progress(done, total) after every step.
+    Returns:
+        the copy, in eval mode.
     Raises:
-        ValueError: when the volume has no DWI, or fewer than 12 directions.
+        MvnetError: the volume has no DWI, or fewer than 12 directions.
     """
     field = field_of(volume)
     if field.bvals is None or (directions := int((~is_b0(field.bvals)).sum())) < FEWEST_DIRECTIONS:
         found = "no DWI" if field.bvals is None else f"{directions} directions"
-        raise MvnetError(f"--adapt: found {found}, expected a DWI with at least {FEWEST_DIRECTIONS} directions")
+        raise MvnetError(f"adapt: found {found}, expected a DWI with at least {FEWEST_DIRECTIONS} directions")
     side = min(patch, *field.mask.shape)
     data = TrainingSet([], [(1.0, field)], length=steps * batch, patch=side, p_without_acquisition=0.0, seed=seed)
-    model = copy.deepcopy(model).train()
-    optimizer = torch.optim.AdamW(model.parameters(), rate)
-    for done, example in enumerate(DataLoader(data, batch), start=1):
-        optimizer.param_groups[0]["lr"] = rate * (1 - (done - 1) / steps)
-        optimizer.zero_grad(set_to_none=True)
-        loss, _ = denoising_loss(model, *example)
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        if torch.isfinite(norm):
-            optimizer.step()
+    schedule = Schedule(
+        steps=steps,
+        batch=batch,
+        rate=rate,
+        warm_up=1,
+        weight_decay=_WEIGHT_DECAY,
+        average=0.0,
+        workers=0,
+        seed=seed,
+        optimizer=optimizer,
+        decay="linear",
+    )
+    run = Run(None, copy.deepcopy(model), schedule)
+
+    def objective(model: nn.Module, pair: TrainingPair) -> tuple[Tensor, dict[str, float]]:
+        return denoising_loss(model, *pair)  # type: ignore[arg-type]
+
+    for _ in run.steps(objective, batches_of(data, schedule, 0)):
         if progress is not None:
-            progress(done, steps)
-    return model.eval()
+            progress(run.step, steps)
+    return run.finish()  # type: ignore[return-value]

@@ -1,8 +1,8 @@
-"""What the DTI network guarantees, measured on seeded random volumes.
+"""Guarantees of the DTI network, measured on random volumes.
 
 Every output tensor is positive definite, and rotating or reflecting a volume (voxels, tensors and the shape of a voxel)
-does the same to the result, for every symmetry of the cube (paper section 5.3.3 asks for this measure). On voxels of
-unequal sides the symmetries are those of the box, and the shape of a voxel stays as it is.
+does the same to the result, for every symmetry of the cube (the measure of paper section 5.3.3). On voxels of unequal
+sides the symmetries are those of the box, which preserve the shape of a voxel.
 """
 
 from __future__ import annotations
@@ -21,7 +21,14 @@ _SPACINGS = ((1.0, 1.0, 1.0), (1.0, 1.0, 2.5), (1.0, 1.5, 2.5))
 
 
 def verify_dti(model: DTIDenoiser, seed: int) -> list[Guarantee]:
-    """Positivity, and the equivariance error for cubic, tetragonal and orthorhombic voxels in both precisions."""
+    """Measure positivity, and equivariance for cubic, tetragonal and orthorhombic voxels in both precisions.
+
+    Args:
+        model: on the CPU; its dtype is restored.
+        seed: random seed of the volumes.
+    Returns:
+        the smallest eigenvalue, then one equivariance error for each precision and voxel.
+    """
     found: list[Guarantee] = []
     given = next(model.parameters()).dtype
     smallest = float("inf")
@@ -47,12 +54,26 @@ def verify_dti(model: DTIDenoiser, seed: int) -> list[Guarantee]:
 
 
 def input_type(symmetry: Group) -> FieldType:
-    """Of the tensors, the scalar planes and the shape of a voxel, in this order."""
+    """Field type of the tensors, the scalar planes and the shape of a voxel, in this order.
+
+    Args:
+        symmetry: group of the grid.
+    Returns:
+        the type, of 17 channels.
+    """
     return FieldType((1, Sym2(symmetry)), (len(SCALARS), Trivial(symmetry)), (1, Sym2(symmetry)))
 
 
 def random_volume(seed: int, spacing: tuple[float, ...], dtype: torch.dtype) -> Tensor:
-    """(1, 17, n, n, n): random tensors around typical tissue, random maps, a mask without symmetry."""
+    """Random tensors around typical tissue, random maps, and a mask without symmetry.
+
+    Args:
+        seed: random seed.
+        spacing: lengths of the sides of a voxel.
+        dtype: dtype of the result.
+    Returns:
+        tensors and features, (1, 17, n, n, n).
+    """
     random = torch.Generator().manual_seed(seed)
     shape = (_SIDE,) * 3
     tensors = 0.75 * sym3.exp(0.3 * torch.randn(1, 6, *shape, generator=random, dtype=torch.float64))

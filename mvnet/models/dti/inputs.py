@@ -1,7 +1,7 @@
-"""What the DTI network sees: tensors in the unit of typical tissue, the scalar planes of `SCALARS`, the voxel shape.
+"""Inputs of the DTI network: tensors in the unit of typical tissue, the scalar planes of `SCALARS`, the voxel shape.
 
-Dividing by the median mean diffusivity makes the network commute with a change of unit or of temperature (ex-vivo
-tissue); dividing the b0 by its median makes it commute with the scanner's gain.
+Division by the median mean diffusivity makes the network equivariant to a change of unit or of temperature (ex-vivo
+tissue); division of the b0 by its median makes it invariant to the gain of the scanner.
 """
 
 from __future__ import annotations
@@ -19,7 +19,14 @@ _LIMIT = 3.0
 
 
 def diffusivity_scale(tensors: Tensor, mask: Tensor) -> Tensor:
-    """Median mean diffusivity over the mask, over the reference: (6, X, Y, Z), (X, Y, Z) bool -> scalar."""
+    """Median mean diffusivity over the mask, over `REFERENCE_DIFFUSIVITY`.
+
+    Args:
+        tensors: (6, X, Y, Z) Mandel planes, um^2/ms.
+        mask: (X, Y, Z) bool.
+    Returns:
+        scalar > 0.
+    """
     return (tensors[:3].mean(0)[mask].median() / REFERENCE_DIFFUSIVITY).clamp_min(torch.finfo(tensors.dtype).tiny)
 
 
@@ -39,7 +46,7 @@ def feature_planes(
     Args:
         mask: (..., X, Y, Z) bool.
         b0: (..., X, Y, Z) in any unit, or None.
-        noise, residual: (..., X, Y, Z) maps of `mvnet.data_loaders.dti.fitting.acquisition_maps`, or None; zero is
+        noise, residual: (..., X, Y, Z) maps of `mvnet.data_loaders.dti.fitting.acquisition_maps`, or None; zero where
             unknown.
         b0_scale: the b0 of typical tissue; the median over the mask when None.
         spacing: (..., 3) lengths of the sides of a voxel, in any unit.
@@ -49,6 +56,7 @@ def feature_planes(
     given = next((m for m in (b0, noise, residual) if m is not None), None)
     dtype = given.dtype if given is not None else torch.float32
     inside = mask.to(dtype)
+    # maps -> planes of SCALARS;  spacing -> traceless log -> Mandel planes
     planes = [inside, *(torch.zeros_like(inside) for _ in range(4))]
     if b0 is not None:
         scale = b0[mask].median() if b0_scale is None else b0_scale

@@ -1,12 +1,12 @@
-"""The objective of the DTI denoiser: distances to the target, each measured against what the noise was.
+"""The objective of the DTI denoiser: distances to the target, each relative to that of the noisy input.
 
     loss = rho(d_AI) + w_A rho(|A - A*|) + w_FA rho(|FA - FA*|),    rho(d) = mean c^2 ( sqrt(1 + (d / c r)^2) - 1 )
 
 d_AI is the affine-invariant distance of prediction and target (paper section 2.3, sum of geodesic distances), A the
-anisotropy, whose norm is the FA: what is read off the tensors, size, principal direction and FA, has a term that sees
-it. r is the root-mean-square of the same quantity between input and target over the patch, so that a clean scan and a
-noisy one weigh the same; rho is quadratic for errors up to c times the noise and linear for outliers. The error head s
-minimises  log s + d_AI / s, whose minimum is the conditional mean of d_AI.
+anisotropy, whose norm is the FA: size, principal direction and FA each enter a term. r is the root-mean-square of the
+same quantity between input and target over the patch, so that a clean scan and a noisy one have equal weight; rho is
+quadratic for errors up to c times the noise and linear for outliers. The error head s minimises  log s + d_AI / s,
+whose minimum is the conditional mean of d_AI.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from mvnet.data_loaders.dti.training.pairs import PatchMaps
-from mvnet.linalg import affine_invariant
+from mvnet.manifolds import SPDField
 from mvnet.metrics import anisotropy_error, fractional_anisotropy
 from mvnet.models.dti.inputs import training_planes
 from mvnet.models.dti.network import DTIDenoiser
 
+_SPD = SPDField()
 _ANISOTROPY, _FA = 0.5, 0.5  # w_A and w_FA
 _OUTLIER = 1.0  # c: errors above c times the patch noise r count as outliers
 _SMALLEST_NOISE, _SMALLEST_FA_NOISE = 0.05, 0.005  # bounds of the patch noise r: finite for a perfect input
@@ -33,6 +34,8 @@ def relative_loss(distance: Tensor, noise: Tensor, mask: Tensor, smallest: float
         noise: (B, D, H, W) distance of the input to the target.
         mask: (B, D, H, W) in {0, 1}.
         smallest: lower bound of the patch noise r.
+    Returns:
+        loss (), dimensionless.
     """
     count = mask.sum((1, 2, 3)).clamp_min(1)
     r2 = ((noise.square() * mask).sum((1, 2, 3)) / count).clamp_min(smallest**2)
@@ -43,13 +46,13 @@ def relative_loss(distance: Tensor, noise: Tensor, mask: Tensor, smallest: float
 def denoising_loss(
     model: DTIDenoiser, noisy: Tensor, target: Tensor, mask: Tensor, maps: PatchMaps
 ) -> tuple[Tensor, dict[str, float]]:
-    """Loss of a batch of `mvnet.data_loaders.dti.training.pairs.TrainingPair`, and the figures worth a log line.
+    """Loss of a batch of `mvnet.data_loaders.dti.training.pairs.TrainingPair`, and the figures for the log.
 
     Args:
         model: on any device; the batch is moved there.
         noisy, target: (B, 6, D, H, W) Mandel, um^2/ms.
         mask: (B, D, H, W) bool.
-        maps: of the acquisition, batched.
+        maps: maps of the acquisition, batched.
     Returns:
         the loss (), dimensionless; "loss" and "error_ratio", mean distance of the output over that of the input.
     """
@@ -58,9 +61,9 @@ def denoising_loss(
     features = training_planes(mask, PatchMaps(*(tensor.to(device) for tensor in maps)))
     mask = features[:, 0]
     out = model(noisy, features)
-    distance = affine_invariant.dist(out.tensors, target)
+    distance = _SPD.dist(out.tensors, target)
     with torch.no_grad():
-        noise = affine_invariant.dist(noisy, target)
+        noise = _SPD.dist(noisy, target)
     loss = relative_loss(distance, noise, mask)
     for weight, error in ((_ANISOTROPY, anisotropy_error), (_FA, _fa_error)):
         with torch.no_grad():

@@ -16,7 +16,7 @@ from mvnet.metrics import fractional_anisotropy, principal_direction
 
 @dataclass(frozen=True, eq=False)
 class TensorMaps:
-    """Maps of diffusion tensors, 0 outside the mask, computed when first asked for and kept.
+    """Maps of diffusion tensors, 0 outside the mask, computed on first access and cached.
 
     planes: (6, X, Y, Z) Mandel planes in voxel axes.  mask: (X, Y, Z) bool.
     """
@@ -31,8 +31,10 @@ class TensorMaps:
         Args:
             planes: (6, X, Y, Z) Mandel planes in voxel axes, of any unit of diffusivity.
             mask: (X, Y, Z) bool, on the same device.
+        Returns:
+            maps that are computed on first access.
         Raises:
-            MvnetError: the shapes do not belong together.
+            MvnetError: the shapes do not fit.
         """
         if planes.ndim != 4 or planes.shape[0] != 6 or planes.shape[1:] != mask.shape:
             raise MvnetError(

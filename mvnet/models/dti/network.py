@@ -1,4 +1,4 @@
-"""The denoiser of diffusion tensors: features on a grid, values on Sym+(3), filters and ODEs in turn.
+"""The denoiser of diffusion tensors: features on a grid, values on Sym+(3), filters alternating with ODEs.
 
 Architecture (paper sections 2.3 and 2.4.3; the state never leaves the manifold):
 
@@ -9,7 +9,7 @@ Architecture (paper sections 2.3 and 2.4.3; the state never leaves the manifold)
         z   <- flow of  z' = xi(t, z; h) . z         manifold ODE: Lie-group integrator, congruence by GL(3)
     log of the expected affine-invariant error from h: the confidence map
 
-Every layer commutes with the symmetries Oh of the cube, which act on the voxels and on the tensors, P -> R P R^T:
+Every layer is equivariant to the symmetries Oh of the cube, which act on the voxels and on the tensors, P -> R P R^T:
 rotating a volume rotates the result, exactly. The shape of a voxel enters as one more tensor, so that an anisotropic
 grid leaves only the symmetries that preserve it, D4h or D2h (paper section 5.1).
 
@@ -43,10 +43,10 @@ FEATURES = len(SCALARS) + 6
 
 TRUNK = {"trivial": 8, "faces": 2, "vertices": 2, "edges": 1}
 HIDDEN = {"flags": 1}
-"""Features of 48 and 24 channels, on orbits of the cube: pointwise nonlinearities keep them equivariant."""
+"""Features of 48 and 24 channels on orbits of the cube, which pointwise nonlinearities keep equivariant."""
 
 
-_LOG_ERROR_RANGE = 4.0  # |log error| stays below: exp(-log error) enters the loss of the error head
+_LOG_ERROR_RANGE = 4.0  # bound of |log error|: exp(-log error) enters the loss of the error head
 
 
 class DenoisedField(NamedTuple):
@@ -57,14 +57,14 @@ class DenoisedField(NamedTuple):
 
 
 class Stage(nn.Module):
-    """Residual convolutions, then the Frechet filter and the ODE block that they drive.
+    """Residual convolutions, then a Frechet filter and an ODE block driven by their features.
 
     Args:
         fields: type of the features.
         hidden: type of the hidden layer of the ODE block.
         convolutions: number of residual 3x3x3 convolutions.
         method: Lie-group integrator of the ODE block.
-        generator: of the initial weights; torch's global one when None.
+        generator: source of the initial weights; torch's global generator when None.
     Shape:
         h (B, fields.channels, D, H, W), z (B, 6, D, H, W), mask (B, 1, D, H, W) -> h and z of the same shapes.
     """
@@ -97,13 +97,14 @@ class Stage(nn.Module):
         Returns:
             features and tensors of the same shapes.
         """
-        # z -> log z and its distances to the neighbours -> into the features
+        # z -> log z, distances of log z to its neighbours -> h + inject
         logs = centred_log(z) * mask
         distances = dissimilarity(logs, mask)
         h = (h + self.inject(torch.cat([logs, distances], 1))) * mask
+        # h -> h + silu(K * squash(h)), K a 3x3x3 kernel
         for convolution in self.convolutions:
             h = h + F.silu(convolution(rms_squash(h))) * mask
-        # h -> weights -> Frechet mean -> h -> velocity in gl(3) -> flow
+        # h -> weights w_q -> exp(sum_q w_q log z_q);  h -> xi in gl(3) -> flow of z' = xi . z
         drive = rms_squash(h)
         z = self.move(drive, uncentred_exp(self.choose(drive, distances, logs, mask)))
         return h, z
@@ -116,11 +117,11 @@ class DTIDenoiser(nn.Module):
         fields: features of the trunk, multiplicities of named representations; permutations only.
         hidden: features inside the ODE blocks, likewise.
         convolutions: number of residual convolutions of every stage.
-        group: "Oh" for a network that commutes with the symmetries of the cube, "E" for an ordinary one.
+        group: "Oh" for equivariance to the symmetries of the cube, "E" for none.
         method: Lie-group integrator of the ODE blocks, a name of `mvnet.integrators.METHODS`.
-        generator: of the initial weights; torch's global one when None.
+        generator: source of the initial weights; torch's global generator when None.
     Raises:
-        MvnetError: on features that no pointwise nonlinearity keeps equivariant.
+        MvnetError: features that no pointwise nonlinearity keeps equivariant.
     """
 
     def __init__(
@@ -156,10 +157,10 @@ class DTIDenoiser(nn.Module):
 
     @property
     def receptive_radius(self) -> int:
-        """Voxels on each side that an output voxel can depend on: what tiles must overlap by.
+        """Voxels on each side that an output voxel can depend on: the overlap of tiles.
 
-        A stage looks at the neighbours (lift, then distances) and adds its convolutions; the weights of a filter
-        come from the features of its own voxel.
+        A stage reads the neighbours (lift, then distances) and adds its convolutions; the weights of a filter come
+        from the features of its own voxel.
         """
         return len(self.config["convolutions"]) + sum(self.config["convolutions"])
 
@@ -173,20 +174,22 @@ class DTIDenoiser(nn.Module):
         Returns:
             tensors, shape (B, 6, D, H, W), um^2/ms, and the log of their expected error, shape (B, 1, D, H, W).
         Raises:
-            MvnetError: on another number of planes.
+            MvnetError: another number of planes.
         """
         if tensors.shape[1] != 6 or features.shape[1] != FEATURES:
             raise MvnetError(
                 f"tensors and features: found {tensors.shape[1]} and {features.shape[1]} planes, "
                 f"expected 6 and {FEATURES} at dim 1"
             )
-        # log z, acquisition -> h -> stages -> z and the error of z
+        # log z, features -> h
         mask = features[:, :1]
         planes = torch.cat([centred_log(tensors) * mask, features], 1)
         h = F.silu(self.lift(planes.contiguous(memory_format=torch.channels_last_3d))) * mask
+        # h, z -> h, z, stage by stage
         z = tensors
         for stage in self.stages:
             h, z = stage(h, z, mask)
+        # h -> log error, bounded; no gradient into the trunk
         log_error = _LOG_ERROR_RANGE * torch.tanh(self.error(rms_squash(h.detach())) / _LOG_ERROR_RANGE)
         return DenoisedField(z, log_error)
 

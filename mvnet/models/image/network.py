@@ -29,14 +29,14 @@ passes through it is the identity."""
 class ResidualDenoiser(nn.Module):
     """The residual network of eq. (5) between a learnable lift and a learnable projection.
 
-    At the start it is nearly the identity plus what the residual branches add: the projection inverts the lift, in the
-    sense of least squares.
+    Initially it is nearly the identity plus the residual branches: the projection inverts the lift in the sense of
+    least squares.
 
     Args:
         lift, projection: convolutions from and to the image; the projection with one tap.
         layers: convolutions K from the hidden channels to themselves.
         hidden: their type, which decides what shares a scale and a shift.
-        residual_scale: of a at the start.
+        residual_scale: initial value of a.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ def ordinary_denoiser(
         channels: hidden width.
         layers: residual layers.
         colours: channels of the image.
-        residual_scale: of the scales a at the start.
+        residual_scale: initial value of the scales a.
     Returns:
         the network, images (B, colours, H, W) in and out.
     """
@@ -130,7 +130,7 @@ def equivariant_denoiser(
         group: name, for example C8 or C16.
         fields: regular fields, of |G| channels each; at least `colours`, so that the start can be the identity.
         layers, colours, residual_scale: as in `ordinary_denoiser`.
-        size, rings: of the kernels, see `HarmonicConv`; those of the lift have the central tap besides.
+        size, rings: size and rings of the kernels, see `HarmonicConv`; the lift has the central tap as well.
     Returns:
         the network, images (B, colours, H, W) in and out.
     """
@@ -147,7 +147,7 @@ def equivariant_denoiser(
         for weight, (ring, m) in zip(lift.weight.view(fields, colours, -1).unbind(-1), kinds):
             if m == 0:
                 weight.copy_(mixing if ring.radius == 0 else torch.zeros_like(mixing))
-        # a projection adds up along the group: it has one weight for each field, and sees the sum of the lift's kernels
+        # a projection sums over the group: it has one weight for each field, and reads the sum of the lift's kernels
         projection.weight.fill_(1.0)
         unit = projection.kernel_and_bias()[0].flatten()[0]
         summed = lift.kernel_and_bias()[0].unflatten(0, (fields, g.order)).sum(1)

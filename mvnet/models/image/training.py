@@ -1,4 +1,4 @@
-"""The objective of paper section 5.2 and how its denoisers are trained and judged.
+"""The objective of paper section 5.2, and the training and evaluation of its denoisers.
 
     loss = mean of  1/2 |e|^2 + weight |grad e|_{1,eps},    e = Psi(x) - x*,  |v|_{1,eps} = sqrt(|v|^2 + eps^2) - eps
 
@@ -19,7 +19,7 @@ from mvnet.training import Monitor, Run, Schedule
 
 Pair = tuple[Tensor, Tensor]
 """Noisy and clean images, (B, colours, H, W) each."""
-_IMPROVEMENT = 0.01  # share by which the validation error must fall to count as lower
+_IMPROVEMENT = 0.01  # relative decrease of the validation error that counts
 
 
 def denoising_objective(error: Tensor, weight: float = 1e-3, eps: float = 1e-3) -> Tensor:
@@ -27,8 +27,10 @@ def denoising_objective(error: Tensor, weight: float = 1e-3, eps: float = 1e-3) 
 
     Args:
         error: difference of the images.
-        weight: lambda of the smoothed total variation.
-        eps: where its corner is rounded.
+        weight: weight of the smoothed total variation.
+        eps: its smoothing.
+    Returns:
+        loss ().
     """
     corner = error[..., :-1, :-1]
     squared = (error[..., 1:, :-1] - corner).square() + (error[..., :-1, 1:] - corner).square()
@@ -37,15 +39,15 @@ def denoising_objective(error: Tensor, weight: float = 1e-3, eps: float = 1e-3) 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a denoiser is trained.
+    """Options of the training of a denoiser.
 
     Args:
-        iterations: of Adam.
+        iterations: number of steps of Adam.
         lr: learning rate after the warm-up.
-        warm_up: iterations over which it grows linearly from zero.
-        check: iterations between two looks at the validation error.
-        patience: how many of them in a row may fail to lower the best error by 1 % before the rate is multiplied
-            by `factor`.
+        warm_up: number of steps over which it grows linearly from zero.
+        check: number of steps between two evaluations of the validation error.
+        patience: number of evaluations in a row that do not lower the best error by 1 %, after which the rate is
+            multiplied by `factor`.
         factor: below 1.
     """
 
@@ -73,6 +75,8 @@ def train_denoiser(model: nn.Module, batch: Callable[[], Pair], validation: Pair
         batch: draws the next noisy and clean images.
         validation: images that steer the learning rate.
         recipe: iterations and rates.
+    Returns:
+        the errors of training and validation.
     """
     monitor = Monitor(
         lambda model: (-mean_square_error(model, *validation),),
@@ -102,8 +106,16 @@ def train_denoiser(model: nn.Module, batch: Callable[[], Pair], validation: Pair
     return History(training, [(step, -score, rate) for step, (score,), rate in monitor.history])
 
 
-def denoised(model: nn.Module, noisy: Tensor, chunk: int = 16) -> Tensor:
-    """The model in evaluation on many images, without gradients, `chunk` at a time."""
+def denoise(model: nn.Module, noisy: Tensor, chunk: int = 16) -> Tensor:
+    """Apply a model in eval mode to many images, without gradients.
+
+    Args:
+        model: image to image; its mode is restored.
+        noisy: (n, colours, H, W).
+        chunk: number of images at a time.
+    Returns:
+        same shape.
+    """
     was, _ = model.training, model.eval()
     with torch.no_grad():
         out = torch.cat([model(part) for part in noisy.split(chunk)])
@@ -112,18 +124,41 @@ def denoised(model: nn.Module, noisy: Tensor, chunk: int = 16) -> Tensor:
 
 
 def mean_square_error(model: nn.Module, noisy: Tensor, clean: Tensor) -> float:
-    """Mean over images, colours and pixels of (Psi(x) - x*)^2."""
-    return float((denoised(model, noisy) - clean).square().mean())
+    """Mean over images, colours and pixels of (Psi(x) - x*)^2.
+
+    Args:
+        model: Psi.
+        noisy: x, (n, colours, H, W).
+        clean: x*, same shape.
+    Returns:
+        the mean.
+    """
+    return float((denoise(model, noisy) - clean).square().mean())
 
 
 def iterations_to(training: list[float], target: float, window: int) -> int | None:
-    """First iteration at which the mean of the last `window` training errors is at most `target`; None if never."""
+    """First iteration at which a running mean of the training errors reaches a target.
+
+    Args:
+        training: error of every iteration.
+        target: largest mean.
+        window: number of errors in the mean.
+    Returns:
+        number of the iteration, from `window` on; None if it is never reached.
+    """
     mean = running_mean(training, window)
     reached = (mean <= target).nonzero()
     return int(reached[0]) + window if len(reached) else None
 
 
 def running_mean(training: list[float], window: int) -> Tensor:
-    """(n - window + 1,) float64: entry k is the mean of training errors k + 1, ..., k + window."""
+    """Running mean of training errors.
+
+    Args:
+        training: n errors.
+        window: number of errors in the mean.
+    Returns:
+        (n - window + 1,) float64: entry k is the mean of training errors k + 1, ..., k + window.
+    """
     total = torch.tensor([0.0, *training], dtype=torch.float64).cumsum(0)
     return (total[window:] - total[:-window]) / window

@@ -1,0 +1,1 @@
+"""The denoiser of interferograms: network, inputs, objective, inference and guarantees."""

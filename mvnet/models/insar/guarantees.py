@@ -1,7 +1,6 @@
-"""What the network of interferograms guarantees, measured on a seeded random interferogram.
+"""Guarantees of the network for interferograms, measured on a random interferogram.
 
-Adding a constant to the phase, conjugation and the symmetries of the square do to the result what they do to the
-interferogram; tiles leave no seam.
+The network is equivariant to a constant phase, to conjugation and to the symmetries of the square; tiles have no seams.
 """
 
 from __future__ import annotations
@@ -23,7 +22,14 @@ _ANGLES = 8
 
 
 def verify_insar(model: InSARDenoiser, seed: int) -> list[Guarantee]:
-    """The equivariance error under D4, conjugation and the global phase in both precisions, and the seam of tiles."""
+    """Measure equivariance under D4, conjugation and the global phase in both precisions, and the seams of tiles.
+
+    Args:
+        model: on the CPU; its dtype is restored.
+        seed: random seed of the interferograms.
+    Returns:
+        two equivariance errors for each precision, then the difference between tiles and the whole.
+    """
     given = next(model.parameters()).dtype
     symmetry = group("D4xZ2")
     number, planes = field_type(symmetry, {"trivial": 1, "internal": 1}), 2
@@ -56,9 +62,16 @@ def verify_insar(model: InSARDenoiser, seed: int) -> list[Guarantee]:
 
 
 def phase_error(network: Callable[[Tensor], Tensor], x: Tensor) -> float:
-    """max |network(e^{ia} x) - e^{ia} network(x)| over the angles a; the first two planes are the complex number."""
+    """max |network(e^{ia} x) - e^{ia} network(x)| over the angles a.
 
-    def turned(x: Tensor, angle: float) -> Tensor:
+    Args:
+        network: planes -> planes (B, 2, H, W).
+        x: (B, 2 + n, H, W), real and imaginary part, then n planes without phase.
+    Returns:
+        the maximum.
+    """
+
+    def shift(x: Tensor, angle: float) -> Tensor:
         c, s = math.cos(angle), math.sin(angle)
         real, imaginary = x[:, :1], x[:, 1:2]
         return torch.cat([c * real - s * imaginary, s * real + c * imaginary, x[:, 2:]], 1)
@@ -66,11 +79,18 @@ def phase_error(network: Callable[[Tensor], Tensor], x: Tensor) -> float:
     with torch.no_grad():
         y = network(x)
         angles = [2 * math.pi * step / _ANGLES for step in range(1, _ANGLES)]
-        return max(float((network(turned(x, a)) - turned(y, a)).abs().max()) for a in angles)
+        return max(float((network(shift(x, a)) - shift(y, a)).abs().max()) for a in angles)
 
 
 def random_interferogram(seed: int, side: int) -> tuple[Tensor, Tensor]:
-    """(n, n) complex128, a curved fringe pattern in speckle, and a mask without symmetry."""
+    """A curved fringe pattern in speckle, and a mask without symmetry.
+
+    Args:
+        seed: random seed.
+        side: n.
+    Returns:
+        (n, n) complex128, (n, n) bool.
+    """
     random = torch.Generator().manual_seed(seed)
     line = torch.linspace(-1, 1, side, dtype=torch.float64)
     phase = 9 * line[:, None].square() + 7 * line + 3 * (line[:, None] * line)

@@ -1,7 +1,7 @@
-"""Whole interferograms through the network in bounded memory: tiles with an overlap of the receptive field, no seams.
+"""Denoising of whole interferograms in bounded memory: tiles that overlap by the receptive field, without seams.
 
-Tiles start at multiples of the coarsest block of pixels that the network looks at, so that blocks are the same in every
-tile; a scene whose sides are no such multiples is continued by pixels that are not valid.
+Tiles start at multiples of the coarsest block of pixels of the network, so that blocks are the same in every tile; a
+scene whose sides are not such multiples is padded by pixels that are not valid.
 """
 
 from __future__ import annotations
@@ -21,9 +21,13 @@ from mvnet.models.tiling import Tile, aligned_tiles, map_tiles
 
 
 class DenoisedInterferogram(NamedTuple):
-    """phase (H, W) in (-pi, pi], that of the input where it is not valid; concentration (H, W), kappa of the von Mises
-    error of the phase, 0 where not valid; confidence (H, W) = I_1(kappa) / I_0(kappa), the expected cosine of the
-    error, in [0, 1)."""
+    """Result of `denoise_interferogram`.
+
+    Attributes:
+        phase: (H, W) in (-pi, pi], that of the input where it is not valid.
+        concentration: (H, W), kappa of the von Mises error of the phase, 0 where not valid.
+        confidence: (H, W) = I_1(kappa) / I_0(kappa), the expected cosine of the error, in [0, 1).
+    """
 
     phase: Tensor
     concentration: Tensor
@@ -45,14 +49,16 @@ def denoise_interferogram(
     Args:
         model: from `mvnet.models.pretrained("insar")`; runs on its own device and in its own precision, tile by tile.
         z: (H, W) complex, any unit; exp(i phase) where there is no amplitude.
-        coherence: (H, W) in [0, 1] estimated from the images, or None; not finite where unknown.
-        valid: (H, W) bool; None takes finite, non-zero pixels.
+        coherence: (H, W) in [0, 1] estimated from the images, nan where unknown; or None.
+        valid: (H, W) bool; None selects the finite, non-zero pixels.
         block: side of a tile in pixels; memory grows with its square, the result does not depend on it.
         progress: called as progress(done, total) after every tile.
-        workers: tiles computed at the same time, with one thread each; None is one for every thread of torch on the
-            CPU, else one. A single tile has all threads.
+        workers: number of tiles computed at the same time, with one thread each; None is one for every thread of torch
+            on the CPU, else one. A single tile uses all threads.
+    Returns:
+        phase, concentration and confidence, each (H, W).
     Raises:
-        ValueError: on shapes or types that do not fit, a block or workers below 1, or no valid pixel.
+        MvnetError: shapes or types that do not fit, a block or workers below 1, or no valid pixel.
     """
     valid = check_arrays(z, coherence, valid)
     for name, found in (("block", block), ("workers", workers)):
@@ -83,13 +89,14 @@ def denoise_interferogram(
 def denoise_window(
     model: InSARDenoiser, z: Tensor, valid: Tensor, coherence: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """A window in one piece; what lies `receptive_radius` inside it is as in the whole scene.
+    """Denoise a window in one piece; pixels at least `receptive_radius` inside are as in the whole scene.
 
     Args:
-        z, valid, coherence: (h, w) as of `denoise_interferogram`, from a row and column that are multiples of
+        model: on any device.
+        z, valid, coherence: (h, w) as in `denoise_interferogram`, from a row and column that are multiples of
             `model.alignment`.
     Returns:
-        phase (h, w) in radians and concentration (h, w), on the device and in the precision of z; without meaning where
+        phase (h, w) in radians and concentration (h, w), on the device and in the precision of z; undefined where
         not valid.
     """
     like = next(model.parameters())
@@ -102,7 +109,7 @@ def denoise_window(
 
 
 def blend(measured: Tensor, denoised: Tensor, strength: float) -> Tensor:
-    """phi = wrap(phi_in + s wrap(phi_net - phi_in)), the point at share s of the shorter arc.
+    """phi = wrap(phi_in + s wrap(phi_net - phi_in)): the point at fraction s of the shorter arc.
 
     Args:
         measured, denoised: (...) in radians.
@@ -114,12 +121,26 @@ def blend(measured: Tensor, denoised: Tensor, strength: float) -> Tensor:
 
 
 def expected_cosine(concentration: Tensor) -> Tensor:
-    """I_1(kappa) / I_0(kappa), the mean resultant length of a von Mises variable, in [0, 1)."""
+    """I_1(kappa) / I_0(kappa), the mean resultant length of a von Mises variable.
+
+    Args:
+        concentration: kappa >= 0.
+    Returns:
+        same shape, in [0, 1).
+    """
     return torch.special.i1e(concentration) / torch.special.i0e(concentration)
 
 
 def check_arrays(z: Tensor, coherence: Tensor | None, valid: Tensor | None) -> Tensor:
-    """(H, W) bool: pixels that count. Raises ValueError as `denoise_interferogram` does."""
+    """Check shapes and types, and find the pixels with data.
+
+    Args:
+        z, coherence, valid: as in `denoise_interferogram`.
+    Returns:
+        (H, W) bool.
+    Raises:
+        MvnetError: as in `denoise_interferogram`.
+    """
     if z.ndim != 2 or not z.is_complex():
         raise MvnetError(f"z: found shape {tuple(z.shape)} of {z.dtype}, expected (H, W), complex")
     if coherence is not None and coherence.shape != z.shape:
@@ -137,6 +158,13 @@ def check_arrays(z: Tensor, coherence: Tensor | None, valid: Tensor | None) -> T
 
 
 def pad_to_multiple(planes: Tensor, alignment: int) -> Tensor:
-    """(C, H, W) continued by zeros below and to the right to multiples of alignment."""
+    """Pad by zeros below and to the right to multiples of the alignment.
+
+    Args:
+        planes: (C, H, W).
+        alignment: in pixels.
+    Returns:
+        (C, H', W').
+    """
     height, width = planes.shape[1:]
     return F.pad(planes, (0, -width % alignment, 0, -height % alignment))

@@ -1,4 +1,4 @@
-"""What the network of interferograms sees: real and imaginary planes, and the planes of `SCALARS`."""
+"""Inputs of the network for interferograms: real and imaginary planes, and the planes of `SCALARS`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from torch import Tensor
 
 
 def interferogram_planes(z: Tensor, valid: Tensor) -> Tensor:
-    """z (..., H, W) complex and valid (..., H, W) bool -> (..., 2, H, W), zero where not valid."""
+    """Real and imaginary planes.
+
+    Args:
+        z: (..., H, W) complex.
+        valid: (..., H, W) bool.
+    Returns:
+        (..., 2, H, W), zero where not valid.
+    """
+    # z -> z, 0 where not valid -> (Re z, Im z)
     z = torch.where(valid, z, torch.zeros_like(z))
     return torch.stack([z.real, z.imag], -3)
 
@@ -17,11 +25,12 @@ def scalar_planes(valid: Tensor, coherence: Tensor | None = None, dtype: torch.d
 
     Args:
         valid: (..., H, W) bool.
-        coherence: (..., H, W) in [0, 1], or None; not finite where unknown.
-        dtype: of the result.
+        coherence: (..., H, W) in [0, 1], nan where unknown; or None.
+        dtype: dtype of the result.
     Returns:
         (..., 3, H, W) of `mvnet.models.insar.network.SCALARS`.
     """
+    # valid, coherence -> (valid, whether a coherence is known, the coherence or 0)
     inside = valid.to(dtype)
     if coherence is None:
         return torch.stack([inside, torch.zeros_like(inside), torch.zeros_like(inside)], -3)

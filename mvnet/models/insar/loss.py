@@ -1,11 +1,11 @@
-"""The objective of the denoiser of interferograms: geodesic distance on the circle, and its likelihood.
+"""The objective of the denoiser of interferograms: geodesic distance on the circle, and its von Mises likelihood.
 
 With e = wrap(prediction - truth) and the predicted concentration kappa of e,
 
     loss = mean [ log I_0(kappa) - kappa cos e ]  +  mean e^2  +  mean over the filters of (1 - Re u conj u_true)
 
 The first term is the von Mises negative log-likelihood up to a constant: for given errors it is smallest where kappa
-is their concentration, I_1(kappa) / I_0(kappa) = E cos e, and it weighs every pixel by how well it can be known. The
+is their concentration, I_1(kappa) / I_0(kappa) = E cos e, and it weights every pixel by its uncertainty. The
 second is the squared geodesic distance (paper section 2.3). u = z' / |z'| after a connection filter.
 Source: Mardia and Jupp, Directional statistics (2000), section 3.5.4.
 """
@@ -22,27 +22,40 @@ from mvnet.models.insar.inputs import interferogram_planes, scalar_planes
 from mvnet.models.insar.network import InSARDenoiser
 
 _DISTANCE, _FILTERED = 1.0, 0.3  # weights of the second and of the third term
-_EPS = 1e-3  # of |z'|, below which its phase does not count
+_EPS = 1e-3  # |z'| below which its phase is ignored
 
 
 def von_mises_nll(error: Tensor, log_concentration: Tensor) -> Tensor:
-    """log I_0(kappa) - kappa cos e, without the constant log 2 pi; e in radians.
+    """log I_0(kappa) - kappa cos e, without the constant log 2 pi.
 
     As log(I_0(kappa) e^-kappa) + 2 kappa sin^2(e / 2), which does not overflow.
+
+    Args:
+        error: e, radians.
+        log_concentration: log kappa, same shape.
+    Returns:
+        same shape.
     """
     kappa = log_concentration.exp()
     return torch.special.i0e(kappa).log() + 2 * kappa * (error / 2).sin().square()
 
 
 def mean_over(values: Tensor, valid: Tensor) -> Tensor:
-    """Mean of (B, H, W) where valid is 1."""
+    """Mean over the valid pixels.
+
+    Args:
+        values: (B, H, W).
+        valid: (B, H, W), in {0, 1}.
+    Returns:
+        (), 0 without a valid pixel.
+    """
     return (values * valid).sum() / valid.sum().clamp_min(1)
 
 
 def phase_loss(
     model: InSARDenoiser, noisy: Tensor, target: Tensor, mask: Tensor, maps: PhaseMaps
 ) -> tuple[Tensor, dict[str, float]]:
-    """Loss of a batch of `mvnet.data_loaders.insar.training.dataset.TrainingPair`, and the figures worth a log line.
+    """Loss of a batch of `mvnet.data_loaders.insar.training.dataset.TrainingPair`, and the figures for the log.
 
     Args:
         model: on any device; the batch is moved there.

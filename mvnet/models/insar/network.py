@@ -5,10 +5,10 @@
     phi = flow of  phi' = xi(t, phi; z, h)  from  arg z'                     manifold ODE, Lie-group integrator on S^1
     log concentration of the error of phi from h and |z'|                    quality map
 
-The network commutes with the global phase, z -> e^{ia} z, with the conjugation z -> conj z, and with the symmetries D4
-of the image; theta, a local fringe frequency, and its change X rotate with the image and change sign under conjugation.
-The last two together are the finite group D4xZ2, whose conjugation acts on values only. Features live on 2x2 blocks of
-pixels and coarser; what is predicted from them, for the four pixels ("corners") of a block, is not.
+The network is equivariant to the global phase, z -> e^{ia} z, to conjugation, z -> conj z, and to the symmetries D4 of
+the image; theta, a local fringe frequency, and its change X rotate with the image and change sign under conjugation.
+The last two form the finite group D4xZ2, whose conjugation acts on values only. Features live on 2x2 blocks of
+pixels and coarser; predictions from them are for the four pixels ("corners") of a block.
 Source: paper sections 2.3 (circle), 2.4.3 and 5.1.
 """
 
@@ -39,7 +39,7 @@ FINE = {"trivial": 4, "sides": 1, "waves": 1, "regular": 1}
 COARSE = {"trivial": 4, "sides": 1, "waves-sides": 1, "waves-corners": 1, "waves": 2, "regular": 2}
 HIDDEN = {"regular": 1}
 """Features of 32, 64 and 16 channels: orbits, which D4xZ2 permutes, so that pointwise nonlinearities keep the symmetry.
-The "waves" are orbits of wave vectors. Only "regular" can make an odd number without a direction."""
+The "waves" are orbits of wave vectors. Only "regular" contains an odd scalar."""
 
 WAVES: tuple[Wave, ...] = (
     ("trivial", 0.0),
@@ -51,7 +51,7 @@ WAVES: tuple[Wave, ...] = (
 LAGS = ((-1, 0), (0, -1), (0, 1), (1, 0))
 _AROUND = Stencil(3, 1)
 
-_SATURATION = 4.0  # |z| over its local mean beyond which it counts for less
+_SATURATION = 4.0  # c, the bound of |z| over its local mean
 _WINDOW = 5  # blocks along each axis of the local mean
 _NO_SIGNAL = 1e-15  # local mean of |z|, in the unit of the data, below which there is none
 _EPS = 1e-3
@@ -59,7 +59,7 @@ _LOG_CONCENTRATION = (-3.0, 7.0)
 
 
 class DenoisedPhase(NamedTuple):
-    """What the network says of an interferogram.
+    """Output of the network.
 
     Attributes:
         phase: shape (B, H, W), radians in (-pi, pi].
@@ -82,13 +82,13 @@ class InSARDenoiser(nn.Module):
         waves: Gabor filters (representation, radians per pixel).
         windows: taps along each axis of the Gabor filters of every level; 0 for none.
         kernels: (taps along each axis, dilation) of every connection filter.
-        carrier: whether their kernels follow a predicted fringe frequency (1), and its change (2); 0 for neither.
-        move_levels: resolutions at which the ODE block sees its state.
+        carrier: order of the phase predicted for their kernels: 1, fringe frequency; 2, and its gradient; 0, none.
+        move_levels: number of resolutions at which the ODE block reads its state.
         group: "D4xZ2"; any group of the plane with one internal sign.
         method: Lie-group integrator of the ODE block, a name of `mvnet.integrators.METHODS`.
-        generator: of the initial weights; torch's global one when None.
+        generator: source of the initial weights; torch's global generator when None.
     Raises:
-        MvnetError: on features that no pointwise nonlinearity keeps equivariant.
+        MvnetError: features that no pointwise nonlinearity keeps equivariant.
     """
 
     def __init__(
@@ -152,7 +152,7 @@ class InSARDenoiser(nn.Module):
 
     @property
     def receptive_radius(self) -> int:
-        """Pixels on each side that an output pixel can depend on at most: what tiles must overlap by."""
+        """Pixels on each side that an output pixel can depend on at most: the overlap of tiles."""
         levels = enumerate(self.config["windows"])
         inputs = max([_WINDOW // 2 * 2 + 1, *((size - 2 ** (level + 1)) // 2 for level, size in levels if size)])
         features = 2 * self.pyramid.receptive_radius + 1 + inputs + _WINDOW // 2 * 2 + 1
@@ -167,9 +167,9 @@ class InSARDenoiser(nn.Module):
                 `alignment`.
             features: shape (B, 3, H, W), the planes named in `SCALARS`.
         Returns:
-            phase, radians, the log of its concentration, and what the filters made of the interferogram.
+            phase, radians, the log of its concentration, and the output of every filter.
         Raises:
-            MvnetError: on another number of planes, or sizes that do not fit.
+            MvnetError: another number of planes, or sizes that do not fit.
         """
         if planes.shape[1] != 2 or features.shape[1] != len(SCALARS):
             raise MvnetError(
@@ -180,7 +180,7 @@ class InSARDenoiser(nn.Module):
             raise MvnetError(
                 f"planes: found a field of shape {tuple(planes.shape[2:])}, expected multiples of {self.alignment}"
             )
-        # z -> amplitudes near 1 -> invariants of 2x2 blocks, at several resolutions -> h
+        # z -> |z| near 1 -> |k_j * z|, z_q conj z_p on 2x2 blocks, at several resolutions -> h
         valid = features[:, :1]
         z = normalise_amplitude(planes * valid, valid)
         entering = [bank(z) if isinstance(bank, GaborBank) else None for bank in self.banks]
@@ -188,12 +188,12 @@ class InSARDenoiser(nn.Module):
         entering[0] = local if entering[0] is None else torch.cat([local, entering[0]], 1)
         h = rms_squash(self.pyramid(entering, F.max_pool2d(valid, 2)))
 
-        # z, h -> z' of every filter -> arg z' -> flow
+        # h, z -> z', filter by filter -> arg -> flow of phi' = xi(t, phi; z, h)
         values = [z]
         for transport in self.transports:
             values.append(transport(h, values[-1]))
         phase = self.move(h, angle(values[-1]), z)
-        # h, log |z'| -> log of the concentration
+        # h, log |z'| -> log kappa
         strength = 0.5 * (values[-1].square().sum(1, keepdim=True) + _EPS).log()
         evidence = F.silu(self.evidence(h).add_(self.strength(F.pixel_unshuffle(strength, 2))))
         low, high = _LOG_CONCENTRATION
@@ -210,7 +210,7 @@ def normalise_amplitude(planes: Tensor, valid: Tensor) -> Tensor:
     Returns:
         shape (B, 2, H, W), no unit; |z| is below c everywhere.
     """
-    # |z| and validity -> sums over windows of blocks -> a, of blocks -> of pixels
+    # |z|, validity -> sums over windows of blocks -> their quotient a -> pixels
     modulus = (planes.square().sum(1, keepdim=True) + torch.finfo(planes.dtype).tiny).sqrt()
     total, count = (
         F.avg_pool2d(F.avg_pool2d(x, 2), _WINDOW, 1, _WINDOW // 2, count_include_pad=True) for x in (modulus, valid)
@@ -225,7 +225,7 @@ def local_type(group: Group) -> FieldType:
     """The type of `local_features`.
 
     Args:
-        group: of the plane with one internal sign.
+        group: a group of the plane with one internal sign.
     Returns:
         differences to neighbours, even and odd; |z|, validity and coherence of the corners; one scalar.
     """
@@ -235,8 +235,10 @@ def local_type(group: Group) -> FieldType:
 
 
 def local_features(planes: Tensor, features: Tensor) -> Tensor:
-    """Invariants of 2x2 blocks: z_q conj z_p / |z_q z_p|^(1/2) for every pixel p and its four neighbours q, even parts,
-    then odd; |z|, validity and coherence of every pixel; whether the coherence is known.
+    """Invariants of 2x2 blocks.
+
+    z_q conj z_p / |z_q z_p|^(1/2) for every pixel p and its four neighbours q, real parts, then imaginary ones;
+    |z|, validity and coherence of every pixel; whether the coherence is known.
 
     Args:
         planes: shape (B, 2, H, W).
@@ -246,7 +248,7 @@ def local_features(planes: Tensor, features: Tensor) -> Tensor:
     """
     modulus, half = (planes.square().sum(1, keepdim=True) + _EPS**2).sqrt(), [n // 2 for n in planes.shape[2:]]
     windows = _AROUND.windows(_AROUND.split(F.pad(planes * modulus.rsqrt(), (2 * _AROUND.blocks,) * 4)), *half)
-    # Re and Im of z_q conj z_p for every neighbour q and every corner p of the blocks
+    # z / |z|^(1/2) -> Re, Im of z_q conj z_p for every neighbour q and every corner p of the blocks
     even, odd = [], []
     for y, x in LAGS:
         for corner in range(4):

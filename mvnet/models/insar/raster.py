@@ -1,6 +1,6 @@
-"""Interferograms on disk through the network, tile by tile: read here, filtered wherever a worker is free.
+"""Denoising of interferograms tile by tile: read in this process, filtered by any worker.
 
-A worker needs mvnet, but neither the raster nor the weights file: the network travels as plain data.
+A worker needs neither the raster nor the weights file: the network is sent as plain data.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import json
 from collections.abc import Generator, Iterable
 from concurrent.futures import Executor
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -21,13 +21,39 @@ from mvnet.models.insar.network import InSARDenoiser
 from mvnet.runtime import find_device
 
 if TYPE_CHECKING:
-    from mvnet.data_loaders.insar.reader import Interferogram
+    from mvnet.data_loaders.insar.interferogram import Block
+    from mvnet.data_loaders.insar.layers import Layer
 
 Window = tuple[slice, slice]
 
 
+class Readable(Protocol):
+    """An interferogram on disk or in memory, read window by window."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns)"""
+        ...
+
+    @property
+    def coherence(self) -> Layer | np.ndarray | None:
+        """The layer of the coherence, or None."""
+        ...
+
+    def read(self, window: Window | None = None, with_coherence: bool = True) -> Block:
+        """Values, validity and coherence of a window.
+
+        Args:
+            window: rows and columns; None is all of them.
+            with_coherence: whether the coherence is read.
+        Returns:
+            the arrays of the window.
+        """
+        ...
+
+
 class Network(NamedTuple):
-    """A network as plain data, that any process can rebuild: safetensors and its configuration as JSON."""
+    """A network as plain data, from which any process can rebuild it: safetensors, and its configuration as JSON."""
 
     weights: bytes
     config: str
@@ -56,7 +82,7 @@ def _rebuild(network: Network, device: str) -> InSARDenoiser:
 
 
 class TileData(NamedTuple):
-    """What is read of a tile. inner: the window it writes; place: where that lies in the arrays.
+    """Input of a tile. inner: the window it writes; place: the position of that in the arrays.
 
     values (h, w) complex64, valid (h, w) bool, coherence (h, w) float32, NaN where unknown, or None.
     """
@@ -74,18 +100,18 @@ class TileData(NamedTuple):
 
 
 class FilteredTile(NamedTuple):
-    """Of the window a tile writes: phase in (-pi, pi] and confidence, float32, without meaning where not valid."""
+    """Output of a tile: phase in (-pi, pi] and confidence of its `inner`, float32, undefined where not valid."""
 
     phase: np.ndarray
     confidence: np.ndarray
 
 
-def read_tile(image: Interferogram, tile: tiling.Tile) -> TileData:
-    """The values around a tile. A coherence of 0 is unknown: processors write it where they have none.
+def read_tile(image: Readable, tile: tiling.Tile) -> TileData:
+    """Read a tile. A coherence of 0 is unknown: processors write it where they have none.
 
     Args:
-        image: on disk.
-        tile: of `plan_tiles`.
+        image: on disk or in memory.
+        tile: from `plan_tiles`.
     Returns:
         the arrays of its `outer`.
     """
@@ -97,12 +123,12 @@ def read_tile(image: Interferogram, tile: tiling.Tile) -> TileData:
 
 
 def filter_tile(network: Network, device: str, tile: TileData) -> FilteredTile:
-    """The network on one tile.
+    """Apply the network to one tile.
 
     Args:
         network: as plain data.
         device: a name of torch, or "auto".
-        tile: of `read_tile`.
+        tile: from `read_tile`.
     Returns:
         phase and confidence of its `inner`.
     Raises:
@@ -124,24 +150,26 @@ def filter_tile(network: Network, device: str, tile: TileData) -> FilteredTile:
 
 
 def plan_tiles(
-    shape: tuple[int, int], pending: Iterable[Window], block: int, overlap: int, alignment: int
+    shape: tuple[int, int], pending: Iterable[Window] | None, block: int, overlap: int, alignment: int
 ) -> list[tiling.Tile]:
-    """The tiles of the windows still to be written.
+    """Select the tiles whose windows are still to be written.
 
     Args:
-        shape: of the interferogram.
-        pending: windows (rows, columns).
-        block, overlap, alignment: as of `mvnet.models.tiling.aligned_tiles`.
+        shape: shape of the interferogram.
+        pending: windows (rows, columns); None is all of them.
+        block, overlap, alignment: as in `mvnet.models.tiling.aligned_tiles`.
     Returns:
         in the order of the rows, then the columns.
     """
-    wanted = {(rows.start, columns.start) for rows, columns in pending}
     tiles = tiling.aligned_tiles(shape, block, overlap, alignment)
+    if pending is None:
+        return list(tiles)
+    wanted = {(rows.start, columns.start) for rows, columns in pending}
     return [tile for tile in tiles if (tile.inner[0].start, tile.inner[1].start) in wanted]
 
 
 def denoise_tiles(
-    image: Interferogram,
+    image: Readable,
     tiles: list[tiling.Tile],
     model: InSARDenoiser,
     *,
@@ -149,21 +177,23 @@ def denoise_tiles(
     workers: int | None = None,
     executor: Executor | None = None,
 ) -> Generator[tuple[TileData, FilteredTile]]:
-    """Every tile with its result, in order of completion; the tiles not yet asked for are not read.
+    """Denoise tiles, in order of completion; a tile is read when a worker is about to be free.
 
     Args:
-        image: on disk.
-        tiles: of `plan_tiles`.
-        model: stays as it is.
-        device: of the network.
-        workers: tiles computed at the same time; None is one for every thread of torch on the CPU, else one.
-        executor: computes instead of threads of this process.
+        image: on disk or in memory.
+        tiles: from `plan_tiles`.
+        model: not modified.
+        device: device of the network.
+        workers: number of tiles computed at the same time; None is one for every thread of torch on the CPU, else one.
+        executor: computes in place of threads of this process.
     Yields:
-        what was read, and what the network makes of it.
+        input and output of a tile.
     Raises:
-        MvnetError: a device that is not there, or too small.
+        MvnetError: a device that does not exist, or whose memory is too small.
         DataError: a damaged raster.
     """
+    if executor is None:
+        device = str(find_device(device))
     if workers is None:
         workers = torch.get_num_threads() if device == "cpu" else 1
     work = partial(filter_tile, Network.of(model), device)

@@ -11,8 +11,8 @@ import torch
 from mvnet.apps.common import page
 from mvnet.apps.common.figures import png
 from mvnet.apps.dti.figures import Viewer, histogram, slice_grid
-from mvnet.apps.dti.maps import colour_fa, fa_map
 from mvnet.data_loaders.dti.frames import rotate
+from mvnet.models.dti.maps import TensorMaps
 
 ORIENTATIONS = [
     (p, s) for p in itertools.permutations(range(3)) for s in itertools.product((1, -1), repeat=3)
@@ -58,7 +58,7 @@ def test_colours_follow_the_scanner_axes(permutation, signs):
     planes = 0.2 * torch.randn((6, 4, 5, 6), generator=generator)
     planes[:3] += 1.5
     mask = torch.ones((4, 5, 6), dtype=torch.bool)
-    reference = colour_fa(planes, mask, np.eye(4)).numpy()
+    reference = TensorMaps.of(planes, mask).colour_fa(np.eye(4)).numpy()
     array, affine = stored(np.moveaxis(planes.numpy(), 0, -1), permutation, signs)
     _, box = stored(mask.numpy(), permutation, signs)
     assert np.array_equal(affine, box)
@@ -66,15 +66,15 @@ def test_colours_follow_the_scanner_axes(permutation, signs):
     turned = rotate(torch.from_numpy(np.moveaxis(array, -1, 0).copy()), turn)
     shape = torch.ones(turned.shape[1:], dtype=torch.bool)
     expected = stored(reference, permutation, signs)[0]
-    assert colour_fa(turned, shape, affine).numpy() == pytest.approx(expected, abs=1e-5)
+    assert TensorMaps.of(turned, shape).colour_fa(affine).numpy() == pytest.approx(expected, abs=1e-5)
 
 
 def test_maps_are_zero_outside_the_mask():
     planes = torch.tensor([2.0, 1, 1, 0, 0, 0])[:, None, None, None].expand(6, 3, 3, 3).clone()
     mask = torch.zeros((3, 3, 3), dtype=torch.bool)
     mask[1] = True
-    colours = colour_fa(planes, mask, np.eye(4))
-    assert fa_map(planes, mask)[1, 1, 1] == pytest.approx(6**-0.5, abs=1e-6)  # FA of (2, 1, 1)
+    colours = TensorMaps.of(planes, mask).colour_fa(np.eye(4))
+    assert TensorMaps.of(planes, mask).fa[1, 1, 1] == pytest.approx(6**-0.5, abs=1e-6)  # FA of (2, 1, 1)
     assert colours[1, 1, 1].tolist() == pytest.approx([6**-0.5, 0, 0], abs=1e-6)
     assert not colours[~mask].any()
 

@@ -114,7 +114,7 @@ def _infinite(sequences, labels):
 BAD = {
     "infinite values": _infinite,
     "found frames of shape": lambda s, y: ([s[0][:, :5], *s[1:]], y),
-    "has no finite value in any frame": lambda s, y: (
+    "is missing in every frame": lambda s, y: (
         [s[0] * np.where(np.arange(11) == 2, np.nan, 1)[:, None], *s[1:]],
         y,
     ),

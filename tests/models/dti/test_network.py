@@ -254,3 +254,22 @@ def test_the_shipped_model_denoises_a_simulated_brain(blind: bool):
         matrices, inside = sym3.unpack(noisy, dim=0).double().numpy(), pair.mask.numpy()
         smooth = [torch.from_numpy(log_gauss(matrices, inside, width)).float() for width in GAUSS_WIDTHS]
         assert error(out.tensors[:, pair.mask]) < min(error(sym3.pack(m, dim=0)) for m in smooth)
+
+
+def test_tiles_in_threads_and_by_an_executor_give_the_same(brain):
+    """What a tile is computed from can be pickled, so that an executor may be another process."""
+    import pickle
+    from concurrent.futures import ThreadPoolExecutor
+    from functools import partial
+
+    from mvnet.models.dti.inference import _filter_tile
+
+    model = small_model().float()
+    pickle.dumps(partial(_filter_tile, model))
+    tensors, mask = brain.tensors.float(), brain.mask
+    expected = denoise_volume(model, tensors, mask, block=8)
+    threads = denoise_volume(model, tensors, mask, block=8, workers=2)
+    with ThreadPoolExecutor(2) as executor:
+        spread = denoise_volume(model, tensors, mask, block=8, workers=2, executor=executor)
+    for found in (threads, spread):
+        torch.testing.assert_close(found.tensors, expected.tensors, rtol=1e-4, atol=1e-5)

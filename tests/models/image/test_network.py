@@ -14,7 +14,7 @@ from mvnet.equivariant import group as named_group
 from mvnet.models.image.network import ResidualDenoiser, equivariant_denoiser, ordinary_denoiser
 from mvnet.models.image.training import (
     Recipe,
-    denoised,
+    denoise,
     denoising_objective,
     iterations_to,
     mean_square_error,
@@ -124,10 +124,10 @@ def test_the_rate_falls_when_validation_stagnates():
     assert [rate for *_, rate in history.validation] == [1e-3, 1e-3, 1e-3, pytest.approx(1e-4)]
 
 
-def test_denoised_leaves_the_mode():
+def test_denoise_leaves_the_mode():
     model = nn.Dropout(0.5).train()
     x = image(5)
-    assert_close(denoised(model, x, chunk=2), x)
+    assert_close(denoise(model, x, chunk=2), x)
     assert model.training
 
 

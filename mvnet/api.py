@@ -1,0 +1,214 @@
+"""The front door: denoise tensors and phases of any kind of input, load, save and verify networks.
+
+    denoised = mvnet.denoise_dti("dwi.nii.gz")                 # or a nibabel image, an array, a tensor
+    denoised = mvnet.denoise_insar(z, coherence)               # or a path, a DataArray, a tensor
+    denoised.confidence
+
+The command line calls these functions, and nothing else computes for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from mvnet.data_loaders.dti.masks import MaskLike
+from mvnet.data_loaders.dti.memory import like_image, read_volume
+from mvnet.data_loaders.dti.volume import DTIVolume
+from mvnet.data_loaders.insar.memory import like_interferogram, read_interferogram
+from mvnet.errors import MvnetError
+from mvnet.models.checkpoint import find_model, save_checkpoint
+from mvnet.models.dti.adaptation import adapt as adapt_network
+from mvnet.models.dti.inference import DenoisedVolume, denoise_loaded
+from mvnet.models.dti.network import DTIDenoiser
+from mvnet.models.guarantee import Guarantee
+from mvnet.models.insar.inference import blend
+from mvnet.models.insar.network import InSARDenoiser
+from mvnet.models.insar.raster import denoise_tiles, plan_tiles
+from mvnet.models.registry import verify as verify_network
+from mvnet.runtime import find_device
+from mvnet.training import Run, Schedule, train
+
+__all__ = [
+    "Run",
+    "Schedule",
+    "denoise_dti",
+    "denoise_insar",
+    "load_model",
+    "save_model",
+    "train",
+    "verify",
+]
+
+Progress = Callable[[int, int], None]
+Model = str | Path | nn.Module
+"""A shipped network by its name, a checkpoint by its path, or a network."""
+
+
+def load_model(name: str | Path) -> nn.Module:
+    """A network with its weights, in eval mode; its attribute `card` is the model card.
+
+    Args:
+        name: "dti", "insar", or the path of a checkpoint.
+    Returns:
+        the network.
+    Raises:
+        MvnetError: no such network, or a damaged checkpoint.
+    """
+    model, card = find_model(name)
+    model.card = card  # type: ignore[assignment]
+    return model
+
+
+def save_model(path: str | Path, model: nn.Module, card: dict[str, Any] | None = None) -> None:
+    """Write a network as PATH.safetensors beside its card PATH.json, which no code is executed to read.
+
+    Args:
+        path: common stem of the two files.
+        model: of an architecture that `load_model` knows.
+        card: what is to be said of the network; None repeats the card it was loaded with.
+    """
+    save_checkpoint(path, model, getattr(model, "card", {}) if card is None else card)
+
+
+def verify(model: Model, seed: int = 0) -> list[Guarantee]:
+    """Measure what a network guarantees: equivariance in both precisions, values on the manifold, no seams.
+
+    Args:
+        model: name, path or network.
+        seed: of the random data.
+    Returns:
+        name, value, limit and whether it holds, of each guarantee.
+    Raises:
+        MvnetError: nothing is known about the architecture.
+    """
+    return verify_network(_network(model, nn.Module), seed)
+
+
+def denoise_dti(
+    image: Any,
+    bvals: str | Path | np.ndarray | None = None,
+    bvecs: str | Path | np.ndarray | None = None,
+    *,
+    mask: MaskLike | None = None,
+    strength: float = 1.0,
+    adapt: bool = False,
+    device: str = "auto",
+    model: Model = "dti",
+    order: str | None = None,
+    unit: str | None = None,
+    frame: str | None = None,
+    spacing: Sequence[float] = (1.0, 1.0, 1.0),
+    workers: int = 1,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
+) -> Any:
+    """Denoise a diffusion tensor image.
+
+    Args:
+        image: path, nibabel image, or array or tensor (X, Y, Z, M): a DWI where there are b-values, else six tensor
+            components; or the `DTIVolume` of a loader.
+        bvals: (M,) in s/mm^2, or an FSL file; for a path, files beside it are found by themselves.
+        bvecs: (M, 3) unit vectors, or an FSL file.
+        mask: (X, Y, Z) or a NIfTI, > 0 inside; None makes one from the data.
+        strength: 0 keeps the tensors, 1 is the network's output, between them lies the affine-invariant geodesic.
+        adapt: fine-tune the network on this DWI first, 12 directions or more.
+        device: "auto", or a name of torch.
+        model: name, path or network.
+        order, unit: of tensor components, such as "fsl" and "mm2/s"; None detects them.
+        frame: axes of the b-vectors or components, "fsl", "voxel" or "world"; None follows the file, or is
+            "voxel" for arrays.
+        spacing: lengths of the sides of a voxel in mm, for arrays.
+        workers: tiles computed at the same time.
+        executor: of `concurrent.futures` or a dask client's `get_executor()`, computes tiles instead of threads here.
+        progress: called as progress(done, total) while the tensors are denoised.
+    Returns:
+        tensors of the kind that came in, with an attribute `confidence` (X, Y, Z) in [0, 1]: array, tensor, or nibabel
+        image (also for a path), in the layout, unit and axes of the input; from a DWI in FSL order and mm^2/s. Of a
+        `DTIVolume`: tensors (6, X, Y, Z), um^2/ms, error and confidence.
+    Raises:
+        MvnetError: what cannot be read, fitted or combined; see `mvnet.data_loaders.dti`.
+    """
+    network = _network(model, DTIDenoiser)
+    place = find_device(device)
+    volume = image
+    if not isinstance(image, DTIVolume):
+        volume = read_volume(image, bvals, bvecs, mask=mask, order=order, unit=unit, frame=frame, spacing=spacing)
+    network = network.to(place)
+    if adapt:
+        network = adapt_network(network, volume)
+    found = denoise_loaded(network, volume, strength, progress, workers, executor)
+    if isinstance(image, DTIVolume):
+        return DenoisedVolume(*found)
+    return like_image(image, volume, found.tensors, found.confidence)
+
+
+def denoise_insar(
+    z: Any,
+    coherence: Any = None,
+    *,
+    valid: Any = None,
+    strength: float = 1.0,
+    tile: int = 1024,
+    workers: int | None = None,
+    executor: Executor | None = None,
+    device: str = "auto",
+    model: Model = "insar",
+    progress: Progress | None = None,
+) -> Any:
+    """Denoise an interferogram.
+
+    Args:
+        z: path; or array, tensor or DataArray (H, W), complex in any unit or phase in radians; NaN, and 0 in complex
+            ones, are no data.
+        coherence: path, or (H, W) in [0, 1], 0 or NaN where unknown; None takes the one beside a file, else none.
+        valid: (H, W) bool of pixels to use, in memory only; None uses all with data.
+        strength: 0 keeps the phase, 1 is the network's output, between them lies the shorter arc of the circle.
+        tile: side of a tile in pixels; memory grows with its square, the result does not depend on it.
+        workers: tiles computed at the same time; None is one for every thread of torch on the CPU, else one.
+        executor: of `concurrent.futures` or a dask client's `get_executor()`, computes tiles instead of threads here.
+        device: "auto", or a name of torch.
+        model: name, path or network.
+        progress: called as progress(done, total) after every tile.
+    Returns:
+        what came in: complex with the amplitude of the input, or phase in (-pi, pi]; array, tensor, or DataArray (also
+        for a path). Its `confidence` (H, W) is the expected cosine of the error, in [0, 1], 0 where there are no data.
+    Raises:
+        MvnetError: what cannot be read; shapes that differ; a strength, tile or device that cannot be.
+    """
+    if not 0 <= strength <= 1:
+        raise MvnetError(f"strength: found {strength}, expected a number in [0, 1]")
+    if tile < 1:
+        raise MvnetError(f"tile: found {tile}, expected a positive number of pixels")
+    network = _network(model, InSARDenoiser)
+    place = str(find_device(device))
+    image = read_interferogram(z, coherence, valid)
+    phase = np.full(image.shape, np.nan, np.float32)
+    confidence = np.zeros(image.shape, np.float32)
+    tiles = plan_tiles(image.shape, None, tile, network.receptive_radius, network.alignment)
+    results = denoise_tiles(image, tiles, network.float(), device=place, workers=workers, executor=executor)
+    with closing(results):
+        for done, (read, found) in enumerate(results, start=1):
+            known = read.valid[read.place]
+            measured = np.angle(read.values[read.place])
+            moved = blend(torch.from_numpy(measured), torch.from_numpy(found.phase), strength).numpy()
+            phase[read.inner] = np.where(known, moved, np.nan)
+            confidence[read.inner] = np.where(known, found.confidence, 0)
+            if progress is not None:
+                progress(done, len(tiles))
+    return like_interferogram(z, image, phase, confidence)
+
+
+def _network(model: Model, kind: type[Any]) -> Any:
+    """The network, if it is of the kind."""
+    network = model if isinstance(model, nn.Module) else load_model(model)
+    if not isinstance(network, kind):
+        raise MvnetError(f"model: found a {type(network).__name__}, expected a {kind.__name__}")
+    return network

@@ -41,6 +41,7 @@ class Coherence:
         return best if self.excess[best] > _CLEAR else None
 
     def text(self) -> str:
+        """The score of every frame, on one line."""
         return ", ".join(f"{name} {score:.3f}" for name, score in self.scores.items())
 
 

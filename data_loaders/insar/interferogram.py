@@ -42,6 +42,7 @@ class Interferogram:
 
     @property
     def path(self) -> str:
+        """The file, as messages name it."""
         return self.layer.path
 
     @property
@@ -61,6 +62,7 @@ class Interferogram:
 
     @property
     def tags(self) -> Mapping[str, str]:
+        """Metadata of the file."""
         return self.layer.tags
 
     def read(self, window: Window | None = None, with_coherence: bool = True) -> Block:

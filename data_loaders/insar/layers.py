@@ -42,6 +42,7 @@ class Layer:
 
     @property
     def is_complex(self) -> bool:
+        """Whether the stored values are complex, not phases."""
         return np.dtype(self.dtype).kind == "c"
 
     def read(self, window: Window | None = None) -> np.ndarray:

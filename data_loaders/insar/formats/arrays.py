@@ -19,6 +19,7 @@ _AXES = ("x", "y", "lon", "lat")
 
 
 def is_hdf5(path: Path) -> bool:
+    """Whether a file begins as HDF5 does."""
     if not path.is_file():
         return False
     with open(path, "rb") as file:
@@ -41,19 +42,23 @@ def grid_transform(path: Path) -> Any:
 
 
 def is_zarr(path: Path) -> bool:
+    """Whether a folder is a Zarr store, of version 2 or 3."""
     marks = (".zgroup", ".zarray", "zarr.json", ".zmetadata")
     return path.is_dir() and any((path / mark).is_file() for mark in marks)
 
 
 def is_nisar(path: Path) -> bool:
+    """Whether an HDF5 file has the groups of NISAR."""
     return _holds(path, lambda file: any(name in file for name in ("science/LSAR", "science/SSAR")))
 
 
 def is_aria(path: Path) -> bool:
+    """Whether an HDF5 file has the groups of ARIA."""
     return _holds(path, lambda file: "science/grids/data" in file)
 
 
 def is_mintpy(path: Path) -> bool:
+    """Whether an HDF5 file is a stack of MintPy."""
     return _holds(path, lambda file: text(file.attrs.get("FILE_TYPE", "")) == "ifgramStack" or "unwrapPhase" in file)
 
 

@@ -29,6 +29,7 @@ class Geometry:
 
     @property
     def tangent(self) -> float:
+        """Of the incidence angle."""
         return math.tan(math.radians(self.incidence))
 
     def topographic_phase(self, height: Tensor, baseline: float) -> Tensor:
@@ -61,9 +62,11 @@ class SceneGrid:
         return math.sqrt(self.shape[0] * self.shape[1])
 
     def uniform(self, low: float, high: float) -> float:
+        """A number drawn evenly between low and high."""
         return uniform(low, high, self.generator)
 
     def log_uniform(self, low: float, high: float) -> float:
+        """A number drawn so that its logarithm is spread evenly."""
         return log_uniform(low, high, self.generator)
 
     def point(self, margin: float = 0.1) -> tuple[float, float]:

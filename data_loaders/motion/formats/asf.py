@@ -66,11 +66,15 @@ def _sections(path: Path) -> dict[str, list[list[str]]]:
     return found
 
 
-def _rotation(angles: list[float], axes: str, degrees: bool) -> np.ndarray:
+def _floats(words: list[str]) -> np.ndarray:
+    return np.array([float(word) for word in words])
+
+
+def _rotation(angles: list[str], axes: str, degrees: bool) -> np.ndarray:
     """About the fixed axes in their order: "XYZ" is Rz Ry Rx."""
     from scipy.spatial.transform import Rotation
 
-    return Rotation.from_euler(axes.lower(), angles, degrees=degrees).as_matrix()
+    return Rotation.from_euler(axes.lower(), _floats(angles), degrees=degrees).as_matrix()
 
 
 def read_asf(path: Path) -> AcclaimSkeleton:
@@ -92,19 +96,16 @@ def _skeleton(path: Path, sections: dict[str, list[list[str]]]) -> AcclaimSkelet
     degrees = units.get("angle", "deg").lower().startswith("deg")
     root = {words[0].lower(): words[1:] for words in sections["root"]}
     names, offsets = ["root"], [np.zeros(3)]
-    axes = [_rotation([float(v) for v in root["orientation"]], root["axis"][0], degrees)]
+    axes = [_rotation(root["orientation"], root["axis"][0], degrees)]
     channels, orders = [tuple(word.lower() for word in root["order"])], [root["axis"][0].lower()]
     for block in _blocks(sections["bonedata"]):
         bone = {words[0].lower(): words[1:] for words in block}
+        _check_bone(path, bone)
         names.append(bone["name"][0])
-        offsets.append(np.array([float(v) for v in bone["direction"]]) * float(bone["length"][0]))
-        if len(bone["axis"]) != 4 or sorted(bone["axis"][3].upper()) != list("XYZ"):
-            raise DataError(f"{path}: bone {names[-1]}: found axis {' '.join(bone['axis'])}, expected 3 angles and XYZ")
-        axes.append(_rotation([float(v) for v in bone["axis"][:3]], bone["axis"][3], degrees))
+        offsets.append(_floats(bone["direction"]) * float(bone["length"][0]))
+        axes.append(_rotation(bone["axis"][:3], bone["axis"][3], degrees))
         channels.append(tuple(word.lower() for word in bone.get("dof", ())))
         orders.append(bone["axis"][3].lower())
-        if not set(channels[-1]) <= {"rx", "ry", "rz"}:
-            raise DataError(f"{path}: bone {names[-1]}: found dof {' '.join(bone['dof'])}, expected rx, ry, rz only")
     parent = np.full(len(names), -1)
     for words in next(_blocks(sections["hierarchy"])):
         for name in words[1:]:
@@ -116,10 +117,19 @@ def _skeleton(path: Path, sections: dict[str, list[list[str]]]) -> AcclaimSkelet
         np.array(axes),
         tuple(channels),
         tuple(orders),
-        np.array([float(v) for v in root.get("position", ("0", "0", "0"))]),
+        _floats(root.get("position", ["0", "0", "0"])),
         float(units.get("length", 1.0)),
         degrees,
     )
+
+
+def _check_bone(path: Path, bone: dict[str, list[str]]) -> None:
+    """DataError: axes that are no three angles and their order, channels that are no rotations."""
+    name, axis, dof = bone["name"][0], bone["axis"], bone.get("dof", [])
+    if len(axis) != 4 or sorted(axis[3].upper()) != list("XYZ"):
+        raise DataError(f"{path}: bone {name}: found axis {' '.join(axis)}, expected 3 angles and XYZ")
+    if not {word.lower() for word in dof} <= {"rx", "ry", "rz"}:
+        raise DataError(f"{path}: bone {name}: found dof {' '.join(dof)}, expected rx, ry, rz only")
 
 
 def _blocks(lines: list[list[str]]):
@@ -210,8 +220,13 @@ def _frames(path: Path, skeleton: AcclaimSkeleton) -> list[dict[str, list[float]
             frames[-1][name] = [float(value) for value in values]
         except ValueError as error:
             raise DataError(f"{path}: line {number}: found no number ({error}), expected numbers") from error
+    _check_complete(path, frames)
+    return frames
+
+
+def _check_complete(path: Path, frames: list[dict[str, list[float]]]) -> None:
+    """DataError: no frames, or frames of different bones."""
     short = next((i for i, frame in enumerate(frames) if frame.keys() != frames[0].keys()), None)
     if not frames or short is not None:
         found = "no frames" if short is None else f"{len(frames[short])} bones in frame {short + 1}"
         raise DataError(f"{path}: found {found}, expected all of them in every frame: truncated?")
-    return frames

@@ -155,7 +155,8 @@ def read_ntu(path: Path, options: ReadOptions) -> MotionSet:
 
 def _ntu_bodies(path: Path) -> tuple[dict[str, np.ndarray], int]:
     """Coordinates (frames, 25, 3) by body, NaN in frames without it, and the number of frames."""
-    words = iter(path.read_text(encoding="utf-8-sig").splitlines())
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    words = iter(lines)
     bodies: dict[str, np.ndarray] = {}
     line = 0
 
@@ -169,6 +170,8 @@ def _ntu_bodies(path: Path) -> tuple[dict[str, np.ndarray], int]:
 
     try:
         frames = int(values(1, "number of frames")[0])
+        if frames > len(lines):  # before there is room made for them
+            raise DataError(f"{path}: line 1: found {frames} frames, expected at most {len(lines)}, one a line")
         for frame in range(frames):
             for _ in range(int(values(1, "number of bodies")[0])):
                 name = values(10, "a body")[0]

@@ -72,6 +72,17 @@ def _delimiter(line: str) -> str:
     return next((mark for mark in "\t;," if mark in line.strip()), " ")
 
 
+def _row(cells: list[str], width: int, where: str) -> list[float]:
+    """The numbers of one row, NaN for an empty cell; DataError where they are not `width` numbers."""
+    try:
+        values = [float(cell) if cell else np.nan for cell in cells]
+    except ValueError as error:
+        raise DataError(f"{where}: found no number ({error}), expected numbers") from error
+    if len(values) != width:
+        raise DataError(f"{where}: found {len(values)} values, expected {width}: truncated?")
+    return values
+
+
 def read_table(path: Path) -> Table:
     """The table of a text file; columns are divided by tabs, semicolons, commas or blanks.
 
@@ -92,13 +103,8 @@ def read_table(path: Path) -> Table:
         if names is None and not rows and not all(_is_number(cell) for cell in cells):
             names = tuple(cells)
             continue
-        try:
-            rows.append([float(cell) if cell else np.nan for cell in cells])
-        except ValueError as error:
-            raise DataError(f"{path}: line {number}: found no number ({error}), expected numbers") from error
-        wanted = len(names) if names else len(rows[0])
-        if len(rows[-1]) != wanted:
-            raise DataError(f"{path}: line {number}: found {len(rows[-1])} values, expected {wanted}: truncated?")
+        width = len(names or (rows[0] if rows else cells))
+        rows.append(_row(cells, width, f"{path}: line {number}"))
     if not rows:
         raise DataError(f"{path}: found no rows of numbers, expected one for each frame")
     return Table(names, np.array(rows), tuple(comments))

@@ -34,7 +34,7 @@ def test_the_parent_of_the_output_folder_must_exist(scan, denoise, tmp_path):
 def test_the_output_must_not_be_a_file(scan, denoise, tmp_path):
     (tmp_path / "out").write_text("mine")
     status, _, err = denoise(scan.tensors, "-o", tmp_path / "out", "--overwrite", "--quiet")
-    assert status == 2 and err.count("\n") == 1 and "is a file" in err
+    assert status == 2 and err.count("\n") == 1 and "found a file" in err
     assert (tmp_path / "out").read_text() == "mine"
 
 

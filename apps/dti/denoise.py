@@ -31,14 +31,17 @@ def run(options: Options, console: Console | None = None) -> dict[str, Any]:
     Raises:
         UserError, DataError (both ValueError), OSError: as told by the command line in one line.
     """
-    if console is None:
-        console = Console(quiet=True)
+    with freed_memory_kept():  # before torch and its threads are there
+        return _run(options, Console(quiet=True) if console is None else console)
+
+
+def _run(options: Options, console: Console) -> dict[str, Any]:
     options, messages = find_gradient_files(options)
     check(options)
     stem = bids.stem_of(options.input)
     outputs = _plan(options, stem)
     clock = Clock()
-    with outputs, freed_memory_kept():
+    with outputs:
         for message in messages:
             console.say(message)
         summary = _work(options, stem, outputs, console, clock, messages)

@@ -47,7 +47,7 @@ def run(options: InSAROptions, console: Console | None = None) -> dict[str, Any]
         check_unwrapper(options.unwrap)
     from mvnet.data_loaders.insar.layers import gdal
 
-    with gdal().Env(GDAL_CACHEMAX=_CACHE), freed_memory_kept():
+    with freed_memory_kept(), gdal().Env(GDAL_CACHEMAX=_CACHE):
         return _run(options, console, Clock())
 
 

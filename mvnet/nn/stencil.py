@@ -49,7 +49,7 @@ class Stencil:
         return F.pad(planes, (2 * self.blocks,) * 4)
 
     def split(self, padded: Tensor) -> list[list[Tensor]]:
-        """The four fields of equal parity, [row][column].
+        """The four fields of equal parity, indexed by row and column.
 
         Args:
             padded: shape (B, C, 2 (n + 2 blocks), 2 (m + 2 blocks)), of `pad`.

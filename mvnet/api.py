@@ -26,7 +26,7 @@ from mvnet.data_loaders.insar.memory import like_interferogram, read_interferogr
 from mvnet.errors import MvnetError
 from mvnet.models.checkpoint import find_model, save_checkpoint
 from mvnet.models.dti.adaptation import adapt as adapt_network
-from mvnet.models.dti.inference import DenoisedVolume, denoise_loaded
+from mvnet.models.dti.inference import denoise_loaded
 from mvnet.models.dti.network import DTIDenoiser
 from mvnet.models.guarantee import Guarantee
 from mvnet.models.insar.inference import blend
@@ -146,7 +146,7 @@ def denoise_dti(
         network = adapt_network(network, volume)
     found = denoise_loaded(network, volume, strength, progress, workers, executor)
     if isinstance(image, DTIVolume):
-        return DenoisedVolume(*found)
+        return found
     return like_image(image, volume, found.tensors, found.confidence)
 
 

@@ -71,6 +71,7 @@ def _work(
     options: Options, stem: str, outputs: Outputs, console: Console, clock: Clock, messages: list[str]
 ) -> dict[str, Any]:
     from mvnet import __version__
+    from mvnet.models.checkpoint import load_identified
     from mvnet.models.dti.maps import TensorMaps
 
     device = find_device(options.device)
@@ -78,7 +79,7 @@ def _work(
     for message in volume.report.messages:
         console.say(message)
     clock.lap("read")
-    model, weights = _model(options)
+    model, weights = load_identified("dti", options.checkpoint)
     model = model.to(device)
     if options.adapt:
         model = _adapt(model, volume, console, device)
@@ -120,15 +121,6 @@ def _load(options: Options, console: Console) -> DTIVolume:
         return dti.load_dwi(
             options.input, options.bval, options.bvec, mask=mask, bvec_frame=options.frame, progress=progress
         )
-
-
-def _model(options: Options) -> tuple[Any, dict[str, str]]:
-    """The network, and the name and hash of its weights."""
-    from mvnet.models.checkpoint import WEIGHTS, load_checkpoint, pretrained, weights_hash
-
-    path = options.checkpoint or WEIGHTS / "dti"
-    model, _ = load_checkpoint(path) if options.checkpoint else pretrained("dti")
-    return model, {"name": path.stem, "sha256": weights_hash(path)}
 
 
 def _adapt(model: Any, volume: DTIVolume, console: Console, device: torch.device) -> Any:

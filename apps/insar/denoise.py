@@ -106,14 +106,13 @@ def _run(options: InSAROptions, console: Console, clock: Clock) -> dict[str, Any
 
 def _model(options: InSAROptions) -> tuple[InSARDenoiser, dict[str, str]]:
     """The network, and the name and hash of its weights."""
-    from mvnet.models.checkpoint import WEIGHTS, load_checkpoint, pretrained, weights_hash
+    from mvnet.models.checkpoint import load_identified
     from mvnet.models.insar.network import InSARDenoiser
 
-    path = options.model or WEIGHTS / "insar"
-    model, _ = load_checkpoint(path) if options.model else pretrained("insar")
+    model, weights = load_identified("insar", options.model)
     if not isinstance(model, InSARDenoiser):
-        raise UserError(f"--model: found a {type(model).__name__} in {path}, expected an InSARDenoiser")
-    return model.float(), {"name": path.stem, "sha256": weights_hash(path)}
+        raise UserError(f"--model: found a {type(model).__name__} in {options.model}, expected an InSARDenoiser")
+    return model.float(), weights
 
 
 def _overlap(options: InSAROptions, model: InSARDenoiser) -> int:

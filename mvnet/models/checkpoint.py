@@ -99,6 +99,22 @@ def find_model(name: str | Path) -> tuple[nn.Module, dict[str, Any]]:
     return load_checkpoint(path) if is_file else pretrained(str(name))
 
 
+def load_identified(name: str, path: Path | None = None) -> tuple[nn.Module, dict[str, str]]:
+    """A shipped network, or the one of a checkpoint, with what identifies its weights in provenance records.
+
+    Args:
+        name: name of the shipped network.
+        path: either file of a checkpoint, or their common stem; None takes the shipped one.
+    Returns:
+        the network in eval mode; "name" and "sha256" of its weights.
+    Raises:
+        MvnetError: an unknown name, or a checkpoint that cannot be loaded.
+    """
+    model, _ = pretrained(name) if path is None else load_checkpoint(path)
+    path = WEIGHTS / name if path is None else path
+    return model, {"name": path.stem, "sha256": weights_hash(path)}
+
+
 def weights_hash(path: str | Path) -> str:
     """SHA-256 of a weights file: the identity of a model in provenance records.
 

@@ -128,7 +128,7 @@ def map_tiles(
         (job, result).
     """
     if executor is not None:
-        yield from _spread(work, jobs, executor, workers, is_empty)
+        yield from _spread(partial(_alone, work), jobs, executor, workers, is_empty)
     elif workers <= 1:
         for job in jobs:
             yield job, work(job)

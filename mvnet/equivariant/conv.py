@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from mvnet.equivariant.expansion import KernelExpansion, bias_basis
 from mvnet.equivariant.field_type import FieldType
+from mvnet.linalg.matrix_view import MatrixView
 
 _CONVOLUTION = {2: F.conv2d, 3: F.conv3d}
 _MODULE = {2: nn.Conv2d, 3: nn.Conv3d}
@@ -114,6 +115,10 @@ class GroupConv(nn.Module):
     def _expand(self) -> tuple[Tensor, Tensor | None]:
         kernel = self.expansion(self.weight).contiguous(memory_format=_LAYOUT[self.fields_in.group.dim])
         return kernel, None if self.bias is None else self.bias @ self._invariants.to(self.bias)
+
+    def matrix_view(self) -> MatrixView:
+        """`weight` as the kernel that optimisers of matrices act on; see `mvnet.optim.roles`."""
+        return self.expansion.view(type(self).__name__)
 
     def export(self) -> nn.Conv2d | nn.Conv3d:
         """A plain torch convolution that computes the same, with weights of its own."""

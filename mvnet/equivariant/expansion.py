@@ -7,8 +7,10 @@ module that went through float32 is exact again in float64.
 
 from __future__ import annotations
 
+import hashlib
+import math
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import torch
@@ -18,6 +20,7 @@ from mvnet.equivariant.field_type import FieldType
 from mvnet.equivariant.kernels import solve_kernels, tie_weights
 from mvnet.equivariant.representations import Representation
 from mvnet.errors import MvnetError
+from mvnet.linalg.matrix_view import MatrixView
 
 
 class _Block(NamedTuple):
@@ -28,6 +31,16 @@ class _Block(NamedTuple):
     weights: slice
     multiplicity: tuple[int, int]
     basis: Tensor
+
+
+class _Placed(NamedTuple):
+    """Constants on a device: entries (index, sign), bases of the blocks, and E^T E: a diagonal and inverse blocks."""
+
+    index: Tensor
+    sign: Tensor
+    bases: list[Tensor]
+    repeats: Tensor
+    inverses: list[Tensor]
 
 
 @lru_cache(maxsize=256)
@@ -107,7 +120,7 @@ class KernelExpansion:
         self.index = torch.where(sign == 0, 0, index).flatten()
         self.sign = sign.flatten()
         self._any_tied = bool(self.sign.any())
-        self._placed: dict[tuple[torch.device, torch.dtype], tuple[Tensor, Tensor, list[Tensor]]] = {}
+        self._placed: dict[tuple[torch.device, torch.dtype], _Placed] = {}
 
     def fan_in(self) -> float:
         """Mean number of non-zero entries that add up to one output channel, at least 1."""
@@ -136,26 +149,103 @@ class KernelExpansion:
         return (repeats * self.fan_in()).rsqrt()
 
     def __call__(self, weights: Tensor) -> Tensor:
-        """weights (count,) -> kernel (out, in, *taps), differentiable."""
-        index, sign, bases = self._constants(weights)
+        """weights (..., count) -> kernel (..., out, in, *taps), differentiable."""
+        placed = self._constants(weights)
+        batch = weights.shape[:-1]
         # weights -> entries between monomial representations, by one gather
         if self._any_tied:
-            kernel = (weights.index_select(0, index) * sign).view(*self.shape[:2], -1)
+            kernel = (weights.index_select(-1, placed.index) * placed.sign).view(*batch, *self.shape[:2], -1)
         else:
-            kernel = weights.new_zeros(*self.shape[:2], sign.numel() // (self.shape[0] * self.shape[1]))
-        for block, basis in zip(self.blocks, bases):
+            kernel = weights.new_zeros(*batch, *self.shape[:2], self.sign.numel() // (self.shape[0] * self.shape[1]))
+        for block, basis in zip(self.blocks, placed.bases):
             # weights of a block (outs ins, number) x basis (number, so si st) -> its entries (outs so, ins si, st)
             outs, ins = block.multiplicity
             number, so, si, st = basis.shape
-            part = (weights[block.weights].view(-1, number) @ basis.flatten(1)).view(outs, ins, so, si, st)
-            kernel[block.rows, block.columns] = part.transpose(1, 2).reshape(outs * so, ins * si, st)
-        return kernel.view(self.shape)
+            part = (weights[..., block.weights].reshape(*batch, -1, number) @ basis.flatten(1)).view(
+                *batch, outs, ins, so, si, st
+            )
+            kernel[..., block.rows, block.columns, :] = part.transpose(-4, -3).reshape(*batch, outs * so, ins * si, st)
+        return kernel.view(*batch, *self.shape)
 
-    def _constants(self, like: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+    def solve_gram(self, weights: Tensor) -> Tensor:
+        """(E^T E)^-1 w, where E is this map.
+
+        Args:
+            weights: shape (..., count).
+        Returns:
+            the same shape.
+        """
+        placed = self._constants(weights)
+        out = weights / placed.repeats
+        for block, inverse in zip(self.blocks, placed.inverses):
+            part = weights[..., block.weights].unflatten(-1, (-1, len(inverse)))
+            out[..., block.weights] = (part @ inverse).flatten(-2)
+        return out
+
+    def adjoint(self, kernel: Tensor) -> Tensor:
+        """E^T K, the adjoint of this map: sum(adjoint(K) * w) = sum(K * E w).
+
+        Args:
+            kernel: shape (..., out, in, prod(taps)).
+        Returns:
+            shape (..., count).
+        """
+        batch = kernel.shape[:-3]
+        placed = self._constants(kernel)
+        weights = kernel.new_zeros(*batch, self.count)
+        if self._any_tied:
+            # entries, their signs -> sums over the entries of every weight
+            weights.index_add_(-1, placed.index, kernel.flatten(-3) * placed.sign)
+        for block, basis in zip(self.blocks, placed.bases):
+            outs, ins = block.multiplicity
+            so, si, st = basis.shape[1:]
+            part = kernel[..., block.rows, block.columns, :].reshape(*batch, outs, so, ins, si, st)
+            part = part.transpose(-4, -3).reshape(*batch, outs * ins, so * si * st) @ basis.flatten(1).mT
+            weights[..., block.weights] = part.flatten(-2)
+        return weights
+
+    @cached_property
+    def key(self) -> str:
+        """A digest of the map: two expansions with the same digest are the same."""
+        digest = hashlib.sha256(repr((self.shape, self.count)).encode())
+        for tensor in (self.index, self.sign, *(block.basis for block in self.blocks)):
+            digest.update(tensor.contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    def view(self, label: str) -> MatrixView:
+        """The weights as the kernel that an optimiser of matrices acts on.
+
+        Args:
+            label: the kind of layer in words.
+        Returns:
+            the maps between weights (count,) and kernel (out, in, taps).
+        """
+        out, into, *taps = self.shape
+
+        def expand(weights: Tensor) -> Tensor:
+            return self(weights).flatten(-len(taps))
+
+        return MatrixView(
+            (out, into, math.prod(taps)),
+            expand=expand,
+            lift=lambda gradient: expand(self.solve_gram(gradient)),
+            project=lambda kernel: self.solve_gram(self.adjoint(kernel)),
+            key=self.key,
+            label=label,
+        )
+
+    def _constants(self, like: Tensor) -> _Placed:
         key = (like.device, like.dtype)
         if key not in self._placed:
-            bases = [block.basis.to(like) for block in self.blocks]
-            self._placed[key] = self.index.to(like.device), self.sign.to(like), bases
+            repeats = self.index[self.sign != 0].bincount(minlength=self.count).clamp_min(1)
+            grams = [block.basis.flatten(1) @ block.basis.flatten(1).mT for block in self.blocks]
+            self._placed[key] = _Placed(
+                self.index.to(like.device),
+                self.sign.to(like),
+                [block.basis.to(like) for block in self.blocks],
+                repeats.to(like),
+                [torch.linalg.inv(gram).to(like) for gram in grams],
+            )
         return self._placed[key]
 
 

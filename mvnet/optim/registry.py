@@ -1,42 +1,193 @@
-"""OPTIMIZERS: name -> constructor, one line each. Every training command offers every name."""
+"""OPTIMIZERS: one line for every optimiser. Every training command offers every name.
+
+The table imports nothing: it is read by `mvnet --help` too. A class is imported when it is built.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-
-import torch
-from torch import nn
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from mvnet.errors import MvnetError
 
-_SGD_RATE = 10  # learning rate over that of the adaptive methods, whose steps are normalised
-_MOMENTUM = 0.9
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
-OPTIMIZERS: dict[str, Callable[[Iterable[nn.Parameter], float, float], torch.optim.Optimizer]] = {
-    "adamw": lambda parameters, rate, decay: torch.optim.AdamW(parameters, rate, weight_decay=decay),
-    "adam": lambda parameters, rate, decay: torch.optim.Adam(parameters, rate, weight_decay=decay),
-    "sgd": lambda parameters, rate, decay: torch.optim.SGD(
-        parameters, _SGD_RATE * rate, momentum=_MOMENTUM, weight_decay=decay
-    ),
+TRAININGS = ("dti", "insar", "activity", "adapt")
+"""The commands that train a network: `train dti`, `train insar`, `train activity`, `denoise dti --adapt`."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An optimiser.
+
+    Args:
+        place: "module:Class" below `mvnet.optim`; the class has `for_model(model, lr, weight_decay, **options)`.
+        help: what it is, in one line.
+        rates: default learning rate of each of `TRAININGS`.
+    """
+
+    place: str
+    help: str
+    rates: tuple[float, float, float, float]
+
+    def load(self) -> Any:
+        """The class."""
+        module, _, name = self.place.partition(":")
+        return getattr(import_module(f"mvnet.optim.{module}"), name)
+
+
+OPTIMIZERS: dict[str, Entry] = {
+    "adamw": Entry("adam:AdamW", "Adam with decoupled weight decay.", (1.2e-3, 2e-3, 2e-3, 3e-4)),
+    "adam": Entry("adam:Adam", "Adam.", (1.2e-3, 2e-3, 2e-3, 3e-4)),
+    "sgd": Entry("adam:SGD", "Gradient descent with momentum, at ten times the rate.", (1.2e-3, 2e-3, 2e-3, 3e-4)),
+    "muon": Entry("spectral:Muon", "Steepest descent of kernels in the spectral norm.", (4e-3, 6e-3, 4e-3, 6e-4)),
+    "soap": Entry("soap:SOAP", "Adam in the eigenbases of a kernel's channels.", (4e-3, 6e-3, 4e-3, 6e-4)),
+    "amsgrad": Entry("adam:AMSGrad", "Adam that divides by the largest second moment.", (1.2e-3, 2e-3, 2e-3, 3e-4)),
 }
-"""name -> (parameters, learning rate, weight decay) -> optimiser."""
+"""name -> entry. To add an optimiser: one file, and one line here."""
+
+_NOT_OPTIONS = ("self", "params", "lr", "weight_decay", "views", "model")
 
 
-def create_optimizer(
-    name: str, parameters: Iterable[nn.Parameter], rate: float, weight_decay: float = 0.0
-) -> torch.optim.Optimizer:
-    """Create an optimiser.
+def find(name: str) -> Entry:
+    """The entry of an optimiser.
 
     Args:
         name: a key of `OPTIMIZERS`.
-        parameters: to be trained.
-        rate: learning rate as for Adam; SGD uses ten times this rate.
-        weight_decay: decoupled for "adamw", added to the gradient otherwise.
     Returns:
-        the optimiser.
+        its entry.
     Raises:
         MvnetError: unknown name; the message lists those that exist.
     """
     if name not in OPTIMIZERS:
         raise MvnetError(f"optimizer: found {name!r}, expected one of {', '.join(OPTIMIZERS)}")
-    return OPTIMIZERS[name](parameters, rate, weight_decay)
+    return OPTIMIZERS[name]
+
+
+def default_rate(name: str, training: str) -> float:
+    """The learning rate at which an optimiser does best in a training of this project.
+
+    Args:
+        name: a key of `OPTIMIZERS`.
+        training: one of `TRAININGS`.
+    Returns:
+        the rate.
+    """
+    return find(name).rates[TRAININGS.index(training)]
+
+
+def options_of(name: str) -> dict[str, Any]:
+    """Further options of an optimiser.
+
+    Args:
+        name: a key of `OPTIMIZERS`.
+    Returns:
+        name -> default.
+    """
+    kind = find(name).load()
+    own = "for_model" if name == "sgd" else "__init__"
+    signature = inspect.signature(getattr(kind, own))
+    return {
+        p.name: p.default
+        for p in signature.parameters.values()
+        if p.kind is p.KEYWORD_ONLY and p.name not in _NOT_OPTIONS
+    }
+
+
+def build(name: str, model: nn.Module, rate: float, weight_decay: float = 0.0, **options: Any) -> torch.optim.Optimizer:
+    """Build the optimiser of a network's parameters.
+
+    Args:
+        name: a key of `OPTIMIZERS`.
+        model: the network, on its device.
+        rate: learning rate.
+        weight_decay: added to the gradient by "adam" and "sgd", decoupled from it by the others.
+        **options: of `options_of(name)`.
+    Returns:
+        the optimiser.
+    Raises:
+        MvnetError: unknown name or option, a rate that is not positive, or parameters on a manifold with an optimiser
+            that would step off it.
+    """
+    entry = find(name)
+    known = options_of(name)
+    if unknown := [option for option in options if option not in known]:
+        raise MvnetError(f"optimizer-options: found {unknown[0]!r}, expected {', '.join(known) or 'none'} for {name}")
+    if not rate > 0:
+        raise MvnetError(f"rate: found {rate}, expected a positive number")
+    _check_points(model)
+    return entry.load().for_model(model, rate, weight_decay, **options)
+
+
+def _check_points(model: nn.Module) -> None:
+    """MvnetError: a parameter is off its manifold."""
+    from mvnet.manifolds.parameter import ManifoldParameter
+
+    for name, parameter in model.named_parameters():
+        if isinstance(parameter, ManifoldParameter):
+            parameter.manifold.check_point(parameter.detach(), f"{name} (manifold.project gives points)")
+
+
+def parse_options(name: str, text: str) -> dict[str, Any]:
+    """Options written as "k=v,...", each of the type of its default.
+
+    Args:
+        name: a key of `OPTIMIZERS`.
+        text: may be empty.
+    Returns:
+        option -> value.
+    Raises:
+        MvnetError: unknown name or option, or a value of another type.
+    """
+    known, found = options_of(name), {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        option, _, value = part.partition("=")
+        if option not in known:
+            raise MvnetError(f"optimizer-options: found {option!r}, expected {', '.join(known) or 'none'} for {name}")
+        found[option] = _parse(option, value, known[option])
+    return found
+
+
+def _parse(option: str, value: str, default: Any) -> Any:
+    """The value in the type of the default."""
+    words = {"true": True, "false": False}
+    try:
+        return words[value.lower()] if isinstance(default, bool) else type(default)(value)
+    except (KeyError, ValueError) as error:
+        kind = "true or false" if isinstance(default, bool) else type(default).__name__
+        raise MvnetError(f"optimizer-options: found {option}={value!r}, expected {option}={kind}") from error
+
+
+def describe(model: nn.Module, name: str = "adamw") -> list[Mapping[str, Any]]:
+    """Which parameter gets which geometry: one row for each.
+
+    Args:
+        model: the network.
+        name: a key of `OPTIMIZERS`.
+    Returns:
+        rows of "parameter", "shape", "kind" (manifold, matrix, vector), "geometry" in words, and "violation", how far a
+        parameter is off its manifold.
+    """
+    from mvnet.manifolds.parameter import ManifoldParameter
+    from mvnet.optim.roles import roles
+
+    treated = getattr(find(name).load(), "treats", ())
+    rows = []
+    for role in roles(model):
+        parameter, geometry, violation = role.parameter, "every entry by itself", None
+        if isinstance(parameter, ManifoldParameter):
+            geometry = str(parameter.manifold) if "manifold" in treated else f"refused: on {parameter.manifold}"
+            violation = float(parameter.manifold.violation(parameter.detach()).max())
+        elif role.view is not None and "matrix" in treated:
+            out, into, taps = role.view.shape
+            geometry = f"{out} x {into} x {taps} kernel of {role.view.label}"
+        shape = tuple(parameter.shape)
+        rows.append(
+            {"parameter": role.name, "shape": shape, "kind": role.kind, "geometry": geometry, "violation": violation}
+        )
+    return rows

@@ -10,6 +10,7 @@ run draws the batches of an uninterrupted one.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from mvnet.errors import MvnetError
-from mvnet.optim import create_optimizer
+from mvnet.optim.registry import build, describe, parse_options
 from mvnet.runtime import flush_denormals, freed_memory_kept
 from mvnet.storage import save_progress
 from mvnet.training.monitor import Monitor
@@ -33,7 +34,11 @@ from mvnet.training.state import convert_version_0_1, optimizer_state, restore_o
 Objective = Callable[[nn.Module, Any], tuple[Tensor, dict[str, float]]]
 """(network, batch) -> loss and the figures for the log."""
 
-_IMPLIED = {"optimizer": "adamw", "decay": "cosine"}  # options that older checkpoints do not hold
+_IMPLIED = {
+    "optimizer": "adamw",
+    "decay": "cosine",
+    "optimizer_options": "",
+}  # options that older checkpoints do not hold
 
 
 class Run:
@@ -66,8 +71,9 @@ class Run:
         self.name, self.may_change = name, may_change
         self.identity = json.loads(json.dumps({**asdict(schedule), **(identity or {})}))
         self.step, self.peak = 0, schedule.rate
-        self.optimizer = create_optimizer(schedule.optimizer, model.parameters(), schedule.rate, schedule.weight_decay)
-        self._shares = [group["lr"] / schedule.rate if schedule.rate else 1.0 for group in self.optimizer.param_groups]
+        options = parse_options(schedule.optimizer, schedule.optimizer_options)
+        self.optimizer = build(schedule.optimizer, model, schedule.rate, schedule.weight_decay, **options)
+        self._shares = [group["lr"] / schedule.rate for group in self.optimizer.param_groups]
         self.average = {k: v.detach().clone() for k, v in model.state_dict().items()} if schedule.average else {}
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
@@ -138,7 +144,8 @@ class Run:
             objective: loss and figures of a batch.
             batch: argument of the objective.
         Returns:
-            the figures, the gradient norm before clipping, and "skipped", 1 or 0.
+            the figures, "optimizer_ms", the milliseconds that the optimiser took (on a GPU those until its work is
+            queued), the gradient norm before clipping, and "skipped", 1 or 0.
         """
         rate = self.schedule.rate_at(self.step, self.peak)
         for group, share in zip(self.optimizer.param_groups, self._shares):
@@ -149,8 +156,10 @@ class Run:
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.schedule.clip)
         finite = bool(torch.isfinite(norm))
+        begin = time.perf_counter()
         if finite:
             self.optimizer.step()
+        figures = {**figures, "optimizer_ms": 1e3 * (time.perf_counter() - begin)}
         self.step += 1
         # weights w -> average m:  m <- d m + (1 - d) w
         decay = min(self.schedule.average, self.step / (self.step + 10))
@@ -283,10 +292,12 @@ def train(run: Run, objective: Objective, data: Dataset, quiet: bool = False) ->
         training_bar(f"training on {device}", schedule.steps, run.step, quiet) as progress,
         open(run.folder / "log.jsonl", "a") as log,
     ):
+        about: dict[str, Any] = {"optimizer": schedule.optimizer, "parameters": describe(run.model, schedule.optimizer)}
         for figures in run.steps(objective, batches_of(data, schedule, run.step)):
             smooth = {k: 0.98 * smooth.get(k, v) + 0.02 * v for k, v in figures.items()}
             progress(run.step, " ".join(f"{k} {v:.3f}" for k, v in smooth.items()))
             if run.step % schedule.checkpoint_every == 0 or run.finished:
-                log.write(json.dumps({"step": run.step, **smooth}) + "\n")
+                log.write(json.dumps({"step": run.step, **smooth, **about}) + "\n")
                 log.flush()
+                about = {}
     return run.finish()

@@ -25,7 +25,7 @@ class Schedule:
         batch: number of examples in a step.
         rate: peak learning rate.
         warm_up: number of steps over which the rate grows linearly.
-        weight_decay: as in `mvnet.optim.create_optimizer`.
+        weight_decay: as in `mvnet.optim.registry.build`.
         clip: largest gradient norm; larger gradients are scaled down.
         average: decay of the exponential moving average of the weights; 0 for none.
         checkpoint_every: number of steps between two checkpoints.
@@ -33,6 +33,7 @@ class Schedule:
         seed: random seed of the data.
         optimizer: a name of `mvnet.optim.OPTIMIZERS`.
         decay: a name of `DECAYS`.
+        optimizer_options: further options of the optimiser, "k=v,...".
     """
 
     steps: int = 6000
@@ -47,6 +48,7 @@ class Schedule:
     seed: int = 0
     optimizer: str = "adamw"
     decay: str = "cosine"
+    optimizer_options: str = ""
 
     def __post_init__(self) -> None:
         if self.decay not in DECAYS:

@@ -1,0 +1,170 @@
+"""Adam in the eigenbases of a kernel's channels.
+
+Shampoo preconditions a matrix by the roots of its second moments L = E[G G^T] and R = E[G^T G]. In the eigenbases of L
+and R that is a division entry by entry, and Adam's moments do it better:
+
+    G' = Q_L^T G Q_R,    v <- b2 v + (1 - b2) G'^2,    step = Q_L ( m' / (sqrt(v) + eps) ) Q_R^T
+
+for every tap of a kernel with the bases of its channels. The bases follow L and R by one step of a QR iteration every
+few steps; the moments are carried along, m' -> P m' S^T and v -> (P o P) v (S o S)^T with P = Q_L,new^T Q_L and
+S = Q_R,new^T Q_R, so that a mere reordering of a basis changes nothing.
+
+The division leaves the kernels of an equivariant layer; the step is the nearest one that the layer can hold.
+
+Source: paper 6.2 and 6.4.2; Gupta, Koren and Singer, Shampoo (2018); Vyas et al., SOAP (2025).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from mvnet.linalg.matrix_view import MatrixView
+from mvnet.optim.adam import adam_step
+from mvnet.optim.base import StructuredOptimizer
+from mvnet.optim.roles import group_by_view, matrix_views
+from mvnet.optim.stacks import Stacks, apply_steps, stacked_gradients
+
+
+class SOAP(StructuredOptimizer):
+    """Adam in slowly moving eigenbases of the channels of every kernel; Adam's steps for vectors.
+
+    Args:
+        params: parameters or groups.
+        lr: learning rate.
+        views: the matrices among the parameters, as `mvnet.optim.roles.matrix_views(model)` gives them.
+        beta1, beta2, eps: of Adam.
+        shampoo_beta: averaging factor of L and R.
+        every: steps between two changes of the bases.
+        largest: a basis of more channels than that is left out.
+        weight_decay: decoupled.
+    Source: see the module.
+    """
+
+    treats = ("matrix",)
+    extra = ("_views", "_stacks")
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 4e-3,
+        *,
+        views: Mapping[nn.Parameter, MatrixView] | None = None,
+        beta1: float = 0.9,
+        beta2: float = 0.95,
+        eps: float = 1e-8,
+        shampoo_beta: float = 0.95,
+        every: int = 10,
+        largest: int = 1024,
+        weight_decay: float = 0.0,
+    ):
+        self._views = dict(views or {})
+        defaults = {"lr": lr, "beta1": beta1, "beta2": beta2, "eps": eps, "shampoo_beta": shampoo_beta}
+        super().__init__(params, defaults | {"every": every, "largest": largest, "weight_decay": weight_decay})
+        self._stacks = Stacks()
+
+    @classmethod
+    def for_model(cls, model: nn.Module, lr: float, weight_decay: float = 0.0, **options: Any) -> Self:
+        """The optimiser of a network, whose matrices it finds.
+
+        Args:
+            model: the network.
+            lr: learning rate.
+            weight_decay: decoupled.
+            **options: further arguments of the class.
+        Returns:
+            the optimiser.
+        """
+        return cls(model.parameters(), lr, views=matrix_views(model), weight_decay=weight_decay, **options)
+
+    def advance(self, group: dict[str, Any], parameters: list[nn.Parameter]) -> None:
+        """One step.
+
+        Args:
+            group: its options.
+            parameters: with gradients.
+        """
+        adam_step(self.state, group, [p for p in parameters if p not in self._views], decoupled=True)
+        for view, batch in group_by_view(parameters, self._views):
+            kernel = view.lift(stacked_gradients(batch))  # (layers, out, in, taps)
+            # layers of one kind may be at different steps: a new one begins, one without a gradient waits
+            for parameter, k in zip(batch, kernel):
+                if not self.state[parameter]:
+                    self._begin(parameter, k, group)
+            steps = self._step(group, batch, kernel)
+            apply_steps(batch, view.project(steps), 1 - group["lr"] * group["weight_decay"])
+
+    def _begin(self, parameter: nn.Parameter, kernel: Tensor, group: dict[str, Any]) -> None:
+        """Moments of zero in the eigenbases of the first gradient."""
+        entry = self.state[parameter]
+        entry["step"] = 0
+        for side, second in zip(("out", "in"), _second_moments(kernel)):
+            if len(second) <= group["largest"]:
+                entry[f"moment_{side}"] = (1 - group["shampoo_beta"]) * second
+                entry[f"basis_{side}"] = torch.linalg.eigh(second)[1].flip(-1)
+        for name in ("exp_avg", "exp_avg_sq"):
+            entry[name] = torch.zeros_like(kernel, memory_format=torch.contiguous_format)
+
+    def _step(self, group: dict[str, Any], batch: list[nn.Parameter], kernel: Tensor) -> Tensor:
+        """Steps of the kernels, shape (layers, out, in, taps); the states move on."""
+        b1, b2, beta, eps = (group[name] for name in ("beta1", "beta2", "shampoo_beta", "eps"))
+        entry = self.state[batch[0]]
+        sides = [side for side in ("out", "in") if f"basis_{side}" in entry]
+        bases = [
+            self._stacks.get(self.state, batch, f"basis_{side}") if side in sides else None for side in ("out", "in")
+        ]
+        m, v = self._stacks.get(self.state, batch, "exp_avg"), self._stacks.get(self.state, batch, "exp_avg_sq")
+        for parameter in batch:
+            self.state[parameter]["step"] += 1
+        # G' -> m', v -> m' / sqrt(v), back in the channels
+        rotated = _change(kernel, bases)
+        m.lerp_(rotated, 1 - b1)
+        v.mul_(b2).addcmul_(rotated, rotated, value=1 - b2)
+        counts = torch.tensor([float(self.state[p]["step"]) for p in batch], dtype=v.dtype, device=v.device)
+        counts = counts.view(-1, 1, 1, 1)
+        root = (v / (1 - b2**counts)).sqrt_().add_(eps)
+        steps = _change(
+            (m / root).mul_(group["lr"] / (1 - b1**counts)), [q.mT if q is not None else None for q in bases]
+        )
+        # L, R, and every few steps the bases
+        for side, second in zip(("out", "in"), _second_moments(kernel)):
+            if side in sides:
+                self._stacks.get(self.state, batch, f"moment_{side}").lerp_(second, 1 - beta)
+        if entry["step"] % group["every"] == 0:
+            self._turn(batch, sides, m, v)
+        return steps
+
+    def _turn(self, batch: list[nn.Parameter], sides: list[str], m: Tensor, v: Tensor) -> None:
+        """One step of the QR iteration for every basis; the moments come along."""
+        turns: list[Tensor | None] = [None, None]
+        for number, side in enumerate(("out", "in")):
+            if side in sides:
+                basis, second = (
+                    self._stacks.get(self.state, batch, f"basis_{side}"),
+                    self._stacks.get(self.state, batch, f"moment_{side}"),
+                )
+                new = torch.linalg.qr(second @ basis)[0]
+                turns[number] = basis.mT @ new
+                basis.copy_(new)
+        m.copy_(_change(m, turns))
+        v.copy_(_change(v, [turn.square() if turn is not None else None for turn in turns]))
+
+
+def _second_moments(kernel: Tensor) -> tuple[Tensor, Tensor]:
+    """sum over taps of G G^T and of G^T G, shapes (..., out, out) and (..., in, in)."""
+    rows, columns = kernel.flatten(-2), kernel.transpose(-3, -2).flatten(-2)
+    return rows @ rows.mT, columns @ columns.mT
+
+
+def _change(kernel: Tensor, bases: list[Tensor | None]) -> Tensor:
+    """Q_L^T G Q_R for every tap; a basis of None is the one that stands."""
+    out, into = bases
+    taps = kernel.shape[-1]
+    if out is not None:
+        kernel = (out.mT @ kernel.flatten(-2)).unflatten(-1, (-1, taps))
+    if into is not None:
+        kernel = into.mT.unsqueeze(-3) @ kernel
+    return kernel

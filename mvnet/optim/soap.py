@@ -97,6 +97,10 @@ class SOAP(StructuredOptimizer):
             steps = self._step(group, batch, kernel)
             apply_steps(batch, view.project(steps), 1 - group["lr"] * group["weight_decay"])
 
+    def _get(self, batch: list[nn.Parameter], name: str) -> Tensor:
+        """Entries of the state on top of each other."""
+        return self._stacks.get(self.state, batch, name)
+
     def _begin(self, parameter: nn.Parameter, kernel: Tensor, group: dict[str, Any]) -> None:
         """Moments of zero in the eigenbases of the first gradient."""
         entry = self.state[parameter]
@@ -113,10 +117,8 @@ class SOAP(StructuredOptimizer):
         b1, b2, beta, eps = (group[name] for name in ("beta1", "beta2", "shampoo_beta", "eps"))
         entry = self.state[batch[0]]
         sides = [side for side in ("out", "in") if f"basis_{side}" in entry]
-        bases = [
-            self._stacks.get(self.state, batch, f"basis_{side}") if side in sides else None for side in ("out", "in")
-        ]
-        m, v = self._stacks.get(self.state, batch, "exp_avg"), self._stacks.get(self.state, batch, "exp_avg_sq")
+        bases = [self._get(batch, f"basis_{side}") if side in sides else None for side in ("out", "in")]
+        m, v = self._get(batch, "exp_avg"), self._get(batch, "exp_avg_sq")
         for parameter in batch:
             self.state[parameter]["step"] += 1
         # G' -> m', v -> m' / sqrt(v), back in the channels
@@ -132,7 +134,7 @@ class SOAP(StructuredOptimizer):
         # L, R, and every few steps the bases
         for side, second in zip(("out", "in"), _second_moments(kernel)):
             if side in sides:
-                self._stacks.get(self.state, batch, f"moment_{side}").lerp_(second, 1 - beta)
+                self._get(batch, f"moment_{side}").lerp_(second, 1 - beta)
         if entry["step"] % group["every"] == 0:
             self._turn(batch, sides, m, v)
         return steps
@@ -143,8 +145,8 @@ class SOAP(StructuredOptimizer):
         for number, side in enumerate(("out", "in")):
             if side in sides:
                 basis, second = (
-                    self._stacks.get(self.state, batch, f"basis_{side}"),
-                    self._stacks.get(self.state, batch, f"moment_{side}"),
+                    self._get(batch, f"basis_{side}"),
+                    self._get(batch, f"moment_{side}"),
                 )
                 new = torch.linalg.qr(second @ basis)[0]
                 turns[number] = basis.mT @ new

@@ -12,6 +12,7 @@ import typer
 from mvnet.apps.activity import commands as activity
 from mvnet.apps.common.errors import STATUSES, run_cli
 from mvnet.apps.common.options import Json, Overwrite, Quiet, Seed
+from mvnet.apps.common.training_options import list_optimizers
 from mvnet.apps.dti import commands as dti
 from mvnet.apps.dti import train as dti_train
 from mvnet.apps.insar import commands as insar
@@ -26,16 +27,23 @@ app = typer.Typer(
 )
 
 
-def _add_group(name: str, help: str, **commands: Callable[..., None]) -> None:
+def _add_group(name: str, help: str, epilog: str | None = None, **commands: Callable[..., None]) -> None:
     """`mvnet NAME KIND`, one command for every kind of data."""
-    group = typer.Typer(no_args_is_help=True, help=help)
+    group = typer.Typer(no_args_is_help=True, help=help, epilog=epilog)
     for kind, command in commands.items():
         group.command(kind)(command)
     app.add_typer(group, name=name)
 
 
 _add_group("denoise", "Remove noise from images with values on a manifold.", dti=dti.denoise, insar=insar.denoise)
-_add_group("train", "Train a network.", dti=dti_train.train, insar=insar_train.train, activity=activity.train)
+_add_group(
+    "train",
+    "Train a network.",
+    list_optimizers(),
+    dti=dti_train.train,
+    insar=insar_train.train,
+    activity=activity.train,
+)
 _add_group("evaluate", "Measure a trained model on data.", activity=activity.evaluate)
 _add_group("crossval", "Train and test on every split of a data set.", activity=activity.crossval)
 _add_group("predict", "Apply a trained model to new data.", activity=activity.predict)
@@ -52,6 +60,14 @@ def verify(
 
     if not verify(name, seed=seed, as_json=as_json):
         raise typer.Exit(1)
+
+
+@app.command()
+def optimizers(as_json: Json = False) -> None:
+    """List the optimisers, with the learning rate that each has in every training and its further options."""
+    from mvnet.apps.optimizers import show
+
+    show(as_json=as_json)
 
 
 @app.command()

@@ -9,7 +9,7 @@ The command line calls these functions, and nothing else computes for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
 from pathlib import Path
@@ -99,7 +99,7 @@ def denoise_dti(
     *,
     mask: MaskLike | None = None,
     strength: float = 1.0,
-    adapt: bool = False,
+    adapt: bool | Mapping[str, Any] = False,
     device: str = "auto",
     model: Model = "dti",
     order: str | None = None,
@@ -119,7 +119,8 @@ def denoise_dti(
         bvecs: (M, 3) unit vectors, or an FSL file.
         mask: (X, Y, Z) or a NIfTI, > 0 inside; None makes one from the data.
         strength: 0 keeps the tensors, 1 is the network's output, between them lies the affine-invariant geodesic.
-        adapt: fine-tune the network on this DWI first, 12 directions or more.
+        adapt: fine-tune the network on this DWI first, 12 directions or more; a mapping gives arguments of
+            `mvnet.models.dti.adaptation.adapt`, such as {"optimizer": "soap"}.
         device: "auto", or a name of torch.
         model: name, path or network.
         order, unit: of tensor components, such as "fsl" and "mm2/s"; None detects them.
@@ -143,7 +144,7 @@ def denoise_dti(
         volume = read_volume(image, bvals, bvecs, mask=mask, order=order, unit=unit, frame=frame, spacing=spacing)
     network = network.to(place)
     if adapt:
-        network = adapt_network(network, volume)
+        network = adapt_network(network, volume, **({} if adapt is True else adapt))
     found = denoise_loaded(network, volume, strength, progress, workers, executor)
     if isinstance(image, DTIVolume):
         return found

@@ -23,8 +23,12 @@ Mirror = Annotated[
     typer.Option(help="kernels: whether a mirror image is the same motion: auto (default, measured), yes, no."),
 ]
 Epochs = Annotated[int | None, typer.Option(min=1, help="lie: maximum number of epochs (default 100).")]
-Optimizer = Annotated[str | None, typer.Option(help="lie: optimiser: adamw (default), adam or sgd.")]
-Rate = Annotated[float | None, typer.Option(callback=check_rate, help="lie: peak learning rate (default 2e-3).")]
+Optimizer = Annotated[str | None, typer.Option(help="lie: optimiser (default adamw); `mvnet optimizers` lists them.")]
+OptimizerOptions = Annotated[str | None, typer.Option(help="lie: further options of the optimiser, k=v,...")]
+Rate = Annotated[
+    float | None,
+    typer.Option(callback=check_rate, help="lie: peak learning rate (default: that of the optimiser)."),
+]
 Device = Annotated[str | None, typer.Option(help="lie: auto (default), cpu, cuda, cuda:1, ...")]
 Run = Annotated[Path, typer.Argument(help="Folder written by `mvnet train activity`.", metavar="RUN")]
 
@@ -41,6 +45,7 @@ def train(
     mirror: Mirror = None,
     epochs: Epochs = None,
     optimizer: Optimizer = None,
+    optimizer_options: OptimizerOptions = None,
     rate: Rate = None,
     device: Device = None,
     resume: Annotated[bool, typer.Option("--resume", help="lie: continue an interrupted training.")] = False,
@@ -56,7 +61,7 @@ def train(
     from mvnet.apps.activity import runs
     from mvnet.apps.activity.options import ModelOptions
 
-    options = ModelOptions(network, mirror, seed, epochs, optimizer, rate, device, resume)
+    options = ModelOptions(network, mirror, seed, epochs, optimizer, optimizer_options, rate, device, resume)
     summary = runs.train(data, output, format, split, classes, options, overwrite, quiet)
     print_summary(summary, _headline, quiet=quiet, as_json=as_json)
 
@@ -88,6 +93,7 @@ def crossval(
     mirror: Mirror = None,
     epochs: Epochs = None,
     optimizer: Optimizer = None,
+    optimizer_options: OptimizerOptions = None,
     rate: Rate = None,
     device: Device = None,
     seed: Seed = 0,
@@ -99,7 +105,7 @@ def crossval(
     from mvnet.apps.activity import runs
     from mvnet.apps.activity.options import ModelOptions
 
-    options = ModelOptions(network, mirror, seed, epochs, optimizer, rate, device)
+    options = ModelOptions(network, mirror, seed, epochs, optimizer, optimizer_options, rate, device)
     summary = runs.crossval(data, format, split, classes, options, first, quiet)
     print_summary(summary, _format_splits, quiet=quiet, as_json=as_json)
 

@@ -39,8 +39,8 @@ def fit(
     from mvnet.models.activity.lie_classifier import fit_lie_classifier
     from mvnet.models.activity.training import MotionSchedule
 
-    given = {"epochs": options.epochs, "optimizer": options.optimizer, "rate": options.rate}
-    schedule = MotionSchedule(seed=options.seed, **{k: v for k, v in given.items() if v is not None})
+    epochs = {} if options.epochs is None else {"epochs": options.epochs}
+    schedule = MotionSchedule(seed=options.seed, **epochs, **options.descent())
     return fit_lie_classifier(part, schedule, torch.device(options.place), progress, folder)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mvnet.apps.common.errors import UserError
+from mvnet.apps.common.training_options import optimizer_options
 
 if TYPE_CHECKING:
     from mvnet.data_loaders.motion import MotionSet
@@ -20,7 +21,7 @@ class ModelOptions:
     """Options of the command line that say what is fitted; None where not given.
 
     network: "kernels", the ridge regression on kernels, or "lie", `LieMotionNetwork`. mirror belongs to the first;
-    epochs, optimizer, rate, device and resume to the second.
+    epochs, optimizer, optimizer_options, rate, device and resume to the second.
     """
 
     network: str = "kernels"
@@ -28,6 +29,7 @@ class ModelOptions:
     seed: int = 0
     epochs: int | None = None
     optimizer: str | None = None
+    optimizer_options: str | None = None
     rate: float | None = None
     device: str | None = None
     resume: bool = False
@@ -41,18 +43,25 @@ class ModelOptions:
         if self.network == "lie":
             self._check_lie()
             return
-        given = {"--epochs": self.epochs, "--optimizer": self.optimizer, "--rate": self.rate, "--device": self.device}
+        given = {
+            "--epochs": self.epochs,
+            "--optimizer": self.optimizer,
+            "--optimizer-options": self.optimizer_options,
+            "--rate": self.rate,
+            "--device": self.device,
+        }
         names = [name for name, value in given.items() if value is not None] + ["--resume"] * self.resume
         if names:
             raise UserError(f"{', '.join(names)}: found --network {self.network}, expected --network lie")
 
     def _check_lie(self) -> None:
-        from mvnet.optim import OPTIMIZERS
-
         if self.mirror is not None:
             raise UserError("--mirror: found --network lie, expected --network kernels")
-        if (self.optimizer or "adamw") not in OPTIMIZERS:
-            raise UserError(f"--optimizer: found {self.optimizer!r}, expected one of {', '.join(OPTIMIZERS)}")
+        self.descent()
+
+    def descent(self) -> dict[str, Any]:
+        """The options of a schedule that say how it descends. MvnetError: unknown ones."""
+        return optimizer_options("activity", self.optimizer or "adamw", self.optimizer_options or "", self.rate)
 
     def check_data(self, motions: MotionSet) -> None:
         """UserError: motions that the network cannot take."""

@@ -4,24 +4,52 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from mvnet.optim.registry import OPTIMIZERS
+
 
 def check_rate(rate: float | None) -> float | None:
-    """The learning rate as given; a usage error when it is negative or not finite."""
-    if rate is not None and not (math.isfinite(rate) and rate >= 0):
-        raise typer.BadParameter(f"found {rate}, expected a number of at least 0")
+    """The learning rate as given; a usage error when it is not a positive number."""
+    if rate is not None and not (math.isfinite(rate) and rate > 0):
+        raise typer.BadParameter(f"found {rate}, expected a positive number")
     return rate
+
+
+def optimizer_options(training: str, optimizer: str, options: str, rate: float | None) -> dict[str, Any]:
+    """The options of a schedule that say how it descends, with the optimiser's own rate where none is given.
+
+    Args:
+        training: one of `mvnet.optim.registry.TRAININGS`.
+        optimizer: a name of `OPTIMIZERS`.
+        options: "k=v,...".
+        rate: learning rate.
+    Raises:
+        MvnetError: an unknown optimiser or option.
+    """
+    from mvnet.optim.registry import default_rate, parse_options
+
+    chosen = default_rate(optimizer, training) if rate is None else rate
+    parse_options(optimizer, options)
+    return {"optimizer": optimizer, "optimizer_options": options, "rate": chosen}
+
+
+def list_optimizers() -> str:
+    """The optimisers with one line each, for --help."""
+    return "Optimisers: " + " ".join(f"{name}: {entry.help}" for name, entry in OPTIMIZERS.items())
 
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="Run folder; an unfinished run in it is continued.")]
 Steps = Annotated[int, typer.Option(min=1, help="Number of optimisation steps.")]
 Batch = Annotated[int, typer.Option(min=1, help="Number of patches per step.")]
 Patch = Annotated[int, typer.Option(min=1, help="Side of a patch in pixels or voxels.")]
-Optimizer = Annotated[str, typer.Option(help="Optimiser: adamw, adam or sgd.")]
-Rate = Annotated[float, typer.Option(callback=check_rate, help="Peak learning rate.")]
+Optimizer = Annotated[str, typer.Option(help="Optimiser; `mvnet optimizers` lists them.")]
+OptimizerOptions = Annotated[str, typer.Option(help="Further options of the optimiser, k=v,...")]
+Rate = Annotated[
+    float | None, typer.Option(callback=check_rate, help="Peak learning rate (default: that of the optimiser).")
+]
 Start = Annotated[str | None, typer.Option("--from", help="Shipped weights or checkpoint to start from.")]
 Workers = Annotated[int, typer.Option(min=0, help="Number of processes that prepare patches.")]
 Threads = Annotated[int, typer.Option(min=0, help="Number of CPU threads of the network (0: unchanged).")]

@@ -9,6 +9,14 @@ import typer
 
 from mvnet.apps.common.options import Bval, Bvec, Checkpoint, Device, Json, Overwrite, Quiet, Report
 from mvnet.apps.common.summary import Summary, format_timing, print_summary
+from mvnet.apps.common.training_options import check_rate
+
+Optimizer = Annotated[str, typer.Option(help="With --adapt: optimiser; `mvnet optimizers` lists them.")]
+OptimizerOptions = Annotated[str, typer.Option(help="With --adapt: further options of the optimiser, k=v,...")]
+Rate = Annotated[
+    float | None,
+    typer.Option(callback=check_rate, help="With --adapt: learning rate (default: that of the optimiser)."),
+]
 
 
 def denoise(
@@ -43,6 +51,9 @@ def denoise(
     adapt: Annotated[
         bool, typer.Option("--adapt", help="Fine-tune on this DWI first (12 or more directions; takes minutes).")
     ] = False,
+    optimizer: Optimizer = "adamw",
+    optimizer_options: OptimizerOptions = "",
+    rate: Rate = None,
     checkpoint: Checkpoint = None,
     report: Report = True,
     overwrite: Overwrite = False,
@@ -70,6 +81,9 @@ def denoise(
         strength=strength,
         device=device,
         adapt=adapt,
+        optimizer=optimizer,
+        optimizer_options=optimizer_options,
+        rate=rate,
         overwrite=overwrite,
         report=report,
         checkpoint=checkpoint,

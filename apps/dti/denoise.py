@@ -11,7 +11,7 @@ from mvnet.apps.common.console import Console
 from mvnet.apps.common.outputs import Outputs
 from mvnet.apps.common.timing import Clock
 from mvnet.apps.dti import bids
-from mvnet.apps.dti.options import Options, check, find_gradient_files
+from mvnet.apps.dti.options import Options, check, descent, find_gradient_files
 from mvnet.runtime import find_device, freed_memory_kept
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _work(
     model, weights = load_identified("dti", options.checkpoint)
     model = model.to(device)
     if options.adapt:
-        model = _adapt(model, volume, console, device)
+        model = _adapt(model, volume, descent(options), console, device)
         clock.lap("adapt")
     found = _denoise(model, volume, options.strength, console, device)
     before, after = (TensorMaps.of(tensors, volume.mask) for tensors in (volume.tensors, found.tensors))
@@ -123,11 +123,11 @@ def _load(options: Options, console: Console) -> DTIVolume:
         )
 
 
-def _adapt(model: Any, volume: DTIVolume, console: Console, device: torch.device) -> Any:
+def _adapt(model: Any, volume: DTIVolume, how: dict[str, Any], console: Console, device: torch.device) -> Any:
     from mvnet.models.dti.adaptation import adapt
 
     with console.progress(f"adapting on {device}") as progress:
-        return adapt(model, volume, seed=0, progress=progress)
+        return adapt(model, volume, seed=0, progress=progress, **how)
 
 
 def _denoise(

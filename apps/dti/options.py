@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mvnet.apps.common.errors import UserError
+from mvnet.apps.common.training_options import optimizer_options
 from mvnet.data_loaders.dti.layouts import FRAMES, LAYOUTS, UNITS
 
 
@@ -18,6 +20,7 @@ class Options:
     order, unit: of a tensor image, None deduces them.
     frame: axes of the b-vectors or of the components, None follows the loader.
     strength: 0 keeps the input, 1 is the network's output, between them lies the affine-invariant geodesic.
+    adapt: fine-tune first, with optimizer, optimizer_options ("k=v,...") and rate (None: that of the optimiser).
     device: "auto", "cpu", "cuda", ...  checkpoint: weights instead of the shipped ones.
     """
 
@@ -32,6 +35,9 @@ class Options:
     strength: float = 1.0
     device: str = "auto"
     adapt: bool = False
+    optimizer: str = "adamw"
+    optimizer_options: str = ""
+    rate: float | None = None
     overwrite: bool = False
     report: bool = True
     checkpoint: Path | None = None
@@ -56,6 +62,11 @@ def find_gradient_files(options: Options) -> tuple[Options, list[str]]:
     return found, [f"using {bval.name} and {bvec.name} beside {options.input.name}: the input is a DWI"]
 
 
+def descent(options: Options) -> dict[str, Any]:
+    """How the network is fine-tuned. MvnetError: an unknown optimiser or option."""
+    return optimizer_options("adapt", options.optimizer, options.optimizer_options, options.rate)
+
+
 def check(options: Options) -> None:
     """UserError for options that cannot work together; reads no file."""
     if (options.bval is None) != (options.bvec is None):
@@ -72,6 +83,7 @@ def check(options: Options) -> None:
         raise UserError("--order, --unit: found a DWI as input (bval and bvec in use), expected a tensor image")
     if options.adapt and not options.is_dwi:
         raise UserError("--adapt: found a tensor image as input, expected a DWI with --bval and --bvec")
+    descent(options)
     for name, path in (
         ("input", options.input),
         ("bval", options.bval),

@@ -8,9 +8,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mvnet.apps.common import training_options
 from mvnet.apps.common.errors import UserError
 from mvnet.apps.common.options import Bval, Bvec, Device, Quiet
-from mvnet.apps.common.training_options import Batch, Optimizer, Output, Patch, Rate, Start, Steps, Threads, Workers
+from mvnet.apps.common.training_options import (
+    Batch,
+    Optimizer,
+    OptimizerOptions,
+    Output,
+    Patch,
+    Rate,
+    Start,
+    Steps,
+    Threads,
+    Workers,
+)
 
 if TYPE_CHECKING:
     from mvnet.data_loaders.dti.training.pairs import TensorField
@@ -40,7 +52,8 @@ def train(
     share: Annotated[float, typer.Option(min=0.01, max=1, help="Share of the training data to use.")] = 1.0,
     augment: Annotated[bool, typer.Option(help="Transform patches by random symmetries of the cube.")] = True,
     optimizer: Optimizer = "adamw",
-    rate: Rate = 1.2e-3,
+    optimizer_options: OptimizerOptions = "",
+    rate: Rate = None,
     start: Start = None,
     workers: Workers = 1,
     threads: Threads = 0,
@@ -58,6 +71,7 @@ def train(
     from mvnet.models.dti.network import DTIDenoiser
     from mvnet.training import Schedule
 
+    descent = training_options.optimizer_options("dti", optimizer, optimizer_options, rate)
     with runtime.threads(threads):
         place = runtime.find_device(device)
         left_out = _parse_slices(exclude)
@@ -77,7 +91,7 @@ def train(
             raise UserError("training data: found none, expected --dwi with --bval and --bvec, or --simulated")
 
         data = TrainingSet(truths, scans, length=steps * batch, patch=patch, augment=augment, seed=seed)
-        schedule = Schedule(steps=steps, batch=batch, rate=rate, workers=workers, seed=seed, optimizer=optimizer)
+        schedule = Schedule(steps=steps, batch=batch, workers=workers, seed=seed, **descent)
         torch.manual_seed(seed)  # initial weights
         model = load_start(DTIDenoiser(**NETWORKS[network]), start).to(place)
         card = {"task": "denoise diffusion tensors", "training_data": sources, "voxels_per_step": batch * patch**3}

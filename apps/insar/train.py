@@ -6,9 +6,21 @@ from typing import Annotated
 
 import typer
 
+from mvnet.apps.common import training_options
 from mvnet.apps.common.errors import UserError
 from mvnet.apps.common.options import Device, Quiet, Seed
-from mvnet.apps.common.training_options import Batch, Optimizer, Output, Patch, Rate, Start, Steps, Threads, Workers
+from mvnet.apps.common.training_options import (
+    Batch,
+    Optimizer,
+    OptimizerOptions,
+    Output,
+    Patch,
+    Rate,
+    Start,
+    Steps,
+    Threads,
+    Workers,
+)
 
 
 def train(
@@ -20,7 +32,8 @@ def train(
     batch: Batch = 8,
     patch: Patch = 64,
     optimizer: Optimizer = "adamw",
-    rate: Rate = 2e-3,
+    optimizer_options: OptimizerOptions = "",
+    rate: Rate = None,
     start: Start = None,
     workers: Workers = 1,
     threads: Threads = 0,
@@ -38,10 +51,11 @@ def train(
     from mvnet.models.insar.network import InSARDenoiser
     from mvnet.training import Schedule
 
+    descent = training_options.optimizer_options("insar", optimizer, optimizer_options, rate)
     with runtime.threads(threads):
         place = runtime.find_device(device)
         data = PhaseTrainingSet(steps * batch, patch, max_gradient, seed)
-        schedule = Schedule(steps=steps, batch=batch, rate=rate, workers=workers, seed=seed, optimizer=optimizer)
+        schedule = Schedule(steps=steps, batch=batch, workers=workers, seed=seed, **descent)
         torch.manual_seed(seed)  # initial weights
         model = InSARDenoiser()
         load_start(model, start).to(place)

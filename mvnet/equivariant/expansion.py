@@ -232,6 +232,7 @@ class KernelExpansion:
             project=lambda kernel: self.solve_gram(self.adjoint(kernel)),
             key=self.key,
             label=label,
+            tied=True,
         )
 
     def _constants(self, like: Tensor) -> _Placed:

@@ -28,6 +28,7 @@ class MatrixView:
         expand, lift, project: as in the module's table, (..., *w.shape) <-> (..., *shape).
         key: equal for views whose three maps are the same, so that their parameters can be treated as one batch.
         label: the kind of layer in words, for tables.
+        tied: whether K has more entries than w.
     """
 
     shape: tuple[int, int, int]
@@ -36,6 +37,7 @@ class MatrixView:
     project: Callable[[Tensor], Tensor]
     key: Hashable
     label: str
+    tied: bool = False
 
 
 def plain_view(shape: tuple[int, ...], label: str) -> MatrixView:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +31,10 @@ class ManifoldParameter(nn.Parameter):
     """
 
     manifold: Manifold
+
+    if TYPE_CHECKING:
+
+        def __init__(self, data: Tensor, manifold: Manifold, requires_grad: bool = True): ...
 
     def __new__(cls, data: Tensor, manifold: Manifold, requires_grad: bool = True) -> ManifoldParameter:
         """See the class."""

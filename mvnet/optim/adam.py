@@ -1,4 +1,4 @@
-"""Methods that treat every entry by itself: Adam, AdamW and AMSGrad (paper (53)), and gradient descent (4).
+"""Methods that treat every entry by itself: Adam, AdamW and AMSGrad (paper (53)), and descent with momentum (4).
 
     m <- b1 m + (1 - b1) g                                  first moment
     v <- b2 v + (1 - b2) g^2                                second moment
@@ -19,25 +19,57 @@ from torch import nn
 from mvnet.optim.base import StructuredOptimizer
 
 _SGD_RATE = 10  # learning rate over that of the adaptive methods, whose steps are normalised
-_MOMENTUM = 0.9
 
 
-class SGD(torch.optim.SGD):
-    """Gradient descent with momentum (paper (4)); `for_model` takes ten times the rate of the adaptive methods."""
+class SGD(StructuredOptimizer):
+    """Gradient descent with momentum:  m <- b m + g,  theta <- theta - h m.
+
+    Args:
+        params: parameters or groups.
+        lr: learning rate h.
+        momentum: b; 0 keeps none.
+        weight_decay: added to the gradient.
+    Source: paper (4); Polyak's heavy ball (1964).
+    """
+
+    def __init__(self, params: Any, lr: float = 1e-2, *, momentum: float = 0.9, weight_decay: float = 0.0):
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @classmethod
-    def for_model(cls, model: nn.Module, lr: float, weight_decay: float = 0.0, *, momentum: float = _MOMENTUM) -> Self:
+    def for_model(cls, model: nn.Module, lr: float, weight_decay: float = 0.0, **options: Any) -> Self:
         """The optimiser of a network's parameters.
 
         Args:
             model: the network.
-            lr: a tenth of the learning rate.
+            lr: a tenth of the learning rate: that of the methods whose steps are normalised.
             weight_decay: added to the gradient.
-            momentum: factor of the last step.
+            **options: further arguments of the class.
         Returns:
             the optimiser.
         """
-        return cls(model.parameters(), _SGD_RATE * lr, momentum=momentum, weight_decay=weight_decay)
+        return cls(model.parameters(), _SGD_RATE * lr, weight_decay=weight_decay, **options)
+
+    def advance(self, group: dict[str, Any], parameters: list[nn.Parameter]) -> None:
+        """One step.
+
+        Args:
+            group: its options.
+            parameters: with gradients.
+        """
+        for parameter in parameters:
+            step = parameter.grad
+            if step is None:
+                continue
+            if group["weight_decay"]:
+                step = step.add(parameter, alpha=group["weight_decay"])
+            if group["momentum"]:
+                entry = self.state[parameter]
+                if "momentum_buffer" not in entry:
+                    entry["momentum_buffer"] = step.clone()
+                else:
+                    entry["momentum_buffer"].mul_(group["momentum"]).add_(step)
+                step = entry["momentum_buffer"]
+            parameter.add_(step, alpha=-group["lr"])
 
 
 class Adam(StructuredOptimizer):

@@ -6,6 +6,7 @@ The table imports nothing: it is read by `mvnet --help` too. A class is imported
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -90,8 +91,7 @@ def options_of(name: str) -> dict[str, Any]:
         name -> default.
     """
     kind = find(name).load()
-    own = "for_model" if name == "sgd" else "__init__"
-    signature = inspect.signature(getattr(kind, own))
+    signature = inspect.signature(kind.__init__)
     return {
         p.name: p.default
         for p in signature.parameters.values()
@@ -118,7 +118,7 @@ def build(name: str, model: nn.Module, rate: float, weight_decay: float = 0.0, *
     known = options_of(name)
     if unknown := [option for option in options if option not in known]:
         raise MvnetError(f"optimizer-options: found {unknown[0]!r}, expected {', '.join(known) or 'none'} for {name}")
-    if not rate > 0:
+    if not (math.isfinite(rate) and rate > 0):
         raise MvnetError(f"rate: found {rate}, expected a positive number")
     _check_points(model)
     return entry.load().for_model(model, rate, weight_decay, **options)

@@ -99,19 +99,24 @@ def matrix_view(module: nn.Module) -> MatrixView | None:
 
 
 def group_by_view(
-    parameters: list[nn.Parameter], views: Mapping[nn.Parameter, MatrixView]
-) -> list[tuple[MatrixView, list[nn.Parameter]]]:
-    """The matrices among some parameters, those of one view, dtype and device together.
+    parameters: list[nn.Parameter], views: Mapping[nn.Parameter, MatrixView], fewest: int
+) -> tuple[list[tuple[MatrixView, list[nn.Parameter]]], list[nn.Parameter]]:
+    """The matrices among some parameters, those of one view, dtype and device together, and the others.
 
     Args:
         parameters: some of a network's.
         views: of `matrix_views`.
+        fewest: an equivariant kernel of fewer weights is left to the others.
     Returns:
-        pairs of a view and its parameters.
+        pairs of a view and its parameters; and the parameters that are in none.
     """
     groups: dict[tuple, tuple[MatrixView, list[nn.Parameter]]] = {}
+    others = []
     for parameter in parameters:
-        if (view := views.get(parameter)) is not None:
+        view = views.get(parameter)
+        if view is None or (view.tied and parameter.numel() < fewest):
+            others.append(parameter)
+        else:
             key = (view.key, parameter.dtype, parameter.device)
             groups.setdefault(key, (view, []))[1].append(parameter)
-    return list(groups.values())
+    return list(groups.values()), others

@@ -26,6 +26,7 @@ from mvnet.linalg.matrix_view import MatrixView
 from mvnet.optim.adam import adam_step
 from mvnet.optim.base import StructuredOptimizer
 from mvnet.optim.roles import group_by_view, matrix_views
+from mvnet.optim.spectral import FEWEST
 from mvnet.optim.stacks import Stacks, apply_steps, stacked_gradients
 
 
@@ -39,6 +40,7 @@ class SOAP(StructuredOptimizer):
         beta1, beta2, eps: of Adam.
         shampoo_beta: averaging factor of L and R.
         every: steps between two changes of the bases.
+        fewest: an equivariant kernel of fewer weights is treated as a vector.
         largest: a basis of more channels than that is left out.
         weight_decay: decoupled.
     Source: see the module.
@@ -57,13 +59,15 @@ class SOAP(StructuredOptimizer):
         beta2: float = 0.95,
         eps: float = 1e-8,
         shampoo_beta: float = 0.95,
-        every: int = 10,
+        every: int = 5,
+        fewest: int = FEWEST,
         largest: int = 1024,
         weight_decay: float = 0.0,
     ):
         self._views = dict(views or {})
         defaults = {"lr": lr, "beta1": beta1, "beta2": beta2, "eps": eps, "shampoo_beta": shampoo_beta}
-        super().__init__(params, defaults | {"every": every, "largest": largest, "weight_decay": weight_decay})
+        defaults |= {"every": every, "fewest": fewest, "largest": largest, "weight_decay": weight_decay}
+        super().__init__(params, defaults)
         self._stacks = Stacks()
 
     @classmethod
@@ -87,22 +91,30 @@ class SOAP(StructuredOptimizer):
             group: its options.
             parameters: with gradients.
         """
-        adam_step(self.state, group, [p for p in parameters if p not in self._views], decoupled=True)
-        for view, batch in group_by_view(parameters, self._views):
-            kernel = view.lift(stacked_gradients(batch))  # (layers, out, in, taps)
+        matrices, others = group_by_view(parameters, self._views, group["fewest"])
+        adam_step(self.state, group, others, decoupled=True)
+        for view, batch in matrices:
+            # (layers, out, taps, in): both changes of basis are products of large matrices
+            kernel = view.lift(stacked_gradients(batch)).mT.contiguous()
             # layers of one kind may be at different steps: a new one begins, one without a gradient waits
-            for parameter, k in zip(batch, kernel):
-                if not self.state[parameter]:
-                    self._begin(parameter, k, group)
-            steps = self._step(group, batch, kernel)
-            apply_steps(batch, view.project(steps), 1 - group["lr"] * group["weight_decay"])
+            new = [not self.state[parameter] for parameter in batch]
+            if any(new):
+                for parameter, k, begins in zip(batch, kernel, new):
+                    if begins:
+                        self._begin(parameter, k, group)
+                kernel = kernel[[not begins for begins in new]]
+                batch = [parameter for parameter, begins in zip(batch, new) if not begins]
+            if batch:
+                steps = self._step(group, batch, kernel)
+                apply_steps(batch, view.project(steps.mT), 1 - group["lr"] * group["weight_decay"])
 
     def _get(self, batch: list[nn.Parameter], name: str) -> Tensor:
         """Entries of the state on top of each other."""
         return self._stacks.get(self.state, batch, name)
 
     def _begin(self, parameter: nn.Parameter, kernel: Tensor, group: dict[str, Any]) -> None:
-        """Moments of zero in the eigenbases of the first gradient."""
+        """Moments of zero in the eigenbases of the first gradient, which it does not step along: there it is diagonal,
+        and the division would turn the rounding errors beside the diagonal into steps."""
         entry = self.state[parameter]
         entry["step"] = 0
         for side, second in zip(("out", "in"), _second_moments(kernel)):
@@ -113,7 +125,7 @@ class SOAP(StructuredOptimizer):
             entry[name] = torch.zeros_like(kernel, memory_format=torch.contiguous_format)
 
     def _step(self, group: dict[str, Any], batch: list[nn.Parameter], kernel: Tensor) -> Tensor:
-        """Steps of the kernels, shape (layers, out, in, taps); the states move on."""
+        """Steps of the kernels, shape (layers, out, taps, in); the states move on."""
         b1, b2, beta, eps = (group[name] for name in ("beta1", "beta2", "shampoo_beta", "eps"))
         entry = self.state[batch[0]]
         sides = [side for side in ("out", "in") if f"basis_{side}" in entry]
@@ -135,12 +147,13 @@ class SOAP(StructuredOptimizer):
         for side, second in zip(("out", "in"), _second_moments(kernel)):
             if side in sides:
                 self._get(batch, f"moment_{side}").lerp_(second, 1 - beta)
-        if entry["step"] % group["every"] == 0:
-            self._turn(batch, sides, m, v)
+        if due := [parameter for parameter in batch if self.state[parameter]["step"] % group["every"] == 0]:
+            self._turn(due, sides)
         return steps
 
-    def _turn(self, batch: list[nn.Parameter], sides: list[str], m: Tensor, v: Tensor) -> None:
+    def _turn(self, batch: list[nn.Parameter], sides: list[str]) -> None:
         """One step of the QR iteration for every basis; the moments come along."""
+        m, v = self._get(batch, "exp_avg"), self._get(batch, "exp_avg_sq")
         turns: list[Tensor | None] = [None, None]
         for number, side in enumerate(("out", "in")):
             if side in sides:
@@ -157,16 +170,16 @@ class SOAP(StructuredOptimizer):
 
 def _second_moments(kernel: Tensor) -> tuple[Tensor, Tensor]:
     """sum over taps of G G^T and of G^T G, shapes (..., out, out) and (..., in, in)."""
-    rows, columns = kernel.flatten(-2), kernel.transpose(-3, -2).flatten(-2)
-    return rows @ rows.mT, columns @ columns.mT
+    by_out, by_in = kernel.flatten(-2), kernel.flatten(-3, -2)
+    return by_out @ by_out.mT, by_in.mT @ by_in
 
 
 def _change(kernel: Tensor, bases: list[Tensor | None]) -> Tensor:
     """Q_L^T G Q_R for every tap; a basis of None is the one that stands."""
     out, into = bases
-    taps = kernel.shape[-1]
+    shape = kernel.shape
     if out is not None:
-        kernel = (out.mT @ kernel.flatten(-2)).unflatten(-1, (-1, taps))
+        kernel = (out.mT @ kernel.flatten(-2)).view(shape)
     if into is not None:
-        kernel = into.mT.unsqueeze(-3) @ kernel
+        kernel = (kernel.flatten(-3, -2) @ into).view(shape)
     return kernel

@@ -29,7 +29,10 @@ from mvnet.optim.stacks import Stacks, apply_steps, stacked_gradients
 
 _COEFFICIENTS = (3.4445, -4.775, 2.0315)  # a, b, c: singular values in (0, 1] end in about [.7, 1.2] after 5 steps
 _SMALLEST_NORM = 1e-7
-_LIKE_ADAM = 0.2  # root mean square of a step over that of the polar factor of a square matrix: that of Adam's steps
+FEWEST = 512
+"""Weights of the equivariant kernels that have a geometry of their own. By Schur's lemma a kernel is a sum of blocks,
+one for each irreducible representation: those of a kernel of fewer weights are so small that it learns better entry by
+entry, as measured on the networks of this project."""
 
 
 def newton_schulz(g: Tensor, steps: int = 5) -> Tensor:
@@ -62,7 +65,7 @@ def newton_schulz(g: Tensor, steps: int = 5) -> Tensor:
 class Muon(StructuredOptimizer):
     """Steps along the polar factor of the averaged gradient of every matrix; Adam's steps for vectors.
 
-    A step of a matrix has the root mean square of a step of Adam, 0.2 or so times the rate: rates carry over.
+    The entries of a matrix of full rank change by the rate in the root mean square.
 
     Args:
         params: parameters or groups.
@@ -71,6 +74,7 @@ class Muon(StructuredOptimizer):
         momentum: averaging factor of the gradient.
         nesterov: look ahead by one average.
         iterations: of Newton-Schulz.
+        fewest: an equivariant kernel of fewer weights is treated as a vector.
         beta1, beta2, eps: of Adam, for vectors.
         weight_decay: decoupled.
     Source: see the module.
@@ -88,6 +92,7 @@ class Muon(StructuredOptimizer):
         momentum: float = 0.95,
         nesterov: bool = True,
         iterations: int = 5,
+        fewest: int = FEWEST,
         beta1: float = 0.9,
         beta2: float = 0.999,
         eps: float = 1e-8,
@@ -95,6 +100,7 @@ class Muon(StructuredOptimizer):
     ):
         self._views = dict(views or {})
         defaults = {"lr": lr, "momentum": momentum, "nesterov": nesterov, "iterations": iterations}
+        defaults["fewest"] = fewest
         super().__init__(params, defaults | {"beta1": beta1, "beta2": beta2, "eps": eps, "weight_decay": weight_decay})
         self._stacks = Stacks()
 
@@ -119,8 +125,9 @@ class Muon(StructuredOptimizer):
             group: its options.
             parameters: with gradients.
         """
-        adam_step(self.state, group, [p for p in parameters if p not in self._views], decoupled=True)
-        for view, batch in group_by_view(parameters, self._views):
+        matrices, others = group_by_view(parameters, self._views, group["fewest"])
+        adam_step(self.state, group, others, decoupled=True)
+        for view, batch in matrices:
             g = stacked_gradients(batch)
             for parameter in batch:
                 if not self.state[parameter]:
@@ -130,5 +137,5 @@ class Muon(StructuredOptimizer):
             # weights -> kernel -> matrix -> polar factor -> kernel -> weights
             polar = newton_schulz(view.lift(direction).flatten(-2), group["iterations"])
             step = view.project(polar.unflatten(-1, view.shape[1:]))
-            size = _LIKE_ADAM * max(polar.shape[-2:]) ** 0.5
+            size = max(polar.shape[-2:]) ** 0.5  # a root mean square of 1, like Adam's first steps
             apply_steps(batch, group["lr"] * size * step, 1 - group["lr"] * group["weight_decay"])

@@ -28,7 +28,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("mvnet.models", "mvnet.models.activity.lie_classifier"),  # the classifier reads and writes checkpoints
     ("mvnet.api",),
     ("mvnet",),
-    ("mvnet.apps", "mvnet.apps.common", "mvnet.apps.verify"),
+    ("mvnet.apps", "mvnet.apps.common", "mvnet.apps.optimizers", "mvnet.apps.verify"),
     ("mvnet.apps.activity", "mvnet.apps.dti", "mvnet.apps.insar"),
     ("mvnet.apps.demo",),
     ("mvnet.apps.main",),

@@ -21,7 +21,12 @@ from mvnet.training import Monitor, Run, Schedule
 
 CHECKPOINT = "activity-checkpoint"
 """Name of the checkpoint files of an unfinished training."""
-_WEIGHT_DECAY = {"adamw": 0.05, "sgd": 1e-3}  # 0 for others; strong where it is decoupled, as there are few sequences
+_WEIGHT_DECAY = {
+    "adamw": 0.05,
+    "muon": 0.05,
+    "soap": 0.05,
+    "sgd": 1e-3,
+}  # 0 for others; strong where it is decoupled, as there are few sequences
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,7 @@ class MotionSchedule:
         warp, noise: strength of `augment`.
         smoothing: label smoothing of the cross-entropy.
         seed: random seed of batches, augmentation and dropout.
+        optimizer_options: further options of the optimiser, "k=v,...".
     """
 
     epochs: int = 100
@@ -48,6 +54,7 @@ class MotionSchedule:
     noise: float = 0.05
     smoothing: float = 0.1
     seed: int = 0
+    optimizer_options: str = ""
 
 
 def augment(r: Tensor, warp: float, noise: float, generator: torch.Generator) -> Tensor:
@@ -115,6 +122,7 @@ class MotionRun(Run):
             checkpoint_every=self.steps_per_epoch,
             seed=options.seed,
             optimizer=options.optimizer,
+            optimizer_options=options.optimizer_options,
             decay="constant",
         )
 

@@ -20,6 +20,7 @@ from mvnet.data_loaders.dti.volume import DTIVolume
 from mvnet.errors import MvnetError
 from mvnet.models.dti.loss import denoising_loss
 from mvnet.models.dti.network import DTIDenoiser
+from mvnet.optim.registry import default_rate
 from mvnet.training import Run, Schedule, batches_of
 
 _WEIGHT_DECAY = 0.01
@@ -32,8 +33,9 @@ def adapt(
     steps: int = 150,
     batch: int = 2,
     patch: int = 24,
-    rate: float = 3e-4,
+    rate: float | None = None,
     optimizer: str = "adamw",
+    optimizer_options: str = "",
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> DTIDenoiser:
@@ -43,14 +45,15 @@ def adapt(
         model: not modified.
         volume: from `load_dwi`.
         steps, batch, patch: number of steps, patches in a step, side of a patch in voxels.
-        rate: initial learning rate, which falls linearly to zero.
+        rate: initial learning rate, which falls linearly to zero; that of the optimiser when None.
         optimizer: a name of `mvnet.optim.OPTIMIZERS`.
+        optimizer_options: further options of the optimiser, "k=v,...".
         seed: random seed of the patches and the splits.
         progress: called as progress(done, total) after every step.
     Returns:
         the copy, in eval mode.
     Raises:
-        MvnetError: the volume has no DWI, or fewer than 12 directions.
+        MvnetError: the volume has no DWI, or fewer than 12 directions; an unknown optimiser or option.
     """
     field = field_of(volume)
     if field.bvals is None or (directions := int((~is_b0(field.bvals)).sum())) < FEWEST_DIRECTIONS:
@@ -61,13 +64,14 @@ def adapt(
     schedule = Schedule(
         steps=steps,
         batch=batch,
-        rate=rate,
+        rate=default_rate(optimizer, "adapt") if rate is None else rate,
         warm_up=1,
         weight_decay=_WEIGHT_DECAY,
         average=0.0,
         workers=0,
         seed=seed,
         optimizer=optimizer,
+        optimizer_options=optimizer_options,
         decay="linear",
     )
     run = Run(None, copy.deepcopy(model), schedule)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from mvnet.apps.common.errors import UserError
 from mvnet.optim.registry import OPTIMIZERS
 
 
@@ -31,6 +32,8 @@ def optimizer_options(training: str, optimizer: str, options: str, rate: float |
     """
     from mvnet.optim.registry import default_rate, parse_options
 
+    if optimizer not in OPTIMIZERS:
+        raise UserError(f"--optimizer: found {optimizer!r}, expected one of {', '.join(OPTIMIZERS)}")
     chosen = default_rate(optimizer, training) if rate is None else rate
     parse_options(optimizer, options)
     return {"optimizer": optimizer, "optimizer_options": options, "rate": chosen}

@@ -113,8 +113,11 @@ class SOAP(StructuredOptimizer):
         return self._stacks.get(self.state, batch, name)
 
     def _begin(self, parameter: nn.Parameter, kernel: Tensor, group: dict[str, Any]) -> None:
-        """Moments of zero in the eigenbases of the first gradient, which it does not step along: there it is diagonal,
-        and the division would turn the rounding errors beside the diagonal into steps."""
+        """Moments of zero in the eigenbases of the first gradient.
+
+        No step is taken along that gradient: in its own bases it is diagonal, and the division would turn the rounding
+        errors beside the diagonal into steps.
+        """
         entry = self.state[parameter]
         entry["step"] = 0
         for side, second in zip(("out", "in"), _second_moments(kernel)):

@@ -100,11 +100,11 @@ def insar_task(quick: bool = False) -> Task:
 TASKS = {"dti": dti_task, "insar": insar_task}
 
 RATES = {
-    ("dti", "adamw"): (2e-3, 4e-3, 8e-3, 1.2e-2),
-    ("dti", "soap"): (4e-3, 8e-3, 1.2e-2),
-    ("dti", "muon"): (4e-3, 8e-3, 1.2e-2),
+    ("dti", "adamw"): (1e-3, 2e-3, 4e-3, 8e-3),
+    ("dti", "soap"): (2e-3, 4e-3, 8e-3),
+    ("dti", "muon"): (2e-3, 4e-3, 8e-3),
     ("insar", "adamw"): (1e-3, 2e-3, 3e-3, 6e-3),
-    ("insar", "soap"): (4e-3, 6e-3, 1e-2),
+    ("insar", "soap"): (3e-3, 4e-3, 6e-3),
     ("insar", "muon"): (3e-3, 5e-3, 8e-3),
 }
 """Learning rates that are tried on the first seed, at every length."""

@@ -76,7 +76,8 @@ def _against_torch(repeats: int) -> list[Target]:
     rate = 0.1
     muon = Muon(ours.parameters(), rate, views=matrix_views(ours))
     peer = torch.optim.Muon(theirs.parameters(), lr=rate, weight_decay=0.0)
-    muon.step(), peer.step()
+    muon.step()
+    peer.step()
     written = torch.stack([_iteration(p.grad) for p in ours.parameters() if p.grad is not None])
     step = torch.stack([(b - p.detach()) for b, p in zip(before, ours.parameters())]) / (rate * max(SHAPE) ** 0.5)
     other = torch.stack([(b - p.detach()) for b, p in zip(before, theirs.parameters())])

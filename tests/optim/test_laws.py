@@ -85,27 +85,6 @@ def test_it_descends(name):
 
 
 @every_optimizer
-def test_its_step_stays_equivariant(name):
-    """The weights are those of the layer, whatever the step: the kernel that they give is equivariant."""
-    from mvnet.equivariant.kernels import constraint_error
-
-    model = network()
-    descend(model, build(name, model, 1e-2), range(3))
-    layer = model[2]
-    rho = (layer.fields_out, layer.fields_in)
-    kernel, _ = layer.kernel_and_bias()
-    # pair by pair of summands
-    row = 0
-    for out in rho[0].summands():
-        column = 0
-        for into in rho[1].summands():
-            block = kernel[row : row + out.size, column : column + into.size]
-            assert constraint_error(block, out, into) < 1e-12
-            column += into.size
-        row += out.size
-
-
-@every_optimizer
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_a_state_that_was_stored_continues_bit_by_bit(name, dtype):
     whole, cut = network(dtype=dtype), network(dtype=dtype)
@@ -201,13 +180,14 @@ def test_gradients_of_low_rank(name):
 @every_optimizer
 def test_frozen_and_unused_parameters_stay(name):
     model = network()
-    model[2].weight.requires_grad_(False)
+    frozen = model[2]
+    assert isinstance(frozen, GroupConv)
+    frozen.weight.requires_grad_(False)
     model.register_parameter("unused", nn.Parameter(torch.ones(2, dtype=torch.float64)))
-    before = copy.deepcopy(model)
+    before = copy.deepcopy(model.state_dict())
     descend(model, build(name, model, 1e-2), range(12))
-    assert torch.equal(model[2].weight, before[2].weight)
-    assert torch.equal(model.unused, before.unused)
-    assert not torch.equal(model[4].weight, before[4].weight)
+    after = model.state_dict()
+    assert {key for key in after if torch.equal(after[key], before[key])} == {"2.weight", "unused"}
 
 
 @every_optimizer

@@ -85,7 +85,7 @@ def test_a_change_of_basis_carries_the_moments_along():
     entry["moment_out"], entry["moment_in"] = torch.diag(torch.tensor([3.0, 2.0, 1.0])).double(), eye.clone()
     m, v = torch.randn(3, 1, 3).double(), torch.rand(3, 1, 3).double()
     entry["exp_avg"], entry["exp_avg_sq"] = m.clone(), v.clone()
-    optimizer._turn([layer.weight], ["out", "in"])
+    optimizer._turn(list(layer.parameters()), ["out", "in"])
     p = optimizer.state[layer.weight]["basis_out"].T @ turn
     s = optimizer.state[layer.weight]["basis_in"].T @ eye
     found = optimizer.state[layer.weight]

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mvnet.equivariant import GroupConv, field_type, group
+from mvnet.equivariant.kernels import taps
 from mvnet.linalg.matrix_view import MatrixView
 from mvnet.optim.roles import matrix_views
 from mvnet.optim.soap import SOAP
@@ -140,3 +141,43 @@ def test_layers_of_one_shape_are_not_mixed(method):
             single.step()
     for a, b in zip(together.parameters(), alone.parameters()):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-10)
+
+
+def polar_factor(m: Tensor) -> Tensor:
+    u, _, v = torch.linalg.svd(m, full_matrices=False)
+    return u @ v
+
+
+def test_muon_acts_on_the_blocks_of_schurs_lemma():
+    """In bases adapted to the symmetry a kernel is a sum of M_rho (x) 1 with as many entries as the layer has weights,
+    and its polar factor is the sum of theirs."""
+    layer = layers(1)[0]
+    square = layer.fields_in.group
+    view = layer.matrix_view()
+    turn = square.matrices.double()
+    rho_out, rho_in = (
+        torch.stack([torch.block_diag(*(rho.matrices[g] for rho in fields.summands())) for g in range(square.order)])
+        for fields in (layer.fields_out, layer.fields_in)
+    )
+    rho_in = torch.stack([torch.kron(a, b.contiguous()) for a, b in zip(rho_in, taps(square, 3).matrices)])
+    kernel = view.expand(layer.weight.detach()).flatten(-2)
+    # the four homomorphisms to +-1, and the first row of the representation by matrices
+    det, swap = torch.linalg.det(turn), turn[:, 0, 0].abs().round() * 2 - 1
+    irreducible = [(torch.ones_like(det), 1), (det, 1), (swap, 1), (det * swap, 1), (turn[:, 0, 0], 2)]
+    entries, rebuilt = 0, torch.zeros_like(kernel)
+    for values, dim in irreducible:
+        bases = []
+        for rho in (rho_out, rho_in):
+            projector = dim / square.order * torch.einsum("g,gij->ij", values, rho)
+            vectors = torch.linalg.eigh((projector + projector.T) / 2)
+            bases.append((rho, vectors[1][:, vectors[0] > 0.5]))
+        block = bases[0][1].T @ kernel @ bases[1][1]  # M_rho
+        entries += block.numel()
+        factor = polar_factor(block)
+        for row in range(dim):
+            # the same block between the vectors of every row of the representation
+            others = values if row == 0 else turn[:, 1, 0]
+            left, right = (dim / square.order * torch.einsum("g,gij->ij", others, rho) @ basis for rho, basis in bases)
+            rebuilt += left @ factor @ right.T
+    assert entries == layer.weight.numel()
+    torch.testing.assert_close(rebuilt, polar_factor(kernel), rtol=0, atol=1e-10)

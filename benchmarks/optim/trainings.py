@@ -109,7 +109,7 @@ RATES = {
 }
 """Learning rates that are tried on the first seed, at every length."""
 
-SHORT, LONG = {"dti": 200, "insar": 400}, {"dti": 1000, "insar": 2000}
+SHORT, LONG = {"dti": 200, "insar": 400}, {"dti": 1000, "insar": 1000}
 """Steps of AdamW."""
 
 RATIO = {"dti": 0.70, "insar": 0.75}

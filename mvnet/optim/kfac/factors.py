@@ -175,7 +175,8 @@ def _inverse(factor: Tensor, damping: Tensor) -> Tensor | None:
         damped = damped + damping.to(dtype) * torch.eye(len(factor), dtype=dtype, device=factor.device)
         triangle, failed = torch.linalg.cholesky_ex(damped)
         if not bool(failed):
-            inverse = torch.cholesky_inverse(triangle).to(factor.dtype)
+            # contiguous, as one that was stored and read
+            inverse = torch.cholesky_inverse(triangle).to(factor.dtype).contiguous()
             if bool(torch.isfinite(inverse).all()):
                 return inverse
     return None
@@ -202,7 +203,7 @@ def diagonalise(entry: dict[str, Any], corrected: bool) -> None:
     else:
         turn_out, turn_in = basis_out.mT @ entry["basis_out"], entry["basis_in"].mT @ basis_in
         entry["spectrum"] = turn_out.square() @ entry["spectrum"] @ turn_in.square()
-    entry["basis_in"], entry["basis_out"] = basis_in, basis_out
+    entry["basis_in"], entry["basis_out"] = basis_in.contiguous(), basis_out.contiguous()
 
 
 def precondition(entry: dict[str, Any], matrix: Tensor, damping: float, relative: bool) -> Tensor | None:

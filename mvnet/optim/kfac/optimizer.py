@@ -40,7 +40,7 @@ class KFAC(StructuredOptimizer):
         relative: damping in units of the mean eigenvalue of the layer, instead of absolute.
         pi: damping shared between the factors, whose inverses are kept; False: added to the eigenvalues.
         kl_clip: bound of the step; 0 for none.
-        decay: averaging factor of the factors.
+        factor_beta: averaging factor of A and B.
         every: steps between two updates of the factors.
         refresh: updates between two inversions.
         fisher: "monte-carlo", "type-2", or "empirical", which is not the Fisher information.
@@ -71,7 +71,7 @@ class KFAC(StructuredOptimizer):
         relative: bool = False,
         pi: bool = True,
         kl_clip: float = 1e-3,
-        decay: float = 0.95,
+        factor_beta: float = 0.95,
         every: int = 1,
         refresh: int = 10,
         fisher: str = "monte-carlo",
@@ -90,11 +90,12 @@ class KFAC(StructuredOptimizer):
         if not damping > 0:
             raise MvnetError(f"damping: found {damping}, expected a positive number")
         defaults = {"lr": lr, "adam_rate": adam_rate, "momentum": momentum, "damping": damping, "relative": relative}
-        defaults |= {"pi": pi and not self.corrected, "kl_clip": kl_clip, "decay": decay, "every": every}
+        defaults |= {"pi": pi and not self.corrected, "kl_clip": kl_clip, "every": every}
         self._model, self._sharing = model, sharing
         self._options = FisherOptions(fisher, likelihood, samples, seed)
         self._layers: list[Layer] = []
-        super().__init__(params, defaults | {"refresh": refresh, "weight_decay": weight_decay} | _ADAM)
+        defaults |= {"factor_beta": factor_beta, "refresh": refresh, "weight_decay": weight_decay}
+        super().__init__(params, defaults | _ADAM)
         given = {p for group in self.param_groups for p in group["params"]}
         found = [] if model is None else find_layers(model, largest)
         self._layers = [layer for layer in found if given.issuperset(layer.parameters)]
@@ -145,7 +146,7 @@ class KFAC(StructuredOptimizer):
         """Let what a pass showed of a layer enter its state."""
         group, entry = self._group_of(layer), self.state[layer.weight]
         a, b = factors.second_moments(layer, calls, examples, self._sharing)
-        if not factors.average(entry, a, b, group["decay"]):
+        if not factors.average(entry, a, b, group["factor_beta"]):
             return
         inverted = "inverse_in" in entry or "basis_in" in entry
         if not inverted or (entry["updates"] - 1) % max(group["refresh"], 1) == 0:
@@ -156,7 +157,7 @@ class KFAC(StructuredOptimizer):
         if self.corrected and "basis_in" in entry:
             s = factors.spectrum(layer, calls, examples, (entry["basis_in"], entry["basis_out"]))
             if bool(torch.isfinite(s.sum())):
-                entry["spectrum"].lerp_(s, factors.share_of_last(entry, group["decay"]))
+                entry["spectrum"].lerp_(s, factors.share_of_last(entry, group["factor_beta"]))
 
     # ---- steps ----
 
@@ -235,8 +236,9 @@ class EKFAC(KFAC):
     """KFAC with the variances along its eigenbases measured, instead of taken for products.
 
     Args:
-        params, lr, model, adam_rate, momentum, damping, relative, kl_clip, decay, every, refresh, fisher, likelihood,
-            samples, sharing, largest, seed, weight_decay: as of `KFAC`; the damping is added to the variances.
+        params, lr, model, adam_rate, momentum, damping, relative, kl_clip, factor_beta, every, refresh, fisher,
+            likelihood, samples, sharing, largest, seed, weight_decay: as of `KFAC`; the damping is added to the
+            variances, whatever `pi` says.
     Source: George, Laurent, Bouthillier, Ballas and Vincent (2018).
     """
 

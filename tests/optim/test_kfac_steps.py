@@ -226,8 +226,8 @@ def test_one_example_of_rank_one(kind):
     assert all(p.isfinite().all() for p in model.parameters())
 
 
-def test_layers_without_factors_are_adams():
-    """Until the network is run: the same steps as AdamW, whose state then ends."""
+def test_layers_without_factors_are_adams(caplog: pytest.LogCaptureFixture):
+    """Until the network is run, which the log says: the same steps as AdamW, whose state then ends."""
     model, other = perceptron(), perceptron()
     pair = (KFAC.for_model(model, 1e-2, adam_rate=0.1), AdamW(other.parameters(), 1e-3, weight_decay=0.0))
     for net, optimizer in zip((model, other), pair):
@@ -237,6 +237,7 @@ def test_layers_without_factors_are_adams():
             optimizer.step()
     for a, b in zip(model.parameters(), other.parameters()):
         torch.testing.assert_close(a, b)
+    assert caplog.text.count("no pass of Sequential was seen in training: Adam treats its layers") == 1
     descend(model, pair[0], range(1))
     assert not any("exp_avg" in entry for entry in pair[0].state.values())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
@@ -17,6 +18,7 @@ from mvnet.optim.kfac.fisher import KINDS, LIKELIHOODS
 from mvnet.optim.kfac.layers import Layer, find_layers
 from mvnet.optim.kfac.recorder import FisherOptions, Recorder
 
+_log = logging.getLogger(__name__)
 _SHARING = ("expand", "reduce")
 _ADAM = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
 
@@ -33,7 +35,7 @@ class KFAC(StructuredOptimizer):
     Args:
         params: parameters or groups.
         lr: learning rate h of the layers.
-        model: the network; without one there are no layers.
+        model: the network that the parameters are of, and whose forward pass training calls.
         adam_rate: learning rate of Adam's steps, in units of h.
         momentum: factor of the last step.
         damping: added to the Fisher information of every layer.
@@ -62,18 +64,18 @@ class KFAC(StructuredOptimizer):
     def __init__(
         self,
         params: Any,
-        lr: float = 1e-2,
+        lr: float = 3e-3,
         *,
-        model: nn.Module | None = None,
-        adam_rate: float = 0.1,
+        model: nn.Module,
+        adam_rate: float = 0.7,
         momentum: float = 0.9,
         damping: float = 1e-3,
         relative: bool = False,
         pi: bool = True,
-        kl_clip: float = 1e-3,
+        kl_clip: float = 1e-4,
         factor_beta: float = 0.95,
-        every: int = 1,
-        refresh: int = 10,
+        every: int = 5,
+        refresh: int = 2,
         fisher: str = "monte-carlo",
         likelihood: str = "",
         samples: int = 1,
@@ -97,8 +99,7 @@ class KFAC(StructuredOptimizer):
         defaults |= {"factor_beta": factor_beta, "refresh": refresh, "weight_decay": weight_decay}
         super().__init__(params, defaults | _ADAM)
         given = {p for group in self.param_groups for p in group["params"]}
-        found = [] if model is None else find_layers(model, largest)
-        self._layers = [layer for layer in found if given.issuperset(layer.parameters)]
+        self._layers = [layer for layer in find_layers(model, largest) if given.issuperset(layer.parameters)]
         self._attach()
 
     @classmethod
@@ -119,7 +120,8 @@ class KFAC(StructuredOptimizer):
         """Watch the network from now on."""
         self._steps: dict[nn.Parameter, Tensor] = {}
         self._recorder = None
-        if self._model is not None and self._layers:
+        self._warned = False
+        if self._layers:
             self._recorder = Recorder(self._model, self._layers, self._options, self._due, self._receive)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -181,6 +183,9 @@ class KFAC(StructuredOptimizer):
                 entry["step"] += 1
                 divergences.append((group["lr"] ** 2 * (found * matrix).sum()).double())
                 steps |= dict(layer.project(found))
+        if not divergences and self._layers and not self._warned:
+            _log.warning("no pass of %s was seen in training: Adam treats its layers", type(self._model).__name__)
+            self._warned = True
         # a gradient that is not finite is its own layer's matter
         return steps, float(torch.stack(divergences).nan_to_num(0.0, 0.0, 0.0).sum()) if divergences else 0.0
 

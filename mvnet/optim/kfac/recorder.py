@@ -1,8 +1,9 @@
 """Hooks that watch a network's forward pass, and draw the Fisher information from it.
 
 In training, before the user's own loss is formed, the gradients of the network's own likelihood are taken down to the
-outputs of its layers: the graph of the pass serves both. The generator of the labels is the recorder's own, seeded by
-the number of the update, so that neither dropout nor a resumed run notices.
+outputs of its layers: the graph of the pass serves both, and hooks that a user put on its tensors run for both. The
+generator of the labels is the recorder's own, seeded by the number of the update, so that neither dropout nor a resumed
+run notices.
 """
 
 from __future__ import annotations

@@ -156,6 +156,20 @@ def test_hooks_end_with_the_optimiser_and_stay_behind_when_a_network_is_copied()
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
 
 
+def test_parameters_in_several_groups():
+    """A layer is watched once all its parameters are there; each takes the rate of its group."""
+    model = perceptron()
+    weights, biases = ([p for p in model.parameters() if p.ndim == n] for n in (2, 1))
+    optimizer = KFAC([{"params": weights, "lr": 1e-2}], model=model, likelihood="categorical", momentum=0.0)
+    model(normal(3, 5))
+    assert not optimizer.state
+    optimizer.add_param_group({"params": biases, "lr": 1e-12})
+    before = [p.detach().clone() for p in (weights[0], biases[0])]
+    descend(model, optimizer, range(2))
+    assert optimizer.state[weights[0]]["step"] == 2
+    assert (weights[0] - before[0]).abs().max() > 1e-4 and (biases[0] - before[1]).abs().max() < 1e-9
+
+
 def test_activations_in_place_change_nothing():
     found = []
     for activation in (nn.ReLU(), nn.ReLU(inplace=True)):

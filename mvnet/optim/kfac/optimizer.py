@@ -58,7 +58,7 @@ class KFAC(StructuredOptimizer):
     """
 
     treats = ("matrix",)
-    extra = ("_model", "_layers", "_options", "_sharing")
+    extra = ("_model", "_options", "_sharing", "_largest")
     corrected: ClassVar[bool] = False
 
     def __init__(
@@ -95,11 +95,9 @@ class KFAC(StructuredOptimizer):
         defaults |= {"pi": pi and not self.corrected, "kl_clip": kl_clip, "every": every}
         self._model, self._sharing = model, sharing
         self._options = FisherOptions(fisher, likelihood, samples, seed)
-        self._layers: list[Layer] = []
+        self._largest = largest
         defaults |= {"factor_beta": factor_beta, "refresh": refresh, "weight_decay": weight_decay}
         super().__init__(params, defaults | _ADAM)
-        given = {p for group in self.param_groups for p in group["params"]}
-        self._layers = [layer for layer in find_layers(model, largest) if given.issuperset(layer.parameters)]
         self._attach()
 
     @classmethod
@@ -117,12 +115,23 @@ class KFAC(StructuredOptimizer):
         return cls(model.parameters(), lr, model=model, weight_decay=weight_decay, **options)
 
     def _attach(self) -> None:
-        """Watch the network from now on."""
+        """Watch those layers of the network from now on whose parameters are all here."""
+        given = {p for group in self.param_groups for p in group["params"]}
+        found = find_layers(self._model, self._largest)
+        self._layers = [layer for layer in found if given.issuperset(layer.parameters)]
         self._steps: dict[nn.Parameter, Tensor] = {}
-        self._recorder = None
         self._warned = False
-        if self._layers:
-            self._recorder = Recorder(self._model, self._layers, self._options, self._due, self._receive)
+        self._recorder = Recorder(self._model, self._layers, self._options, self._due, self._receive)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """As in torch; layers whose parameters are now complete are watched too.
+
+        Args:
+            param_group: parameters and options.
+        """
+        super().add_param_group(param_group)
+        if "_recorder" in self.__dict__:
+            self._attach()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """A copy watches the network that was copied with it."""

@@ -278,7 +278,7 @@ def test_words_that_do_not_exist():
         ({"fisher": "true"}, "fisher: found 'true', expected one of monte-carlo, type-2, empirical"),
         ({"likelihood": "poisson"}, "likelihood: found 'poisson', expected one of categorical"),
         ({"sharing": "mix"}, "sharing: found 'mix', expected one of expand, reduce"),
-        ({"damping": 0.0}, r"damping: found 0\.0, expected a positive number"),
+        ({"damping": -1.0}, r"damping: found -1\.0, expected a positive number"),
     )
     for option, match in cases:
         with pytest.raises(MvnetError, match=match):

@@ -20,6 +20,7 @@ from mvnet.optim.kfac.recorder import FisherOptions, Recorder
 
 _log = logging.getLogger(__name__)
 _SHARING = ("expand", "reduce")
+_SHARED_DAMPING, _EXACT_DAMPING = 1e-3, 1e-2
 _ADAM = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
 
 
@@ -38,7 +39,8 @@ class KFAC(StructuredOptimizer):
         model: the network that the parameters are of, and whose forward pass training calls.
         adam_rate: learning rate of Adam's steps, in units of h.
         momentum: factor of the last step.
-        damping: added to the Fisher information of every layer.
+        damping: added to the Fisher information of every layer; 0 for 1e-3 where it is shared between the factors,
+            which damps more, and 1e-2 where it is added to the eigenvalues.
         relative: damping in units of the mean eigenvalue of the layer, instead of absolute.
         pi: damping shared between the factors, whose inverses are kept; False: added to the eigenvalues.
         kl_clip: bound of the step; 0 for none.
@@ -53,7 +55,7 @@ class KFAC(StructuredOptimizer):
         seed: of the labels.
         weight_decay: decoupled.
     Raises:
-        MvnetError: an unknown word, or a damping that is not positive.
+        MvnetError: an unknown word, or a negative damping.
     Source: paper (60); Martens and Grosse (2015); Ba, Grosse and Martens (2017) for the bound of the step.
     """
 
@@ -69,7 +71,7 @@ class KFAC(StructuredOptimizer):
         model: nn.Module,
         adam_rate: float = 0.7,
         momentum: float = 0.9,
-        damping: float = 1e-3,
+        damping: float = 0.0,
         relative: bool = False,
         pi: bool = True,
         kl_clip: float = 1e-4,
@@ -89,10 +91,12 @@ class KFAC(StructuredOptimizer):
         for name, found, known in words:
             if found not in known:
                 raise MvnetError(f"{name}: found {found!r}, expected one of {', '.join(known)}")
-        if not damping > 0:
-            raise MvnetError(f"damping: found {damping}, expected a positive number")
+        if not damping >= 0:
+            raise MvnetError(f"damping: found {damping}, expected a positive number, or 0 for the usual one")
+        pi = pi and not self.corrected
+        damping = damping or (_SHARED_DAMPING if pi else _EXACT_DAMPING)
         defaults = {"lr": lr, "adam_rate": adam_rate, "momentum": momentum, "damping": damping, "relative": relative}
-        defaults |= {"pi": pi and not self.corrected, "kl_clip": kl_clip, "every": every}
+        defaults |= {"pi": pi, "kl_clip": kl_clip, "every": every}
         self._model, self._sharing = model, sharing
         self._options = FisherOptions(fisher, likelihood, samples, seed)
         self._largest = largest

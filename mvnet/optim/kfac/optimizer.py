@@ -66,7 +66,7 @@ class KFAC(StructuredOptimizer):
     def __init__(
         self,
         params: Any,
-        lr: float = 3e-3,
+        lr: float = 2e-3,
         *,
         model: nn.Module,
         adam_rate: float = 0.7,

@@ -64,6 +64,7 @@ class GroupConv(nn.Module):
         self.fields_in, self.fields_out = fields_in, fields_out
         self.padding = (size - 1) // 2 if padding is None else padding
         self.expansion = self._expansion(size)
+        self.kernel_size = self.expansion.shape[2:]
         normal = torch.randn(self.expansion.count, generator=generator)
         self.weight = nn.Parameter(normal * self.expansion.deviation() * gain**0.5)
         self._invariants = bias_basis(fields_out)
@@ -119,6 +120,11 @@ class GroupConv(nn.Module):
     def matrix_view(self) -> MatrixView:
         """`weight` as the kernel that optimisers of matrices act on; see `mvnet.optim.roles`."""
         return self.expansion.view(type(self).__name__)
+
+    @property
+    def bias_map(self) -> Tensor:
+        """What `bias` is multiplied by to give the bias of the channels, shape (biases, out), float64."""
+        return self._invariants
 
     def export(self) -> nn.Conv2d | nn.Conv3d:
         """A plain torch convolution that computes the same, with weights of its own."""

@@ -9,12 +9,15 @@ from mvnet.lazy import lazy_names
 
 if TYPE_CHECKING:
     from mvnet.optim.adam import SGD, Adam, AdamW, AMSGrad
+    from mvnet.optim.kfac import EKFAC, KFAC
     from mvnet.optim.registry import OPTIMIZERS, build, describe
     from mvnet.optim.roles import Role, matrix_views, roles
     from mvnet.optim.soap import SOAP
     from mvnet.optim.spectral import Muon
 
 __all__ = [
+    "EKFAC",
+    "KFAC",
     "OPTIMIZERS",
     "SGD",
     "SOAP",
@@ -33,6 +36,7 @@ _PLACES = {
     **dict.fromkeys(("OPTIMIZERS", "build", "describe"), "registry"),
     **dict.fromkeys(("Role", "matrix_views", "roles"), "roles"),
     **dict.fromkeys(("Adam", "AdamW", "AMSGrad", "SGD"), "adam"),
+    **dict.fromkeys(("EKFAC", "KFAC"), "kfac"),
     "Muon": "spectral",
     "SOAP": "soap",
 }

@@ -37,6 +37,9 @@ class LieMotionNetwork(nn.Module):
         MvnetError: parent has another length or names a joint that is not there.
     """
 
+    likelihood = "categorical"
+    """Of which the outputs are the scores; natural gradients take its Fisher information."""
+
     def __init__(
         self,
         joints: int,

@@ -12,8 +12,7 @@ from mvnet.manifolds.euclidean import Euclidean
 from mvnet.manifolds.mean import KarcherResult, karcher_flow
 from mvnet.manifolds.product import Power, Product
 from mvnet.manifolds.rotations import Rotations
-from mvnet.manifolds.spd import SPD
-from mvnet.manifolds.spd_field import SPDField
+from mvnet.manifolds.spd import SPD, SPDField
 from mvnet.manifolds.sphere import Sphere
 
 __all__ = [

@@ -10,10 +10,13 @@ from mvnet.manifolds.bridges import from_geomstats, to_pymanopt
 from mvnet.manifolds.circle import Circle, wrap
 from mvnet.manifolds.euclidean import Euclidean
 from mvnet.manifolds.mean import KarcherResult, karcher_flow
+from mvnet.manifolds.motion import evolve
+from mvnet.manifolds.parameter import ManifoldParameter
 from mvnet.manifolds.product import Power, Product
 from mvnet.manifolds.rotations import Rotations
 from mvnet.manifolds.spd import SPD, SPDField
 from mvnet.manifolds.sphere import Sphere
+from mvnet.manifolds.stiefel import Stiefel
 
 __all__ = [
     "SPD",
@@ -24,13 +27,16 @@ __all__ = [
     "GroupAction",
     "KarcherResult",
     "Manifold",
+    "ManifoldParameter",
     "Power",
     "Product",
     "RotationAction",
     "Rotations",
     "SPDField",
     "Sphere",
+    "Stiefel",
     "Translation",
+    "evolve",
     "from_geomstats",
     "karcher_flow",
     "to_pymanopt",

@@ -10,6 +10,7 @@ from mvnet.lazy import lazy_names
 if TYPE_CHECKING:
     from mvnet.optim.adam import SGD, Adam, AdamW, AMSGrad
     from mvnet.optim.registry import OPTIMIZERS, build, describe
+    from mvnet.optim.riemannian import RiemannianAdam, RiemannianSGD
     from mvnet.optim.roles import Role, matrix_views, roles
     from mvnet.optim.soap import SOAP
     from mvnet.optim.spectral import Muon
@@ -22,6 +23,8 @@ __all__ = [
     "Adam",
     "AdamW",
     "Muon",
+    "RiemannianAdam",
+    "RiemannianSGD",
     "Role",
     "build",
     "describe",
@@ -33,6 +36,7 @@ _PLACES = {
     **dict.fromkeys(("OPTIMIZERS", "build", "describe"), "registry"),
     **dict.fromkeys(("Role", "matrix_views", "roles"), "roles"),
     **dict.fromkeys(("Adam", "AdamW", "AMSGrad", "SGD"), "adam"),
+    **dict.fromkeys(("RiemannianAdam", "RiemannianSGD"), "riemannian"),
     "Muon": "spectral",
     "SOAP": "soap",
 }

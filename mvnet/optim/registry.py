@@ -48,6 +48,8 @@ OPTIMIZERS: dict[str, Entry] = {
     "muon": Entry("spectral:Muon", "Steepest descent of kernels in the spectral norm.", (4e-3, 6e-3, 4e-3, 6e-4)),
     "soap": Entry("soap:SOAP", "Adam in the eigenbases of a kernel's channels.", (4e-3, 6e-3, 4e-3, 6e-4)),
     "amsgrad": Entry("adam:AMSGrad", "Adam that divides by the largest second moment.", (1.2e-3, 2e-3, 2e-3, 3e-4)),
+    "riemannian-sgd": Entry("riemannian:RiemannianSGD", "Descent on manifolds.", (1.2e-2, 2e-2, 2e-2, 3e-3)),
+    "riemannian-adam": Entry("riemannian:RiemannianAdam", "Adam on manifolds.", (1.2e-3, 2e-3, 2e-3, 3e-4)),
 }
 """name -> entry. To add an optimiser: one file, and one line here."""
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mvnet.linalg.smooth import expand_points
-from mvnet.manifolds import SPD, Circle, Euclidean, Manifold, Power, Product, Rotations, SPDField, Sphere
+from mvnet.manifolds import SPD, Circle, Euclidean, Manifold, Power, Product, Rotations, SPDField, Sphere, Stiefel
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,7 @@ class Case:
     special: list = field(
         default_factory=list
     )  # points where naive derivatives are nan: identity, repeated eigenvalues
+    symmetric: bool = True  # a symmetric space: reflections in points are isometries
 
 
 _PRODUCT = Product(SPD(3), Circle(), Sphere(3), Rotations())
@@ -39,6 +40,9 @@ CASES = [
         [torch.eye(4).tolist(), torch.diag(torch.tensor([1.0, 1.0, 1.0, 2.0])).tolist()],
     ),
     Case(SPDField(-1), [[1.0, 1, 1, 0, 0, 0], [1.0, 1, 2, 0, 0, 0]]),
+    Case(Stiefel(4, 2), [torch.eye(4, 2).tolist()], symmetric=False),
+    Case(Stiefel(3, 3), [torch.eye(3).tolist()]),
+    Case(Stiefel(3, 1), [[[1.0], [0.0], [0.0]]]),
     Case(Power(Circle(), 3), [[0.0, 0.0, 0.0]]),
     Case(Power(Rotations(), 2), [torch.eye(3).expand(2, 3, 3).tolist()]),
     Case(_PRODUCT, [[1.0, 0, 0, 0, 1, 0, 0, 0, 1, 0.0, 0, 0, 1, 1, 0, 0, 0, 1, 0, 0, 0, 1]]),

@@ -9,6 +9,7 @@ from mvnet.manifolds.base import Manifold
 from mvnet.manifolds.bridges import from_geomstats, to_pymanopt
 from mvnet.manifolds.circle import Circle, wrap
 from mvnet.manifolds.euclidean import Euclidean
+from mvnet.manifolds.grassmann import Grassmann
 from mvnet.manifolds.mean import KarcherResult, karcher_flow
 from mvnet.manifolds.motion import evolve
 from mvnet.manifolds.parameter import ManifoldParameter
@@ -24,6 +25,7 @@ __all__ = [
     "CircleAction",
     "Congruence",
     "Euclidean",
+    "Grassmann",
     "GroupAction",
     "KarcherResult",
     "Manifold",

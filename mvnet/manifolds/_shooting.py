@@ -67,7 +67,7 @@ def _solve(residual: Callable[[Tensor], Tensor], v: Tensor) -> Tensor:
         best, best_size = torch.where(size < best_size, v, best), torch.minimum(size, best_size)
         since = 0 if bool(improved.any()) else since + 1
         # rounding leaves no better one
-        if bool((best_size <= 2 * eps * (1 + _norm(best))).all()) or since > 2 * _MEMORY:
+        if bool((best_size <= 8 * eps * (1 + _norm(best))).all()) or since > 2 * _MEMORY:
             break
         values, residuals = [*values[-_MEMORY + 1 :], v], [*residuals[-_MEMORY + 1 :], r]
         v = v + r * (_LONGEST / size.clamp(min=_LONGEST)) if len(values) == 1 else _mix(values, residuals)

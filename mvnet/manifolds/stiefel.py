@@ -18,6 +18,7 @@ in a naturally reductive space.
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -34,16 +35,8 @@ _TERMS = 18  # 1 / 19! < 1e-17
 
 
 @dataclass(frozen=True)
-class Stiefel(Manifold):
-    """n x p matrices with orthonormal columns, shape (..., n, p); tangent vectors v have x^T v skew.
-
-    `exp` and `transport` have closed forms, `log` is iterative and reaches points nearer than 2 (the distance beyond
-    which geodesics stop to be shortest is at least .89 pi).
-
-    Args:
-        n: dimension of the space.
-        p: number of columns, at most n.
-    """
+class Frames(Manifold):
+    """What all manifolds have in common whose points are n x p matrices with orthonormal columns."""
 
     n: int
     p: int
@@ -57,20 +50,11 @@ class Stiefel(Manifold):
         """(n, p)"""
         return (self.n, self.p)
 
-    @property
-    def dim(self) -> int:
-        """n p - p (p + 1) / 2"""
-        return self.n * self.p - self.p * (self.p + 1) // 2
-
-    @property
-    def retraction_order(self) -> float:
-        """1"""
-        return 1
-
     def exp(self, x: Tensor, v: Tensor) -> Tensor:
-        """[x, W] exp((A, -W^T W; 1, 0)) (1; 0)"""
+        """By `carry`."""
         return self.carry(x, v)[0]
 
+    @abstractmethod
     def carry(self, x: Tensor, v: Tensor, *vectors: Tensor) -> tuple[Tensor, ...]:
         """Point at time 1 of the geodesic with velocity v, and vectors at x transported along it.
 
@@ -80,37 +64,6 @@ class Stiefel(Manifold):
         Returns:
             exp(x, v) and the transported vectors.
         """
-        x, v, *vectors = torch.broadcast_tensors(x, v, *vectors)  # type: ignore[assignment]
-        a, w = _parts(x, v)
-        turned = [_turn(a, w, *_parts(x, u)) for u in vectors]
-        y, *carried = _rotate(x, a, w, *(x @ c + u for c, u in turned))
-        return polar_step(y), *carried
-
-    def log(self, x: Tensor, y: Tensor) -> Tensor:
-        """By shooting, from the projected difference."""
-        x, y = torch.broadcast_tensors(x, y)
-        return shoot(_land, self.to_tangent, x, y, self.to_tangent(x, y - x))
-
-    def inner(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
-        """tr(u^T v) - tr(u^T x x^T v) / 2"""
-        return point_sum(u * v, 2) - point_sum((x.mT @ u) * (x.mT @ v), 2) / 2
-
-    def transport(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
-        """Along the geodesic of `log`."""
-        return self.to_tangent(y, self.carry(x, self.log(x, y), v)[1])
-
-    def to_tangent(self, x: Tensor, v: Tensor) -> Tensor:
-        """v - x sym(x^T v)"""
-        s = x.mT @ v
-        return v - x @ ((s + s.mT) / 2)
-
-    def project(self, x: Tensor) -> Tensor:
-        """The polar factor."""
-        return polar(x)
-
-    def retract(self, x: Tensor, v: Tensor) -> Tensor:
-        """The orthonormal factor of x + v by Cholesky, or its polar factor where |v| is tiny; first order."""
-        return cholesky_qr(x + v)
 
     def move(self, x: Tensor, v: Tensor, *vectors: Tensor, geodesic: bool = False) -> tuple[Tensor, ...]:
         """Along the geodesic; or `retract`, and vectors projected, which is their transport up to second order."""
@@ -119,9 +72,13 @@ class Stiefel(Manifold):
         y = self.retract(x, v)
         return y, *(self.to_tangent(y, u) for u in vectors)
 
-    def riemannian_gradient(self, x: Tensor, g: Tensor) -> Tensor:
-        """g - x g^T x"""
-        return g - x @ (g.mT @ x)
+    def project(self, x: Tensor) -> Tensor:
+        """The polar factor."""
+        return polar(x)
+
+    def retract(self, x: Tensor, v: Tensor) -> Tensor:
+        """The orthonormal factor of x + v by Cholesky, or its polar factor where |v| is tiny; first order."""
+        return cholesky_qr(x + v)
 
     def violation(self, x: Tensor) -> Tensor:
         """Largest entry of |x^T x - 1|"""
@@ -140,6 +97,59 @@ class Stiefel(Manifold):
         return polar(drawn).to(device or generator.device)
 
 
+@dataclass(frozen=True)
+class Stiefel(Frames):
+    """n x p matrices with orthonormal columns, shape (..., n, p); tangent vectors v have x^T v skew.
+
+    `exp` and `transport` have closed forms, `log` is iterative and reaches points nearer than 2 (up to a distance of at
+    least .89 pi geodesics are shortest, but the iteration gets slow).
+
+    Args:
+        n: dimension of the space.
+        p: number of columns, at most n.
+    """
+
+    @property
+    def dim(self) -> int:
+        """n p - p (p + 1) / 2"""
+        return self.n * self.p - self.p * (self.p + 1) // 2
+
+    @property
+    def retraction_order(self) -> float:
+        """1"""
+        return 1
+
+    def carry(self, x: Tensor, v: Tensor, *vectors: Tensor) -> tuple[Tensor, ...]:
+        """[x, W] exp((A, -W^T W; 1, 0)) (1; 0), and exp(Omega) (x C(1) + U(1)) of the module."""
+        x, v, *vectors = torch.broadcast_tensors(x, v, *vectors)  # type: ignore[assignment]
+        a, w = _parts(x, v)
+        turned = [_turn(a, w, *_parts(x, u)) for u in vectors]
+        y, *carried = rotate(x, a, w, *(x @ c + u for c, u in turned))
+        return polar_step(y), *carried
+
+    def log(self, x: Tensor, y: Tensor) -> Tensor:
+        """By shooting, from the projected difference."""
+        x, y = torch.broadcast_tensors(x, y)
+        return shoot(land, self.to_tangent, x, y, self.to_tangent(x, y - x))
+
+    def inner(self, x: Tensor, u: Tensor, v: Tensor) -> Tensor:
+        """tr(u^T v) - tr(u^T x x^T v) / 2"""
+        return point_sum(u * v, 2) - point_sum((x.mT @ u) * (x.mT @ v), 2) / 2
+
+    def transport(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
+        """Along the geodesic of `log`."""
+        return self.to_tangent(y, self.carry(x, self.log(x, y), v)[1])
+
+    def to_tangent(self, x: Tensor, v: Tensor) -> Tensor:
+        """v - x sym(x^T v)"""
+        s = x.mT @ v
+        return v - x @ ((s + s.mT) / 2)
+
+    def riemannian_gradient(self, x: Tensor, g: Tensor) -> Tensor:
+        """g - x g^T x"""
+        return g - x @ (g.mT @ x)
+
+
 def _parts(x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     """A and W of v = x A + W."""
     a = x.mT @ v
@@ -147,19 +157,20 @@ def _parts(x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     return a, v - x @ (x.mT @ v)
 
 
-def _rotate(x: Tensor, a: Tensor, w: Tensor, *vectors: Tensor) -> list[Tensor]:
+def rotate(x: Tensor, a: Tensor | None, w: Tensor, *vectors: Tensor) -> list[Tensor]:
     """exp(Omega) z of x and of further z.
 
     On the span of (x, W), Omega is the matrix G = (A, -W^T W; 1, 0), and Omega z = (x, W) b with
     b = (A x^T z - W^T z; x^T z) whatever z is: exp(Omega) z = z + (x, W) phi(G) b, phi(G) = (exp(G) - 1) / G.
 
     Args:
-        x, a, w: of the module.
+        x, a, w: of the module; None for A = 0.
         *vectors: the further z.
     Returns:
         the rotated ones.
     """
-    p = a.shape[-1]
+    p = x.shape[-1]
+    a = torch.zeros_like(w[..., :p, :]) if a is None else a
     zs = [x, *vectors]
     b = [torch.cat((a @ (x.mT @ z) - w.mT @ z, x.mT @ z), -2) for z in zs]
     one, zero = torch.eye(p, dtype=x.dtype, device=x.device).expand_as(a), torch.zeros_like(a)
@@ -186,13 +197,19 @@ def _turn(a: Tensor, w: Tensor, c: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
     return c, u
 
 
-def _land(x: Tensor, v: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-    """exp_x(v), and z -> the tangent part at x of exp(-Omega) z."""
+def land(x: Tensor, v: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """Where a geodesic ends, and the way back.
+
+    Args:
+        x, v: points and tangent vectors at them.
+    Returns:
+        exp_x(v), and z -> the tangent part at x of exp(-Omega) z.
+    """
     a, w = _parts(x, v)
-    (y,) = _rotate(x, a, w)
+    (y,) = rotate(x, a, w)
 
     def back(z: Tensor) -> Tensor:
-        s = x.mT @ (returned := _rotate(x, -a, -w, z)[1])
+        s = x.mT @ (returned := rotate(x, -a, -w, z)[1])
         return returned - x @ ((s + s.mT) / 2)
 
     return y, back

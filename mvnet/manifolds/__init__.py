@@ -10,6 +10,7 @@ from mvnet.manifolds.bridges import from_geomstats, to_pymanopt
 from mvnet.manifolds.circle import Circle, wrap
 from mvnet.manifolds.euclidean import Euclidean
 from mvnet.manifolds.grassmann import Grassmann
+from mvnet.manifolds.matrix_groups import MatrixGroup
 from mvnet.manifolds.mean import KarcherResult, karcher_flow
 from mvnet.manifolds.motion import evolve
 from mvnet.manifolds.parameter import ManifoldParameter
@@ -30,6 +31,7 @@ __all__ = [
     "KarcherResult",
     "Manifold",
     "ManifoldParameter",
+    "MatrixGroup",
     "Power",
     "Product",
     "RotationAction",

@@ -111,4 +111,4 @@ class _Implicit(torch.autograd.Function):
             r = _residual(land, tangent, x, y, v)
         # m -> c - J'^T m
         m = _solve(lambda m: cotangent + torch.autograd.grad(r, v, m, retain_graph=True)[0], cotangent)
-        return None, None, None, *torch.autograd.grad(r, (x, y), m)
+        return None, None, None, *torch.autograd.grad(r, (x, y), m, allow_unused=True)

@@ -1,6 +1,6 @@
 """The Grassmann manifold of p-dimensional subspaces of R^n, Gr(n, p) = O(n) / (O(p) x O(n - p)).
 
-A subspace is given by any of its orthonormal bases x, an n x p matrix; x and x q, q in O(p), are the same point. Tangent
+A subspace is given by any of its orthonormal bases x, an n x p matrix; x and x q, q in O(p), are one point. Tangent
 vectors at x are horizontal, x^T v = 0, and turn along when the basis does: v q at x q stands for v at x. Geodesics,
 `exp_x(v) = x V cos(S) V^T + U sin(S) V^T` with v = U S V^T, and transports are those of `mvnet.manifolds.stiefel` with
 A = 0; distances are the norm of the principal angles.

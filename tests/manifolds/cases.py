@@ -15,6 +15,7 @@ from mvnet.manifolds import (
     Euclidean,
     Grassmann,
     Manifold,
+    MatrixGroup,
     Power,
     Product,
     Rotations,
@@ -56,6 +57,13 @@ CASES = [
     Case(SPDField(-1), [[1.0, 1, 1, 0, 0, 0], [1.0, 1, 2, 0, 0, 0]]),
     Case(Stiefel(4, 2), [torch.eye(4, 2).tolist()], symmetric=False),
     Case(Grassmann(4, 2), [torch.eye(4, 2).tolist()], same=lambda x: x @ x.mT),
+    *(
+        Case(MatrixGroup(name, n), [torch.eye(n).tolist()], symmetric=False)
+        for name, n in (("GL", 2), ("SL", 2), ("Sp", 4))
+    ),
+    *(Case(MatrixGroup(name, 3), [torch.eye(3).tolist()]) for name in ("O", "SO")),
+    Case(MatrixGroup("SE", 2), [torch.eye(3).tolist()]),
+    Case(MatrixGroup("affine", 2), [torch.eye(3).tolist()], symmetric=False),
     Case(Power(Circle(), 3), [[0.0, 0.0, 0.0]]),
     Case(Power(Rotations(), 2), [torch.eye(3).expand(2, 3, 3).tolist()]),
     Case(_PRODUCT, [[1.0, 0, 0, 0, 1, 0, 0, 0, 1, 0.0, 0, 0, 1, 1, 0, 0, 0, 1, 0, 0, 0, 1]]),

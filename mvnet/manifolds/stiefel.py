@@ -32,6 +32,7 @@ from mvnet.manifolds._shooting import shoot
 from mvnet.manifolds.base import Manifold
 
 _TERMS = 18  # 1 / 19! < 1e-17
+_FEW = 5  # where an approximation will do
 
 
 @dataclass(frozen=True)
@@ -183,14 +184,14 @@ def rotate(x: Tensor, a: Tensor | None, w: Tensor, *vectors: Tensor) -> list[Ten
     return [z + m for z, m in zip(zs, moved)]
 
 
-def _turn(a: Tensor, w: Tensor, c: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
-    """C(1), U(1) of the module's equations, by Taylor's series over enough subintervals."""
+def _turn(a: Tensor, w: Tensor, c: Tensor, u: Tensor, time: float = 1.0, terms: int = _TERMS) -> tuple[Tensor, Tensor]:
+    """C(time), U(time) of the module's equations, by Taylor's series over enough subintervals."""
     size = torch.linalg.matrix_norm(a) + torch.linalg.matrix_norm(w)
     steps = max(1, math.ceil(float(size.detach().max()))) if size.numel() else 1
-    h = -0.5 / steps
+    h = -0.5 * time / steps
     for _ in range(steps):
         term_c, term_u = c, u
-        for k in range(1, _TERMS + 1):
+        for k in range(1, terms + 1):
             mixed = a @ term_c + term_u.mT @ w
             term_c, term_u = (mixed - mixed.mT) * (h / k), (w @ term_c - term_u @ a) * (h / k)
             c, u = c + term_c, u + term_u
@@ -209,7 +210,7 @@ def land(x: Tensor, v: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     (y,) = rotate(x, a, w)
 
     def back(z: Tensor) -> Tensor:
-        s = x.mT @ (returned := rotate(x, -a, -w, z)[1])
-        return returned - x @ ((s + s.mT) / 2)
+        c, u = _turn(a, w, *_parts(x, rotate(x, -a, -w, z)[1]), -1.0, _FEW)
+        return x @ c + u
 
     return y, back

@@ -189,6 +189,8 @@ def test_mean_has_zero_gradient_and_does_not_see_order_or_axis(case):
 
 
 def test_mean_differentiates(case):
+    if not case.closed:
+        pytest.skip("made of the derivatives of the logarithm, which the next test checks")
     m = case.manifold
     x, _, _, g = draw(case, 1)
     points = nearby(m, x.expand(3, *m.point_shape).contiguous(), g, 0.5)

@@ -28,13 +28,14 @@ from mvnet.manifolds.base import Manifold
 from mvnet.manifolds.matrix_groups.kinds import KINDS, Kind
 
 _TERMS = 18  # 1 / 19! < 1e-17
+_FEW = 6  # where an approximation will do
 
 
 @dataclass(frozen=True)
 class MatrixGroup(Manifold):
     """A matrix group, points of shape (..., n, n), or (..., n + 1, n + 1) with translations.
 
-    `exp` and `transport` have closed forms, `log` is iterative and reaches points at a distance of 1 and more, in the
+    `exp` and `transport` have closed forms, `log` is iterative and reaches points at a distance of 2 or so, in the
     orthogonal groups up to half a turn. On rotations of R^3 distances are sqrt(2) times those of `Rotations`.
 
     Args:
@@ -121,9 +122,9 @@ class MatrixGroup(Manifold):
         project = self._kind.algebra
 
         def land(_: Tensor, w: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-            rotation = torch.linalg.matrix_exp(w - w.mT)
-            end = torch.linalg.matrix_exp(w.mT) @ rotation
-            return end, lambda d: rotation @ project(torch.linalg.solve(end, d)) @ rotation.mT
+            left, rotation = torch.linalg.matrix_exp(torch.stack((w.mT, w - w.mT)))
+            end = left @ rotation
+            return end, lambda d: _turn(w, rotation @ project(torch.linalg.solve(end, d)) @ rotation.mT, -1.0, _FEW)
 
         with torch.no_grad():
             u, s, vh = torch.linalg.svd(y)
@@ -226,14 +227,14 @@ class MatrixGroup(Manifold):
         return self._join(a, lambda d: d, drawn, 1)
 
 
-def _turn(w: Tensor, z: Tensor) -> Tensor:
-    """Z(1) of the module's equation, by Taylor's series over enough subintervals."""
+def _turn(w: Tensor, z: Tensor, time: float = 1.0, terms: int = _TERMS) -> Tensor:
+    """Z(time) of the module's equation, by Taylor's series over enough subintervals."""
     k = w - w.mT
     size = torch.linalg.matrix_norm(k) + torch.linalg.matrix_norm(w)
-    steps = max(1, math.ceil(float(size.detach().max()))) if size.numel() else 1
+    steps = max(1, math.ceil(float(size.detach().max()) / 2)) if size.numel() else 1
     for _ in range(steps):
         term = z
-        for number in range(1, _TERMS + 1):
-            term = (k @ term - term @ k + term.mT @ w - w @ term.mT) * (0.5 / (steps * number))
+        for number in range(1, terms + 1):
+            term = (k @ term - term @ k + term.mT @ w - w @ term.mT) * (0.5 * time / (steps * number))
             z = z + term
     return z

@@ -190,16 +190,29 @@ def _symplectic(x: Tensor) -> Tensor:
     return torch.where(good[..., None, None], s, unitary)
 
 
-_ORTHOGONAL = dict(algebra=skew, tangent=_orthogonal_tangent, orthogonal=True, dim=lambda n: n * (n - 1) // 2)
-_GENERAL = dict(algebra=lambda w: w, membership=_invertibility, tangent=lambda x, v: v, nearest=_invertible)
+def _orthogonal(membership: Map, determinant: bool, translations: bool = False) -> Kind:
+    return Kind(
+        skew,
+        membership,
+        _orthogonal_tangent,
+        lambda x: polar(x, determinant),
+        lambda n: n * (n - 1) // 2,
+        orthogonal=True,
+        translations=translations,
+    )
+
+
+def _general(translations: bool) -> Kind:
+    return Kind(lambda w: w, _invertibility, lambda x, v: v, _invertible, lambda n: n * n, translations=translations)
+
 
 KINDS: dict[str, Kind] = {
-    "O": Kind(membership=_orthogonality, nearest=polar, **_ORTHOGONAL),
-    "SO": Kind(membership=_rotation, nearest=lambda x: polar(x, True), **_ORTHOGONAL),
-    "GL": Kind(dim=lambda n: n * n, **_GENERAL),
+    "O": _orthogonal(_orthogonality, False),
+    "SO": _orthogonal(_rotation, True),
+    "GL": _general(False),
     "SL": Kind(_traceless, _unit_determinant, _along_determinant, _of_unit_determinant, lambda n: n * n - 1),
     "Sp": Kind(_hamiltonian, _symplecticity, _symplectic_tangent, _symplectic, lambda n: n * (n + 1) // 2, even=True),
-    "SE": Kind(membership=_rotation, nearest=lambda x: polar(x, True), translations=True, **_ORTHOGONAL),
-    "affine": Kind(dim=lambda n: n * n, translations=True, **_GENERAL),
+    "SE": _orthogonal(_rotation, True, translations=True),
+    "affine": _general(True),
 }
-"""name -> kind. To add a group: its line here, and in tests/manifolds/cases.py."""
+"""name -> kind. To add a group: its line here, and in tests/manifolds/test_matrix_groups.py."""

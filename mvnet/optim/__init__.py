@@ -9,6 +9,7 @@ from mvnet.lazy import lazy_names
 
 if TYPE_CHECKING:
     from mvnet.optim.adam import SGD, Adam, AdamW, AMSGrad
+    from mvnet.optim.pymanopt import minimise
     from mvnet.optim.registry import OPTIMIZERS, build, describe
     from mvnet.optim.riemannian import RiemannianAdam, RiemannianSGD
     from mvnet.optim.roles import Role, matrix_views, roles
@@ -29,6 +30,7 @@ __all__ = [
     "build",
     "describe",
     "matrix_views",
+    "minimise",
     "roles",
 ]
 
@@ -37,6 +39,7 @@ _PLACES = {
     **dict.fromkeys(("Role", "matrix_views", "roles"), "roles"),
     **dict.fromkeys(("Adam", "AdamW", "AMSGrad", "SGD"), "adam"),
     **dict.fromkeys(("RiemannianAdam", "RiemannianSGD"), "riemannian"),
+    "minimise": "pymanopt",
     "Muon": "spectral",
     "SOAP": "soap",
 }

@@ -56,7 +56,8 @@ def cholesky_qr(y: Tensor) -> Tensor:
         the same shape, orthonormal columns.
     """
     gram = y.mT @ y
-    size = float((gram.diagonal(dim1=-2, dim2=-1).sum(-1) - gram.shape[-1]).max()) if y.numel() else 0.0
+    excess = gram.detach().diagonal(dim1=-2, dim2=-1).sum(-1) - gram.shape[-1]
+    size = float(excess.max()) if y.numel() else 0.0
     # |y^T y - 1| <= tr(v^T v): the error of Newton's step is 3/8 of its square
     if abs(size) < torch.finfo(y.dtype).eps ** 0.5:
         return polar_step(y, gram)

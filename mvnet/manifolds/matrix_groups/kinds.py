@@ -172,9 +172,10 @@ def _symplectic_tangent(x: Tensor, v: Tensor) -> Tensor:
 
 
 def _symplectic(x: Tensor) -> Tensor:
-    """The factor s of x = s p with s in the group and -J p^T J = p, by s <- (s + (-J s^T J)^-1) / 2.
+    """A matrix of the group from which no step towards x along it leads nearer.
 
-    Where there is no such factor, the orthogonal symplectic matrix nearest to x.
+    It begins with the factor s of x = s p with s in the group and -J p^T J = p, found by s <- (s + (-J s^T J)^-1) / 2,
+    or with the orthogonal symplectic matrix nearest to x where there is no such factor.
 
     Args:
         x: shape (..., 2n, 2n).
@@ -187,7 +188,13 @@ def _symplectic(x: Tensor) -> Tensor:
         s = torch.where((failed == 0)[..., None, None], (s + inverse) / 2, s)
     good = _symplecticity(s) <= 64 * torch.finfo(x.dtype).eps
     unitary = polar((x + _times_j(_times_j(x.mT).mT)) / 2)  # x - J x J commutes with J
-    return torch.where(good[..., None, None], s, unitary)
+    s = torch.where(good[..., None, None], s, unitary)
+    for _ in range(8):
+        w = _hamiltonian(torch.linalg.solve(s, _symplectic_tangent(s, x - s)))
+        new = s @ torch.linalg.matrix_exp(w)
+        nearer = (x - new).square().sum((-2, -1)) < (x - s).square().sum((-2, -1))
+        s = torch.where(nearer[..., None, None], new, s)
+    return s
 
 
 def _orthogonal(membership: Map, determinant: bool, translations: bool = False) -> Kind:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from mvnet.manifolds.base import Manifold
+
+_ATOL = 1e3 * torch.finfo(torch.float32).eps
 
 
 class ManifoldParameter(nn.Parameter):
@@ -32,6 +34,10 @@ class ManifoldParameter(nn.Parameter):
 
     manifold: Manifold
 
+    if TYPE_CHECKING:
+
+        def __init__(self, data: Tensor, manifold: Manifold, requires_grad: bool = True) -> None: ...
+
     def __new__(cls, data: Tensor, manifold: Manifold, requires_grad: bool = True) -> ManifoldParameter:
         """See the class."""
         manifold.check_point(data, "data (manifold.project gives points)")
@@ -42,6 +48,17 @@ class ManifoldParameter(nn.Parameter):
         parameter = torch.Tensor._make_subclass(cls, data.detach(), requires_grad)
         parameter.manifold = manifold
         return parameter
+
+    def check(self, name: str) -> None:
+        """Raise an error unless the value is on the manifold, up to single precision: a module may change its dtype.
+
+        Args:
+            name: of the parameter.
+        Raises:
+            MvnetError: it is not.
+        """
+        atol = max(_ATOL, 1e3 * torch.finfo(self.dtype).eps)
+        self.manifold.check_point(self.detach(), f"{name} (manifold.project gives points)", atol)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ManifoldParameter:
         """A copy with data of its own, on the same manifold."""

@@ -75,7 +75,7 @@ def minimise(
         euclidean_gradient=wrap(lambda *point: functions.gradient(point)),
         euclidean_hessian=wrap(lambda *point: functions.hessian(point)),
     )
-    start = [parameter.detach().double().cpu().numpy() for parameter in parameters]
+    start = [_array(parameter) for parameter in parameters]
     defaults = {"verbosity": 0, "min_gradient_norm": functions.reachable(start)}
     solver = getattr(optimizers, METHODS[method])(**{**defaults, **options})
     result = solver.run(problem, initial_point=start[0] if len(start) == 1 else start)
@@ -149,5 +149,10 @@ class _Functions:
 
     def _arrays(self, tensors: Any) -> Any:
         filled = [torch.zeros_like(p) if t is None else t.detach() for t, p in zip(tensors, self.parameters)]
-        arrays = [t.double().cpu().numpy() for t in filled]
+        arrays = [_array(t) for t in filled]
         return arrays[0] if len(arrays) == 1 else arrays
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    """A copy in float64: parameters change in place."""
+    return tensor.detach().double().cpu().numpy().copy()

@@ -132,7 +132,7 @@ def _check_points(model: nn.Module) -> None:
 
     for name, parameter in model.named_parameters():
         if isinstance(parameter, ManifoldParameter):
-            parameter.manifold.check_point(parameter.detach(), f"{name} (manifold.project gives points)")
+            parameter.check(name)
 
 
 def parse_options(name: str, text: str) -> dict[str, Any]:

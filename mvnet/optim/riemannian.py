@@ -69,7 +69,7 @@ class RiemannianOptimizer(StructuredOptimizer):
         super().add_param_group(param_group)
         for number, parameter in enumerate(self.param_groups[-1]["params"]):
             if isinstance(parameter, ManifoldParameter):
-                parameter.manifold.check_point(parameter.detach(), f"params[{number}] (manifold.project gives points)")
+                parameter.check(f"params[{number}]")
 
     def advance(self, group: dict[str, Any], parameters: list[nn.Parameter]) -> None:
         """One step.
@@ -112,7 +112,7 @@ class RiemannianOptimizer(StructuredOptimizer):
         v = self.direction(group, manifold, x, manifold.riemannian_gradient(x, g), entry["step"].item(), get)
         carried = [get(self.momentum)] if self.momentum in entry else []
         y, *moved = manifold.move(x, v, *carried, geodesic=group["geodesic"])
-        if entry["step"].item() % _CHECK_EVERY == 0 and _has_drifted(manifold, y):
+        if entry["step"].item() % _CHECK_EVERY == 1 and _has_drifted(manifold, y):
             y = manifold.project(y)
         for old, new in zip(carried, moved):
             old.copy_(new)

@@ -46,6 +46,7 @@ def test_modules_change_dtype_and_device(dtype):
     check(Layer().to(dtype).float().cpu())
     check(Layer().double(), torch.float64)
     check(Layer().half(), torch.float16)
+    check(Layer().to(dtype), dtype).check("w")
 
 
 def test_a_state_dict_holds_a_plain_tensor():

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from mvnet.errors import MvnetError
+from mvnet.linalg.smooth import point_sum
 from mvnet.manifolds.base import Manifold
 from mvnet.manifolds.parameter import ManifoldParameter
 from mvnet.optim.adam import adam_step
@@ -37,6 +38,7 @@ _DRIFT = 32  # rounding units off the manifold, beyond which points are projecte
 SECOND_MOMENTS = ("entry", "point")
 
 Get = Callable[[str], Tensor]
+Pair = tuple[Tensor, Tensor]
 
 
 class RiemannianOptimizer(StructuredOptimizer):
@@ -92,9 +94,8 @@ class RiemannianOptimizer(StructuredOptimizer):
         """Those of one manifold, shape and number of steps together, where the manifold's layout allows it."""
         batches: dict[Any, tuple[Manifold, list[nn.Parameter]]] = {}
         for number, p in enumerate(points):
-            plain = type(p.manifold).batch_shape is Manifold.batch_shape
             step = self.state[p]["step"].item()
-            key = (p.manifold, p.shape, p.dtype, p.device, step) if plain else number
+            key = (p.manifold, p.shape, p.dtype, p.device, step) if _in_last_dims(p.manifold) else number
             batches.setdefault(key, (p.manifold, []))[1].append(p)
         yield from batches.values()
 
@@ -109,7 +110,8 @@ class RiemannianOptimizer(StructuredOptimizer):
         def get(name: str) -> Tensor:
             return entry[name] if alone else self._stacks.get(self.state, batch, name)
 
-        v = self.direction(group, manifold, x, manifold.riemannian_gradient(x, g), entry["step"].item(), get)
+        r = manifold.riemannian_gradient(x, g)
+        v = self.direction(group, manifold, x, (g, r), entry["step"].item(), get)
         carried = [get(self.momentum)] if self.momentum in entry else []
         y, *moved = manifold.move(x, v, *carried, geodesic=group["geodesic"])
         if entry["step"].item() % _CHECK_EVERY == 1 and _has_drifted(manifold, y):
@@ -138,14 +140,14 @@ class RiemannianOptimizer(StructuredOptimizer):
         """
         raise NotImplementedError
 
-    def direction(self, group: dict[str, Any], m: Manifold, x: Tensor, r: Tensor, step: float, get: Get) -> Tensor:
+    def direction(self, group: dict[str, Any], m: Manifold, x: Tensor, gr: Pair, step: float, get: Get) -> Tensor:
         """Tangent vectors along which points move; their states move on.
 
         Args:
             group: its options.
             m: the manifold.
             x: the points.
-            r: Riemannian gradients.
+            gr: ambient and Riemannian gradients.
             step: 1 at the first one.
             get: name of an entry of the state -> the entry, to be written to.
         Returns:
@@ -201,9 +203,9 @@ class RiemannianSGD(RiemannianOptimizer):
         if group["momentum"]:
             self.state[parameter][self.momentum] = torch.zeros_like(x)
 
-    def direction(self, group: dict[str, Any], m: Manifold, x: Tensor, r: Tensor, step: float, get: Get) -> Tensor:
+    def direction(self, group: dict[str, Any], m: Manifold, x: Tensor, gr: Pair, step: float, get: Get) -> Tensor:
         """-h b, or -h (r + mu b)"""
-        return -group["lr"] * _averaged(group, r, get(self.momentum) if group["momentum"] else None)
+        return -group["lr"] * _averaged(group, gr[1], get(self.momentum) if group["momentum"] else None)
 
 
 class RiemannianAdam(RiemannianOptimizer):
@@ -262,16 +264,16 @@ class RiemannianAdam(RiemannianOptimizer):
         if group["amsgrad"]:
             entry["max_exp_avg_sq"] = torch.zeros_like(entry["exp_avg_sq"])
 
-    def direction(self, group: dict[str, Any], m: Manifold, x: Tensor, r: Tensor, step: float, get: Get) -> Tensor:
+    def direction(self, group: dict[str, Any], m: Manifold, x: Tensor, gr: Pair, step: float, get: Get) -> Tensor:
         """-h m^ / (sqrt(v^) + eps)"""
-        b1, b2 = group["beta1"], group["beta2"]
+        b1, b2, (g, r) = group["beta1"], group["beta2"], gr
         by_entry = group["second_moment"] == "entry"
         mean, square = get("exp_avg").lerp_(r, 1 - b1), get("exp_avg_sq")
         if by_entry:
             c = m.coordinates(x, r)
             square.mul_(b2).addcmul_(c, c, value=1 - b2)
         else:
-            square.lerp_(m.inner(x, r, r) / m.dim, 1 - b2)
+            square.lerp_(_squared_norm(m, x, g, r) / m.dim, 1 - b2)
         if group["amsgrad"]:
             square = torch.maximum(get("max_exp_avg_sq"), square, out=get("max_exp_avg_sq"))
         root = square.sqrt().mul_((1 - b2**step) ** -0.5).add_(group["eps"])
@@ -285,6 +287,16 @@ def _working(x: Tensor | None) -> Tensor:
     """In at least single precision, in which the states are kept."""
     assert x is not None
     return x if x.dtype == torch.float64 else x.float()
+
+
+def _in_last_dims(manifold: Manifold) -> bool:
+    """Whether the dims of a point are the last ones of a batch."""
+    return type(manifold).batch_shape is Manifold.batch_shape
+
+
+def _squared_norm(m: Manifold, x: Tensor, g: Tensor, r: Tensor) -> Tensor:
+    """<r, r>_x, which is the plain product of r with the ambient gradient g that it represents"""
+    return point_sum(g * r, m.point_ndim).clamp(min=0) if _in_last_dims(m) else m.inner(x, r, r)
 
 
 def _has_drifted(manifold: Manifold, x: Tensor) -> bool:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from mvnet.errors import MvnetError
 from mvnet.manifolds.base import Manifold
-from mvnet.manifolds.spd_field import SPDField
+from mvnet.manifolds.spd import SPDField
 
 KINDS: dict[str, Callable[[Tensor, float], Tensor]] = {
     "distance": lambda d, delta: d,

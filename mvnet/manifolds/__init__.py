@@ -9,12 +9,16 @@ from mvnet.manifolds.base import Manifold
 from mvnet.manifolds.bridges import from_geomstats, to_pymanopt
 from mvnet.manifolds.circle import Circle, wrap
 from mvnet.manifolds.euclidean import Euclidean
+from mvnet.manifolds.grassmann import Grassmann
+from mvnet.manifolds.matrix_groups import MatrixGroup
 from mvnet.manifolds.mean import KarcherResult, karcher_flow
+from mvnet.manifolds.motion import evolve
+from mvnet.manifolds.parameter import ManifoldParameter
 from mvnet.manifolds.product import Power, Product
 from mvnet.manifolds.rotations import Rotations
-from mvnet.manifolds.spd import SPD
-from mvnet.manifolds.spd_field import SPDField
+from mvnet.manifolds.spd import SPD, SPDField
 from mvnet.manifolds.sphere import Sphere
+from mvnet.manifolds.stiefel import Stiefel
 
 __all__ = [
     "SPD",
@@ -22,16 +26,21 @@ __all__ = [
     "CircleAction",
     "Congruence",
     "Euclidean",
+    "Grassmann",
     "GroupAction",
     "KarcherResult",
     "Manifold",
+    "ManifoldParameter",
+    "MatrixGroup",
     "Power",
     "Product",
     "RotationAction",
     "Rotations",
     "SPDField",
     "Sphere",
+    "Stiefel",
     "Translation",
+    "evolve",
     "from_geomstats",
     "karcher_flow",
     "to_pymanopt",

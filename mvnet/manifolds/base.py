@@ -23,9 +23,10 @@ from torch import Tensor
 from mvnet.errors import MvnetError
 from mvnet.linalg.smooth import expand_points, point_sum, safe_sqrt
 from mvnet.manifolds.mean import frechet_mean
+from mvnet.manifolds.motion import Motion
 
 
-class Manifold(ABC):
+class Manifold(Motion, ABC):
     """A Riemannian manifold whose points are tensors of shape point_shape."""
 
     # ---- every manifold implements these ----
@@ -137,11 +138,6 @@ class Manifold(ABC):
         return len(self.point_shape)
 
     @property
-    def retraction_order(self) -> float:
-        """Order in |v| to which `retract` agrees with `exp`: 1, 2, or inf where it is exp."""
-        return math.inf
-
-    @property
     def expected_shape(self) -> str:
         """The shape of a batch of points in the words of error messages, e.g. "(..., 3, 3)"."""
         return f"({', '.join(['...', *map(str, self.point_shape)])})"
@@ -218,16 +214,6 @@ class Manifold(ABC):
             points, same shape.
         """
         return self.exp(x, (self.expand(t) if isinstance(t, Tensor) else t) * self.log(x, y))
-
-    def retract(self, x: Tensor, v: Tensor) -> Tensor:
-        """A cheap step from x along v that agrees with exp(x, v) to `retraction_order`.
-
-        Args:
-            x, v: points and tangent vectors at them, shape (..., *point_shape).
-        Returns:
-            points, same shape.
-        """
-        return self.exp(x, v)
 
     def riemannian_gradient(self, x: Tensor, g: Tensor) -> Tensor:
         """Tangent vector r with <r, v>_x = sum(g * v) for every tangent v.

@@ -161,7 +161,7 @@ def to_pymanopt(manifold: Manifold, seed: int = 0) -> PymanoptManifold:
 
     Points and tangent vectors are float64 arrays of manifold.point_shape, tangent vectors in ambient form;
     use Power or Product for several points. Second derivatives, which TrustRegions needs, come from autograd
-    through exp and transport:
+    through exp and transport along geodesics:
 
         Hess f(x)[v] = d/dt at 0 of transport(x_t, x, grad f(x_t)),   x_t = exp(x, t v).
 
@@ -190,8 +190,9 @@ def to_pymanopt(manifold: Manifold, seed: int = 0) -> PymanoptManifold:
         x, g, h, v = _tensors(point, euclidean_gradient, euclidean_hessian, tangent_vector)
 
         def carried_gradient(t: Tensor) -> Tensor:
-            x_t = manifold.exp(x, t * v)
-            return manifold.transport(x_t, x, manifold.riemannian_gradient(x_t, g + t * h))
+            x_t, velocity = manifold.move(x, t * v, v, geodesic=True)
+            gradient = manifold.riemannian_gradient(x_t, g + t * h)
+            return manifold.move(x_t, -t * velocity, gradient, geodesic=True)[1]
 
         _, derivative = torch.autograd.functional.jvp(carried_gradient, x.new_zeros(()), x.new_ones(()))
         return manifold.to_tangent(x, derivative).numpy()  # type: ignore[arg-type]

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from mvnet.manifolds.base import Manifold
 
+_ATOL = 1e3 * torch.finfo(torch.float32).eps
+
 
 class ManifoldParameter(nn.Parameter):
     """A parameter whose value is a point of a manifold, or a batch of points.
@@ -36,6 +38,8 @@ class ManifoldParameter(nn.Parameter):
 
         def __init__(self, data: Tensor, manifold: Manifold, requires_grad: bool = True): ...
 
+        def __init__(self, data: Tensor, manifold: Manifold, requires_grad: bool = True) -> None: ...
+
     def __new__(cls, data: Tensor, manifold: Manifold, requires_grad: bool = True) -> ManifoldParameter:
         """See the class."""
         manifold.check_point(data, "data (manifold.project gives points)")
@@ -46,6 +50,17 @@ class ManifoldParameter(nn.Parameter):
         parameter = torch.Tensor._make_subclass(cls, data.detach(), requires_grad)
         parameter.manifold = manifold
         return parameter
+
+    def check(self, name: str) -> None:
+        """Raise an error unless the value is on the manifold, up to single precision: a module may change its dtype.
+
+        Args:
+            name: of the parameter.
+        Raises:
+            MvnetError: it is not.
+        """
+        atol = max(_ATOL, 1e3 * torch.finfo(self.dtype).eps)
+        self.manifold.check_point(self.detach(), f"{name} (manifold.project gives points)", atol)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ManifoldParameter:
         """A copy with data of its own, on the same manifold."""

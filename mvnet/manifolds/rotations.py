@@ -103,6 +103,14 @@ class Rotations(Manifold):
         """2 skew(g x^T) x; the factor 2 undoes the metric's 1/2."""
         return 2 * self.to_tangent(x, g)
 
+    def coordinates(self, x: Tensor, v: Tensor) -> Tensor:
+        """w of v = hat(w) x, shape (..., 3)"""
+        return self.axis_vector(x, v)
+
+    def from_coordinates(self, x: Tensor, c: Tensor) -> Tensor:
+        """hat(c) x"""
+        return self.from_axis_vector(x, c)
+
     def violation(self, x: Tensor) -> Tensor:
         """Largest entry of |x x^T - 1|; inf for determinant <= 0."""
         identity = torch.eye(3, dtype=x.dtype, device=x.device)

@@ -23,24 +23,28 @@ from mvnet.errors import MvnetError
 from mvnet.integrators.odeint import odeint
 from mvnet.linalg import so3
 from mvnet.manifolds.actions import RotationAction
+from mvnet.manifolds.parameter import ManifoldParameter
+from mvnet.manifolds.rotations import Rotations
 
 
 class RotationMapping(nn.Module):
     """A learned rotation for each joint, W_j = exp(u_j): on SO(3) whatever the optimiser does to u.
 
     At u = 0 the gradient in u is the Riemannian gradient at the identity, so that a small step from there is a
-    geodesic one.
+    geodesic one. With coordinates "manifold" the parameter is W itself, and that holds everywhere: large turns take
+    fewer steps, of the optimisers of `mvnet.optim.riemannian`.
 
     Args:
         joints: number of joints.
         side: "right" for R W (a change of each joint's own axes), "left" for W R.
         spread: standard deviation of u at the start, radians.
+        coordinates: "axis" for a parameter `axis` of axis vectors u, "manifold" for a `ManifoldParameter` `rotation`.
         generator: source of the initial weights; torch's global generator when None.
     Shape:
         (..., joints, 3, 3) -> the same.
     Raises:
-        MvnetError: when side is another word.
-    Source: Huang, Wan, Probst, Van Gool (2017), section 3.2.
+        MvnetError: when side or coordinates is another word.
+    Source: Huang, Wan, Probst, Van Gool (2017), section 3.2; paper 6.2.1.
 
     Example:
         >>> from mvnet.linalg import so3
@@ -52,18 +56,30 @@ class RotationMapping(nn.Module):
     """
 
     def __init__(
-        self, joints: int, side: str = "right", spread: float = 0.1, *, generator: torch.Generator | None = None
+        self,
+        joints: int,
+        side: str = "right",
+        spread: float = 0.1,
+        coordinates: str = "axis",
+        *,
+        generator: torch.Generator | None = None,
     ):
         super().__init__()
         if side not in ("right", "left"):
             raise MvnetError(f"side: found {side!r}, expected 'right' or 'left'")
-        self.side = side
-        self.axis = nn.Parameter(spread * torch.randn(joints, 3, generator=generator))
+        if coordinates not in ("axis", "manifold"):
+            raise MvnetError(f"coordinates: found {coordinates!r}, expected 'axis' or 'manifold'")
+        self.side, self.coordinates = side, coordinates
+        axis = spread * torch.randn(joints, 3, generator=generator)
+        if coordinates == "axis":
+            self.axis = nn.Parameter(axis)
+        else:
+            self.rotation = ManifoldParameter(so3.exp(axis), Rotations())
 
     @property
     def weight(self) -> Tensor:
         """W, shape (joints, 3, 3)."""
-        return so3.exp(self.axis)
+        return so3.exp(self.axis) if self.coordinates == "axis" else self.rotation
 
     def forward(self, r: Tensor) -> Tensor:
         """R_j W_j or W_j R_j.

@@ -10,7 +10,10 @@ from mvnet.lazy import lazy_names
 if TYPE_CHECKING:
     from mvnet.optim.adam import SGD, Adam, AdamW, AMSGrad
     from mvnet.optim.kfac import EKFAC, KFAC
+
+    from mvnet.optim.pymanopt import minimise
     from mvnet.optim.registry import OPTIMIZERS, build, describe
+    from mvnet.optim.riemannian import RiemannianAdam, RiemannianSGD
     from mvnet.optim.roles import Role, matrix_views, roles
     from mvnet.optim.soap import SOAP
     from mvnet.optim.spectral import Muon
@@ -25,10 +28,13 @@ __all__ = [
     "Adam",
     "AdamW",
     "Muon",
+    "RiemannianAdam",
+    "RiemannianSGD",
     "Role",
     "build",
     "describe",
     "matrix_views",
+    "minimise",
     "roles",
 ]
 
@@ -37,6 +43,9 @@ _PLACES = {
     **dict.fromkeys(("Role", "matrix_views", "roles"), "roles"),
     **dict.fromkeys(("Adam", "AdamW", "AMSGrad", "SGD"), "adam"),
     **dict.fromkeys(("EKFAC", "KFAC"), "kfac"),
+
+    **dict.fromkeys(("RiemannianAdam", "RiemannianSGD"), "riemannian"),
+    "minimise": "pymanopt",
     "Muon": "spectral",
     "SOAP": "soap",
 }

@@ -51,6 +51,8 @@ OPTIMIZERS: dict[str, Entry] = {
     "kfac": Entry("kfac:KFAC", "Natural gradient of Kronecker-factored curvature.", (3e-3, 3e-3, 2e-3, 5e-4)),
     "ekfac": Entry("kfac:EKFAC", "KFAC with the variances along its axes measured.", (3e-3, 3e-3, 3e-3, 5e-4)),
     "amsgrad": Entry("adam:AMSGrad", "Adam that divides by the largest second moment.", (1.2e-3, 2e-3, 2e-3, 3e-4)),
+    "riemannian-sgd": Entry("riemannian:RiemannianSGD", "Descent on manifolds.", (1.2e-2, 2e-2, 2e-2, 3e-3)),
+    "riemannian-adam": Entry("riemannian:RiemannianAdam", "Adam on manifolds.", (1.2e-3, 2e-3, 2e-3, 3e-4)),
 }
 """name -> entry. To add an optimiser: one file, and one line here."""
 
@@ -132,7 +134,7 @@ def _check_points(model: nn.Module) -> None:
 
     for name, parameter in model.named_parameters():
         if isinstance(parameter, ManifoldParameter):
-            parameter.manifold.check_point(parameter.detach(), f"{name} (manifold.project gives points)")
+            parameter.check(name)
 
 
 def parse_options(name: str, text: str) -> dict[str, Any]:

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from mvnet.linalg.smooth import expand_points
-from mvnet.manifolds import SPD, Circle, Euclidean, Manifold, Power, Product, Rotations, SPDField, Sphere
+from mvnet.manifolds import (
+    SPD,
+    Circle,
+    Euclidean,
+    Grassmann,
+    Manifold,
+    MatrixGroup,
+    Power,
+    Product,
+    Rotations,
+    SPDField,
+    Sphere,
+    Stiefel,
+)
 
 
 @dataclass(frozen=True)
@@ -17,6 +31,9 @@ class Case:
     special: list = field(
         default_factory=list
     )  # points where naive derivatives are nan: identity, repeated eigenvalues
+    same: Callable[[Tensor], Tensor] = lambda x: x  # equal for two representatives of one point, and smooth
+    closed: bool = True  # a logarithm in closed form: means cost little
+    symmetric: bool = True  # a symmetric space: reflections in points are isometries
 
 
 _PRODUCT = Product(SPD(3), Circle(), Sphere(3), Rotations())
@@ -39,6 +56,10 @@ CASES = [
         [torch.eye(4).tolist(), torch.diag(torch.tensor([1.0, 1.0, 1.0, 2.0])).tolist()],
     ),
     Case(SPDField(-1), [[1.0, 1, 1, 0, 0, 0], [1.0, 1, 2, 0, 0, 0]]),
+    Case(Stiefel(4, 2), [torch.eye(4, 2).tolist()], closed=False, symmetric=False),
+    Case(Grassmann(4, 2), [torch.eye(4, 2).tolist()], same=lambda x: x @ x.mT),
+    Case(MatrixGroup("GL", 2), [torch.eye(2).tolist()], closed=False, symmetric=False),
+    Case(MatrixGroup("SE", 3), [torch.eye(4).tolist()]),
     Case(Power(Circle(), 3), [[0.0, 0.0, 0.0]]),
     Case(Power(Rotations(), 2), [torch.eye(3).expand(2, 3, 3).tolist()]),
     Case(_PRODUCT, [[1.0, 0, 0, 0, 1, 0, 0, 0, 1, 0.0, 0, 0, 1, 1, 0, 0, 0, 1, 0, 0, 0, 1]]),

@@ -43,7 +43,7 @@ def test_exp_inverts_log_and_log_inverts_exp(case, dtype):
     m, tolerance = case.manifold, EXACT if dtype == torch.float64 else SINGLE
     x, y, _, g = draw(case, dtype=dtype)
     v = unit_tangent(m, x, g)
-    assert_close(m.exp(x, m.log(x, y)), y, **tolerance)
+    assert_close(case.same(m.exp(x, m.log(x, y))), case.same(y), **tolerance)
     assert_close(m.log(x, m.exp(x, v)), v, **tolerance)
     assert m.dist(x, y).dtype == dtype
 
@@ -94,13 +94,19 @@ def test_transport_is_a_linear_isometry_that_carries_the_geodesic(case):
 
 
 def test_transport_is_parallel(case):
-    """On a symmetric space the reflection through the midpoint turns and transports x's geodesics."""
+    """On a symmetric space the reflection through the midpoint turns and transports x's geodesics; on others in the
+    limit of small distances (pole ladder)."""
     m = case.manifold
     x, y, _, g = draw(case)
     u = unit_tangent(m, x, g, 0.3)
     reflect = lambda c, p: m.exp(c, -m.log(c, p))  # noqa: E731
-    reflected = reflect(m.geodesic(x, y, 0.5), m.exp(x, u))
-    assert_close(-m.log(y, reflected), m.transport(x, y, u), rtol=1e-8, atol=1e-10)
+
+    def error(h: float) -> Any:
+        end = m.geodesic(x, y, h)
+        ladder = -m.log(end, reflect(m.geodesic(x, y, h / 2), m.exp(x, h * u))) / h
+        return (ladder - m.transport(x, end, u)).abs().max().item()
+
+    assert error(1.0) < 1e-9 if case.symmetric else math.log2(error(0.2) / error(0.1)) > 1.8
 
 
 def test_projections_are_idempotent(case):
@@ -161,9 +167,10 @@ def test_mean_of_a_pair_is_the_weighted_midpoint(case):
     m = case.manifold
     x, y, _, _ = draw(case)
     pair = torch.stack([x, y])
-    assert_close(m.mean(pair, axis=0), m.geodesic(x, y, 0.5), rtol=1e-7, atol=1e-8)
+    same = case.same
+    assert_close(same(m.mean(pair, axis=0)), same(m.geodesic(x, y, 0.5)), rtol=1e-7, atol=1e-8)
     weights = torch.tensor([[3.0], [1.0]], dtype=x.dtype)
-    assert_close(m.mean(pair, weights, axis=0), m.geodesic(x, y, 0.25), rtol=1e-7, atol=1e-8)
+    assert_close(same(m.mean(pair, weights, axis=0)), same(m.geodesic(x, y, 0.25)), rtol=1e-7, atol=1e-8)
 
 
 def test_mean_has_zero_gradient_and_does_not_see_order_or_axis(case):
@@ -177,18 +184,20 @@ def test_mean_has_zero_gradient_and_does_not_see_order_or_axis(case):
     v = (expand_points(weights / weights.sum(), m.point_ndim) * m.log(mean.unsqueeze(1), points)).sum(1)
     assert (m.norm(mean, v) < 2e-10).all()
     again = m.mean(points.flip(1).movedim(1, 0), 5 * weights.flip(0).unsqueeze(1), axis=0)
-    assert_close(mean, again, rtol=1e-8, atol=1e-9)
-    assert_close(m.mean(x.unsqueeze(1)), x, rtol=1e-8, atol=1e-9)
+    assert_close(case.same(mean), case.same(again), rtol=1e-8, atol=1e-9)
+    assert_close(case.same(m.mean(x.unsqueeze(1))), case.same(x), rtol=1e-8, atol=1e-9)
 
 
 def test_mean_differentiates(case):
+    if not case.closed:
+        pytest.skip("made of the derivatives of the logarithm, which the next test checks")
     m = case.manifold
     x, _, _, g = draw(case, 1)
     points = nearby(m, x.expand(3, *m.point_shape).contiguous(), g, 0.5)
     a = torch.zeros(3, m.dim, dtype=x.dtype, requires_grad=True)
     w = torch.tensor([0.2, 0.5, 0.4], dtype=x.dtype, requires_grad=True)
     assert torch.autograd.gradcheck(
-        lambda a, w: m.mean(chart(m, points, a), w), (a, w), eps=1e-5, atol=1e-5, rtol=1e-4, fast_mode=True
+        lambda a, w: case.same(m.mean(chart(m, points, a), w)), (a, w), eps=1e-5, atol=1e-5, rtol=1e-4, fast_mode=True
     )
 
 

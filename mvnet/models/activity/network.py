@@ -33,6 +33,7 @@ class LieMotionNetwork(nn.Module):
         dropout: share of the channels left out in training.
         flow_steps: steps of the solver.
         seed: random seed of the initial weights; no other random state is read or changed.
+        mapping: coordinates of `RotationMapping`; "manifold" is for the optimisers on manifolds.
     Raises:
         MvnetError: parent has another length or names a joint that is not there.
     """
@@ -50,6 +51,7 @@ class LieMotionNetwork(nn.Module):
         dropout: float = 0.3,
         flow_steps: int = 2,
         seed: int = 0,
+        mapping: str = "axis",
     ):
         super().__init__()
         self.config: dict[str, Any] = {
@@ -61,6 +63,7 @@ class LieMotionNetwork(nn.Module):
             "dropout": dropout,
             "flow_steps": flow_steps,
             "seed": seed,
+            **({} if mapping == "axis" else {"mapping": mapping}),  # configurations of before it are those of "axis"
         }
         above = torch.arange(joints) - 1 if parent is None else torch.tensor(self.config["parent"])
         if above.shape != (joints,) or above.max() >= joints:
@@ -69,7 +72,7 @@ class LieMotionNetwork(nn.Module):
         generator = torch.Generator().manual_seed(seed)
         self.mixing = RotationMixing(joints)
         self.flow = RotationFlow(joints, flow_steps)
-        self.mapping = RotationMapping(joints, generator=generator)
+        self.mapping = RotationMapping(joints, coordinates=mapping, generator=generator)
         self.relative = LogMap(above)
         self.first = _draw(nn.Conv1d, 6 * joints, width, 1, generator=generator)
         self.layers = nn.ModuleList(

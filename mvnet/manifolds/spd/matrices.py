@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from mvnet.errors import MvnetError
-from mvnet.manifolds import _spectral
 from mvnet.manifolds.base import Manifold
 from mvnet.manifolds.mean import prepare
-from mvnet.manifolds.spd_metrics import (
+from mvnet.manifolds.spd import _spectral
+from mvnet.manifolds.spd.metrics import (
     METRICS,
     AffineInvariant,
     LogEuclidean,

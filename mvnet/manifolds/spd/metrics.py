@@ -11,7 +11,7 @@ from torch import Tensor
 from mvnet.linalg import affine_invariant as planes
 from mvnet.linalg import sym3
 from mvnet.linalg.smooth import expand_points, point_sum, safe_sqrt
-from mvnet.manifolds import _spectral
+from mvnet.manifolds.spd import _spectral
 
 
 def symmetric_part(a: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from mvnet.errors import MvnetError
 from mvnet.linalg import affine_invariant, sym3
 from mvnet.manifolds.base import Manifold
 from mvnet.manifolds.mean import frechet_mean
-from mvnet.manifolds.spd import SPD
+from mvnet.manifolds.spd.matrices import SPD
 
 _MATRICES = SPD(3)
 

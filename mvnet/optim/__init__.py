@@ -9,6 +9,7 @@ from mvnet.lazy import lazy_names
 
 if TYPE_CHECKING:
     from mvnet.optim.adam import SGD, Adam, AdamW, AMSGrad
+    from mvnet.optim.natural import NaturalGradient
     from mvnet.optim.registry import OPTIMIZERS, build, describe
     from mvnet.optim.roles import Role, matrix_views, roles
     from mvnet.optim.soap import SOAP
@@ -22,6 +23,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Muon",
+    "NaturalGradient",
     "Role",
     "build",
     "describe",
@@ -34,6 +36,7 @@ _PLACES = {
     **dict.fromkeys(("Role", "matrix_views", "roles"), "roles"),
     **dict.fromkeys(("Adam", "AdamW", "AMSGrad", "SGD"), "adam"),
     "Muon": "spectral",
+    "NaturalGradient": "natural",
     "SOAP": "soap",
 }
 

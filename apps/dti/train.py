@@ -53,6 +53,7 @@ def train(
 
     from mvnet import runtime
     from mvnet.apps.common.training import load_start, train_network
+    from mvnet.apps.dti.calibrate import calibration_of
     from mvnet.data_loaders.dti.training.dataset import TrainingSet
     from mvnet.models.dti.loss import denoising_loss
     from mvnet.models.dti.network import DTIDenoiser
@@ -81,7 +82,8 @@ def train(
         torch.manual_seed(seed)  # initial weights
         model = load_start(DTIDenoiser(**NETWORKS[network]), start).to(place)
         card = {"task": "denoise diffusion tensors", "training_data": sources, "voxels_per_step": batch * patch**3}
-        train_network(output / "dti", model, schedule, data, denoising_loss, card, quiet=quiet)
+        finish = calibration_of(truths, scans, left_out, count, data, batch)
+        train_network(output / "dti", model, schedule, data, denoising_loss, card, quiet=quiet, finish=finish)
 
 
 Weighted = list[tuple[float, "TensorField"]]

@@ -25,7 +25,7 @@ _SHARE = 20  # patches of the training for one of these
 _LEAST_SLICES = 8  # below it a patch is mostly border
 _BRAINS = 2  # at most, of either half
 _BRAIN_SEED = 2**23  # seeds of a training are smaller
-_EXAMPLE = 2**39  # examples of a training have smaller numbers
+_EXAMPLE = 2**31  # examples of a training have smaller numbers, and generators tell 32 bits apart
 
 
 def calibration_of(

@@ -9,6 +9,7 @@ from mvnet.lazy import lazy_names
 
 if TYPE_CHECKING:
     from mvnet.optim.adam import SGD, Adam, AdamW, AMSGrad
+    from mvnet.optim.bfgs import BFGS
     from mvnet.optim.natural import NaturalGradient
     from mvnet.optim.registry import OPTIMIZERS, build, describe
     from mvnet.optim.roles import Role, matrix_views, roles
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from mvnet.optim.spectral import Muon
 
 __all__ = [
+    "BFGS",
     "OPTIMIZERS",
     "SGD",
     "SOAP",
@@ -35,6 +37,7 @@ _PLACES = {
     **dict.fromkeys(("OPTIMIZERS", "build", "describe"), "registry"),
     **dict.fromkeys(("Role", "matrix_views", "roles"), "roles"),
     **dict.fromkeys(("Adam", "AdamW", "AMSGrad", "SGD"), "adam"),
+    "BFGS": "bfgs",
     "Muon": "spectral",
     "NaturalGradient": "natural",
     "SOAP": "soap",

@@ -48,6 +48,7 @@ OPTIMIZERS: dict[str, Entry] = {
     "muon": Entry("spectral:Muon", "Steepest descent of kernels in the spectral norm.", (4e-3, 6e-3, 4e-3, 6e-4)),
     "soap": Entry("soap:SOAP", "Adam in the eigenbases of a kernel's channels.", (4e-3, 6e-3, 4e-3, 6e-4)),
     "amsgrad": Entry("adam:AMSGrad", "Adam that divides by the largest second moment.", (1.2e-3, 2e-3, 2e-3, 3e-4)),
+    "bfgs": Entry("bfgs:BFGS", "Descent in a damped BFGS metric, steps of fixed length.", (5e-4, 5e-4, 1e-3, 1e-4)),
 }
 """name -> entry. To add an optimiser: one file, and one line here."""
 

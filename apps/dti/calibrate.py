@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from mvnet.data_loaders.dti.training.dataset import TrainingSet
-    from mvnet.data_loaders.dti.training.pairs import TensorField
+    from mvnet.data_loaders.dti.training.pairs import TensorField, TrainingPair
 
 Weighted = list[tuple[float, "TensorField"]]
 """Fields, each with its share of the training patches."""
@@ -44,23 +44,18 @@ def calibration_of(
     """
 
     def finish(model: nn.Module) -> dict[str, Any]:
-        from torch.utils.data import DataLoader
-
         from mvnet.models.calibration import calibrate
         from mvnet.models.dti.network import DTIDenoiser
 
         assert isinstance(model, DTIDenoiser)
-        count = min(max(len(data) // _SHARE, _LEAST_PATCHES), _MOST_PATCHES)
-        sets, words = _held_out(truths, scans, left_out, brains, data)
-        orders = [range(_EXAMPLE + k * count, _EXAMPLE + (k + 1) * count) for k in range(2)]
-        fit, check = (DataLoader(part, batch, sampler=order) for part, order in zip(sets, orders))
+        (fit, check), words = hold_out(truths, scans, left_out, brains, data, batch)
         found = calibrate(model, fit, check)
         ratios = {"before": round(found.before, 4), "after": round(found.after, 4)}
         likelihoods = {"before": round(found.likelihood_before, 4), "after": round(found.likelihood_after, 4)}
         return {
             "calibration": {
                 "held_out": words,
-                "patches": count,
+                "patches": sum(len(pair.mask) for pair in check),
                 "error_over_expected": ratios,
                 "negative_log_likelihood": likelihoods,
                 "steps": found.steps,
@@ -71,7 +66,25 @@ def calibration_of(
     return finish
 
 
-def _held_out(
+def hold_out(
+    truths: Weighted, scans: Weighted, left_out: slice, brains: int, data: TrainingSet, batch: int
+) -> tuple[list[list[TrainingPair]], str]:
+    """Patches that a training does not see.
+
+    Args:
+        truths, scans, left_out, brains, data, batch: as of `calibration_of`.
+    Returns:
+        collated batches to fit to and as many to check with; where they come from, in words.
+    """
+    from torch.utils.data import DataLoader
+
+    count = min(max(len(data) // _SHARE, _LEAST_PATCHES), _MOST_PATCHES)
+    sets, words = held_out_sets(truths, scans, left_out, brains, data)
+    orders = [range(_EXAMPLE + k * count, _EXAMPLE + (k + 1) * count) for k in range(2)]
+    return [list(DataLoader(part, batch, sampler=order)) for part, order in zip(sets, orders)], words
+
+
+def held_out_sets(
     truths: Weighted, scans: Weighted, left_out: slice, brains: int, data: TrainingSet
 ) -> tuple[list[TrainingSet], str]:
     """Patches to fit to and patches to check with, and where they come from."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from mvnet.apps.dti.calibrate import _half, _held_out
+from mvnet.apps.dti.calibrate import _half, held_out_sets
 from mvnet.data_loaders.dti.training.dataset import TrainingSet, random_scheme
 from mvnet.data_loaders.dti.training.pairs import TensorField
 
@@ -32,11 +32,11 @@ def voxels(data: TrainingSet) -> set[float]:
     return found
 
 
-def test_slices_left_out_are_held_out_in_two_halves():
+def test_slices_left_out_areheld_out_sets_in_two_halves():
     scan = field(10, 20)
     truths, scans = [(0.5, scan), (0.1, scan)], [(0.3, scan)]
     data = TrainingSet(truths, scans, length=10, patch=10, seed=1)
-    (fit, check), words = _held_out(truths, scans, slice(10, 20), 0, data)
+    (fit, check), words = held_out_sets(truths, scans, slice(10, 20), 0, data)
     used, first, second = voxels(data), voxels(fit), voxels(check)
     assert not used & first and not used & second and not first & second
     assert len(first) + len(second) == 24 * 20 * 10 and words == "slices 10:20 of the scan"
@@ -48,6 +48,6 @@ def test_without_them_the_draws_and_the_brains_are_others():
     scan = field(30, 30)
     truths, scans = [(0.5, scan)], [(0.3, scan)]
     data = TrainingSet(truths, scans, length=10, patch=12, seed=1)
-    (fit, check), words = _held_out(truths, scans, slice(0, 0), 0, data)
+    (fit, check), words = held_out_sets(truths, scans, slice(0, 0), 0, data)
     assert words == "other draws from the scan" and fit.patch == check.patch == 12
     assert not torch.equal(fit[2**31].noisy, fit[0].noisy)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Weighted = list[tuple[float, "TensorField"]]
 """Fields, each with its share of the training patches."""
 
-_MOST_PATCHES, _LEAST_PATCHES = 96, 4  # for the fit, and as many to check it
+_MOST_PATCHES, _LEAST_PATCHES = 192, 4  # for the fit, and as many to check it
 _SHARE = 20  # patches of the training for one of these
 _LEAST_SLICES = 8  # below it a patch is mostly border
 _BRAINS = 2  # at most, of either half

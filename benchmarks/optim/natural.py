@@ -247,7 +247,7 @@ def _held_out(quick: bool) -> Iterator[tuple[str, list[list[Any]]]]:
     from mvnet.data_loaders.dti.training.dataset import TrainingSet
     from mvnet.data_loaders.dti.training.fields import scan_field, simulated_fields
 
-    count = 48 if quick else 96
+    count = 96 if quick else 192
     brains = [(0.025, field) for field in simulated_fields(2, 0)]
     data = TrainingSet(brains, length=20 * count, seed=0)
     yield "simulated", hold_out(brains, [], slice(0, 0), 2, data, 4)[0]

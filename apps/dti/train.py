@@ -31,7 +31,9 @@ def train(
     bval: Bval = None,
     bvec: Bvec = None,
     bvec_frame: Annotated[str | None, typer.Option(help="Axes of the b-vectors: fsl, voxel, world.")] = None,
-    exclude: Annotated[str, typer.Option(help="Slices START:STOP of the scan to leave out, for testing.")] = "",
+    exclude: Annotated[
+        str, typer.Option(help="Slices START:STOP of the scan to leave out; they calibrate the confidence map.")
+    ] = "",
     simulated: Annotated[int, typer.Option(min=0, help="Number of simulated brains.")] = 16,
     steps: Steps = 7500,
     batch: Batch = 4,

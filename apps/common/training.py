@@ -52,6 +52,7 @@ def train_network(
     card: dict[str, Any],
     *,
     quiet: bool,
+    finish: Callable[[nn.Module], dict[str, Any]] | None = None,
 ) -> None:
     """Run to the end of the schedule, then write STEM.safetensors and its card STEM.json.
 
@@ -61,6 +62,7 @@ def train_network(
         loss: of the network and the parts of a batch, which it moves to its device; with figures to log.
         card: what the model card says of the task and of the data.
         quiet: neither a progress bar nor the card on stdout.
+        finish: a last change of the trained network, which gives further entries of the card.
     """
     from mvnet.models.checkpoint import save_checkpoint
     from mvnet.training import Run, train
@@ -79,6 +81,7 @@ def train_network(
         "device": str(device),
         "seconds": round(time.perf_counter() - begin) if first == 0 else None,
         "parameters": sum(p.numel() for p in trained.parameters()),
+        **(finish(trained) if finish is not None else {}),
     }
     save_checkpoint(stem, trained, full)
     if not quiet:

@@ -43,7 +43,9 @@ def train(
     bval: Bval = None,
     bvec: Bvec = None,
     bvec_frame: Annotated[str | None, typer.Option(help="Axes of the b-vectors: fsl, voxel, world.")] = None,
-    exclude: Annotated[str, typer.Option(help="Slices START:STOP of the scan to leave out, for testing.")] = "",
+    exclude: Annotated[
+        str, typer.Option(help="Slices START:STOP of the scan to leave out; they calibrate the confidence map.")
+    ] = "",
     simulated: Annotated[int, typer.Option(min=0, help="Number of simulated brains.")] = 16,
     steps: Steps = 7500,
     batch: Batch = 4,
@@ -66,6 +68,7 @@ def train(
 
     from mvnet import runtime
     from mvnet.apps.common.training import load_start, train_network
+    from mvnet.apps.dti.calibrate import calibration_of
     from mvnet.data_loaders.dti.training.dataset import TrainingSet
     from mvnet.models.dti.loss import denoising_loss
     from mvnet.models.dti.network import DTIDenoiser
@@ -95,7 +98,8 @@ def train(
         torch.manual_seed(seed)  # initial weights
         model = load_start(DTIDenoiser(**NETWORKS[network]), start).to(place)
         card = {"task": "denoise diffusion tensors", "training_data": sources, "voxels_per_step": batch * patch**3}
-        train_network(output / "dti", model, schedule, data, denoising_loss, card, quiet=quiet)
+        finish = calibration_of(truths, scans, left_out, count, data, batch)
+        train_network(output / "dti", model, schedule, data, denoising_loss, card, quiet=quiet, finish=finish)
 
 
 Weighted = list[tuple[float, "TensorField"]]

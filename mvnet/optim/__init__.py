@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from mvnet.optim.kfac import EKFAC, KFAC
 
     from mvnet.optim.pymanopt import minimise
+
+    from mvnet.optim.bfgs import BFGS
+    from mvnet.optim.natural import NaturalGradient
     from mvnet.optim.registry import OPTIMIZERS, build, describe
     from mvnet.optim.riemannian import RiemannianAdam, RiemannianSGD
     from mvnet.optim.roles import Role, matrix_views, roles
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = [
     "EKFAC",
     "KFAC",
+
+    "BFGS",
     "OPTIMIZERS",
     "SGD",
     "SOAP",
@@ -30,6 +35,8 @@ __all__ = [
     "Muon",
     "RiemannianAdam",
     "RiemannianSGD",
+
+    "NaturalGradient",
     "Role",
     "build",
     "describe",
@@ -46,7 +53,10 @@ _PLACES = {
 
     **dict.fromkeys(("RiemannianAdam", "RiemannianSGD"), "riemannian"),
     "minimise": "pymanopt",
+
+    "BFGS": "bfgs",
     "Muon": "spectral",
+    "NaturalGradient": "natural",
     "SOAP": "soap",
 }
 

@@ -53,6 +53,8 @@ OPTIMIZERS: dict[str, Entry] = {
     "amsgrad": Entry("adam:AMSGrad", "Adam that divides by the largest second moment.", (1.2e-3, 2e-3, 2e-3, 3e-4)),
     "riemannian-sgd": Entry("riemannian:RiemannianSGD", "Descent on manifolds.", (1.2e-2, 2e-2, 2e-2, 3e-3)),
     "riemannian-adam": Entry("riemannian:RiemannianAdam", "Adam on manifolds.", (1.2e-3, 2e-3, 2e-3, 3e-4)),
+
+    "bfgs": Entry("bfgs:BFGS", "Descent in a damped BFGS metric, steps of fixed length.", (5e-4, 5e-4, 1e-3, 1e-4)),
 }
 """name -> entry. To add an optimiser: one file, and one line here."""
 

@@ -23,7 +23,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("mvnet.nn",),
     ("mvnet.models.guarantee", "mvnet.models.tiling"),
     ("mvnet.models.activity", "mvnet.models.dti", "mvnet.models.image", "mvnet.models.insar"),
-    ("mvnet.models.registry",),
+    ("mvnet.models.calibration", "mvnet.models.registry"),
     ("mvnet.models.checkpoint",),
     ("mvnet.models", "mvnet.models.activity.lie_classifier"),  # the classifier reads and writes checkpoints
     ("mvnet.api",),

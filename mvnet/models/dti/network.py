@@ -190,8 +190,18 @@ class DTIDenoiser(nn.Module):
         for stage in self.stages:
             h, z = stage(h, z, mask)
         # h -> log error, bounded; no gradient into the trunk
-        log_error = _LOG_ERROR_RANGE * torch.tanh(self.error(rms_squash(h.detach())) / _LOG_ERROR_RANGE)
-        return DenoisedField(z, log_error)
+        return DenoisedField(z, bounded_log_error(self.error(rms_squash(h.detach()))))
+
+
+def bounded_log_error(x: Tensor) -> Tensor:
+    """What the error head's linear map stands for: c tanh(x / c), near x where |x| is well below c = 4.
+
+    Args:
+        x: any shape.
+    Returns:
+        same shape, in (-4, 4).
+    """
+    return _LOG_ERROR_RANGE * torch.tanh(x / _LOG_ERROR_RANGE)
 
 
 def centred_log(tensors: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from mvnet.lazy import lazy_names
 
 if TYPE_CHECKING:
     from mvnet.optim.adam import SGD, Adam, AdamW, AMSGrad
+    from mvnet.optim.hamiltonian import ConformalHamiltonian, RelativisticGradientDescent
     from mvnet.optim.registry import OPTIMIZERS, build, describe
     from mvnet.optim.roles import Role, matrix_views, roles
     from mvnet.optim.soap import SOAP
@@ -21,7 +22,9 @@ __all__ = [
     "AMSGrad",
     "Adam",
     "AdamW",
+    "ConformalHamiltonian",
     "Muon",
+    "RelativisticGradientDescent",
     "Role",
     "build",
     "describe",
@@ -33,6 +36,7 @@ _PLACES = {
     **dict.fromkeys(("OPTIMIZERS", "build", "describe"), "registry"),
     **dict.fromkeys(("Role", "matrix_views", "roles"), "roles"),
     **dict.fromkeys(("Adam", "AdamW", "AMSGrad", "SGD"), "adam"),
+    **dict.fromkeys(("ConformalHamiltonian", "RelativisticGradientDescent"), "hamiltonian"),
     "Muon": "spectral",
     "SOAP": "soap",
 }

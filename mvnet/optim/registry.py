@@ -48,6 +48,10 @@ OPTIMIZERS: dict[str, Entry] = {
     "muon": Entry("spectral:Muon", "Steepest descent of kernels in the spectral norm.", (4e-3, 6e-3, 4e-3, 6e-4)),
     "soap": Entry("soap:SOAP", "Adam in the eigenbases of a kernel's channels.", (4e-3, 6e-3, 4e-3, 6e-4)),
     "amsgrad": Entry("adam:AMSGrad", "Adam that divides by the largest second moment.", (1.2e-3, 2e-3, 2e-3, 3e-4)),
+    "conformal": Entry("hamiltonian:ConformalHamiltonian", "Hamiltonian descent.", (0.1, 0.15, 0.15, 0.05)),
+    "relativistic": Entry(
+        "hamiltonian:RelativisticGradientDescent", "Momentum with a speed limit.", (6e-3, 1e-2, 1e-2, 1.5e-3)
+    ),
 }
 """name -> entry. To add an optimiser: one file, and one line here."""
 
@@ -106,7 +110,8 @@ def build(name: str, model: nn.Module, rate: float, weight_decay: float = 0.0, *
         name: a key of `OPTIMIZERS`.
         model: the network, on its device.
         rate: learning rate.
-        weight_decay: added to the gradient by "adam" and "sgd", decoupled from it by the others.
+        weight_decay: added to the gradient by "adam", "sgd" and the Hamiltonian methods, decoupled from it by the
+            others.
         **options: of `options_of(name)`.
     Returns:
         the optimiser.

@@ -10,6 +10,7 @@ from mvnet.lazy import lazy_names
 if TYPE_CHECKING:
     from mvnet.optim.adam import SGD, Adam, AdamW, AMSGrad
     from mvnet.optim.hamiltonian import ConformalHamiltonian, RelativisticGradientDescent
+    from mvnet.optim.port_hamiltonian import PortHamiltonianDescent
     from mvnet.optim.registry import OPTIMIZERS, build, describe
     from mvnet.optim.roles import Role, matrix_views, roles
     from mvnet.optim.soap import SOAP
@@ -24,6 +25,7 @@ __all__ = [
     "AdamW",
     "ConformalHamiltonian",
     "Muon",
+    "PortHamiltonianDescent",
     "RelativisticGradientDescent",
     "Role",
     "build",
@@ -38,6 +40,7 @@ _PLACES = {
     **dict.fromkeys(("Adam", "AdamW", "AMSGrad", "SGD"), "adam"),
     **dict.fromkeys(("ConformalHamiltonian", "RelativisticGradientDescent"), "hamiltonian"),
     "Muon": "spectral",
+    "PortHamiltonianDescent": "port_hamiltonian",
     "SOAP": "soap",
 }
 

@@ -52,6 +52,9 @@ OPTIMIZERS: dict[str, Entry] = {
     "relativistic": Entry(
         "hamiltonian:RelativisticGradientDescent", "Momentum with a speed limit.", (6e-3, 1e-2, 1e-2, 1.5e-3)
     ),
+    "port-hamiltonian": Entry(
+        "port_hamiltonian:PortHamiltonianDescent", "Momentum with an energy that falls.", (0.1, 0.15, 0.15, 0.05)
+    ),
 }
 """name -> entry. To add an optimiser: one file, and one line here."""
 

@@ -76,6 +76,22 @@ def scaled(tensors: Sequence[Tensor], factor: Tensor) -> list[Tensor]:
     return [tensor * factor.to(tensor) for tensor in tensors]
 
 
+def gradient_of(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """The gradient of a function, with a graph of its own where x has one.
+
+    Args:
+        function: differentiable; shape (n,) -> shape ().
+        x: shape (n,).
+    Returns:
+        shape (n,).
+    """
+    recorded = torch.is_grad_enabled() and x.requires_grad
+    with torch.enable_grad():
+        point = x if recorded else x.detach().requires_grad_()
+        value = function(point)
+        return torch.autograd.grad(value, point, create_graph=recorded, allow_unused=True, materialize_grads=True)[0]
+
+
 @dataclass(frozen=True)
 class Quadratic(Kinetic):
     """T = |p|^2 / 2m, the energy of (55).
@@ -170,10 +186,7 @@ class Arbitrary(Kinetic):
 
     def velocity(self, momenta: Sequence[Tensor]) -> list[Tensor]:
         """The gradient of the function; of what it is a function itself where gradients are recorded."""
-        recorded = torch.is_grad_enabled() and any(p.requires_grad for p in momenta)
-        with torch.enable_grad():
-            p = _vector(momenta) if recorded else _vector(momenta).detach().requires_grad_()
-            (gradient,) = torch.autograd.grad(self.function(p), p, create_graph=recorded)
+        gradient = gradient_of(self.function, _vector(momenta))
         parts = gradient.split([p.numel() for p in momenta])
         return [part.view_as(p).to(p) for part, p in zip(parts, momenta)]
 

@@ -11,12 +11,14 @@ if TYPE_CHECKING:
     from mvnet.optim.adam import SGD, Adam, AdamW, AMSGrad
     from mvnet.optim.hamiltonian import ConformalHamiltonian, RelativisticGradientDescent
     from mvnet.optim.port_hamiltonian import PortHamiltonianDescent
+    from mvnet.optim.proximal import L1, Simplex, add_proximal_step, project_l1_ball, project_simplex, soft_threshold
     from mvnet.optim.registry import OPTIMIZERS, build, describe
     from mvnet.optim.roles import Role, matrix_views, roles
     from mvnet.optim.soap import SOAP
     from mvnet.optim.spectral import Muon
 
 __all__ = [
+    "L1",
     "OPTIMIZERS",
     "SGD",
     "SOAP",
@@ -28,10 +30,15 @@ __all__ = [
     "PortHamiltonianDescent",
     "RelativisticGradientDescent",
     "Role",
+    "Simplex",
+    "add_proximal_step",
     "build",
     "describe",
     "matrix_views",
+    "project_l1_ball",
+    "project_simplex",
     "roles",
+    "soft_threshold",
 ]
 
 _PLACES = {
@@ -41,6 +48,9 @@ _PLACES = {
     **dict.fromkeys(("ConformalHamiltonian", "RelativisticGradientDescent"), "hamiltonian"),
     "Muon": "spectral",
     "PortHamiltonianDescent": "port_hamiltonian",
+    **dict.fromkeys(
+        ("L1", "Simplex", "add_proximal_step", "project_l1_ball", "project_simplex", "soft_threshold"), "proximal"
+    ),
     "SOAP": "soap",
 }
 

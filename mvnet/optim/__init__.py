@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mvnet.optim.roles import Role, matrix_views, roles
     from mvnet.optim.soap import SOAP
     from mvnet.optim.spectral import Muon
+    from mvnet.optim.wasserstein import MeasureFlow, ReLUMeasure, largest_margin, margin_of
 
 __all__ = [
     "L1",
@@ -26,14 +27,18 @@ __all__ = [
     "Adam",
     "AdamW",
     "ConformalHamiltonian",
+    "MeasureFlow",
     "Muon",
     "PortHamiltonianDescent",
+    "ReLUMeasure",
     "RelativisticGradientDescent",
     "Role",
     "Simplex",
     "add_proximal_step",
     "build",
     "describe",
+    "largest_margin",
+    "margin_of",
     "matrix_views",
     "project_l1_ball",
     "project_simplex",
@@ -52,6 +57,7 @@ _PLACES = {
         ("L1", "Simplex", "add_proximal_step", "project_l1_ball", "project_simplex", "soft_threshold"), "proximal"
     ),
     "SOAP": "soap",
+    **dict.fromkeys(("MeasureFlow", "ReLUMeasure", "largest_margin", "margin_of"), "wasserstein"),
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _PLACES)

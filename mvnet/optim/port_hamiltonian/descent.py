@@ -37,7 +37,9 @@ class PortHamiltonianDescent(StructuredOptimizer):
     layer, d . (g+ - g) / |d|^2; the first step, before any is known, is at most a hundredth as long as the parameters.
     When the next gradient shows that H grew all the same (by the trapezoidal rule, exact for a quadratic E), p is
     shortened by as much, or to zero. With a closure nothing is estimated: the step is taken anew with a larger lambda
-    until H has fallen. Any h will do: for a large one this is gradient descent at the rate 1 / curvature.
+    until H has fallen. Any h will do: for a large one this is gradient descent at the rate 1 / curvature. With gradients
+    of one batch after another their noise counts as curvature, and steps are shorter than need be; a closure, which
+    computes the loss of one batch only, does not have that.
 
     "strang": exact friction for half a step, leapfrog, friction for half a step; the friction of the second half is as
     much larger than gamma as it must be to take what the leapfrog added, h^2/8m (|g+|^2 - |g|^2). Second order; a

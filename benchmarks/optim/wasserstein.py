@@ -16,10 +16,10 @@ STARTS = 10
 
 
 def teacher(examples: int = 100) -> tuple[Tensor, Tensor]:
-    """Inputs, and the sum of four neurons."""
+    """Inputs, and twice the average of four neurons."""
     random = torch.Generator().manual_seed(0)
     x = torch.randn(examples, 2, generator=random, dtype=torch.float64)
-    return x, 4 * ReLUMeasure.random(4, 2, generator=random, dtype=torch.float64)(x).detach()
+    return x, 2 * ReLUMeasure.random(4, 2, generator=random, dtype=torch.float64)(x).detach()
 
 
 def corners(seed: int, examples: int = 24) -> tuple[Tensor, Tensor]:

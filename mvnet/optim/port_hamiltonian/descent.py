@@ -37,9 +37,9 @@ class PortHamiltonianDescent(StructuredOptimizer):
     layer, d . (g+ - g) / |d|^2; the first step, before any is known, is at most a hundredth as long as the parameters.
     When the next gradient shows that H grew all the same (by the trapezoidal rule, exact for a quadratic E), p is
     shortened by as much, or to zero. With a closure nothing is estimated: the step is taken anew with a larger lambda
-    until H has fallen. Any h will do: for a large one this is gradient descent at the rate 1 / curvature. With gradients
-    of one batch after another their noise counts as curvature, and steps are shorter than need be; a closure, which
-    computes the loss of one batch only, does not have that.
+    until H has fallen. Any h will do: for a large one this is gradient descent at the rate 1 / curvature. Between
+    batches the noise of the gradients counts as curvature, and steps are shorter than need be; not so with a closure,
+    which stays with one batch.
 
     "strang": exact friction for half a step, leapfrog, friction for half a step; the friction of the second half is as
     much larger than gamma as it must be to take what the leapfrog added, h^2/8m (|g+|^2 - |g|^2). Second order; a
@@ -243,7 +243,8 @@ class PortHamiltonianDescent(StructuredOptimizer):
             square = sum(layer.square_step() for layer in begun)
             curvature = 2 * excess / square if math.isfinite(excess) and square else 0.0
             for layer in begun:
-                least = max(curvature, _LEAST * layer.group["mass"] / layer.group["lr"] ** 2)
+                h = max(layer.group["lr"], torch.finfo(torch.float32).eps)
+                least = max(curvature, _LEAST * layer.group["mass"] / h**2)
                 layer.restore(self.state, least)
                 self._leave(layer.group, layer.parameters, layer.gradients)
 

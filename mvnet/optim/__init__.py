@@ -15,34 +15,55 @@ if TYPE_CHECKING:
 
     from mvnet.optim.bfgs import BFGS
     from mvnet.optim.natural import NaturalGradient
+
+    from mvnet.optim.hamiltonian import ConformalHamiltonian, RelativisticGradientDescent
+    from mvnet.optim.port_hamiltonian import PortHamiltonianDescent
+    from mvnet.optim.proximal import L1, Simplex, add_proximal_step, project_l1_ball, project_simplex, soft_threshold
     from mvnet.optim.registry import OPTIMIZERS, build, describe
     from mvnet.optim.riemannian import RiemannianAdam, RiemannianSGD
     from mvnet.optim.roles import Role, matrix_views, roles
     from mvnet.optim.soap import SOAP
     from mvnet.optim.spectral import Muon
+    from mvnet.optim.wasserstein import MeasureFlow, ReLUMeasure, largest_margin, margin_of
 
 __all__ = [
     "EKFAC",
     "KFAC",
 
     "BFGS",
+
+    "L1",
     "OPTIMIZERS",
     "SGD",
     "SOAP",
     "AMSGrad",
     "Adam",
     "AdamW",
+    "ConformalHamiltonian",
+    "MeasureFlow",
     "Muon",
     "RiemannianAdam",
     "RiemannianSGD",
 
     "NaturalGradient",
+
+    "PortHamiltonianDescent",
+    "ReLUMeasure",
+    "RelativisticGradientDescent",
     "Role",
+    "Simplex",
+    "add_proximal_step",
     "build",
     "describe",
+    "largest_margin",
+    "margin_of",
     "matrix_views",
     "minimise",
+
+    "project_l1_ball",
+    "project_simplex",
     "roles",
+    "soft_threshold",
 ]
 
 _PLACES = {
@@ -57,7 +78,14 @@ _PLACES = {
     "BFGS": "bfgs",
     "Muon": "spectral",
     "NaturalGradient": "natural",
+
+    **dict.fromkeys(("ConformalHamiltonian", "RelativisticGradientDescent"), "hamiltonian"),
+    "PortHamiltonianDescent": "port_hamiltonian",
+    **dict.fromkeys(
+        ("L1", "Simplex", "add_proximal_step", "project_l1_ball", "project_simplex", "soft_threshold"), "proximal"
+    ),
     "SOAP": "soap",
+    **dict.fromkeys(("MeasureFlow", "ReLUMeasure", "largest_margin", "margin_of"), "wasserstein"),
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _PLACES)

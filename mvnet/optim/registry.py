@@ -55,6 +55,13 @@ OPTIMIZERS: dict[str, Entry] = {
     "riemannian-adam": Entry("riemannian:RiemannianAdam", "Adam on manifolds.", (1.2e-3, 2e-3, 2e-3, 3e-4)),
 
     "bfgs": Entry("bfgs:BFGS", "Descent in a damped BFGS metric, steps of fixed length.", (5e-4, 5e-4, 1e-3, 1e-4)),
+
+    "conformal": Entry("hamiltonian:ConformalHamiltonian", "Hamiltonian descent.", (0.1, 0.15, 0.15, 0.05)),
+    "relativistic": Entry(
+        "hamiltonian:RelativisticGradientDescent", "Momentum with a speed limit.", (6e-3, 1e-2, 1e-2, 1.5e-3)
+    ),
+    "port-hamiltonian": Entry(
+        "port_hamiltonian:PortHamiltonianDescent", "Momentum with an energy that falls.", (0.1, 0.15, 0.15, 0.05)
 }
 """name -> entry. To add an optimiser: one file, and one line here."""
 
@@ -112,7 +119,8 @@ def build(name: str, model: nn.Module, rate: float, weight_decay: float = 0.0, *
         name: a key of `OPTIMIZERS`.
         model: the network, on its device.
         rate: learning rate.
-        weight_decay: added to the gradient by "adam" and "sgd", decoupled from it by the others.
+        weight_decay: added to the gradient by "adam", "sgd" and the Hamiltonian methods, decoupled from it by the
+            others.
         **options: of `options_of(name)`.
     Returns:
         the optimiser.

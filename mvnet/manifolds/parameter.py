@@ -36,8 +36,6 @@ class ManifoldParameter(nn.Parameter):
 
     if TYPE_CHECKING:
 
-        def __init__(self, data: Tensor, manifold: Manifold, requires_grad: bool = True): ...
-
         def __init__(self, data: Tensor, manifold: Manifold, requires_grad: bool = True) -> None: ...
 
     def __new__(cls, data: Tensor, manifold: Manifold, requires_grad: bool = True) -> ManifoldParameter:

@@ -9,16 +9,13 @@ from mvnet.lazy import lazy_names
 
 if TYPE_CHECKING:
     from mvnet.optim.adam import SGD, Adam, AdamW, AMSGrad
-    from mvnet.optim.kfac import EKFAC, KFAC
-
-    from mvnet.optim.pymanopt import minimise
-
     from mvnet.optim.bfgs import BFGS
-    from mvnet.optim.natural import NaturalGradient
-
     from mvnet.optim.hamiltonian import ConformalHamiltonian, RelativisticGradientDescent
+    from mvnet.optim.kfac import EKFAC, KFAC
+    from mvnet.optim.natural import NaturalGradient
     from mvnet.optim.port_hamiltonian import PortHamiltonianDescent
     from mvnet.optim.proximal import L1, Simplex, add_proximal_step, project_l1_ball, project_simplex, soft_threshold
+    from mvnet.optim.pymanopt import minimise
     from mvnet.optim.registry import OPTIMIZERS, build, describe
     from mvnet.optim.riemannian import RiemannianAdam, RiemannianSGD
     from mvnet.optim.roles import Role, matrix_views, roles
@@ -27,11 +24,9 @@ if TYPE_CHECKING:
     from mvnet.optim.wasserstein import MeasureFlow, ReLUMeasure, largest_margin, margin_of
 
 __all__ = [
+    "BFGS",
     "EKFAC",
     "KFAC",
-
-    "BFGS",
-
     "L1",
     "OPTIMIZERS",
     "SGD",
@@ -42,14 +37,12 @@ __all__ = [
     "ConformalHamiltonian",
     "MeasureFlow",
     "Muon",
-    "RiemannianAdam",
-    "RiemannianSGD",
-
     "NaturalGradient",
-
     "PortHamiltonianDescent",
     "ReLUMeasure",
     "RelativisticGradientDescent",
+    "RiemannianAdam",
+    "RiemannianSGD",
     "Role",
     "Simplex",
     "add_proximal_step",
@@ -59,7 +52,6 @@ __all__ = [
     "margin_of",
     "matrix_views",
     "minimise",
-
     "project_l1_ball",
     "project_simplex",
     "roles",
@@ -71,14 +63,11 @@ _PLACES = {
     **dict.fromkeys(("Role", "matrix_views", "roles"), "roles"),
     **dict.fromkeys(("Adam", "AdamW", "AMSGrad", "SGD"), "adam"),
     **dict.fromkeys(("EKFAC", "KFAC"), "kfac"),
-
     **dict.fromkeys(("RiemannianAdam", "RiemannianSGD"), "riemannian"),
     "minimise": "pymanopt",
-
     "BFGS": "bfgs",
     "Muon": "spectral",
     "NaturalGradient": "natural",
-
     **dict.fromkeys(("ConformalHamiltonian", "RelativisticGradientDescent"), "hamiltonian"),
     "PortHamiltonianDescent": "port_hamiltonian",
     **dict.fromkeys(

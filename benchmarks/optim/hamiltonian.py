@@ -37,8 +37,8 @@ OTHERS: Optimizers = {
     "Nesterov, momentum .9": lambda p: RelativisticGradientDescent([p], 0.01, alpha=0, delta=0),
     "relativistic, epsilon .05": lambda p: RelativisticGradientDescent([p], 0.05, momentum=0.7),
     "leapfrog, h .4": lambda p: ConformalHamiltonian([p], 0.4, method="leapfrog", friction=2.0),
-    "port-Hamiltonian, h 1": lambda p: PortHamiltonianDescent([p], 1.0),
-    "port-Hamiltonian, h 100": lambda p: PortHamiltonianDescent([p], 100.0),
+    "port-Hamiltonian, h 1": lambda p: PortHamiltonianDescent([p], 1.0, method="discrete-gradient"),
+    "port-Hamiltonian, h 100": lambda p: PortHamiltonianDescent([p], 100.0, method="discrete-gradient"),
 }
 
 

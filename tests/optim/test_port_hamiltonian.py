@@ -131,7 +131,7 @@ def test_energy_of_a_quadratic_falls_in_every_step(method: str, friction: float,
 
 @pytest.mark.parametrize("h", [0.3, 3.0, 100.0])
 def test_any_step_size_descends(h: float) -> None:
-    theta, _ = descend(lambda p: PortHamiltonianDescent([p], h), 60)
+    theta, _ = descend(lambda p: PortHamiltonianDescent([p], h, method="discrete-gradient"), 60)
     assert camelback(theta).item() < 1e-8
 
 
@@ -140,7 +140,7 @@ def test_any_step_size_descends(h: float) -> None:
 def test_with_a_closure_the_energy_falls_in_every_step(h: float, dtype: torch.dtype) -> None:
     """The Rosenbrock function, in which estimates of the curvature go wrong."""
     theta = nn.Parameter(torch.tensor([-1.2, 1.0], dtype=dtype))
-    optimizer = PortHamiltonianDescent([theta], h, friction=0.1, weight_decay=1e-3)
+    optimizer = PortHamiltonianDescent([theta], h, friction=0.1, weight_decay=1e-3, method="discrete-gradient")
 
     def objective() -> Tensor:
         return (1 - theta[0]) ** 2 + 100 * (theta[1] - theta[0] ** 2) ** 2
@@ -168,7 +168,7 @@ def test_with_a_closure_the_energy_falls_in_every_step(h: float, dtype: torch.dt
 def test_power_balance_of_every_layer() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 2)).double()
-    optimizer = build("port-hamiltonian", model, 0.3)
+    optimizer = build("port-hamiltonian", model, 0.3, method="discrete-gradient")
     x = torch.randn(16, 3, dtype=DOUBLE)
 
     def kinetic(layer: nn.Module) -> float:
@@ -198,7 +198,7 @@ def test_layers_are_moved_apart() -> None:
     found = []
     for factor in steep:
         a, b, c = (nn.Parameter(START.clone()) for _ in range(3))
-        optimizer = PortHamiltonianDescent([a, b, c], 0.5, [[a, b], [c]])
+        optimizer = PortHamiltonianDescent([a, b, c], 0.5, [[a, b], [c]], method="discrete-gradient")
         for _ in range(10):
             optimizer.zero_grad()
             (camelback(a) + b.square().sum() + factor * c.square().sum()).backward()
@@ -240,11 +240,12 @@ def test_state_resumes_and_copies(method: str) -> None:
     assert torch.equal(theta, resumed) and torch.equal(theta, copied_theta)
 
 
-def test_bfloat16_networks_are_trained() -> None:
+@pytest.mark.parametrize("method", ["discrete-gradient", "strang"])
+def test_bfloat16_networks_are_trained(method: str) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(3, 16), nn.Tanh(), nn.Linear(16, 1)).bfloat16()
     x = torch.randn(64, 3).bfloat16()
-    optimizer, losses = build("port-hamiltonian", model, 0.3), []
+    optimizer, losses = build("port-hamiltonian", model, 0.3, method=method), []
     for _ in range(60):
         optimizer.zero_grad()
         loss = (model(x) - x[:, :1].sin()).square().mean()

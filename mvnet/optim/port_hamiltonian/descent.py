@@ -38,8 +38,8 @@ class PortHamiltonianDescent(StructuredOptimizer):
     When the next gradient shows that H grew all the same (by the trapezoidal rule, exact for a quadratic E), p is
     shortened by as much, or to zero. With a closure nothing is estimated: the step is taken anew with a larger lambda
     until H has fallen. Any h will do: for a large one this is gradient descent at the rate 1 / curvature. Between
-    batches the noise of the gradients counts as curvature, and steps are shorter than need be; not so with a closure,
-    which stays with one batch.
+    batches the noise of the gradients counts as curvature, and steps become shorter than need be; not so with a
+    closure, which stays with one batch.
 
     "strang": exact friction for half a step, leapfrog, friction for half a step; the friction of the second half is as
     much larger than gamma as it must be to take what the leapfrog added, h^2/8m (|g+|^2 - |g|^2). Second order; a
@@ -51,7 +51,7 @@ class PortHamiltonianDescent(StructuredOptimizer):
         layers: parameters that are one system; each of those in none is one of its own. `for_model` takes the modules.
         friction: gamma, not negative.
         mass: m.
-        method: "discrete-gradient" or "strang".
+        method: "strang", or "discrete-gradient" for gradients without noise.
         memory: factor by which an estimated curvature fades in a step.
         weight_decay: lambda of a term lambda/2 |theta|^2 in E.
     Raises:
@@ -69,7 +69,7 @@ class PortHamiltonianDescent(StructuredOptimizer):
         *,
         friction: float = 1.0,
         mass: float = 1.0,
-        method: str = "discrete-gradient",
+        method: str = "strang",
         memory: float = 0.9,
         weight_decay: float = 0.0,
     ):
@@ -154,10 +154,13 @@ class PortHamiltonianDescent(StructuredOptimizer):
         """The powers of every layer in the last step of "discrete-gradient", as energies.
 
         Returns:
-            for each layer "supplied", - d . g, and "dissipated", D: T grew by the one less the other.
+            for each layer "supplied", - d . g, and "dissipated", D: T grew by the one less the other. Nothing for
+            layers of "strang".
         """
         found = []
         for group in self.param_groups:
+            if group["method"] == "strang":
+                continue
             for layer in self._layers([p for p in group["params"] if "work" in self.state.get(p, {})]):
                 entry = self.state[layer[0]]
                 found.append({"supplied": -float(entry["work"]), "dissipated": float(entry["dissipated"])})

@@ -29,7 +29,7 @@ from mvnet.optim.curvature.losses import Exponential
 from mvnet.optim.natural import NaturalGradient
 
 _SPD = SPDField()
-_MOST_VOXELS = 2**15  # that the fit looks at: many for its few weights
+_MOST_VOXELS = 2**14  # that the fit looks at: many for its few weights
 _MOST_STEPS = 8
 _NEAR = 1e-4  # fall of the likelihood in a step at which the fit ends
 

@@ -138,10 +138,14 @@ class NaturalGradient(StructuredOptimizer):
         parameters = [p for g in self.param_groups for p in g["params"] if p.requires_grad and p.numel()]
         calls: list[tuple[tuple, dict, Tensor]] = []
         hook = self._record(calls)
-        with torch.enable_grad():
-            outputs, targets = closure()
-        hook()
+        try:
+            with torch.enable_grad():
+                outputs, targets = closure()
+        finally:
+            hook()
         fixed = outputs.detach()
+        if not parameters:
+            return self.loss.value(fixed, targets)
         value, residual = self.loss.value(fixed, targets), self.loss.gradient(fixed, targets)
         point = GaussNewton(outputs, parameters, lambda v: self.metric(fixed, targets, v))
         decay, theta = group["weight_decay"], _flatten(parameters, point.dtype)
@@ -154,7 +158,7 @@ class NaturalGradient(StructuredOptimizer):
         if group["adapt"]:
             self._search(closure, point, value, gradient, solve, curvature)
         else:
-            _write(parameters, theta + self._scaled(parameters, solve(group["damping"] * curvature)))
+            _write(parameters, theta + self._scaled(parameters, solve(group["damping"] * abs(curvature))))
         return value
 
     # ---- Levenberg and Marquardt ----

@@ -155,6 +155,9 @@ def test_state_groups_and_things_that_are_not_finite():
     before = flat(model)
     assert math.isnan(optimizer.step(lambda: (model(x), y * float("nan"))))
     optimizer.step(lambda: (model(x), model(x).detach()))  # no gradient
+    for p in model.parameters():
+        p.requires_grad_(False)
+    optimizer.step(lambda: (model(x), y))  # all frozen
     assert torch.equal(flat(model), before)
     copy.deepcopy(optimizer)
 

@@ -21,7 +21,7 @@ from mvnet.optim.curvature.losses import (
     find_loss,
 )
 from mvnet.optim.natural import NaturalGradient
-from tests.optim.networks import data, dense, flat, network, pair
+from tests.optim.natural.networks import data, dense, flat, network, pair
 
 # ---- the step ----
 

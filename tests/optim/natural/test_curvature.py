@@ -21,7 +21,7 @@ from mvnet.optim.curvature.losses import (
     SquaredError,
 )
 from mvnet.optim.curvature.products import GaussNewton, sample_rows
-from tests.optim.networks import data, dense, flat, network
+from tests.optim.natural.networks import data, dense, flat, network
 
 # ---- products ----
 

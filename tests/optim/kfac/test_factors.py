@@ -12,7 +12,7 @@ from mvnet.equivariant import GroupConv
 from mvnet.optim import EKFAC, KFAC
 from mvnet.optim.kfac import fisher
 from mvnet.optim.kfac.layers import find_layers, patches, rows
-from tests.optim.kfac_cases import (
+from tests.optim.kfac.cases import (
     FEATURES,
     SCALARS,
     convolutions,

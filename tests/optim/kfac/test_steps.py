@@ -15,7 +15,7 @@ from mvnet.errors import MvnetError
 from mvnet.linalg.matrix_view import plain_view
 from mvnet.optim import EKFAC, KFAC, AdamW
 from mvnet.optim.kfac.layers import find_layers
-from tests.optim.kfac_cases import (
+from tests.optim.kfac.cases import (
     FEATURES,
     descend,
     loss_of,

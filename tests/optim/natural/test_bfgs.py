@@ -12,7 +12,7 @@ from torch import nn
 
 from mvnet.errors import MvnetError
 from mvnet.optim.bfgs import BFGS, powell_factor, two_loop
-from tests.optim.networks import data, flat, network
+from tests.optim.natural.networks import data, flat, network
 
 N = 8
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -43,8 +44,7 @@ class Regression:
 
     def geoopt(self, rate: float) -> Training:
         """Its second moment is the sum over a matrix: rates are scaled by the root of their number, over 4."""
-        import geoopt
-
+        geoopt: Any = import_module("geoopt")
         x = geoopt.ManifoldParameter(self.start.clone(), manifold=geoopt.Stiefel())
         return lambda: self.loss(x), geoopt.optim.RiemannianAdam([x], rate * self.size / 4)
 

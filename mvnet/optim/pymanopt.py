@@ -145,7 +145,7 @@ class _Functions:
         pairs = [(g * d).sum() for g, d in zip(first, direction) if g is not None and g.requires_grad]
         if not pairs:  # a linear loss
             return self._arrays([None] * count)
-        return self._arrays(torch.autograd.grad(sum(pairs), self.parameters, allow_unused=True))
+        return self._arrays(torch.autograd.grad(torch.stack(pairs).sum(), self.parameters, allow_unused=True))
 
     def _arrays(self, tensors: Any) -> Any:
         filled = [torch.zeros_like(p) if t is None else t.detach() for t, p in zip(tensors, self.parameters)]

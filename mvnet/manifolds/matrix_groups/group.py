@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from mvnet.errors import MvnetError
+from mvnet.linalg.polar import polar_step
 from mvnet.linalg.smooth import point_sum
 from mvnet.manifolds._shooting import shoot
 from mvnet.manifolds.base import Manifold
@@ -151,7 +152,7 @@ class MatrixGroup(Manifold):
         x, v, *vectors = torch.broadcast_tensors(x, v, *vectors)  # type: ignore[assignment]
         w, *zs = self._linear(*(self.coordinates(x, u) for u in (v, *vectors)))
         left, right = self._linear(x)[0] @ torch.linalg.matrix_exp(w.mT), torch.linalg.matrix_exp(w - w.mT)
-        y = self._join(left @ right, lambda d: d, x + v, 1)
+        y = self._join(self._clean(left @ right), lambda d: d, x + v, 1)
         moved = [left @ _turn(w, z) @ right for z in zs]
         return y, *(self._join(m, lambda d: d, u, 0) for m, u in zip(moved, vectors))
 
@@ -182,7 +183,11 @@ class MatrixGroup(Manifold):
             step = torch.linalg.solve(one - w / 2, one + w / 2)
         else:
             step = torch.linalg.matrix_exp(w)
-        return self._join(self._linear(x)[0] @ step, lambda d: d, x + v, 1)
+        return self._join(self._clean(self._linear(x)[0] @ step), lambda d: d, x + v, 1)
+
+    def _clean(self, x: Tensor) -> Tensor:
+        """Without rounding errors, which would grow over many steps, where that is cheap."""
+        return polar_step(x) if self._kind.orthogonal else x
 
     def riemannian_gradient(self, x: Tensor, g: Tensor) -> Tensor:
         """x P(x^T g), P the projection to the algebra"""

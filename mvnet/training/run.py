@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from mvnet.errors import MvnetError
+from mvnet.manifolds.parameter import ManifoldParameter
 from mvnet.optim.registry import build, describe, parse_options
 from mvnet.runtime import flush_denormals, freed_memory_kept
 from mvnet.storage import save_progress
@@ -161,13 +162,23 @@ class Run:
             self.optimizer.step()
         figures = {**figures, "optimizer_ms": 1e3 * (time.perf_counter() - begin)}
         self.step += 1
-        # weights w -> average m:  m <- d m + (1 - d) w
-        decay = min(self.schedule.average, self.step / (self.step + 10))
-        with torch.no_grad():
-            for name, value in self.model.state_dict().items() if self.average else ():
-                average = self.average[name]
-                average.lerp_(value, 1 - decay) if value.is_floating_point() else average.copy_(value)
+        if self.average:
+            self._average_weights()
         return {**figures, "gradient_norm": float(norm), "skipped": float(not finite)}
+
+    @torch.no_grad()
+    def _average_weights(self) -> None:
+        """Weights w -> average m:  m <- d m + (1 - d) w, on a manifold the point of the geodesic from m to w."""
+        decay = min(self.schedule.average, self.step / (self.step + 10))
+        manifolds = {k: p.manifold for k, p in self.model.named_parameters() if isinstance(p, ManifoldParameter)}
+        for name, value in self.model.state_dict().items():
+            average = self.average[name]
+            if name in manifolds:
+                average.copy_(manifolds[name].geodesic(average, value, 1 - decay))
+            elif value.is_floating_point():
+                average.lerp_(value, 1 - decay)
+            else:
+                average.copy_(value)
 
     def finish(self) -> nn.Module:
         """The network in eval mode: with the best weights where the monitor keeps them, else the averaged ones."""

@@ -11,6 +11,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from mvnet.errors import MvnetError
+from mvnet.manifolds import ManifoldParameter, Rotations
 from mvnet.models.activity.network import LieMotionNetwork
 from mvnet.models.activity.training import MotionSchedule, train_motion_network
 from mvnet.optim import OPTIMIZERS
@@ -104,6 +105,21 @@ def test_every_optimizer_resumes(optimizer, tmp_path):
         train(new_run(tmp_path / "cut", schedule), objective, Line(stop_at=15), quiet=True)
     again = train(new_run(tmp_path / "cut", schedule), objective, Line(), quiet=True)
     torch.testing.assert_close(dict(again.state_dict()), dict(whole.state_dict()), rtol=0, atol=0)
+
+
+def test_averages_of_manifold_parameters_stay_on_the_manifold():
+    class Turn(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rotation = ManifoldParameter(torch.eye(3), Rotations())
+
+    schedule = replace(SCHEDULE, optimizer="riemannian-adam", rate=0.3, average=0.9)
+    run = Run(None, Turn(), schedule)
+    target = Rotations().random_point((), generator=torch.Generator().manual_seed(0))
+    for _ in run.steps(lambda model, batch: ((model.rotation - target).square().sum(), {}), [None] * 12):
+        assert float(Rotations().violation(run.average["rotation"])) < 1e-5
+    trained = run.finish()
+    assert float(Rotations().dist(trained.rotation.detach(), target)) < float(Rotations().dist(torch.eye(3), target))
 
 
 def test_an_unknown_optimizer_is_named(tmp_path):

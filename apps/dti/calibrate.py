@@ -1,8 +1,8 @@
 """The end of `mvnet train dti`: the confidence map is calibrated on patches that training has not seen.
 
-They come from the slices that `--exclude` keeps out of training, one half of the head for the fit and the other to
+They come from the slices that `--hold-out` keeps out of training, one half of the head for the fit and the other to
 check it, and from simulated brains of other seeds. Without such slices they are cut from the volumes of the training,
-with noise and directions of numbers that it never draws.
+with noise and directions of numbers that it never draws. Slices of `--exclude` are for testing, and are not looked at.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _EXAMPLE = 2**31  # examples of a training have smaller numbers, and generators 
 
 
 def calibration_of(
-    truths: Weighted, scans: Weighted, left_out: slice, brains: int, data: TrainingSet, batch: int
+    truths: Weighted, scans: Weighted, held_out: slice, brains: int, data: TrainingSet, batch: int
 ) -> Callable[[nn.Module], dict[str, Any]]:
     """What `train_network` does with the trained network before it writes it.
 
     Args:
         truths, scans: fields of the training.
-        left_out: slices of the scan that it does not use.
+        held_out: slices of the scan that are kept for this.
         brains: number of simulated brains in `truths`, at its end.
         data: the patches of the training.
         batch: number of patches that the network sees at a time.
@@ -48,7 +48,7 @@ def calibration_of(
         from mvnet.models.dti.network import DTIDenoiser
 
         assert isinstance(model, DTIDenoiser)
-        (fit, check), words = hold_out(truths, scans, left_out, brains, data, batch)
+        (fit, check), words = hold_out(truths, scans, held_out, brains, data, batch)
         found = calibrate(model, fit, check)
         ratios = {"before": round(found.before, 4), "after": round(found.after, 4)}
         likelihoods = {"before": round(found.likelihood_before, 4), "after": round(found.likelihood_after, 4)}
@@ -67,25 +67,25 @@ def calibration_of(
 
 
 def hold_out(
-    truths: Weighted, scans: Weighted, left_out: slice, brains: int, data: TrainingSet, batch: int
+    truths: Weighted, scans: Weighted, held_out: slice, brains: int, data: TrainingSet, batch: int
 ) -> tuple[list[list[TrainingPair]], str]:
     """Patches that a training does not see.
 
     Args:
-        truths, scans, left_out, brains, data, batch: as of `calibration_of`.
+        truths, scans, held_out, brains, data, batch: as of `calibration_of`.
     Returns:
         collated batches to fit to and as many to check with; where they come from, in words.
     """
     from torch.utils.data import DataLoader
 
     count = min(max(len(data) // _SHARE, _LEAST_PATCHES), _MOST_PATCHES)
-    sets, words = held_out_sets(truths, scans, left_out, brains, data)
+    sets, words = held_out_sets(truths, scans, held_out, brains, data)
     orders = [range(_EXAMPLE + k * count, _EXAMPLE + (k + 1) * count) for k in range(2)]
     return [list(DataLoader(part, batch, sampler=order)) for part, order in zip(sets, orders)], words
 
 
 def held_out_sets(
-    truths: Weighted, scans: Weighted, left_out: slice, brains: int, data: TrainingSet
+    truths: Weighted, scans: Weighted, held_out: slice, brains: int, data: TrainingSet
 ) -> tuple[list[TrainingSet], str]:
     """Patches to fit to and patches to check with, and where they come from."""
     from mvnet.data_loaders.dti.training.dataset import TrainingSet
@@ -96,7 +96,7 @@ def held_out_sets(
     patch = data.patch
     if scans:
         native = scans[0][1]
-        start, stop, _ = left_out.indices(native.mask.shape[2])
+        start, stop, _ = held_out.indices(native.mask.shape[2])
         side = min(patch, stop - start, native.mask.shape[0] // 2)
         if side >= min(patch, _LEAST_SLICES):
             patch = side

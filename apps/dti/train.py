@@ -43,8 +43,9 @@ def train(
     bval: Bval = None,
     bvec: Bvec = None,
     bvec_frame: Annotated[str | None, typer.Option(help="Axes of the b-vectors: fsl, voxel, world.")] = None,
-    exclude: Annotated[
-        str, typer.Option(help="Slices START:STOP of the scan to leave out; they calibrate the confidence map.")
+    exclude: Annotated[str, typer.Option(help="Slices START:STOP of the scan to leave out, for testing.")] = "",
+    hold_out: Annotated[
+        str, typer.Option(help="Slices START:STOP of the scan that calibrate the confidence map, not learned from.")
     ] = "",
     simulated: Annotated[int, typer.Option(min=0, help="Number of simulated brains.")] = 16,
     steps: Steps = 7500,
@@ -77,14 +78,14 @@ def train(
     descent = training_options.optimizer_options("dti", optimizer, optimizer_options, rate)
     with runtime.threads(threads):
         place = runtime.find_device(device)
-        left_out = _parse_slices(exclude)
+        left_out, held_out = _parse_slices("exclude", exclude), _parse_slices("hold-out", hold_out)
         if network not in NETWORKS:
             raise UserError(f"--network: found {network!r}, expected one of {', '.join(sorted(NETWORKS))}")
         truths, scans, sources = [], [], []
         if dwi is not None:
             if bval is None or bvec is None:
                 raise UserError("--dwi: found no --bval and --bvec with it, expected both")
-            truths, scans = _scan_fields(dwi, bval, bvec, bvec_frame, left_out, share)
+            truths, scans = _scan_fields(dwi, bval, bvec, bvec_frame, (left_out, held_out), share)
             used = "" if share == 1 else f"the middle {share:.0%} of "
             sources.append(used + (f"{dwi.name} without slices {exclude}" if exclude else dwi.name))
         if count := ceil(share * simulated):
@@ -98,7 +99,7 @@ def train(
         torch.manual_seed(seed)  # initial weights
         model = load_start(DTIDenoiser(**NETWORKS[network]), start).to(place)
         card = {"task": "denoise diffusion tensors", "training_data": sources, "voxels_per_step": batch * patch**3}
-        finish = calibration_of(truths, scans, left_out, count, data, batch)
+        finish = calibration_of(truths, scans, held_out, count, data, batch)
         train_network(output / "dti", model, schedule, data, denoising_loss, card, quiet=quiet, finish=finish)
 
 
@@ -107,12 +108,12 @@ Weighted = list[tuple[float, "TensorField"]]
 
 
 def _scan_fields(
-    dwi: Path, bval: Path, bvec: Path, frame: str | None, left_out: slice, share: float
+    dwi: Path, bval: Path, bvec: Path, frame: str | None, left_out: tuple[slice, ...], share: float
 ) -> tuple[Weighted, Weighted]:
     """Fields taken as the truth (the scan, a coarse and a thick-sliced one), and the scan for pairs of two fits."""
     from mvnet.data_loaders.dti.training.fields import crop_centre, resample, scan_field
 
-    native = scan_field(dwi, bval, bvec, frame, left_out)
+    native = scan_field(dwi, bval, bvec, frame, *left_out)
     if share < 1:
         native = crop_centre(native, share)
     truths = [(0.5, native), (0.05, resample(native, _COARSE)), (0.1, resample(native, _THICK))]
@@ -126,11 +127,11 @@ def _brain_fields(count: int, seed: int) -> Weighted:
     return [(0.05 / count, field) for field in simulated_fields(count, seed)]
 
 
-def _parse_slices(text: str) -> slice:
+def _parse_slices(option: str, text: str) -> slice:
     """START:STOP, or nothing."""
     if not text:
         return slice(0, 0)
     start, _, stop = text.partition(":")
     if not (start.isdecimal() and stop.isdecimal() and int(start) < int(stop)):
-        raise UserError(f"--exclude: found {text!r}, expected START:STOP with 0 <= START < STOP, such as 28:44")
+        raise UserError(f"--{option}: found {text!r}, expected START:STOP with 0 <= START < STOP, such as 28:44")
     return slice(int(start), int(stop))

@@ -17,12 +17,12 @@ from mvnet.data_loaders.dti.volume import DTIVolume
 from mvnet.linalg import sym3
 
 
-def scan_field(dwi: Path, bval: Path, bvec: Path, bvec_frame: str | None, exclude: slice) -> TensorField:
+def scan_field(dwi: Path, bval: Path, bvec: Path, bvec_frame: str | None, *exclude: slice) -> TensorField:
     """A scan of which the slices `exclude` along z are never used; other arguments as in `load_dwi`."""
-    return field_of(load_dwi(dwi, bval, bvec, bvec_frame=bvec_frame), exclude)
+    return field_of(load_dwi(dwi, bval, bvec, bvec_frame=bvec_frame), *exclude)
 
 
-def field_of(volume: DTIVolume, exclude: slice = slice(0, 0)) -> TensorField:
+def field_of(volume: DTIVolume, *exclude: slice) -> TensorField:
     """Tensors of a loaded volume, with its signals in units of the white-matter b0 when it has a DWI.
 
     Args:
@@ -30,8 +30,11 @@ def field_of(volume: DTIVolume, exclude: slice = slice(0, 0)) -> TensorField:
         exclude: slices along z of which no voxel may be used.
     """
     depth = volume.mask.shape[2]
-    start, stop, _ = exclude.indices(depth)
-    ranges = ((0, start), (stop, depth)) if stop > start else ((0, depth),)
+    edges = [0]
+    for start, stop in sorted(part.indices(depth)[:2] for part in exclude):
+        if stop > start:
+            edges += [max(start, edges[-1]), max(stop, edges[-1])]
+    ranges = tuple(zip(edges[::2], [*edges[1::2], depth]))
     scan = volume.acquisition
     if scan is None:
         return TensorField(volume.tensors, volume.mask, torch.ones(volume.mask.shape), ranges, spacing=volume.spacing)

@@ -32,7 +32,7 @@ def voxels(data: TrainingSet) -> set[float]:
     return found
 
 
-def test_slices_left_out_areheld_out_sets_in_two_halves():
+def test_slices_left_out_are_held_out_in_two_halves():
     scan = field(10, 20)
     truths, scans = [(0.5, scan), (0.1, scan)], [(0.3, scan)]
     data = TrainingSet(truths, scans, length=10, patch=10, seed=1)

@@ -12,6 +12,7 @@ import pytest
         (["--dwi", "DWI", "--bval", "x.bval", "--bvec", "BVEC"], "x.bval"),
         (["--exclude", "3-5"], "'3-5', expected START:STOP"),
         (["--exclude", "9:2"], "'9:2', expected START:STOP"),
+        (["--hold-out", "9:2"], "--hold-out: found '9:2', expected START:STOP"),
         (["--dwi", "DWI", "--bval", "BVAL", "--bvec", "BVEC", "--exclude", "2:9", "--patch", 4], "patch: found 4"),
         (["--simulated", 1, "--patch", 49], "patch: found 49, expected 1 to 48"),
         (["--device", "abacus"], "'abacus'"),

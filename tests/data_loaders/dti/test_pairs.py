@@ -12,7 +12,7 @@ from mvnet.data_loaders.dti.fitting import design_matrix
 from mvnet.data_loaders.dti.frames import cube_symmetries, rotate
 from mvnet.data_loaders.dti.gradients import is_b0
 from mvnet.data_loaders.dti.training.dataset import TrainingSet, random_scheme
-from mvnet.data_loaders.dti.training.fields import crop_centre, resample
+from mvnet.data_loaders.dti.training.fields import crop_centre, field_of, resample
 from mvnet.data_loaders.dti.training.pairs import (
     PatchMaps,
     TensorField,
@@ -20,6 +20,7 @@ from mvnet.data_loaders.dti.training.pairs import (
     noisy_pair,
     split_pair,
 )
+from mvnet.data_loaders.dti.volume import DTIVolume, RepairReport
 from mvnet.linalg import sym3
 from mvnet.manifolds import SPD
 
@@ -154,3 +155,12 @@ def test_a_share_is_a_box_around_the_middle_and_thick_slices_are_told():
     thick = resample(source, (1.0, 1.0, 0.5))
     assert thick.mask.shape == (20, 20, 10) and thick.spacing == (1.0, 1.0, 2.0)
     assert thick.transform(np.array([[0, 0, 1], [-1, 0, 0], [0, 1, 0]])).spacing == (2.0, 1.0, 1.0)
+
+
+def test_slices_that_are_left_out_are_in_no_range():
+    depth = 9
+    tensors = torch.ones(6, 4, 4, depth)
+    volume = DTIVolume(tensors, tensors[0] > 0, np.eye(4), None, "fsl", "um2/ms", "voxel", RepairReport(voxels=144))
+    assert field_of(volume).slice_ranges == ((0, depth),)
+    assert field_of(volume, slice(2, 4)).slice_ranges == ((0, 2), (4, depth))
+    assert field_of(volume, slice(5, 7), slice(0, 0), slice(2, 6)).slice_ranges == ((0, 2), (6, 6), (7, depth))

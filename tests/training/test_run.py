@@ -114,12 +114,13 @@ def test_averages_of_manifold_parameters_stay_on_the_manifold():
             self.rotation = ManifoldParameter(torch.eye(3), Rotations())
 
     schedule = replace(SCHEDULE, optimizer="riemannian-adam", rate=0.3, average=0.9)
-    run = Run(None, Turn(), schedule)
+    model = Turn()
+    run = Run(None, model, schedule)
     target = Rotations().random_point((), generator=torch.Generator().manual_seed(0))
-    for _ in run.steps(lambda model, batch: ((model.rotation - target).square().sum(), {}), [None] * 12):
+    for _ in run.steps(lambda _, batch: ((model.rotation - target).square().sum(), {}), [None] * 12):
         assert float(Rotations().violation(run.average["rotation"])) < 1e-5
-    trained = run.finish()
-    assert float(Rotations().dist(trained.rotation.detach(), target)) < float(Rotations().dist(torch.eye(3), target))
+    run.finish()
+    assert float(Rotations().dist(model.rotation.detach(), target)) < float(Rotations().dist(torch.eye(3), target))
 
 
 def test_an_unknown_optimizer_is_named(tmp_path):

@@ -1,5 +1,6 @@
 # make demo: denoise a real DTI volume and print the comparison.   make test: lint, types, tests.
 # make docs: the documentation, into site/.   make pictures: its pictures, from the data in MVNET_DATA.
+# Tests run side by side, one thread each: a thread of a small network waits longer than it works.
 # All make their own environment in .venv from constraints.txt; PYTHON names the interpreter (3.11 or newer).
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -14,7 +15,7 @@ test: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/typos
 	$(BIN)/pyright
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --maxprocesses 4
 
 docs: .venv/documented
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

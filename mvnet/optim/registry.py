@@ -176,12 +176,13 @@ def _parse(option: str, value: str, default: Any) -> Any:
         raise MvnetError(f"optimizer-options: found {option}={value!r}, expected {option}={kind}") from error
 
 
-def describe(model: nn.Module, name: str = "adamw") -> list[Mapping[str, Any]]:
+def describe(model: nn.Module, name: str = "adamw", **options: Any) -> list[Mapping[str, Any]]:
     """Which parameter gets which geometry: one row for each.
 
     Args:
         model: the network.
         name: a key of `OPTIMIZERS`.
+        **options: of `options_of(name)`.
     Returns:
         rows of "parameter", "shape", "kind" (manifold, matrix, vector), "geometry" in words, and "violation", how far a
         parameter is off its manifold.
@@ -190,13 +191,14 @@ def describe(model: nn.Module, name: str = "adamw") -> list[Mapping[str, Any]]:
     from mvnet.optim.roles import roles
 
     treated = getattr(find(name).load(), "treats", ())
+    fewest = {**options_of(name), **options}.get("fewest", 0)
     rows = []
     for role in roles(model):
         parameter, geometry, violation = role.parameter, "every entry by itself", None
         if isinstance(parameter, ManifoldParameter):
             geometry = str(parameter.manifold) if "manifold" in treated else f"refused: on {parameter.manifold}"
             violation = float(parameter.manifold.violation(parameter.detach()).max())
-        elif role.view is not None and "matrix" in treated:
+        elif role.view is not None and "matrix" in treated and not (role.view.tied and parameter.numel() < fewest):
             out, into, taps = role.view.shape
             geometry = f"{out} x {into} x {taps} kernel of {role.view.label}"
         shape = tuple(parameter.shape)

@@ -10,7 +10,7 @@ from mvnet.equivariant import GroupConv
 from mvnet.errors import MvnetError
 from mvnet.manifolds import Circle, Rotations
 from mvnet.manifolds.parameter import ManifoldParameter
-from mvnet.optim.registry import OPTIMIZERS, TRAININGS, build, default_rate, options_of, parse_options
+from mvnet.optim.registry import OPTIMIZERS, TRAININGS, build, default_rate, describe, options_of, parse_options
 from mvnet.optim.roles import roles
 from tests.optim.test_laws import FEATURES, SCALARS, every_optimizer
 
@@ -44,6 +44,13 @@ def test_a_parameter_off_its_manifold_is_named():
         build("adamw", model, 1e-3)
     with pytest.raises(MvnetError, match=r"data .*project.*: found"):
         ManifoldParameter(2 * torch.eye(3), Rotations())
+
+
+def test_the_table_says_what_is_done():
+    layer = GroupConv(SCALARS, FEATURES)
+    told = {options: describe(layer, "muon", fewest=options)[0]["geometry"] for options in (1, 512)}
+    assert told == {1: f"{FEATURES.channels} x 1 x 9 kernel of GroupConv", 512: "every entry by itself"}
+    assert describe(layer, "adamw")[0]["geometry"] == "every entry by itself"
 
 
 def test_roles():

@@ -72,8 +72,8 @@ class Run:
         self.name, self.may_change = name, may_change
         self.identity = json.loads(json.dumps({**asdict(schedule), **(identity or {})}))
         self.step, self.peak = 0, schedule.rate
-        self.options = parse_options(schedule.optimizer, schedule.optimizer_options)
-        self.optimizer = build(schedule.optimizer, model, schedule.rate, schedule.weight_decay, **self.options)
+        self.optimizer_options = parse_options(schedule.optimizer, schedule.optimizer_options)
+        self.optimizer = build(schedule.optimizer, model, schedule.rate, schedule.weight_decay, **self.optimizer_options)
         self._shares = [group["lr"] / schedule.rate for group in self.optimizer.param_groups]
         self.average = {k: v.detach().clone() for k, v in model.state_dict().items()} if schedule.average else {}
         if folder is not None:
@@ -303,7 +303,7 @@ def train(run: Run, objective: Objective, data: Dataset, quiet: bool = False) ->
         training_bar(f"training on {device}", schedule.steps, run.step, quiet) as progress,
         open(run.folder / "log.jsonl", "a") as log,
     ):
-        table = describe(run.model, schedule.optimizer, **run.options)
+        table = describe(run.model, schedule.optimizer, **run.optimizer_options)
         about: dict[str, Any] = {"optimizer": schedule.optimizer, "parameters": table}
         for figures in run.steps(objective, batches_of(data, schedule, run.step)):
             smooth = {k: 0.98 * smooth.get(k, v) + 0.02 * v for k, v in figures.items()}

@@ -72,8 +72,8 @@ class Run:
         self.name, self.may_change = name, may_change
         self.identity = json.loads(json.dumps({**asdict(schedule), **(identity or {})}))
         self.step, self.peak = 0, schedule.rate
-        self.optimizer_options = parse_options(schedule.optimizer, schedule.optimizer_options)
-        self.optimizer = build(schedule.optimizer, model, schedule.rate, schedule.weight_decay, **self.optimizer_options)
+        self.optimizer_options = options = parse_options(schedule.optimizer, schedule.optimizer_options)
+        self.optimizer = build(schedule.optimizer, model, schedule.rate, schedule.weight_decay, **options)
         self._shares = [group["lr"] / schedule.rate for group in self.optimizer.param_groups]
         self.average = {k: v.detach().clone() for k, v in model.state_dict().items()} if schedule.average else {}
         if folder is not None:

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from benchmarks.harness import Target
 from mvnet.models.dti.network import DTIDenoiser
 from mvnet.models.insar.network import InSARDenoiser
+from mvnet.optim.matrices import FEWEST
 from mvnet.optim.registry import build
 from mvnet.optim.roles import matrix_views
-from mvnet.optim.spectral import FEWEST, Muon, newton_schulz
+from mvnet.optim.spectral import Muon, newton_schulz
 
 LAYERS, SHAPE = 14, (64, 576)
 SHIPPED = {"dti": (DTIDenoiser, (4, 16)), "insar": (InSARDenoiser, (8, 64))}

@@ -47,7 +47,7 @@ OPTIMIZERS: dict[str, Entry] = {
     "adam": Entry("adam:Adam", "Adam.", (1.2e-3, 2e-3, 2e-3, 3e-4)),
     "sgd": Entry("adam:SGD", "Gradient descent with momentum, at ten times the rate.", (1.2e-3, 2e-3, 2e-3, 3e-4)),
     "muon": Entry("spectral:Muon", "Steepest descent of kernels in the spectral norm.", (4e-3, 5e-3, 2e-3, 3e-4)),
-    "soap": Entry("soap:SOAP", "Adam in the eigenbases of a kernel's channels.", (4e-3, 4e-3, 2e-3, 1e-3)),
+    "soap": Entry("soap:SOAP", "Adam in the eigenbases of a kernel's channels.", (4e-3, 3e-3, 2e-3, 1e-3)),
     "kfac": Entry("kfac:KFAC", "Natural gradient of Kronecker-factored curvature.", (3e-3, 3e-3, 2e-3, 5e-4)),
     "ekfac": Entry("kfac:EKFAC", "KFAC with the variances along its axes measured.", (3e-3, 3e-3, 3e-3, 5e-4)),
     "amsgrad": Entry("adam:AMSGrad", "Adam that divides by the largest second moment.", (1.2e-3, 2e-3, 2e-3, 3e-4)),

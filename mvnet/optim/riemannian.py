@@ -31,7 +31,7 @@ from mvnet.manifolds.base import Manifold
 from mvnet.manifolds.parameter import ManifoldParameter
 from mvnet.optim.adam import adam_step
 from mvnet.optim.base import StructuredOptimizer
-from mvnet.optim.stacks import Stacks, stacked_gradients
+from mvnet.optim.matrices import Stacks, stacked_gradients
 
 _CHECK_EVERY = 64  # steps after which rounding errors are looked for
 _DRIFT = 32  # rounding units off the manifold, beyond which points are projected to it

@@ -17,20 +17,16 @@ Source: paper 6.2 and 6.4.2; Gupta, Koren and Singer, Shampoo (2018); Vyas et al
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from mvnet.linalg.matrix_view import MatrixView
-from mvnet.optim.adam import adam_step
-from mvnet.optim.base import StructuredOptimizer
-from mvnet.optim.roles import group_by_view, matrix_views
-from mvnet.optim.spectral import FEWEST
-from mvnet.optim.stacks import Stacks, apply_steps, stacked_gradients
+from mvnet.optim.matrices import FEWEST, MatrixOptimizer, apply_steps, stacked_gradients
 
 
-class SOAP(StructuredOptimizer):
+class SOAP(MatrixOptimizer):
     """Adam in slowly moving eigenbases of the channels of every kernel; Adam's steps for vectors.
 
     Args:
@@ -45,9 +41,6 @@ class SOAP(StructuredOptimizer):
         weight_decay: decoupled.
     Source: see the module.
     """
-
-    treats = ("matrix",)
-    extra = ("_views", "_stacks")
 
     def __init__(
         self,
@@ -64,53 +57,31 @@ class SOAP(StructuredOptimizer):
         largest: int = 1024,
         weight_decay: float = 0.0,
     ):
-        self._views = dict(views or {})
         defaults = {"lr": lr, "beta1": beta1, "beta2": beta2, "eps": eps, "shampoo_beta": shampoo_beta}
         defaults |= {"every": every, "fewest": fewest, "largest": largest, "weight_decay": weight_decay}
-        super().__init__(params, defaults)
-        self._stacks = Stacks()
+        super().__init__(params, defaults, views)
 
-    @classmethod
-    def for_model(cls, model: nn.Module, lr: float, weight_decay: float = 0.0, **options: Any) -> Self:
-        """The optimiser of a network, whose matrices it finds.
-
-        Args:
-            model: the network.
-            lr: learning rate.
-            weight_decay: decoupled.
-            **options: further arguments of the class.
-        Returns:
-            the optimiser.
-        """
-        return cls(model.parameters(), lr, views=matrix_views(model), weight_decay=weight_decay, **options)
-
-    def advance(self, group: dict[str, Any], parameters: list[nn.Parameter]) -> None:
-        """One step.
+    def advance_matrices(self, group: dict[str, Any], view: MatrixView, batch: list[nn.Parameter]) -> None:
+        """One step of matrices of one kind.
 
         Args:
             group: its options.
-            parameters: with gradients.
+            view: what their weights stand for.
+            batch: parameters with gradients.
         """
-        matrices, others = group_by_view(parameters, self._views, group["fewest"])
-        adam_step(self.state, group, others, decoupled=True)
-        for view, batch in matrices:
-            # (layers, out, taps, in): both changes of basis are products of large matrices
-            kernel = view.lift(stacked_gradients(batch)).mT.contiguous()
-            # layers of one kind may be at different steps: a new one begins, one without a gradient waits
-            new = [not self.state[parameter] for parameter in batch]
-            if any(new):
-                for parameter, k, begins in zip(batch, kernel, new):
-                    if begins:
-                        self._begin(parameter, k, group)
-                kernel = kernel[[not begins for begins in new]]
-                batch = [parameter for parameter, begins in zip(batch, new) if not begins]
-            if batch:
-                steps = self._step(group, batch, kernel)
-                apply_steps(batch, view.project(steps.mT), 1 - group["lr"] * group["weight_decay"])
-
-    def _get(self, batch: list[nn.Parameter], name: str) -> Tensor:
-        """Entries of the state on top of each other."""
-        return self._stacks.get(self.state, batch, name)
+        # (layers, out, taps, in): both changes of basis are products of large matrices
+        kernel = view.lift(stacked_gradients(batch)).mT.contiguous()
+        # layers of one kind may be at different steps: a new one begins, one without a gradient waits
+        new = [not self.state[parameter] for parameter in batch]
+        if any(new):
+            for parameter, k, begins in zip(batch, kernel, new):
+                if begins:
+                    self._begin(parameter, k, group)
+            kernel = kernel[[not begins for begins in new]]
+            batch = [parameter for parameter, begins in zip(batch, new) if not begins]
+        if batch:
+            steps = self._step(group, batch, kernel)
+            apply_steps(batch, view.project(steps.mT), 1 - group["lr"] * group["weight_decay"])
 
     def _begin(self, parameter: nn.Parameter, kernel: Tensor, group: dict[str, Any]) -> None:
         """Moments of zero in the eigenbases of the first gradient.

@@ -16,23 +16,16 @@ Source: paper 6.2; Jordan et al., Muon (2024); Bernstein and Newhouse, Old optim
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from mvnet.linalg.matrix_view import MatrixView
-from mvnet.optim.adam import adam_step
-from mvnet.optim.base import StructuredOptimizer
-from mvnet.optim.roles import group_by_view, matrix_views
-from mvnet.optim.stacks import Stacks, apply_steps, stacked_gradients
+from mvnet.optim.matrices import FEWEST, MatrixOptimizer, apply_steps, stacked_gradients
 
 _COEFFICIENTS = (3.4445, -4.775, 2.0315)  # a, b, c: singular values in (0, 1] end in about [.7, 1.2] after 5 steps
 _SMALLEST_NORM = 1e-7
-FEWEST = 512
-"""Weights of the equivariant kernels that have a geometry of their own. By Schur's lemma a kernel is a sum of blocks,
-one for each irreducible representation: those of a kernel of fewer weights are so small that it learns better entry by
-entry, as measured on the networks of this project."""
 
 
 def newton_schulz(g: Tensor, steps: int = 5) -> Tensor:
@@ -62,7 +55,7 @@ def newton_schulz(g: Tensor, steps: int = 5) -> Tensor:
     return x if wide else x.mT
 
 
-class Muon(StructuredOptimizer):
+class Muon(MatrixOptimizer):
     """Steps along the polar factor of the averaged gradient of every matrix; Adam's steps for vectors.
 
     The entries of a matrix of full rank change by the rate in the root mean square.
@@ -80,9 +73,6 @@ class Muon(StructuredOptimizer):
     Source: see the module.
     """
 
-    treats = ("matrix",)
-    extra = ("_views", "_stacks")
-
     def __init__(
         self,
         params: Any,
@@ -98,44 +88,27 @@ class Muon(StructuredOptimizer):
         eps: float = 1e-8,
         weight_decay: float = 0.0,
     ):
-        self._views = dict(views or {})
         defaults = {"lr": lr, "momentum": momentum, "nesterov": nesterov, "iterations": iterations}
         defaults["fewest"] = fewest
-        super().__init__(params, defaults | {"beta1": beta1, "beta2": beta2, "eps": eps, "weight_decay": weight_decay})
-        self._stacks = Stacks()
+        defaults |= {"beta1": beta1, "beta2": beta2, "eps": eps, "weight_decay": weight_decay}
+        super().__init__(params, defaults, views)
 
-    @classmethod
-    def for_model(cls, model: nn.Module, lr: float, weight_decay: float = 0.0, **options: Any) -> Self:
-        """The optimiser of a network, whose matrices it finds.
-
-        Args:
-            model: the network.
-            lr: learning rate.
-            weight_decay: decoupled.
-            **options: further arguments of the class.
-        Returns:
-            the optimiser.
-        """
-        return cls(model.parameters(), lr, views=matrix_views(model), weight_decay=weight_decay, **options)
-
-    def advance(self, group: dict[str, Any], parameters: list[nn.Parameter]) -> None:
-        """One step.
+    def advance_matrices(self, group: dict[str, Any], view: MatrixView, batch: list[nn.Parameter]) -> None:
+        """One step of matrices of one kind.
 
         Args:
             group: its options.
-            parameters: with gradients.
+            view: what their weights stand for.
+            batch: parameters with gradients.
         """
-        matrices, others = group_by_view(parameters, self._views, group["fewest"])
-        adam_step(self.state, group, others, decoupled=True)
-        for view, batch in matrices:
-            g = stacked_gradients(batch)
-            for parameter in batch:
-                if not self.state[parameter]:
-                    self.state[parameter]["momentum"] = torch.zeros_like(g[0])
-            m = self._stacks.get(self.state, batch, "momentum").lerp_(g, 1 - group["momentum"])
-            direction = g.lerp(m, group["momentum"]) if group["nesterov"] else m
-            # weights -> kernel -> matrix -> polar factor -> kernel -> weights
-            polar = newton_schulz(view.lift(direction).flatten(-2), group["iterations"])
-            step = view.project(polar.unflatten(-1, view.shape[1:]))
-            size = max(polar.shape[-2:]) ** 0.5  # a root mean square of 1, like Adam's first steps
-            apply_steps(batch, group["lr"] * size * step, 1 - group["lr"] * group["weight_decay"])
+        g = stacked_gradients(batch)
+        for parameter in batch:
+            if not self.state[parameter]:
+                self.state[parameter]["momentum"] = torch.zeros_like(g[0])
+        m = self._get(batch, "momentum").lerp_(g, 1 - group["momentum"])
+        direction = g.lerp(m, group["momentum"]) if group["nesterov"] else m
+        # weights -> kernel -> matrix -> polar factor -> kernel -> weights
+        polar = newton_schulz(view.lift(direction).flatten(-2), group["iterations"])
+        step = view.project(polar.unflatten(-1, view.shape[1:]))
+        size = max(polar.shape[-2:]) ** 0.5  # a root mean square of 1, like Adam's first steps
+        apply_steps(batch, group["lr"] * size * step, 1 - group["lr"] * group["weight_decay"])

@@ -102,7 +102,7 @@ class MatrixOptimizer(StructuredOptimizer):
         Returns:
             the optimiser.
         """
-        return cls(model.parameters(), lr, views=matrix_views(model), weight_decay=weight_decay, **options)
+        return super().for_model(model, lr, weight_decay, views=matrix_views(model), **options)
 
     def advance(self, group: dict[str, Any], parameters: list[nn.Parameter]) -> None:
         """One step.

@@ -11,8 +11,10 @@ from mvnet.apps.common.options import Bval, Bvec, Checkpoint, Device, Json, Over
 from mvnet.apps.common.summary import Summary, format_timing, print_summary
 from mvnet.apps.common.training_options import check_rate
 
-Optimizer = Annotated[str, typer.Option(help="With --adapt: optimiser; `mvnet optimizers` lists them.")]
-OptimizerOptions = Annotated[str, typer.Option(help="With --adapt: further options of the optimiser, k=v,...")]
+Optimizer = Annotated[
+    str | None, typer.Option(help="With --adapt: optimiser (default adamw); `mvnet optimizers` lists them.")
+]
+OptimizerOptions = Annotated[str | None, typer.Option(help="With --adapt: further options of the optimiser, k=v,...")]
 Rate = Annotated[
     float | None,
     typer.Option(callback=check_rate, help="With --adapt: learning rate (default: that of the optimiser)."),
@@ -51,8 +53,8 @@ def denoise(
     adapt: Annotated[
         bool, typer.Option("--adapt", help="Fine-tune on this DWI first (12 or more directions; takes minutes).")
     ] = False,
-    optimizer: Optimizer = "adamw",
-    optimizer_options: OptimizerOptions = "",
+    optimizer: Optimizer = None,
+    optimizer_options: OptimizerOptions = None,
     rate: Rate = None,
     checkpoint: Checkpoint = None,
     report: Report = True,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,7 +94,7 @@ def _work(
         "statistics": _statistics(volume, before, after, found.error),
         "device": str(device),
         "weights": weights,
-        "options": _plain(asdict(options)),
+        "options": _plain(options.record()),
         "layout": {"order": volume.order, "unit": volume.unit, "frame": volume.frame},
         "messages": messages + list(volume.report.messages),
     }

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from mvnet.apps.common.errors import UserError
 from mvnet.apps.common.training_options import optimizer_options
 from mvnet.data_loaders.dti.layouts import FRAMES, LAYOUTS, UNITS
+
+ADAPTATION = ("optimizer", "optimizer_options", "rate")
+"""Options that belong to --adapt."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class Options:
     order, unit: of a tensor image, None deduces them.
     frame: axes of the b-vectors or of the components, None follows the loader.
     strength: 0 keeps the input, 1 is the network's output, between them lies the affine-invariant geodesic.
-    adapt: fine-tune first, with optimizer, optimizer_options ("k=v,...") and rate (None: that of the optimiser).
+    adapt: fine-tune first; optimizer, optimizer_options ("k=v,...") and rate belong to it, None where not given.
     device: "auto", "cpu", "cuda", ...  checkpoint: weights instead of the shipped ones.
     """
 
@@ -35,8 +38,8 @@ class Options:
     strength: float = 1.0
     device: str = "auto"
     adapt: bool = False
-    optimizer: str = "adamw"
-    optimizer_options: str = ""
+    optimizer: str | None = None
+    optimizer_options: str | None = None
     rate: float | None = None
     overwrite: bool = False
     report: bool = True
@@ -46,6 +49,10 @@ class Options:
     def is_dwi(self) -> bool:
         """Whether the input is a DWI: its gradient files are known."""
         return self.bval is not None
+
+    def record(self) -> dict[str, Any]:
+        """What the sidecars say: every option, those of --adapt where they were given."""
+        return {k: v for k, v in asdict(self).items() if v is not None or k not in ADAPTATION}
 
 
 def find_gradient_files(options: Options) -> tuple[Options, list[str]]:
@@ -64,7 +71,7 @@ def find_gradient_files(options: Options) -> tuple[Options, list[str]]:
 
 def descent(options: Options) -> dict[str, Any]:
     """How the network is fine-tuned. MvnetError: an unknown optimiser or option."""
-    return optimizer_options("adapt", options.optimizer, options.optimizer_options, options.rate)
+    return optimizer_options("adapt", options.optimizer or "adamw", options.optimizer_options or "", options.rate)
 
 
 def check(options: Options) -> None:
@@ -83,6 +90,10 @@ def check(options: Options) -> None:
         raise UserError("--order, --unit: found a DWI as input (bval and bvec in use), expected a tensor image")
     if options.adapt and not options.is_dwi:
         raise UserError("--adapt: found a tensor image as input, expected a DWI with --bval and --bvec")
+    given = [name for name in ADAPTATION if getattr(options, name) is not None]
+    if given and not options.adapt:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise UserError(f"{names}: found no --adapt with it, expected it only there")
     descent(options)
     for name, path in (
         ("input", options.input),

@@ -157,6 +157,15 @@ def adapt_without_dwi(scan, folder):
     return [scan.tensors, "--adapt"], "--adapt: found a tensor image as input"
 
 
+def optimizer_without_adapt(scan, folder):
+    return [scan.tensors, "--optimizer", "soap"], "--optimizer: found no --adapt with it"
+
+
+def unknown_optimizer(scan, folder):
+    words = ["--bval", scan.bval, "--bvec", scan.bvec, "--adapt", "--optimizer", "magic"]
+    return [scan.dwi, *words], "--optimizer: found 'magic', expected one of adamw"
+
+
 def adapt_with_few_directions(scan, folder):
     path = edited(folder / "few.nii.gz", scan.dwi, lambda v: v[..., :9])
     np.savetxt(folder / "few.bval", np.loadtxt(scan.bval)[None, :9])
@@ -237,6 +246,8 @@ CASES = [
     strength_nan,
     strength_word,
     adapt_without_dwi,
+    optimizer_without_adapt,
+    unknown_optimizer,
     adapt_with_few_directions,
     unknown_device,
     missing_checkpoint,

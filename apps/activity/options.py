@@ -61,7 +61,7 @@ class ModelOptions:
 
     def descent(self) -> dict[str, Any]:
         """The options of a schedule that say how it descends. MvnetError: unknown ones."""
-        return optimizer_options("activity", self.optimizer or "adamw", self.optimizer_options or "", self.rate)
+        return optimizer_options("activity", self.optimizer, self.optimizer_options, self.rate)
 
     def check_data(self, motions: MotionSet) -> None:
         """UserError: motions that the network cannot take."""

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from mvnet.apps.common.errors import UserError
-from mvnet.optim.registry import OPTIMIZERS
+from mvnet.optim.registry import OPTIMIZERS, default_rate, parse_options
 
 
 def check_rate(rate: float | None) -> float | None:
@@ -19,19 +19,18 @@ def check_rate(rate: float | None) -> float | None:
     return rate
 
 
-def optimizer_options(training: str, optimizer: str, options: str, rate: float | None) -> dict[str, Any]:
+def optimizer_options(training: str, optimizer: str | None, options: str | None, rate: float | None) -> dict[str, Any]:
     """The options of a schedule that say how it descends, with the optimiser's own rate where none is given.
 
     Args:
         training: one of `mvnet.optim.registry.TRAININGS`.
-        optimizer: a name of `OPTIMIZERS`.
-        options: "k=v,...".
+        optimizer: a name of `OPTIMIZERS`; "adamw" when None.
+        options: "k=v,..."; none when None.
         rate: learning rate.
     Raises:
         MvnetError: an unknown optimiser or option.
     """
-    from mvnet.optim.registry import default_rate, parse_options
-
+    optimizer, options = optimizer or "adamw", options or ""
     if optimizer not in OPTIMIZERS:
         raise UserError(f"--optimizer: found {optimizer!r}, expected one of {', '.join(OPTIMIZERS)}")
     chosen = default_rate(optimizer, training) if rate is None else rate
@@ -41,7 +40,7 @@ def optimizer_options(training: str, optimizer: str, options: str, rate: float |
 
 def list_optimizers() -> str:
     """The optimisers with one line each, for --help."""
-    return "Optimisers: " + " ".join(f"{name}: {entry.help}" for name, entry in OPTIMIZERS.items())
+    return "Optimisers:\n\n" + "\n\n".join(f"{name}: {entry.help}" for name, entry in OPTIMIZERS.items())
 
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="Run folder; an unfinished run in it is continued.")]

@@ -10,7 +10,7 @@ from mvnet.apps.common.console import Console
 from mvnet.apps.common.outputs import Outputs
 from mvnet.apps.common.timing import Clock
 from mvnet.apps.dti import bids
-from mvnet.apps.dti.options import Options, check, descent, find_gradient_files
+from mvnet.apps.dti.options import Options, check, find_gradient_files
 from mvnet.runtime import find_device, freed_memory_kept
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _work(
     model, weights = load_identified("dti", options.checkpoint)
     model = model.to(device)
     if options.adapt:
-        model = _adapt(model, volume, descent(options), console, device)
+        model = _adapt(model, volume, options.descent(), console, device)
         clock.lap("adapt")
     found = _denoise(model, volume, options.strength, console, device)
     before, after = (TensorMaps.of(tensors, volume.mask) for tensors in (volume.tensors, found.tensors))

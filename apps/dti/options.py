@@ -50,6 +50,10 @@ class Options:
         """Whether the input is a DWI: its gradient files are known."""
         return self.bval is not None
 
+    def descent(self) -> dict[str, Any]:
+        """The options of a schedule that say how it descends. MvnetError: unknown ones."""
+        return optimizer_options("adapt", self.optimizer, self.optimizer_options, self.rate)
+
     def record(self) -> dict[str, Any]:
         """What the sidecars say: every option, those of --adapt where they were given."""
         return {k: v for k, v in asdict(self).items() if v is not None or k not in ADAPTATION}
@@ -67,11 +71,6 @@ def find_gradient_files(options: Options) -> tuple[Options, list[str]]:
     bval, bvec = beside
     found = Options(**{**vars(options), "bval": bval, "bvec": bvec})
     return found, [f"using {bval.name} and {bvec.name} beside {options.input.name}: the input is a DWI"]
-
-
-def descent(options: Options) -> dict[str, Any]:
-    """How the network is fine-tuned. MvnetError: an unknown optimiser or option."""
-    return optimizer_options("adapt", options.optimizer or "adamw", options.optimizer_options or "", options.rate)
 
 
 def check(options: Options) -> None:
@@ -94,7 +93,7 @@ def check(options: Options) -> None:
     if given and not options.adapt:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         raise UserError(f"{names}: found no --adapt with it, expected it only there")
-    descent(options)
+    options.descent()
     for name, path in (
         ("input", options.input),
         ("bval", options.bval),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -23,9 +23,7 @@ from mvnet.apps.common.training_options import (
     Threads,
     Workers,
 )
-
-if TYPE_CHECKING:
-    from mvnet.data_loaders.dti.training.pairs import TensorField
+from mvnet.apps.dti.calibrate import Weighted, calibration_of
 
 NETWORKS = {
     "equivariant": {},
@@ -69,7 +67,6 @@ def train(
 
     from mvnet import runtime
     from mvnet.apps.common.training import load_start, train_network
-    from mvnet.apps.dti.calibrate import calibration_of
     from mvnet.data_loaders.dti.training.dataset import TrainingSet
     from mvnet.models.dti.loss import denoising_loss
     from mvnet.models.dti.network import DTIDenoiser
@@ -101,10 +98,6 @@ def train(
         card = {"task": "denoise diffusion tensors", "training_data": sources, "voxels_per_step": batch * patch**3}
         finish = calibration_of(truths, scans, held_out, count, data, batch)
         train_network(output / "dti", model, schedule, data, denoising_loss, card, quiet=quiet, finish=finish)
-
-
-Weighted = list[tuple[float, "TensorField"]]
-"""Fields, each with its share of the training patches."""
 
 
 def _scan_fields(

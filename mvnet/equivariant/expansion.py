@@ -34,11 +34,16 @@ class _Block(NamedTuple):
 
 
 class _Placed(NamedTuple):
-    """Constants on a device: entries (index, sign), bases of the blocks, and E^T E: a diagonal and inverse blocks."""
+    """Constants on a device: entries (index, sign), bases of the blocks."""
 
     index: Tensor
     sign: Tensor
     bases: list[Tensor]
+
+
+class _Gram(NamedTuple):
+    """E^T E on a device: a diagonal for the entries, and the inverses of its blocks for the bases."""
+
     repeats: Tensor
     inverses: list[Tensor]
 
@@ -121,6 +126,7 @@ class KernelExpansion:
         self.sign = sign.flatten()
         self._any_tied = bool(self.sign.any())
         self._placed: dict[tuple[torch.device, torch.dtype], _Placed] = {}
+        self._grams: dict[tuple[torch.device, torch.dtype], _Gram] = {}
 
     def fan_in(self) -> float:
         """Mean number of non-zero entries that add up to one output channel, at least 1."""
@@ -175,9 +181,9 @@ class KernelExpansion:
         Returns:
             the same shape.
         """
-        placed = self._constants(weights)
-        out = weights / placed.repeats
-        for block, inverse in zip(self.blocks, placed.inverses):
+        gram = self._gram(weights)
+        out = weights / gram.repeats
+        for block, inverse in zip(self.blocks, gram.inverses):
             part = weights[..., block.weights].unflatten(-1, (-1, len(inverse)))
             out[..., block.weights] = (part @ inverse).flatten(-2)
         return out
@@ -238,16 +244,18 @@ class KernelExpansion:
     def _constants(self, like: Tensor) -> _Placed:
         key = (like.device, like.dtype)
         if key not in self._placed:
+            bases = [block.basis.to(like) for block in self.blocks]
+            self._placed[key] = _Placed(self.index.to(like.device), self.sign.to(like), bases)
+        return self._placed[key]
+
+    def _gram(self, like: Tensor) -> _Gram:
+        """Computed when an optimiser first asks: a network that is only applied does without."""
+        key = (like.device, like.dtype)
+        if key not in self._grams:
             repeats = self.index[self.sign != 0].bincount(minlength=self.count).clamp_min(1)
             grams = [block.basis.flatten(1) @ block.basis.flatten(1).mT for block in self.blocks]
-            self._placed[key] = _Placed(
-                self.index.to(like.device),
-                self.sign.to(like),
-                [block.basis.to(like) for block in self.blocks],
-                repeats.to(like),
-                [torch.linalg.inv(gram).to(like) for gram in grams],
-            )
-        return self._placed[key]
+            self._grams[key] = _Gram(repeats.to(like), [torch.linalg.inv(gram).to(like) for gram in grams])
+        return self._grams[key]
 
 
 def bias_basis(fields: FieldType) -> Tensor:

@@ -50,12 +50,7 @@ class SGD(StructuredOptimizer):
         return cls(model.parameters(), _SGD_RATE * lr, weight_decay=weight_decay, **options)
 
     def advance(self, group: dict[str, Any], parameters: list[nn.Parameter]) -> None:
-        """One step.
-
-        Args:
-            group: its options.
-            parameters: with gradients.
-        """
+        """One step."""
         for parameter in parameters:
             step = parameter.grad
             if step is None:
@@ -102,12 +97,7 @@ class Adam(StructuredOptimizer):
         super().__init__(params, {**defaults, "amsgrad": amsgrad})
 
     def advance(self, group: dict[str, Any], parameters: list[nn.Parameter]) -> None:
-        """One step of (53).
-
-        Args:
-            group: its options.
-            parameters: with gradients.
-        """
+        """One step of (53)."""
         adam_step(self.state, group, parameters, decoupled=self.decoupled)
 
 

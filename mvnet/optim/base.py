@@ -37,9 +37,6 @@ class StructuredOptimizer(torch.optim.Optimizer):
     extra: ClassVar[tuple[str, ...]] = ()
     """Names of attributes beside torch's that a copy of the optimiser keeps."""
 
-    def __init__(self, params: Any, defaults: dict[str, Any]):
-        super().__init__(params, defaults)
-
     @classmethod
     def for_model(cls, model: nn.Module, lr: float, weight_decay: float = 0.0, **options: Any) -> Self:
         """The optimiser of a network's parameters.
@@ -74,12 +71,9 @@ class StructuredOptimizer(torch.optim.Optimizer):
         Raises:
             MvnetError: a gradient that is sparse.
         """
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = evaluate(closure)
         for group in self.param_groups:
-            if ready := list(_with_gradients(group["params"])):
+            if ready := list(with_gradients(group["params"])):
                 self.advance(group, ready)
         return loss
 
@@ -135,8 +129,39 @@ class StructuredOptimizer(torch.optim.Optimizer):
         return {**super().__getstate__(), **{name: getattr(self, name) for name in self.extra}}
 
 
-def _with_gradients(parameters: list[nn.Parameter]) -> Iterator[nn.Parameter]:
-    """Those that have a dense gradient and at least one entry."""
+def evaluate(closure: Callable[[], Any] | None) -> Any:
+    """What a closure returns, gradients enabled.
+
+    Args:
+        closure: computes the loss and its gradients anew.
+    Returns:
+        its result; None without one.
+    """
+    with torch.enable_grad():
+        return None if closure is None else closure()
+
+
+def at_least_single(x: Tensor) -> Tensor:
+    """A tensor in the precision that states are kept in.
+
+    Args:
+        x: real.
+    Returns:
+        itself in double precision, else in single precision.
+    """
+    return x if x.dtype == torch.float64 else x.float()
+
+
+def with_gradients(parameters: list[nn.Parameter]) -> Iterator[nn.Parameter]:
+    """Those that a step can move.
+
+    Args:
+        parameters: of a group.
+    Yields:
+        the ones with a gradient and at least one entry.
+    Raises:
+        MvnetError: a gradient that is sparse.
+    """
     for parameter in parameters:
         if parameter.grad is None or parameter.numel() == 0:
             continue

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from mvnet.errors import MvnetError
-from mvnet.optim.base import StructuredOptimizer
+from mvnet.optim.base import StructuredOptimizer, at_least_single, evaluate, with_gradients
 
 _LEAST_CURVATURE = 0.2  # of Powell's damping: s^T y' over s^T r
 _ROUNDING = 1e3  # cosine of s and y over the precision, below which its sign cannot be relied on
@@ -83,12 +83,10 @@ class BFGS(StructuredOptimizer):
         """
         if closure is None:
             return super().step()
-        with torch.enable_grad():
-            loss = closure()
+        loss = evaluate(closure)
         before = [self._gradients(group) for group in self.param_groups]
         steps = [self._newton_step(group, found) for group, found in zip(self.param_groups, before)]
-        with torch.enable_grad():
-            closure()
+        evaluate(closure)
         for group, old, (moved, first) in zip(self.param_groups, before, steps):
             # y of the same batch;  r = G s = -h g
             now = self._gradients(group)
@@ -98,13 +96,8 @@ class BFGS(StructuredOptimizer):
         return loss
 
     def advance(self, group: dict[str, Any], parameters: list[nn.Parameter]) -> None:
-        """One step from the gradients of one batch.
-
-        Args:
-            group: its options.
-            parameters: with gradients.
-        """
-        g = {p: _float(p.grad) for p in parameters if p.grad is not None}
+        """One step from the gradients of one batch."""
+        g = {p: at_least_single(p.grad) for p in parameters if p.grad is not None}
         if not _finite(g.values()):
             return
         for p in parameters:
@@ -154,13 +147,7 @@ class BFGS(StructuredOptimizer):
     # ---- pairs ----
 
     def _gradients(self, group: dict[str, Any]) -> dict[nn.Parameter, Tensor]:
-        found = {}
-        for p in group["params"]:
-            if p.grad is not None and p.numel():
-                if p.grad.layout != torch.strided:
-                    raise MvnetError(f"gradient: found layout {p.grad.layout}, expected a dense one")
-                found[p] = _float(p.grad).clone()
-        return found
+        return {p: at_least_single(p.grad).clone() for p in with_gradients(group["params"]) if p.grad is not None}
 
     def _newton_step(
         self, group: dict[str, Any], g: dict[nn.Parameter, Tensor]
@@ -172,7 +159,7 @@ class BFGS(StructuredOptimizer):
         direction = self.direction(group, g)
         old = {p: p.detach().clone() for p in g}
         _apply(group, direction, group["lr"] * (_FIRST_STEP * _inverse_rms(direction) if first else 1.0))
-        return {p: _float(p.detach() - old[p]) for p in g}, first
+        return {p: at_least_single(p.detach() - old[p]) for p in g}, first
 
     def _pair_of_averages(self, group: dict[str, Any], parameters: list[nn.Parameter]) -> None:
         """Every few steps the averages since the last time, less those of the time before, are a pair."""
@@ -276,11 +263,6 @@ def _inverse_rms(direction: dict[nn.Parameter, Tensor]) -> float:
 
 def _dot(a: dict[nn.Parameter, Tensor], b: dict[nn.Parameter, Tensor]) -> float:
     return sum(float((x * b[p]).sum(dtype=torch.float64)) for p, x in a.items())
-
-
-def _float(x: Tensor) -> Tensor:
-    """In at least single precision."""
-    return x if x.dtype == torch.float64 else x.float()
 
 
 def _finite(tensors: Any) -> bool:

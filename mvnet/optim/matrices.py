@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mvnet.linalg.matrix_view import MatrixView
 from mvnet.optim.adam import adam_step
-from mvnet.optim.base import StructuredOptimizer
+from mvnet.optim.base import StructuredOptimizer, at_least_single
 from mvnet.optim.roles import group_by_view, matrix_views
 
 FEWEST = 512
@@ -57,7 +57,7 @@ def stacked_gradients(parameters: list[nn.Parameter]) -> Tensor:
         shape (len(parameters), ...).
     """
     gradients = torch.stack([parameter.grad for parameter in parameters if parameter.grad is not None])
-    return gradients if gradients.dtype == torch.float64 else gradients.float()
+    return at_least_single(gradients)
 
 
 def apply_steps(parameters: list[nn.Parameter], steps: Tensor, shrink: float) -> None:
@@ -105,12 +105,7 @@ class MatrixOptimizer(StructuredOptimizer):
         return super().for_model(model, lr, weight_decay, views=matrix_views(model), **options)
 
     def advance(self, group: dict[str, Any], parameters: list[nn.Parameter]) -> None:
-        """One step.
-
-        Args:
-            group: its options.
-            parameters: with gradients.
-        """
+        """One step."""
         matrices, others = group_by_view(parameters, self._views, group["fewest"])
         adam_step(self.state, group, others, decoupled=True)
         for view, batch in matrices:

@@ -127,14 +127,19 @@ def build(name: str, model: nn.Module, rate: float, weight_decay: float = 0.0, *
         MvnetError: unknown name or option, a rate that is not positive, or parameters on a manifold with an optimiser
             that would step off it.
     """
-    entry = find(name)
-    known = options_of(name)
-    if unknown := [option for option in options if option not in known]:
-        raise MvnetError(f"optimizer-options: found {unknown[0]!r}, expected {', '.join(known) or 'none'} for {name}")
+    entry, known = find(name), options_of(name)
+    for option in options:
+        _check_option(name, option, known)
     if not (math.isfinite(rate) and rate > 0):
         raise MvnetError(f"rate: found {rate}, expected a positive number")
     _check_points(model)
     return entry.load().for_model(model, rate, weight_decay, **options)
+
+
+def _check_option(name: str, option: str, known: Mapping[str, Any]) -> None:
+    """MvnetError: the optimiser does not know the option."""
+    if option not in known:
+        raise MvnetError(f"optimizer-options: found {option!r}, expected {', '.join(known) or 'none'} for {name}")
 
 
 def _check_points(model: nn.Module) -> None:
@@ -160,8 +165,7 @@ def parse_options(name: str, text: str) -> dict[str, Any]:
     known, found = options_of(name), {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         option, _, value = part.partition("=")
-        if option not in known:
-            raise MvnetError(f"optimizer-options: found {option!r}, expected {', '.join(known) or 'none'} for {name}")
+        _check_option(name, option, known)
         found[option] = _parse(option, value, known[option])
     return found
 
@@ -188,7 +192,7 @@ def describe(model: nn.Module, name: str = "adamw", **options: Any) -> list[Mapp
         parameter is off its manifold.
     """
     from mvnet.manifolds.parameter import ManifoldParameter
-    from mvnet.optim.roles import roles
+    from mvnet.optim.roles import is_treated, roles
 
     treated = getattr(find(name).load(), "treats", ())
     fewest = {**options_of(name), **options}.get("fewest", 0)
@@ -198,7 +202,7 @@ def describe(model: nn.Module, name: str = "adamw", **options: Any) -> list[Mapp
         if isinstance(parameter, ManifoldParameter):
             geometry = str(parameter.manifold) if "manifold" in treated else f"refused: on {parameter.manifold}"
             violation = float(parameter.manifold.violation(parameter.detach()).max())
-        elif role.view is not None and "matrix" in treated and not (role.view.tied and parameter.numel() < fewest):
+        elif role.view is not None and "matrix" in treated and is_treated(parameter, role.view, fewest):
             out, into, taps = role.view.shape
             geometry = f"{out} x {into} x {taps} kernel of {role.view.label}"
         shape = tuple(parameter.shape)

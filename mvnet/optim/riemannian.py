@@ -30,7 +30,7 @@ from mvnet.linalg.smooth import point_sum
 from mvnet.manifolds.base import Manifold
 from mvnet.manifolds.parameter import ManifoldParameter
 from mvnet.optim.adam import adam_step
-from mvnet.optim.base import StructuredOptimizer
+from mvnet.optim.base import StructuredOptimizer, at_least_single
 from mvnet.optim.matrices import Stacks, stacked_gradients
 
 _CHECK_EVERY = 64  # steps after which rounding errors are looked for
@@ -74,18 +74,13 @@ class RiemannianOptimizer(StructuredOptimizer):
                 parameter.check(f"params[{number}]")
 
     def advance(self, group: dict[str, Any], parameters: list[nn.Parameter]) -> None:
-        """One step.
-
-        Args:
-            group: its options.
-            parameters: with gradients.
-        """
+        """One step."""
         self.advance_plain(group, [p for p in parameters if not isinstance(p, ManifoldParameter)])
         points = [p for p in parameters if isinstance(p, ManifoldParameter)]
         for parameter in points:
             if not (entry := self.state[parameter]):
                 entry["step"] = torch.tensor(0.0)
-                self.begin(group, parameter, _working(parameter.detach()))
+                self.begin(group, parameter, at_least_single(parameter.detach()))
             entry["step"] += 1
         for manifold, batch in self._batches(points):
             self._advance_points(group, manifold, batch)
@@ -103,9 +98,11 @@ class RiemannianOptimizer(StructuredOptimizer):
         """x -> grad f(x) -> v -> R_x(v), and the momentum is carried there."""
         alone, entry = len(batch) == 1, self.state[batch[0]]
         if alone:
-            x, g = _working(batch[0].detach()), _working(batch[0].grad)
+            x, g = batch[0].detach(), batch[0].grad
+            assert g is not None
         else:
-            x, g = _working(torch.stack([p.detach() for p in batch])), stacked_gradients(batch)
+            x, g = torch.stack([p.detach() for p in batch]), stacked_gradients(batch)
+        x, g = at_least_single(x), at_least_single(g)
 
         def get(name: str) -> Tensor:
             return entry[name] if alone else self._stacks.get(self.state, batch, name)
@@ -185,12 +182,7 @@ class RiemannianSGD(RiemannianOptimizer):
         super().__init__(params, {**defaults, "weight_decay": weight_decay})
 
     def advance_plain(self, group: dict[str, Any], parameters: list[nn.Parameter]) -> None:
-        """theta <- theta - h b
-
-        Args:
-            group: its options.
-            parameters: with gradients.
-        """
+        """theta <- theta - h b"""
         for parameter in parameters:
             entry = self.state[parameter]
             if group["momentum"] and not entry:
@@ -247,12 +239,7 @@ class RiemannianAdam(RiemannianOptimizer):
         super().__init__(params, defaults)
 
     def advance_plain(self, group: dict[str, Any], parameters: list[nn.Parameter]) -> None:
-        """One step of Adam.
-
-        Args:
-            group: its options.
-            parameters: with gradients.
-        """
+        """One step of Adam."""
         adam_step(self.state, group, parameters, decoupled=True)
 
     def begin(self, group: dict[str, Any], parameter: ManifoldParameter, x: Tensor) -> None:
@@ -281,12 +268,6 @@ class RiemannianAdam(RiemannianOptimizer):
         if by_entry:
             return m.from_coordinates(x, (m.coordinates(x, mean) / root).mul_(size))
         return mean * m.expand(size / root)
-
-
-def _working(x: Tensor | None) -> Tensor:
-    """In at least single precision, in which the states are kept."""
-    assert x is not None
-    return x if x.dtype == torch.float64 else x.float()
 
 
 def _in_last_dims(manifold: Manifold) -> bool:

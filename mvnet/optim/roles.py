@@ -98,6 +98,19 @@ def matrix_view(module: nn.Module) -> MatrixView | None:
     return None
 
 
+def is_treated(parameter: nn.Parameter, view: MatrixView | None, fewest: int) -> bool:
+    """Whether an optimiser of matrices treats a parameter as one.
+
+    Args:
+        parameter: of a network.
+        view: its own; None for a vector.
+        fewest: an equivariant kernel of fewer weights is a vector.
+    Returns:
+        whether it does.
+    """
+    return view is not None and not (view.tied and parameter.numel() < fewest)
+
+
 def group_by_view(
     parameters: list[nn.Parameter], views: Mapping[nn.Parameter, MatrixView], fewest: int
 ) -> tuple[list[tuple[MatrixView, list[nn.Parameter]]], list[nn.Parameter]]:
@@ -106,7 +119,7 @@ def group_by_view(
     Args:
         parameters: some of a network's.
         views: of `matrix_views`.
-        fewest: an equivariant kernel of fewer weights is left to the others.
+        fewest: as of `is_treated`.
     Returns:
         pairs of a view and its parameters; and the parameters that are in none.
     """
@@ -114,7 +127,7 @@ def group_by_view(
     others = []
     for parameter in parameters:
         view = views.get(parameter)
-        if view is None or (view.tied and parameter.numel() < fewest):
+        if view is None or not is_treated(parameter, view, fewest):
             others.append(parameter)
         else:
             key = (view.key, parameter.dtype, parameter.device)

@@ -62,13 +62,7 @@ class SOAP(MatrixOptimizer):
         super().__init__(params, defaults, views)
 
     def advance_matrices(self, group: dict[str, Any], view: MatrixView, batch: list[nn.Parameter]) -> None:
-        """One step of matrices of one kind.
-
-        Args:
-            group: its options.
-            view: what their weights stand for.
-            batch: parameters with gradients.
-        """
+        """One step of matrices of one kind."""
         # (layers, out, taps, in): both changes of basis are products of large matrices
         kernel = view.lift(stacked_gradients(batch)).mT.contiguous()
         # layers of one kind may be at different steps: a new one begins, one without a gradient waits

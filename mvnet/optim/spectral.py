@@ -94,13 +94,7 @@ class Muon(MatrixOptimizer):
         super().__init__(params, defaults, views)
 
     def advance_matrices(self, group: dict[str, Any], view: MatrixView, batch: list[nn.Parameter]) -> None:
-        """One step of matrices of one kind.
-
-        Args:
-            group: its options.
-            view: what their weights stand for.
-            batch: parameters with gradients.
-        """
+        """One step of matrices of one kind."""
         g = stacked_gradients(batch)
         for parameter in batch:
             if not self.state[parameter]:

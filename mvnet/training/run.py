@@ -76,6 +76,7 @@ class Run:
         self.optimizer = build(schedule.optimizer, model, schedule.rate, schedule.weight_decay, **options)
         self._shares = [group["lr"] / schedule.rate for group in self.optimizer.param_groups]
         self.average = {k: v.detach().clone() for k, v in model.state_dict().items()} if schedule.average else {}
+        self._manifolds = {k: p.manifold for k, p in model.named_parameters() if isinstance(p, ManifoldParameter)}
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
             if self.has_checkpoint(folder, name):
@@ -170,11 +171,10 @@ class Run:
     def _average_weights(self) -> None:
         """Weights w -> average m:  m <- d m + (1 - d) w, on a manifold the point of the geodesic from m to w."""
         decay = min(self.schedule.average, self.step / (self.step + 10))
-        manifolds = {k: p.manifold for k, p in self.model.named_parameters() if isinstance(p, ManifoldParameter)}
         for name, value in self.model.state_dict().items():
             average = self.average[name]
-            if name in manifolds:
-                average.copy_(manifolds[name].geodesic(average, value, 1 - decay))
+            if name in self._manifolds:
+                average.copy_(self._manifolds[name].geodesic(average, value, 1 - decay))
             elif value.is_floating_point():
                 average.lerp_(value, 1 - decay)
             else:

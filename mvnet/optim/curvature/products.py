@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from mvnet.errors import MvnetError
+from mvnet.optim.base import at_least_single
 
 _ENTRIES = 2**24  # of the derivatives that a chunk of rows or columns of J may hold
 
@@ -189,4 +190,4 @@ def sample_rows(model: nn.Module, parameters: Sequence[Tensor], inputs: Sequence
     found = torch.func.vmap(torch.func.jacrev(one), (None, 0))(values, tuple(inputs))
     # (N, ..., *shape) -> (outputs, entries)
     rows = [found[names[id(p)]].reshape(-1, p.numel()) for p in parameters]
-    return torch.cat([x.to(torch.promote_types(x.dtype, torch.float32)) for x in rows], 1)
+    return torch.cat([at_least_single(x) for x in rows], 1)

@@ -79,12 +79,7 @@ class ConformalHamiltonian(StructuredOptimizer):
         super().__init__(params, {"lr": lr, "friction": friction, "method": method, "weight_decay": weight_decay})
 
     def advance(self, group: dict[str, Any], parameters: list[nn.Parameter]) -> None:
-        """One step.
-
-        Args:
-            group: its options.
-            parameters: with gradients.
-        """
+        """One step."""
         h, friction = group["lr"], group["friction"]
         gradients = gradients_of(group, parameters)
         momenta = [momentum_of(self.state, parameter) for parameter in parameters]

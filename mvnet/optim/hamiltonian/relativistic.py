@@ -60,12 +60,7 @@ class RelativisticGradientDescent(StructuredOptimizer):
         )
 
     def advance(self, group: dict[str, Any], parameters: list[nn.Parameter]) -> None:
-        """One step.
-
-        Args:
-            group: its options.
-            parameters: with gradients.
-        """
+        """One step."""
         root, delta = math.sqrt(group["momentum"]), group["delta"]
         momenta = [momentum_of(self.state, parameter) for parameter in parameters]
         # from x_half back to alpha x_half + (1 - alpha) x

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mvnet.optim.base import at_least_single
+
 
 def momentum_of(state: Any, parameter: nn.Parameter) -> Tensor:
     """The momentum of a parameter, zero at first; at least in single precision.
@@ -37,7 +39,7 @@ def gradients_of(group: dict[str, Any], parameters: Sequence[nn.Parameter]) -> l
     found = []
     for parameter in parameters:
         g = parameter.grad if parameter.grad is not None else torch.zeros_like(parameter)
-        g = g.to(torch.promote_types(g.dtype, torch.float32))
+        g = at_least_single(g)
         found.append(g.add(parameter, alpha=group["weight_decay"]) if group["weight_decay"] else g)
     return found
 

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mvnet.linalg.matrix_view import MatrixView
+from mvnet.optim.base import at_least_single
 from mvnet.optim.roles import matrix_view, roles
 
 
@@ -57,10 +58,10 @@ class Layer:
         if weight is None and bias is None:
             return None
         given = weight if weight is not None else torch.zeros_like(self.weight)
-        matrix = self.view.lift(_single(given)).flatten(-2)
+        matrix = self.view.lift(at_least_single(given)).flatten(-2)
         if self.bias is None:
             return matrix
-        column = matrix.new_zeros(len(matrix)) if bias is None else _single(bias)
+        column = matrix.new_zeros(len(matrix)) if bias is None else at_least_single(bias)
         if bias is not None and (basis := self._bias_map(column)) is not None:
             column = torch.linalg.solve(basis @ basis.mT, column) @ basis
         return torch.cat((matrix, column[:, None]), 1)
@@ -200,7 +201,3 @@ def _each(value: int | tuple[int, ...], dims: int) -> tuple[int, ...]:
 
 def _dense(gradient: Tensor | None) -> Tensor | None:
     return gradient if gradient is not None and gradient.layout == torch.strided else None
-
-
-def _single(x: Tensor) -> Tensor:
-    return x if x.dtype == torch.float64 else x.float()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mvnet.errors import MvnetError
 from mvnet.optim.adam import adam_step
-from mvnet.optim.base import StructuredOptimizer
+from mvnet.optim.base import StructuredOptimizer, evaluate
 from mvnet.optim.kfac import factors
 from mvnet.optim.kfac.factors import Call
 from mvnet.optim.kfac.fisher import KINDS, LIKELIHOODS
@@ -211,10 +211,7 @@ class KFAC(StructuredOptimizer):
         Returns:
             what the closure returns; None without one.
         """
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = evaluate(closure)
         steps, divergence = self._directions()
         bound = self.param_groups[0]["kl_clip"]
         scale = (bound / divergence) ** 0.5 if 0 < bound < divergence else 1.0
@@ -224,12 +221,7 @@ class KFAC(StructuredOptimizer):
         return loss
 
     def advance(self, group: dict[str, Any], parameters: list[nn.Parameter]) -> None:
-        """One step.
-
-        Args:
-            group: its options.
-            parameters: with gradients.
-        """
+        """One step."""
         others = [p for p in parameters if p not in self._steps and "factor_in" not in self.state[p]]
         adam_step(self.state, group | {"lr": group["adam_rate"] * group["lr"]}, others, decoupled=True)
         for parameter in parameters:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
+from mvnet.optim.base import at_least_single
 from mvnet.optim.kfac.factors import Call
 from mvnet.optim.kfac.fisher import columns, output_tensors
 from mvnet.optim.kfac.layers import Layer
@@ -156,7 +157,7 @@ class Recorder:
 def _like_scores(t: Tensor) -> Tensor:
     """An output without its graph, (N,) or (N, C, ...), at least single precision."""
     t = t.detach().reshape(1) if t.ndim == 0 else t.detach()
-    return t.to(torch.promote_types(t.dtype, torch.float32))
+    return at_least_single(t)
 
 
 def _remove(handles: list[Any]) -> None:

@@ -104,12 +104,7 @@ class PortHamiltonianDescent(StructuredOptimizer):
         return cls(model.parameters(), lr, layers, weight_decay=weight_decay, **options)
 
     def advance(self, group: dict[str, Any], parameters: list[nn.Parameter]) -> None:
-        """One step of every layer.
-
-        Args:
-            group: its options.
-            parameters: with gradients.
-        """
+        """One step of every layer."""
         for layer in self._layers(parameters):
             gradients = gradients_of(group, layer)
             self._arrive(group, layer, gradients)

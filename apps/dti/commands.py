@@ -2,60 +2,36 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
 from mvnet.apps.common.options import Bval, Bvec, Checkpoint, Device, Json, Overwrite, Quiet, Report
 from mvnet.apps.common.summary import Summary, format_timing, print_summary
-from mvnet.apps.common.training_options import check_rate
-
-Optimizer = Annotated[
-    str | None, typer.Option(help="With --adapt: optimiser (default adamw); `mvnet optimizers` lists them.")
-]
-OptimizerOptions = Annotated[str | None, typer.Option(help="With --adapt: further options of the optimiser, k=v,...")]
-Rate = Annotated[
-    float | None,
-    typer.Option(callback=check_rate, help="With --adapt: learning rate (default: that of the optimiser)."),
-]
+from mvnet.apps.dti import arguments
 
 
 def denoise(
-    input: Annotated[
-        Path, typer.Argument(help="DWI (with --bval, --bvec, or such files beside it) or tensor image, NIfTI.")
-    ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results; created when missing.")],
+    input: arguments.Input,
+    output: arguments.OutputFolder,
     bval: Bval = None,
     bvec: Bvec = None,
-    mask: Annotated[
-        Path | None, typer.Option(help="Mask image, > 0 inside; computed from the data by default.")
-    ] = None,
-    order: Annotated[
-        str | None,
-        typer.Option(help="Component order of a tensor image: fsl, mrtrix, dipy, symmatrix, dti-tk (detected)."),
-    ] = None,
-    unit: Annotated[
-        str | None, typer.Option(help="Unit of a tensor image: mm2/s, um2/ms, um2/s, m2/s (detected).")
-    ] = None,
-    bvec_frame: Annotated[
-        str | None,
-        typer.Option(
-            "--bvec-frame",
-            "--frame",
-            help="Axes of the b-vectors, or of the components of a tensor image: fsl, voxel, world.",
-        ),
-    ] = None,
-    strength: Annotated[
-        float, typer.Option(help="From the input tensors (0) to the denoised ones (1), along the geodesic.")
-    ] = 1.0,
+    mask: arguments.Mask = None,
+    order: arguments.Order = None,
+    unit: arguments.Unit = None,
+    bvec_frame: arguments.BvecFrame = None,
+    shells: arguments.Shells = None,
+    bmax: arguments.Bmax = None,
+    all_shells: arguments.AllShells = False,
+    b0_threshold: arguments.B0Threshold = 50.0,
+    skip_volumes: arguments.SkipVolumes = None,
+    noise: arguments.Noise = None,
+    robust: arguments.Robust = True,
+    rician: arguments.Rician = True,
+    fix_bvecs: arguments.FixBvecs = False,
+    trust_region: arguments.TrustRegion = 0.99,
+    strength: arguments.Strength = 1.0,
     device: Device = "auto",
-    adapt: Annotated[
-        bool, typer.Option("--adapt", help="Fine-tune on this DWI first (12 or more directions; takes minutes).")
-    ] = False,
-    optimizer: Optimizer = None,
-    optimizer_options: OptimizerOptions = None,
-    rate: Rate = None,
+    adapt: arguments.Adapt = False,
+    optimizer: arguments.Optimizer = None,
+    optimizer_options: arguments.OptimizerOptions = None,
+    rate: arguments.Rate = None,
     checkpoint: Checkpoint = None,
     report: Report = True,
     overwrite: Overwrite = False,
@@ -69,7 +45,8 @@ def denoise(
     """
     from mvnet.apps.common.console import Console
     from mvnet.apps.dti.denoise import run
-    from mvnet.apps.dti.options import Options
+    from mvnet.apps.dti.options import Options, parse_noise, parse_shells, parse_volumes
+    from mvnet.data_loaders.dti.fit_options import FitOptions
 
     options = Options(
         input=input,
@@ -80,6 +57,18 @@ def denoise(
         order=order,
         unit=unit,
         frame=bvec_frame,
+        fit=FitOptions(
+            b0_threshold=b0_threshold,
+            shells=parse_shells(shells),
+            bmax=bmax,
+            all_shells=all_shells,
+            skip_volumes=parse_volumes(skip_volumes),
+            noise=parse_noise(noise),
+            robust=robust,
+            rician=rician,
+            fix_bvecs=fix_bvecs,
+        ),
+        trust_region=trust_region,
         strength=strength,
         device=device,
         adapt=adapt,

@@ -118,7 +118,13 @@ def _load(options: Options, console: Console) -> DTIVolume:
     assert options.bval is not None and options.bvec is not None
     with console.progress("fitting tensors") as progress:
         return dti.load_dwi(
-            options.input, options.bval, options.bvec, mask=mask, bvec_frame=options.frame, progress=progress
+            options.input,
+            options.bval,
+            options.bvec,
+            mask=mask,
+            bvec_frame=options.frame,
+            progress=progress,
+            options=options.fit,
         )
 
 
@@ -213,4 +219,5 @@ def _write_json(path: Path, fields: dict[str, Any]) -> None:
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: str(value) if isinstance(value, Path) else value for key, value in values.items()}
+    plain = {key: _plain(value) if isinstance(value, dict) else value for key, value in values.items()}
+    return {key: str(value) if isinstance(value, Path) else value for key, value in plain.items()}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mvnet.apps.common.errors import UserError
 from mvnet.apps.common.training_options import optimizer_options
+from mvnet.data_loaders.dti.fit_options import FitOptions
 from mvnet.data_loaders.dti.layouts import FRAMES, LAYOUTS, UNITS
 
 ADAPTATION = ("optimizer", "optimizer_options", "rate")
@@ -22,6 +23,8 @@ class Options:
     input: DWI (with bval and bvec) or tensor image.  output: folder.
     order, unit: of a tensor image, None deduces them.
     frame: axes of the b-vectors or of the components, None follows the loader.
+    fit: which volumes of a DWI are fitted, and how.
+    trust_region: quantile of a measurement's own noise beyond which no voxel is moved, in (0, 1]; 1 is no bound.
     strength: 0 keeps the input, 1 is the network's output, between them lies the affine-invariant geodesic.
     adapt: fine-tune first; optimizer, optimizer_options ("k=v,...") and rate belong to it, None where not given.
     device: "auto", "cpu", "cuda", ...  checkpoint: weights instead of the shipped ones.
@@ -35,6 +38,8 @@ class Options:
     order: str | None = None
     unit: str | None = None
     frame: str | None = None
+    fit: FitOptions = field(default_factory=FitOptions)
+    trust_region: float = 0.99
     strength: float = 1.0
     device: str = "auto"
     adapt: bool = False
@@ -73,6 +78,67 @@ def find_gradient_files(options: Options) -> tuple[Options, list[str]]:
     return found, [f"using {bval.name} and {bvec.name} beside {options.input.name}: the input is a DWI"]
 
 
+def parse_shells(text: str | None) -> tuple[float, ...] | None:
+    """b-values "1000,2000" in s/mm^2. UserError: no positive numbers."""
+    if text is None:
+        return None
+    try:
+        shells = tuple(float(word) for word in text.replace(",", " ").split())
+    except ValueError:
+        shells = ()
+    if not shells or not all(math.isfinite(b) and b > 0 for b in shells):
+        raise UserError(f"--shells: found {text!r}, expected b-values in s/mm^2 such as 1000 or 1000,2000")
+    return shells
+
+
+def parse_volumes(text: str | None) -> tuple[int, ...]:
+    """Numbers of volumes "0,5,60:64", the first is 0 and a range excludes its end. UserError: no such numbers."""
+    chosen: list[int] = []
+    for word in (text or "").replace(",", " ").split():
+        start, colon, stop = word.partition(":")
+        if not start.isdecimal() or (colon and not stop.isdecimal()):
+            raise UserError(f"--skip-volumes: found {word!r}, expected numbers of volumes such as 0,5,60:64")
+        chosen += range(int(start), int(stop)) if colon else [int(start)]
+    return tuple(sorted(set(chosen)))
+
+
+def parse_noise(text: str | None) -> float | Path | None:
+    """A number in image units, or a file. UserError: a number that is not positive, or no such file."""
+    if text is None:
+        return None
+    try:
+        level = float(text)
+    except ValueError:
+        if not Path(text).is_file():
+            raise UserError(f"--noise: found no file {text}, expected a number or a noise map") from None
+        return Path(text)
+    if not (math.isfinite(level) and level > 0):
+        raise UserError(f"--noise: found {text}, expected a positive number in image units, or a noise map")
+    return level
+
+
+def check_fit(options: Options) -> None:
+    """UserError for options of a fit that cannot work together, or that a tensor image has no use for."""
+    fit = options.fit
+    if not options.is_dwi and fit != FitOptions():
+        raise UserError("options of the fit: found a tensor image as input, expected a DWI with --bval and --bvec")
+    chosen = [
+        name
+        for name, given in (
+            ("--shells", fit.shells is not None),
+            ("--bmax", fit.bmax is not None),
+            ("--all-shells", fit.all_shells),
+        )
+        if given
+    ]
+    if len(chosen) > 1:
+        raise UserError(f"{', '.join(chosen)}: found {len(chosen)} choices of shells, expected one")
+    if fit.bmax is not None and not fit.bmax > fit.b0_threshold:
+        raise UserError(f"--bmax: found {fit.bmax:g}, expected a b-value above that of the b0, {fit.b0_threshold:g}")
+    if not (math.isfinite(fit.b0_threshold) and fit.b0_threshold > 0):
+        raise UserError(f"--b0-threshold: found {fit.b0_threshold:g}, expected a positive b-value in s/mm^2")
+
+
 def check(options: Options) -> None:
     """UserError for options that cannot work together; reads no file."""
     if (options.bval is None) != (options.bvec is None):
@@ -85,6 +151,9 @@ def check(options: Options) -> None:
             raise UserError(f"--{name}: found {value!r}, expected one of {', '.join(choices[name])}")
     if not (math.isfinite(options.strength) and 0 <= options.strength <= 1):
         raise UserError(f"--strength: found {options.strength}, expected a number in [0, 1]")
+    if not (math.isfinite(options.trust_region) and 0 < options.trust_region <= 1):
+        raise UserError(f"--trust-region: found {options.trust_region}, expected a quantile in (0, 1]")
+    check_fit(options)
     if options.is_dwi and (options.order or options.unit):
         raise UserError("--order, --unit: found a DWI as input (bval and bvec in use), expected a tensor image")
     if options.adapt and not options.is_dwi:

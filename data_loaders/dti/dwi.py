@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from mvnet.data_loaders.dti.fibre_coherence import check_frame
+from mvnet.data_loaders.dti.fit_options import B0_THRESHOLD, FitOptions
 from mvnet.data_loaders.dti.fitting import acquisition_maps, design_matrix
 from mvnet.data_loaders.dti.frames import rotate, to_voxel
-from mvnet.data_loaders.dti.gradients import B0_THRESHOLD, Gradients, is_b0, read_gradients
+from mvnet.data_loaders.dti.gradients import Gradients, is_b0, read_gradients
 from mvnet.data_loaders.dti.layouts import find_layout, unit_factor
 from mvnet.data_loaders.dti.masks import MaskLike, brain_mask, check_grid, read_mask
 from mvnet.data_loaders.dti.nifti import name_of, open_image, read_array
@@ -22,6 +23,7 @@ from mvnet.data_loaders.dti.repair import repair
 from mvnet.data_loaders.dti.volume import Acquisition, DTIVolume, RepairReport
 from mvnet.data_loaders.errors import DataError
 
+_DEFAULTS = FitOptions()
 _CHUNK = 8192  # voxels per call: DIPY's weighted fit holds several (chunk, M, 7) float64 arrays
 _SLAB, _HALO = 16, 3  # slices; the halo is the radius over which acquisition_maps pools
 _FLOOR = 1e-3  # smallest signal for the logarithm, of the median b0
@@ -38,6 +40,7 @@ def load_dwi(
     mask: MaskLike | None = None,
     bvec_frame: str | None = None,
     progress: Progress | None = None,
+    options: FitOptions = _DEFAULTS,
 ) -> DTIVolume:
     """Read a DWI and fit tensors.
 
@@ -48,6 +51,7 @@ def load_dwi(
         bvec_frame: axes of the b-vectors, "fsl", "voxel" or "world"; None follows FSL's rule, unless the
             fibres are clearly more coherent in voxel axes.
         progress: called with (voxels fitted, voxels in the mask).
+        options: which volumes are fitted, and how.
     Returns:
         the volume in um^2/ms and voxel axes, with its acquisition; written back as FSL components in mm^2/s,
         in the b-vector axes.
@@ -202,4 +206,4 @@ def _acquisition(
         for whole, part in ((noise, maps.noise), (residual, maps.residual), (sigma, maps.sigma)):
             whole[:, :, start : start + _SLAB] = part[:, :, keep]
     b0 = torch.where(known, log_s0, -torch.inf).exp()
-    return Acquisition(b0, noise, residual, sigma, dwi, bvals, bvecs)
+    return Acquisition(b0, noise, residual, sigma, dwi, bvals, bvecs, np.ones(len(bvals), dtype=bool))

@@ -9,11 +9,10 @@ from typing import TypeVar
 import numpy as np
 from torch import Tensor
 
+from mvnet.data_loaders.dti.fit_options import B0_THRESHOLD
 from mvnet.data_loaders.dti.nifti import without_suffix
 from mvnet.data_loaders.errors import DataError, reading
 
-B0_THRESHOLD = 50
-"""s/mm^2: a volume below it counts as not weighted, see `is_b0`."""
 _USUAL_MAXIMUM = 1600.0  # s/mm^2: above it the tensor model no longer describes brain tissue
 _FEWEST = 6
 
@@ -77,7 +76,7 @@ def read_gradients(bval: str | Path | np.ndarray, bvec: str | Path | np.ndarray,
     weighted = ~is_b0(values)
     if not weighted.any():
         raise DataError(
-            f"bval: found no b-value of {B0_THRESHOLD} or more (largest {values.max():.3g}), expected s/mm^2"
+            f"bval: found no b-value of {B0_THRESHOLD:g} or more (largest {values.max():.3g}), expected s/mm^2"
         )
     if weighted.all():
         raise DataError(f"bval: found no b0 volume (smallest b {values.min():.0f}), expected b < 50 s/mm^2")

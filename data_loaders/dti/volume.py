@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch import Tensor
@@ -28,6 +28,23 @@ class RepairReport:
     messages: list[str] = field(default_factory=list)
 
 
+class Outlier(NamedTuple):
+    """A volume, or one slice of it, that does not fit the others.
+
+    volume: number of the volume, the first is 0.
+    slice: number of the slice along z, None for the whole volume.
+    kind: "empty", "not finite", "dropout" or "residual".
+    score: robust z-score of its residuals, NaN where there are none.
+    weight: that it kept in the fit, in [0, 1]; 0 left it out.
+    """
+
+    volume: int
+    slice: int | None
+    kind: str
+    score: float
+    weight: float
+
+
 @dataclass(frozen=True)
 class Acquisition:
     """What the diffusion-weighted images add to the tensors.
@@ -40,6 +57,8 @@ class Acquisition:
     dwi: (X, Y, Z, M) float32 images.
     bvals: (M,) in s/mm^2.
     bvecs: (M, 3) unit vectors in voxel axes, zero for b = 0.
+    used: (M,) bool, the volumes that were fitted.
+    outliers: what the fit gave less weight, or none.
     """
 
     b0: Tensor
@@ -49,6 +68,14 @@ class Acquisition:
     dwi: np.ndarray
     bvals: np.ndarray
     bvecs: np.ndarray
+    used: np.ndarray
+    outliers: tuple[Outlier, ...] = ()
+
+    def fitted(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Images (X, Y, Z, m), b-values and b-vectors of the m volumes that were fitted."""
+        if self.used.all():
+            return self.dwi, self.bvals, self.bvecs
+        return self.dwi[..., self.used], self.bvals[self.used], self.bvecs[self.used]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from mvnet.data_loaders.dti.gradients import B0_THRESHOLD
+from mvnet.data_loaders.dti.fit_options import B0_THRESHOLD
 from mvnet.errors import MvnetError
 
 _STEPS = 80
@@ -83,7 +83,7 @@ def gradient_scheme(
     if n < 6:
         raise MvnetError(f"n: found {n} directions, expected at least 6")
     if b < B0_THRESHOLD:
-        raise MvnetError(f"b: found {b}, expected at least {B0_THRESHOLD} s/mm^2 (not ms/um^2)")
+        raise MvnetError(f"b: found {b}, expected at least {B0_THRESHOLD:g} s/mm^2 (not ms/um^2)")
     if n_b0 < 1:
         raise MvnetError(f"n_b0: found {n_b0}, expected at least 1")
     if method not in METHODS:

@@ -39,8 +39,9 @@ def field_of(volume: DTIVolume, *exclude: slice) -> TensorField:
     if scan is None:
         return TensorField(volume.tensors, volume.mask, torch.ones(volume.mask.shape), ranges, spacing=volume.spacing)
     unit = white_matter_median(scan.b0, volume.tensors, volume.mask)
-    bvals, bvecs = torch.as_tensor(scan.bvals).float(), torch.as_tensor(scan.bvecs).float()
-    signal = torch.from_numpy(scan.dwi) / unit
+    dwi, *gradients = scan.fitted()
+    bvals, bvecs = (torch.as_tensor(x).float() for x in gradients)
+    signal = torch.from_numpy(dwi) / unit
     return TensorField(volume.tensors, volume.mask, scan.b0 / unit, ranges, signal, bvals, bvecs, volume.spacing)
 
 

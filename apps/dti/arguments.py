@@ -1,0 +1,62 @@
+"""Arguments and options of `mvnet denoise dti`, each with its help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mvnet.apps.common.training_options import check_rate
+
+Input = Annotated[
+    Path, typer.Argument(help="DWI (with --bval, --bvec, or such files beside it) or tensor image, NIfTI.")
+]
+OutputFolder = Annotated[Path, typer.Option("--output", "-o", help="Folder for the results; created when missing.")]
+Mask = Annotated[Path | None, typer.Option(help="Mask image, > 0 inside; computed from the data by default.")]
+Order = Annotated[
+    str | None,
+    typer.Option(help="Component order of a tensor image: fsl, mrtrix, dipy, symmatrix, dti-tk (detected)."),
+]
+Unit = Annotated[str | None, typer.Option(help="Unit of a tensor image: mm2/s, um2/ms, um2/s, m2/s (detected).")]
+BvecFrame = Annotated[
+    str | None,
+    typer.Option(
+        "--bvec-frame",
+        "--frame",
+        help="Axes of the b-vectors, or of the components of a tensor image: fsl, voxel, world.",
+    ),
+]
+Shells = Annotated[
+    str | None, typer.Option(help="b-values of the shells to fit, such as 1000 or 1000,2000 (b <= 1500).")
+]
+Bmax = Annotated[float | None, typer.Option(help="Largest b-value to fit, s/mm^2.")]
+AllShells = Annotated[bool, typer.Option("--all-shells", help="Fit every volume, whatever its b-value.")]
+B0Threshold = Annotated[float, typer.Option(help="b-value in s/mm^2 below which a volume counts as not weighted.")]
+SkipVolumes = Annotated[str | None, typer.Option(help="Volumes to leave out, such as 0,5,60:64; the first is 0.")]
+Noise = Annotated[
+    str | None,
+    typer.Option(help="Noise of the signal, a number or a map as of dwidenoise or DIPY (estimated)."),
+]
+Robust = Annotated[bool, typer.Option(help="Find outlier volumes and slices and give them less weight.")]
+Rician = Annotated[bool, typer.Option(help="Take the bias of magnitude images into account.")]
+FixBvecs = Annotated[
+    bool, typer.Option("--fix-bvecs", help="Use the b-vector axes in which fibres are clearly most coherent.")
+]
+TrustRegion = Annotated[
+    float, typer.Option(help="Quantile of a voxel's own noise beyond which it is not moved (1: no bound).")
+]
+Strength = Annotated[
+    float, typer.Option(help="From the input tensors (0) to the denoised ones (1), along the geodesic.")
+]
+Adapt = Annotated[
+    bool, typer.Option("--adapt", help="Fine-tune on this DWI first (12 or more directions; takes minutes).")
+]
+Optimizer = Annotated[
+    str | None, typer.Option(help="With --adapt: optimiser (default adamw); `mvnet optimizers` lists them.")
+]
+OptimizerOptions = Annotated[str | None, typer.Option(help="With --adapt: further options of the optimiser, k=v,...")]
+Rate = Annotated[
+    float | None,
+    typer.Option(callback=check_rate, help="With --adapt: learning rate (default: that of the optimiser)."),
+]

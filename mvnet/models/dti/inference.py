@@ -15,7 +15,7 @@ from mvnet.data_loaders.dti.fitting import design_matrix
 from mvnet.data_loaders.dti.volume import Acquisition, DTIVolume
 from mvnet.errors import MvnetError
 from mvnet.manifolds import SPDField
-from mvnet.models.dti.inputs import diffusivity_scale, feature_planes
+from mvnet.models.dti.inputs import diffusivity_scale, feature_planes, visible_tensors
 from mvnet.models.dti.network import DTIDenoiser
 from mvnet.models.dti.uncertainty import Estimate, estimate
 from mvnet.models.tiling import Tile, map_tiles, masked_tiles
@@ -95,7 +95,8 @@ def denoise_volume(
     features = feature_planes(mask, b0, noise, residual, spacing=spacing).to(tensors.dtype)
     out, logs = tensors.clone(), torch.zeros(3, *mask.shape, dtype=tensors.dtype, device=tensors.device)
     tiles = list(masked_tiles(mask, block, model.receptive_radius))
-    jobs = (_TileData(t, tensors[:, *t.outer] / scale, mask[t.outer], features[:, *t.outer]) for t in tiles)
+    seen = visible_tensors(tensors, mask)
+    jobs = (_TileData(t, seen[:, *t.outer], mask[t.outer], features[:, *t.outer]) for t in tiles)
     results = map_tiles(partial(_filter_tile, model), jobs, workers=workers, executor=executor)
     for done, (job, (result, expected)) in enumerate(results, start=1):
         _, inner, place = job.tile

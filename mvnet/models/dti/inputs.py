@@ -36,8 +36,8 @@ def diffusivity_scale(tensors: Tensor, mask: Tensor) -> Tensor:
 def visible_tensors(tensors: Tensor, mask: Tensor) -> Tensor:
     """The tensors over their scale as the network sees them: eigenvalues in the range that it was trained on.
 
-    A noisy fit may have eigenvalues near zero, whose logarithms are far from any tissue's. What is bounded is this copy:
-    the trust region is that of the tensors as they are.
+    A noisy fit may have eigenvalues near zero, whose logarithms are far from any tissue's. What is bounded is this
+    copy: the trust region is that of the tensors as they are.
 
     Args:
         tensors: (6, X, Y, Z) Mandel planes, um^2/ms, positive definite in the mask.

@@ -10,7 +10,7 @@ from mvnet.apps.common.console import Console
 from mvnet.apps.common.outputs import Outputs
 from mvnet.apps.common.timing import Clock
 from mvnet.apps.dti import bids
-from mvnet.apps.dti.options import Options, check, find_gradient_files
+from mvnet.apps.dti.options import Options, check, find_files
 from mvnet.runtime import find_device, freed_memory_kept
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def run(options: Options, console: Console | None = None) -> dict[str, Any]:
 
 
 def _run(options: Options, console: Console) -> dict[str, Any]:
-    options, messages = find_gradient_files(options)
+    options, messages = find_files(options)
     check(options)
     stem = bids.stem_of(options.input)
     outputs = _plan(options, stem)
@@ -115,7 +115,6 @@ def _load(options: Options, console: Console) -> DTIVolume:
     mask = options.mask
     if not options.is_dwi:
         return dti.load_tensors(options.input, order=options.order, mask=mask, unit=options.unit, frame=options.frame)
-    assert options.bval is not None and options.bvec is not None
     with console.progress("fitting tensors") as progress:
         return dti.load_dwi(
             options.input,

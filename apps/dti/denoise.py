@@ -10,7 +10,7 @@ from mvnet.apps.common.console import Console
 from mvnet.apps.common.outputs import Outputs
 from mvnet.apps.common.timing import Clock
 from mvnet.apps.dti import bids
-from mvnet.apps.dti.options import Options, check, find_files
+from mvnet.apps.dti.options import Options, check, find_gradient_files
 from mvnet.runtime import find_device, freed_memory_kept
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def run(options: Options, console: Console | None = None) -> dict[str, Any]:
 
 
 def _run(options: Options, console: Console) -> dict[str, Any]:
-    options, messages = find_files(options)
+    options, messages = find_gradient_files(options)
     check(options)
     stem = bids.stem_of(options.input)
     outputs = _plan(options, stem)

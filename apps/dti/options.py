@@ -70,7 +70,7 @@ class Options:
         return {k: v for k, v in asdict(self).items() if k not in hidden and (v is not None or k not in ADAPTATION)}
 
 
-def find_files(options: Options) -> tuple[Options, list[str]]:
+def find_gradient_files(options: Options) -> tuple[Options, list[str]]:
     """The options with the files that lie beside the input, where none was given: gradients, FSL's mask; and messages.
 
     Files of other formats may have gradients of their own.
@@ -78,13 +78,13 @@ def find_files(options: Options) -> tuple[Options, list[str]]:
     source = options.input
     if options.bval or options.bvec or not source.is_file():
         return options, []
+    from mvnet.data_loaders.dti.formats import gradient_files
     from mvnet.data_loaders.dti.formats.contents import contents_of
-    from mvnet.data_loaders.dti.formats.gradient_files import find_gradient_files
     from mvnet.data_loaders.dti.formats.registry import suffix_of
     from mvnet.data_loaders.dti.nifti import open_image
 
     messages = []
-    beside = find_gradient_files(source)
+    beside = gradient_files.find_gradient_files(source)
     if beside is not None:
         options = replace(options, bval=beside[0], bvec=beside[1])
         names = " and ".join(os.path.relpath(path, source.parent) for path in beside)

@@ -12,12 +12,11 @@ import torch
 from torch import Tensor
 
 from mvnet.data_loaders.dti.fibre_coherence import check_frame
-from mvnet.data_loaders.dti.fit_options import B0_THRESHOLD, FitOptions
+from mvnet.data_loaders.dti.fit_options import FitOptions
 from mvnet.data_loaders.dti.fitting import acquisition_maps, design_matrix
-from mvnet.data_loaders.dti.formats.contents import contents_of
-from mvnet.data_loaders.dti.formats.dwi_image import open_dwi, own_gradients
-from mvnet.data_loaders.dti.frames import rotate, to_voxel
-from mvnet.data_loaders.dti.gradients import Gradients, is_b0, read_gradients
+from mvnet.data_loaders.dti.formats.dwi_image import open_scan
+from mvnet.data_loaders.dti.frames import candidate_axes, rotate
+from mvnet.data_loaders.dti.gradients import Gradients, b0_limit, is_b0
 from mvnet.data_loaders.dti.layouts import find_layout, unit_factor
 from mvnet.data_loaders.dti.masks import MaskLike, brain_mask, read_mask
 from mvnet.data_loaders.dti.nifti import name_of, read_array
@@ -61,21 +60,18 @@ def load_dwi(
         DataError: unreadable file, not 4-D, counts that differ, no b0, too few directions, wrong mask, no
             finite signal.
     """
-    image, path = open_dwi(path), name_of(path)
-    contents = contents_of(image)
-    bval, bvec = own_gradients(contents, bval, bvec)
-    gradients = read_gradients(bval, bvec, image.shape[3], options.b0_threshold, options.skip_volumes)
-    usual = bvec_frame or contents.frame or "fsl"
-    axes = {name: to_voxel(name, image.affine) for name in dict.fromkeys((usual, "voxel"))}
-    if bvec_frame is not None:
-        axes = {bvec_frame: axes[bvec_frame]}
+    scan = open_scan(path, bval, bvec, options)
+    image, gradients, path = scan.image, scan.gradients, name_of(path)
+    axes = candidate_axes(bvec_frame, scan.frame or "fsl", image.affine, scan.as_voxel)
     inside, messages = (None, []) if mask is None else read_mask(mask, image.shape[:3], image.affine)
     dwi = read_array(image, path)
     b0 = _mean_b0(dwi, gradients, path)
     if inside is None:
         inside = brain_mask(b0)
 
-    tensors, report, scan = fit_signals(dwi, gradients.bvals, gradients.bvecs, inside, progress)
+    used, bvals, bvecs = gradients.usable, gradients.bvals, gradients.bvecs
+    signals = dwi if used.all() else dwi[..., used]
+    tensors, report, maps = fit_signals(signals, bvals[used], bvecs[used], inside, progress)
     zooms = image.header.get_zooms()[:3]
     given = bvec_frame is not None
     frame, matrix, found = check_frame(tensors, inside, zooms, axes, given=given, fix=options.fix_bvecs)
@@ -87,8 +83,8 @@ def load_dwi(
         order="fsl",
         unit="mm2/s",
         frame=frame,
-        report=replace(report, messages=[*contents.messages, *gradients.messages, *messages, *report.messages, *found]),
-        acquisition=replace(scan, bvecs=gradients.bvecs @ matrix.T),
+        report=replace(report, messages=[*scan.messages, *messages, *report.messages, *found]),
+        acquisition=replace(maps, dwi=dwi, bvals=bvals, bvecs=bvecs @ matrix.T, used=used),
     )
 
 
@@ -160,7 +156,7 @@ def fit_dipy(
     from dipy.reconst.dti import design_matrix as dipy_design
     from dipy.reconst.dti import wls_fit_tensor
 
-    table = gradient_table(bvals, bvecs=bvecs, b0_threshold=B0_THRESHOLD)
+    table = gradient_table(bvals, bvecs=bvecs, b0_threshold=b0_limit(bvals))
     design = dipy_design(table)  # columns xx xy yy xz yz zz, -log S0
     parameters = np.full((*mask.shape, 7), np.nan, dtype=np.float32)
     inside = mask.numpy()

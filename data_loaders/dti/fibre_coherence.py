@@ -1,8 +1,9 @@
 """Do the fibres line up with the voxels? A test of the axes that b-vectors or tensors refer to.
 
-Along a fibre the principal direction e1 of the next voxel is that of this one; the step to "the next voxel"
-uses the axes under test, the comparison |e1 . e1'| does not depend on them. The right axes give the highest mean of
-the 24 ways to permute and reverse them: 6 permutations, and 4 choices of signs, as e1 and -e1 are one direction.
+Along a fibre the principal direction e1 of the next voxel is that of this one. The steps to "the next voxel" and to
+the one after it use the axes under test; the comparison |e1 . e1'| does not depend on them. The right axes give the
+highest mean of the 24 ways to permute and reverse them: 6 permutations times 4 choices of signs, as e1 and -e1 are one
+direction.
 Idea: MRtrix's dwigradcheck, fibre coherence index of Schilling et al., Magn. Reson. Imaging 58 (2019) 82-89.
 """
 
@@ -21,9 +22,10 @@ from mvnet.metrics import fractional_anisotropy, principal_direction
 
 _ANISOTROPIC = 0.3  # fractional anisotropy from which e1 means something
 _FEWEST, _SMALLEST_SHARE = 500, 0.1  # anisotropic voxels, and their share of the mask
-_MOST = 25_000  # voxels that are looked at; more of them say no more
+_MOST = 10_000  # voxels that are looked at; more of them say no more
 _NEIGHBOURHOOD = 20.0  # voxels that share their information, so that standard errors are honest
 _CLEAR = 4.0  # standard errors
+_STEPS = (1, 2)  # voxels; the second resolves components that the first rounds away
 
 
 @cache
@@ -49,6 +51,11 @@ def _name(q: np.ndarray) -> str:
     return ", ".join(parts) or "as given"
 
 
+def _complexity(name: str) -> int:
+    """How many axes a change moves, and how many it reverses."""
+    return 3 * ("taken" in name) + 2 * ("swapped" in name) + name.count("flipped")
+
+
 @dataclass(frozen=True)
 class Coherence:
     """Mean |e1 . e1'| per candidate, and how many standard errors the best is above each of them."""
@@ -56,23 +63,20 @@ class Coherence:
     scores: dict[str, float]
     lead: dict[str, float]
 
-    @property
-    def best(self) -> str:
-        """The candidate with the highest mean."""
-        return max(self.scores, key=lambda name: self.scores[name])
+    def rivals(self) -> list[str]:
+        """The candidates that are not clearly less coherent than the best, the simplest change first."""
+        close = [name for name, lead in self.lead.items() if lead <= _CLEAR]
+        return sorted(close, key=lambda name: (_complexity(name), -self.scores[name]))
 
     def better(self) -> str | None:
-        """The best candidate, when it is clearly more coherent than the first one."""
-        return self.best if self.lead[next(iter(self.scores))] > _CLEAR else None
+        """The simplest of the most coherent candidates, when the first candidate is none of them."""
+        rivals = self.rivals()
+        return None if next(iter(self.scores)) in rivals else rivals[0]
 
     def is_clear(self) -> bool:
-        """Whether the best candidate is clearly more coherent than every other."""
-        return all(lead > _CLEAR for name, lead in self.lead.items() if name != self.best)
-
-    def rivals(self) -> list[str]:
-        """The candidates that are not clearly less coherent than the best, itself included, the best first."""
-        close = [name for name, lead in self.lead.items() if lead <= _CLEAR]
-        return sorted(close, key=lambda name: -self.scores[name])
+        """Whether there is one most coherent candidate, or one that is simpler than its rivals."""
+        rivals = self.rivals()
+        return len(rivals) == 1 or _complexity(rivals[0]) < _complexity(rivals[1])
 
     def text(self, most: int = 3) -> str:
         """The scores of the first candidate and of the best others, on one line."""
@@ -107,9 +111,10 @@ def fibre_coherence(
     directions = field[:, *position.unbind(1)].T
 
     def agreement(q: np.ndarray) -> Tensor:
-        step = directions @ torch.as_tensor(q.T, dtype=torch.float32) / torch.tensor(zooms[:3])
-        step = (step / step.abs().amax(1, keepdim=True)).round().long()
-        return (_follow(field, position, directions, step) + _follow(field, position, directions, -step)) / 2
+        towards = directions @ torch.as_tensor(q.T, dtype=torch.float32) / torch.tensor(zooms[:3])
+        towards = towards / towards.abs().amax(1, keepdim=True)
+        steps = [(sign * length * towards).round().long() for length in _STEPS for sign in (1, -1)]
+        return torch.stack([_follow(field, position, directions, step) for step in steps]).mean(0)
 
     per_voxel = {name: agreement(q) for name, q in candidates.items()}
     scores = {name: float(value.mean()) for name, value in per_voxel.items()}
@@ -178,13 +183,11 @@ def check_frame(
     result = fibre_coherence(planes, mask, zooms, {name: q @ matrix for name, q in changes.items()})
     if result is None or (better := result.better()) is None:
         return Axes(frame, matrix, messages)
+    others = len(result.rivals()) - 1
+    scores = result.text() + (f"; the simplest of {others + 1} that fit alike" if others else "")
     if fix and result.is_clear():
-        line = f"warning: b-vectors changed, {better} in frame {frame}: fibre coherence {result.text()}"
+        line = f"warning: b-vectors changed, {better} in frame {frame}: fibre coherence {scores}"
         return Axes(frame, changes[better] @ matrix, [*messages, line])
-    names = " or ".join(result.rivals())
-    line = (
-        f"warning: fibres are more coherent with {names} than in frame {frame} ({result.text()}); check the b-vectors"
-    )
-    if fix:
-        line += "; not changed, as no choice is clearly the best"
+    line = f"warning: fibres are more coherent with {better} than in frame {frame} ({scores}); "
+    line += "no choice is clearly the best, so b-vectors are kept" if fix else "check the b-vectors"
     return Axes(frame, matrix, [*messages, line])

@@ -12,7 +12,7 @@ import numpy as np
 from mvnet.data_loaders.dti.detect_layout import detect_order, detect_unit
 from mvnet.data_loaders.dti.fibre_coherence import check_frame
 from mvnet.data_loaders.dti.formats.contents import contents_of
-from mvnet.data_loaders.dti.frames import rotate, to_voxel
+from mvnet.data_loaders.dti.frames import candidate_axes, rotate
 from mvnet.data_loaders.dti.layouts import TensorLayout, find_layout, unit_factor
 from mvnet.data_loaders.dti.masks import MaskLike, read_mask, tensor_mask
 from mvnet.data_loaders.dti.nifti import check_placement, name_of, open_image, read_array
@@ -72,11 +72,8 @@ def load_tensors(
             messages.append("order dti-tk: SYMMATRIX scaled as DTI-TK does")
     planes = planes * unit_factor(unit)
 
-    usual = frame or contents.frame or layout.frame
-    axes = {name: to_voxel(name, image.affine) for name in dict.fromkeys((usual, "voxel"))}
+    axes = candidate_axes(frame, contents.frame or layout.frame, image.affine, contents.as_voxel)
     tensors, report = repair(planes, inside)
-    if frame is not None:
-        axes = {frame: axes[frame]}
     chosen, matrix, found = check_frame(tensors, inside, image.header.get_zooms()[:3], axes, given=frame is not None)
     return DTIVolume(
         tensors=rotate(tensors, matrix),

@@ -15,7 +15,10 @@ class Contents:
     """Travels with a nibabel image.
 
     bvals, bvecs: (M,) in s/mm^2 and (M, 3) of a DWI, None where the file has no gradients.
+    gradients: where they stood, in words.
     frame: axes of the b-vectors or of tensor components; None where the file does not say.
+    as_voxel: (3, 3) to voxel axes of directions that are in `frame` only because the file says so, see
+        `mvnet.data_loaders.dti.frames.candidate_axes`.
     order: of tensor components, a key of `mvnet.data_loaders.dti.layouts.LAYOUTS`.
     signed: the noise has zero mean (real part after the phase was removed): there is no magnitude bias.
     messages: what was chosen, guessed or left out while reading.
@@ -23,7 +26,9 @@ class Contents:
 
     bvals: np.ndarray | None = None
     bvecs: np.ndarray | None = None
+    gradients: str = ""
     frame: str | None = None
+    as_voxel: np.ndarray | None = None
     order: str | None = None
     signed: bool = False
     messages: tuple[str, ...] = ()

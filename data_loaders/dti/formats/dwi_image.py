@@ -4,15 +4,66 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch import Tensor
 
-from mvnet.data_loaders.dti.formats.contents import Contents, attach, contents_of
+from mvnet.data_loaders.dti.fit_options import FitOptions
+from mvnet.data_loaders.dti.formats.contents import attach, contents_of
 from mvnet.data_loaders.dti.formats.phase import remove_phase
+from mvnet.data_loaders.dti.gradients import Gradients, read_gradients
 from mvnet.data_loaders.dti.nifti import check_placement, name_of, open_image
 from mvnet.data_loaders.errors import DataError, reading
+
+Table = str | Path | np.ndarray
+
+
+class Scan(NamedTuple):
+    """A DWI that is open, its voxels not read yet.
+
+    image: nibabel image (X, Y, Z, M), real.
+    gradients: of its M volumes.
+    frame: axes of the b-vectors, None where nothing says.
+    as_voxel: (3, 3), see `mvnet.data_loaders.dti.frames.candidate_axes`.
+    signed: its noise has zero mean, as that of the real part after the phase was removed.
+    messages: what was chosen, guessed or left out.
+    """
+
+    image: Any
+    gradients: Gradients
+    frame: str | None
+    as_voxel: np.ndarray | None
+    signed: bool
+    messages: list[str]
+
+
+def open_scan(source: str | Path | Any, bval: Table | None, bvec: Table | None, options: FitOptions) -> Scan:
+    """A DWI and its gradients: those given, else those of its own file.
+
+    Args:
+        source: as of `open_dwi`.
+        bval, bvec: as of `read_gradients`, or None both.
+        options: give the b-value of a b0, and the volumes to leave out.
+    Raises:
+        DataError: as of `open_dwi` and `read_gradients`, or without gradients.
+    """
+    image = open_dwi(source)
+    contents = contents_of(image)
+    frame, messages = contents.frame, list(contents.messages)
+    if (bval is None) != (bvec is None):
+        given, missing = ("bval", "bvec") if bvec is None else ("bvec", "bval")
+        raise DataError(f"{missing}: found none with {given}, expected both for a DWI")
+    if bval is not None and bvec is not None:
+        frame = None if contents.is_dwi else frame
+    elif contents.bvals is not None and contents.bvecs is not None:
+        bval, bvec = contents.bvals, contents.bvecs
+        messages.append(f"using the gradients of {len(bval)} volumes in the header ({contents.gradients})")
+    else:
+        raise DataError("bval, bvec: found none, and none in the image's own file, expected both for a DWI")
+    gradients = read_gradients(bval, bvec, image.shape[3], options.b0_threshold, options.skip_volumes)
+    as_voxel = contents.as_voxel if frame is not None else None
+    return Scan(image, gradients, frame, as_voxel, contents.signed, messages + gradients.messages)
 
 
 def open_dwi(source: str | Path | Any) -> Any:
@@ -64,21 +115,6 @@ def as_image(values: np.ndarray | Tensor, affine: np.ndarray | None = None) -> A
     array = np.asarray(remove_phase(array) if is_complex else array, dtype=np.float32)
     image = nibabel.Nifti1Image(array, np.eye(4) if affine is None else np.asarray(affine, dtype=np.float64))
     return attach(image, replace(contents_of(image), signed=is_complex))
-
-
-Table = str | Path | np.ndarray
-
-
-def own_gradients(contents: Contents, bval: Table | None, bvec: Table | None) -> tuple[Table, Table]:
-    """The gradients given, else those of the image's own file; DataError when there are none."""
-    if bval is not None and bvec is not None:
-        return bval, bvec
-    if bval is not None or bvec is not None:
-        given, missing = ("bval", "bvec") if bvec is None else ("bvec", "bval")
-        raise DataError(f"{missing}: found none with {given}, expected both for a DWI")
-    if contents.bvals is None or contents.bvecs is None:
-        raise DataError("bval, bvec: found none, and no gradients in the image's own file, expected both for a DWI")
-    return contents.bvals, contents.bvecs
 
 
 def _with_values(image: Any, values: np.ndarray) -> Any:

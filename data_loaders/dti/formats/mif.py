@@ -156,6 +156,4 @@ def _contents(header: Header) -> Contents:
     if not lines:
         return Contents()
     table = np.array([[float(word) for word in re.split(r"[\s,]+", line)] for line in lines])[:, :4]
-    count = len(table)
-    line = f"using the gradients of {count} volumes in the header (dw_scheme, scanner axes)"
-    return Contents(bvals=table[:, 3], bvecs=table[:, :3], frame="world", messages=(line,))
+    return Contents(bvals=table[:, 3], bvecs=table[:, :3], gradients="dw_scheme, scanner axes", frame="world")

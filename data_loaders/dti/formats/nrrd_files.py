@@ -121,7 +121,7 @@ def _tensors(values: np.ndarray, kind: str, frame: np.ndarray, messages: list[st
     if kind == "3d-masked-symmetric-matrix":
         six[values[..., 0] < 0.5] = 0
     line = f"order fsl (xx xy xz yy yz zz) made from axis kind {kind}, scanner axes"
-    return six.astype(np.float32), Contents(order="fsl", frame="world", messages=(line, *messages))
+    return six.astype(np.float32), Contents(order="fsl", frame="world", as_voxel=frame.T, messages=(line, *messages))
 
 
 def _gradients(header: Mapping[str, Any], path: Path, volumes: int, frame: np.ndarray, messages: list[str]) -> Contents:
@@ -140,5 +140,5 @@ def _gradients(header: Mapping[str, Any], path: Path, volumes: int, frame: np.nd
     largest = lengths.max() or 1.0
     bvals = float(header["DWMRI_b-value"]) * (lengths / largest) ** 2
     unit = vectors / np.where(lengths > 0, lengths, 1)[:, None]
-    line = f"using the gradients of {volumes} volumes in the header (DWMRI, scanner axes)"
-    return Contents(bvals=bvals, bvecs=unit @ frame.T, frame="world", messages=(line, *messages))
+    where = "DWMRI keys, scanner axes"
+    return Contents(bvals, unit @ frame.T, where, frame="world", as_voxel=frame.T, messages=tuple(messages))

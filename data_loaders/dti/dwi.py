@@ -156,7 +156,7 @@ def fit_dipy(
     from dipy.reconst.dti import design_matrix as dipy_design
     from dipy.reconst.dti import wls_fit_tensor
 
-    table = gradient_table(bvals, bvecs=bvecs, b0_threshold=b0_limit(bvals))
+    table = gradient_table(bvals, bvecs=bvecs, b0_threshold=int(b0_limit(bvals)))
     design = dipy_design(table)  # columns xx xy yy xz yz zz, -log S0
     parameters = np.full((*mask.shape, 7), np.nan, dtype=np.float32)
     inside = mask.numpy()

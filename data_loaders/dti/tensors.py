@@ -64,7 +64,8 @@ def load_tensors(
         unit = layout.unit
     if unit is None:
         # scaled by a power of two first: the determinant of m^2/s tensors underflows float32
-        scale = 2.0 ** -np.round(np.log2(float(planes[:3, inside].nan_to_num(0, 0, 0).abs().amax(0).median())))
+        typical = float(planes[:3, inside].nan_to_num(0, 0, 0).abs().amax(0).median())
+        scale = 2.0 ** -np.round(np.log2(typical or 1.0))
         unit, found = detect_unit(median_diffusivity(planes * scale, inside) / scale)
         messages += found
         if layout.name == "symmatrix" and order is None and unit == "um2/ms":

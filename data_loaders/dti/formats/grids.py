@@ -11,6 +11,7 @@ from mvnet.data_loaders.errors import DataError
 _SAME_PLACE = 0.25  # voxels by which the corners of two grids may differ and are the same
 _EXACT = 0.01  # voxels: a turned grid whose centres fall on those of the other
 _FEWEST_KEPT = 0.5  # of the volume of a mask
+_LEAST_COVERED = 0.25  # of the image, by the grid of the mask
 
 
 def bring_to_grid(
@@ -26,8 +27,8 @@ def bring_to_grid(
         (X, Y, Z) bool where both affines tell how; the mask as it is where it lies on the grid of the image, or does
         not say where it lies.
     Raises:
-        DataError: on another grid, and the affines do not help: they are the same, the mask has none, or more than
-            half of the mask lies outside the image.
+        DataError: on another grid, and the affines do not help: they are the same, the mask has none, its grid covers
+            less than a quarter of the image, or more than half of the mask lies outside the image.
     """
     theirs = np.asarray(image.affine, dtype=np.float64)
     try:
@@ -42,13 +43,18 @@ def bring_to_grid(
         raise DataError(f"mask: found shape {inside.shape} with {why}, another grid than {shape}, expected the image's")
     if not _says_where(image):
         return inside, ["warning: the affine of the mask differs from the image's and says nothing; used as it lies"]
-    placed = _sample(inside, to_mask, shape)
+    placed, covered = _sample(inside, to_mask, shape)
+    if covered < _LEAST_COVERED:
+        raise DataError(
+            f"mask: found shape {inside.shape} on another grid, which covers {100 * covered:.0f} % of the image by the "
+            f"affines, expected the image's grid, {shape}"
+        )
     volumes = [abs(np.linalg.det(matrix[:3, :3])) for matrix in (affine, theirs)]
     kept = placed.sum() * volumes[0] / max(inside.sum() * volumes[1], 1e-30)
     if kept < _FEWEST_KEPT and inside.any():
         raise DataError(
-            f"mask: found it on another grid, {100 * kept:.0f} % of it inside the image by the affines, expected one "
-            "on the image's grid"
+            f"mask: found it on another grid, {100 * kept:.0f} % of it inside the image by the affines, expected the "
+            f"image's grid, {shape}"
         )
     if _is_turned(to_mask):
         return placed, ["the affine of the mask differs from the image's in its axes: turned to the image"]
@@ -78,9 +84,9 @@ def _is_turned(to_mask: np.ndarray) -> bool:
     return bool(whole and (linear.sum(0) == 1).all() and (linear.sum(1) == 1).all() and linear.max() == 1)
 
 
-def _sample(inside: np.ndarray, to_mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """The nearest voxel of a mask at every voxel (i, j, k) of the image, slab by slab; outside is false."""
-    placed = np.zeros(shape, dtype=bool)
+def _sample(inside: np.ndarray, to_mask: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, float]:
+    """The nearest voxel of a mask at every voxel (i, j, k) of the image, false outside; the share inside."""
+    placed, covered = np.zeros(shape, dtype=bool), 0
     plane = np.indices(shape[:2]).reshape(2, -1)
     limits = np.array(inside.shape)[:, None]
     for k in range(shape[2]):
@@ -91,4 +97,5 @@ def _sample(inside: np.ndarray, to_mask: np.ndarray, shape: tuple[int, ...]) -> 
         flat = np.zeros(plane.shape[1], dtype=bool)
         flat[known] = inside[x, y, z]
         placed[:, :, k] = flat.reshape(shape[:2])
-    return placed
+        covered += int(known.sum())
+    return placed, covered / placed.size

@@ -74,7 +74,7 @@ def _kinds(header: Mapping[str, Any], ndim: int) -> list[str]:
         kinds = ["list"] * ndim
     directions = header.get("space directions")
     if directions is None:
-        return kinds if "kinds" in header else ["domain"] * 3 + ["list"] * (ndim - 3)
+        return kinds if "kinds" in header else (["domain"] * 3 + ["list"] * ndim)[:ndim]
     known = [row is not None and np.isfinite(np.asarray(row, dtype=float)).all() for row in directions]
     return ["domain" if given else "list" if kind in _SPATIAL else kind for given, kind in zip(known, kinds)]
 

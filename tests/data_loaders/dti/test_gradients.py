@@ -94,7 +94,7 @@ def test_directions_are_spread_antipodally():
     assert sorted(spread_directions(torch.from_numpy(axes), 5)) == [0, 1, 2, 3, 4]
 
 
-def unit_length(norm=1.0):
+def unit_length(norm: float | np.ndarray = 1.0):
     """Twelve directions after two b0, of a common or of given lengths."""
     bvals, bvecs = (x.numpy().astype(float) for x in gradient_scheme(12, n_b0=2))
     bvecs[2:] *= np.broadcast_to(norm, 12)[:, None]

@@ -115,7 +115,6 @@ def _load(options: Options, console: Console) -> DTIVolume:
     mask = options.mask
     if not options.is_dwi:
         return dti.load_tensors(options.input, order=options.order, mask=mask, unit=options.unit, frame=options.frame)
-    assert options.bval is not None and options.bvec is not None
     with console.progress("fitting tensors") as progress:
         return dti.load_dwi(
             options.input,

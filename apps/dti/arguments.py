@@ -60,3 +60,12 @@ Rate = Annotated[
     float | None,
     typer.Option(callback=check_rate, help="With --adapt: learning rate (default: that of the optimiser)."),
 ]
+Maps = Annotated[
+    str | None,
+    typer.Option(
+        help="Maps to write: all, or names such as FA,MD,V1 (tensor, FA, MD, DEC, confidence, AD, RD, V1, noise maps)."
+    ),
+]
+DwiOutput = Annotated[
+    bool, typer.Option("--dwi-output", help="Write the denoised DWI, with its residual kept, for other pipelines.")
+]

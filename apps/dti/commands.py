@@ -28,6 +28,8 @@ def denoise(
     trust_region: arguments.TrustRegion = 0.99,
     strength: arguments.Strength = 1.0,
     device: Device = "auto",
+    maps: arguments.Maps = None,
+    dwi_output: arguments.DwiOutput = False,
     adapt: arguments.Adapt = False,
     optimizer: arguments.Optimizer = None,
     optimizer_options: arguments.OptimizerOptions = None,
@@ -40,11 +42,13 @@ def denoise(
 ) -> None:
     """Denoise a diffusion tensor image.
 
-    Writes the tensor (layout, unit and axes of the input; FSL order and mm^2/s from a DWI), FA, MD, colour FA
-    and a confidence map with JSON sidecars, and an HTML page. Either all files appear or none.
+    Writes the tensor (layout, unit and axes of the input; FSL order and mm^2/s from a DWI), maps of it, what noise
+    was found and what error is left, with JSON sidecars, a table of outlier volumes and slices, and an HTML page;
+    with --dwi-output the denoised DWI. Either all files appear or none.
     """
     from mvnet.apps.common.console import Console
     from mvnet.apps.dti.denoise import run
+    from mvnet.apps.dti.map_kinds import parse_maps
     from mvnet.apps.dti.options import Options, parse_noise, parse_shells, parse_volumes
     from mvnet.data_loaders.dti.fit_options import FitOptions
 
@@ -78,12 +82,15 @@ def denoise(
         overwrite=overwrite,
         report=report,
         checkpoint=checkpoint,
+        maps=parse_maps(maps),
+        dwi_output=dwi_output,
     )
     print_summary(run(options, Console(quiet)), _headline, quiet=quiet, as_json=as_json)
 
 
 def _headline(summary: Summary) -> str:
     counts, change = summary["counts"], summary["statistics"]["mean_change"]
-    return (
-        f"{counts['voxels']} voxels, {counts['repaired']} repaired, mean change {change:.3f}, {format_timing(summary)}"
-    )
+    parts = [f"{counts['voxels']} voxels", f"{counts['repaired']} repaired"]
+    names = {"clipped": "clipped", "outlier_volumes": "outlier volumes", "outlier_slices": "outlier slices"}
+    parts += [f"{counts[key]} {words}" for key, words in names.items() if counts.get(key)]
+    return ", ".join([*parts, f"mean change {change:.3f}", format_timing(summary)])

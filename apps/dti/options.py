@@ -28,6 +28,8 @@ class Options:
     strength: 0 keeps the input, 1 is the network's output, between them lies the affine-invariant geodesic.
     adapt: fine-tune first; optimizer, optimizer_options ("k=v,...") and rate belong to it, None where not given.
     device: "auto", "cpu", "cuda", ...  checkpoint: weights instead of the shipped ones.
+    maps: names of the maps to write, None the usual ones.  dwi_output: whether the denoised DWI is written.
+    dataset: root of the BIDS data set that the input is part of; the output folder then lies in a derivative of it.
     """
 
     input: Path
@@ -49,6 +51,9 @@ class Options:
     overwrite: bool = False
     report: bool = True
     checkpoint: Path | None = None
+    maps: tuple[str, ...] | None = None
+    dwi_output: bool = False
+    dataset: Path | None = None
 
     @property
     def is_dwi(self) -> bool:
@@ -158,6 +163,8 @@ def check(options: Options) -> None:
         raise UserError("--order, --unit: found a DWI as input (bval and bvec in use), expected a tensor image")
     if options.adapt and not options.is_dwi:
         raise UserError("--adapt: found a tensor image as input, expected a DWI with --bval and --bvec")
+    if options.dwi_output and not options.is_dwi:
+        raise UserError("--dwi-output: found a tensor image as input, expected a DWI with --bval and --bvec")
     given = [name for name in ADAPTATION if getattr(options, name) is not None]
     if given and not options.adapt:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in given)

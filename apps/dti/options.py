@@ -69,6 +69,15 @@ class Options:
         return {k: v for k, v in asdict(self).items() if v is not None or k not in ADAPTATION}
 
 
+def only_input(inputs: list[str] | None) -> Path:
+    """The one image that is named. UserError: none, or several."""
+    if not inputs:
+        raise UserError("input: found none, expected a DWI or tensor image, or --bids with a data set")
+    if len(inputs) > 1:
+        raise UserError(f"input: found {len(inputs)} ({', '.join(inputs)}), expected one, or --bids with a data set")
+    return Path(inputs[0])
+
+
 def find_gradient_files(options: Options) -> tuple[Options, list[str]]:
     """The options with the .bval and .bvec files beside the input, if both exist and none was given; and messages."""
     if options.bval or options.bvec:

@@ -26,13 +26,14 @@ from mvnet.apps.common.training_options import (
 from mvnet.apps.dti.calibrate import Weighted, calibration_of
 
 NETWORKS = {
-    "equivariant": {"convolutions": (4, 4, 2), "spread": True},
+    "equivariant": {"convolutions": (4, 4, 2), "spread": True, "size_noise": True},
     "ordinary": {
         "fields": {"regular": 48},
         "hidden": {"regular": 24},
         "convolutions": (4, 4, 2),
         "group": "E",
         "spread": True,
+        "size_noise": True,
     },
 }
 """The shipped network, and one of as many channels without symmetry: it can learn some from transformed patches."""

@@ -129,7 +129,7 @@ def _scan_files(
     images: list[Path], bvals: list[Path], bvecs: list[Path], masks: list[Path]
 ) -> list[tuple[Path, Path, Path, Path | None]]:
     """Image, b-values, b-vectors and mask of every scan. UserError: another number of them than of images."""
-    from mvnet.data_loaders.dti.gradients import find_gradient_files
+    from mvnet.data_loaders.dti.formats.gradient_files import find_gradient_files
 
     for name, given in (("bval", bvals), ("bvec", bvecs), ("mask", masks)):
         if given and len(given) != len(images):

@@ -101,6 +101,7 @@ def denoise_dti(
     *,
     mask: MaskLike | None = None,
     strength: float = 1.0,
+    trust_region: float = 0.99,
     adapt: bool | Mapping[str, Any] = False,
     device: str = "auto",
     model: Model = "dti",
@@ -122,6 +123,8 @@ def denoise_dti(
         bvals, bvecs: (M,) in s/mm^2 and (M, 3) unit vectors, or FSL files; those of a path are found by themselves.
         mask: (X, Y, Z) or a NIfTI, > 0 inside; None makes one from the data.
         strength: 0 keeps the tensors, 1 is the network's output, between them lies the affine-invariant geodesic.
+        trust_region: quantile of a voxel's own noise beyond which it is not moved (where the noise is known); 1 is no
+            bound.
         adapt: fine-tune the network on this DWI first, 12 directions or more; a mapping gives arguments of
             `mvnet.models.dti.adaptation.adapt`, such as {"optimizer": "soap"}.
         device: "auto", or a name of torch.
@@ -147,7 +150,7 @@ def denoise_dti(
     network = network.to(place)
     if adapt:
         network = adapt_network(network, volume, **({} if adapt is True else adapt))
-    found = denoise_loaded(network, volume, strength, progress, workers, executor)
+    found = denoise_loaded(network, volume, strength, trust_region, progress, workers, executor)
     return found if isinstance(image, DTIVolume) else like_image(image, volume, found.tensors, found.confidence)
 
 

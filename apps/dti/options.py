@@ -32,6 +32,8 @@ class Options:
     adapt: fine-tune first; optimizer, optimizer_options ("k=v,...") and rate belong to it, None where not given.
     device: "auto", "cpu", "cuda", ...  checkpoint: weights instead of the shipped ones.
     own_gradients: the input is a DWI with gradients in its own header.
+    maps: names of the maps to write, None the usual ones.  dwi_output: whether the denoised DWI is written.
+    dataset: root of the BIDS data set that the input is part of; the output folder then lies in a derivative of it.
     """
 
     input: Path
@@ -54,6 +56,9 @@ class Options:
     report: bool = True
     checkpoint: Path | None = None
     own_gradients: bool = False
+    maps: tuple[str, ...] | None = None
+    dwi_output: bool = False
+    dataset: Path | None = None
 
     @property
     def is_dwi(self) -> bool:
@@ -68,6 +73,15 @@ class Options:
         """What the sidecars say: every option, those of --adapt where they were given."""
         hidden = {"own_gradients"}  # follows from the input
         return {k: v for k, v in asdict(self).items() if k not in hidden and (v is not None or k not in ADAPTATION)}
+
+
+def only_input(inputs: list[str] | None) -> Path:
+    """The one image that is named. UserError: none, or several."""
+    if not inputs:
+        raise UserError("input: found none, expected a DWI or tensor image, or --bids with a data set")
+    if len(inputs) > 1:
+        raise UserError(f"input: found {len(inputs)} ({', '.join(inputs)}), expected one, or --bids with a data set")
+    return Path(inputs[0])
 
 
 def find_gradient_files(options: Options) -> tuple[Options, list[str]]:
@@ -178,6 +192,8 @@ def check(options: Options) -> None:
         raise UserError("--order, --unit: found a DWI as input (bval and bvec in use), expected a tensor image")
     if options.adapt and not options.is_dwi:
         raise UserError("--adapt: found a tensor image as input, expected a DWI with --bval and --bvec")
+    if options.dwi_output and not options.is_dwi:
+        raise UserError("--dwi-output: found a tensor image as input, expected a DWI with --bval and --bvec")
     given = [name for name in ADAPTATION if getattr(options, name) is not None]
     if given and not options.adapt:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in given)

@@ -85,5 +85,6 @@ def denoise(
 def _headline(summary: Summary) -> str:
     counts, change = summary["counts"], summary["statistics"]["mean_change"]
     return (
-        f"{counts['voxels']} voxels, {counts['repaired']} repaired, mean change {change:.3f}, {format_timing(summary)}"
+        f"{counts['voxels']} voxels, {counts['repaired']} repaired, {counts['clipped']} clipped, "
+        f"mean change {change:.3f}, {format_timing(summary)}"
     )

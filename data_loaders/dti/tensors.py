@@ -45,7 +45,6 @@ def load_tensors(
     stored = _components(read_array(image, path), path)
     layout, messages = _layout(stored, len(image.shape), int(image.header["intent_code"]), order)
     planes = layout.to_mandel(stored)
-    del stored
     if not planes.isfinite().all(0).any():
         raise DataError(f"{path}: found no finite tensor, expected some")
 
@@ -71,6 +70,7 @@ def load_tensors(
     usual = layout.frame if frame is None else frame
     axes = {name: to_voxel(name, image.affine) for name in dict.fromkeys((usual, "voxel"))}
     tensors, report = repair(planes, inside)
+    stored = np.where((tensors == planes).all(0)[..., None], stored, np.float32("nan"))  # NaN where repaired
     if frame is not None:
         axes = {frame: axes[frame]}
     chosen, frame_messages = check_frame(tensors, inside, image.header.get_zooms()[:3], axes, given=frame is not None)
@@ -83,6 +83,7 @@ def load_tensors(
         unit=unit,
         frame=chosen,
         report=replace(report, messages=messages + report.messages + frame_messages),
+        stored=stored,
     )
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mvnet.data_loaders.dti.repair import bound_eigenvalues
 from mvnet.data_loaders.dti.volume import DTIVolume
 from mvnet.errors import MvnetError
 from mvnet.manifolds import SPDField
@@ -72,7 +73,10 @@ def denoise_volume(
     features = feature_planes(mask, b0, noise, residual, spacing=spacing).to(tensors.dtype)
     out, error = tensors.clone(), torch.zeros_like(tensors[0])
     tiles = list(masked_tiles(mask, block, model.receptive_radius))
-    jobs = (_TileData(t, tensors[:, *t.outer] / scale, mask[t.outer], features[:, *t.outer]) for t in tiles)
+    jobs = (
+        _TileData(t, bound_eigenvalues(tensors[:, *t.outer] / scale), mask[t.outer], features[:, *t.outer])
+        for t in tiles
+    )
     results = map_tiles(partial(_filter_tile, model), jobs, workers=workers, executor=executor)
     for done, (job, (result, expected)) in enumerate(results, start=1):
         _, inner, place = job.tile

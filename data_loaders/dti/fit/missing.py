@@ -17,6 +17,7 @@ BLANK = ("empty", "not finite")
 
 _STRAY = 0.3  # of the median signal: a voxel whose other values are all above it has no true zero ...
 _STEPS = 5  # ... unless it is weak in whole numbers, which round to zero: at most this many of their steps
+_FEW = 0.1  # per cent of the voxels, up to which values are missing here and there in any scan
 
 
 def find_blank(dwi: np.ndarray, mask: np.ndarray, used: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -147,7 +148,8 @@ def describe_partial(count: int, mask: Tensor) -> list[str]:
     if count == 0:
         return []
     share = 100 * count / int(mask.sum())
-    return [f"warning: {count} voxels ({share:.2g} %) lack values of some volumes and keep the fit of the others"]
+    loud = "warning: " if share > _FEW else ""
+    return [f"{loud}{count} voxels ({share:.2g} %) lack values of some volumes and keep the fit of the others"]
 
 
 def name_volumes(numbers: list[int]) -> str:

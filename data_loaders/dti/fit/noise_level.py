@@ -27,7 +27,8 @@ from mvnet.data_loaders.dti.fitting import box_mean, predict, spatial_deviation
 from mvnet.data_loaders.dti.nifti import open_image, read_array
 from mvnet.data_loaders.errors import DataError
 
-_DISAGREE = 1.5
+_DISAGREE = 1.5  # a given level and the estimate; what a denoiser left in and the residuals
+_MISFIT = 1.25  # residuals over their differences two voxels apart: 1.0 of noise, up to 1.1 of interpolated noise
 _VOLUMES = 16  # for differences of neighbours: the cube holds enough of them
 _REPEATED = 3
 _SMALLEST = 1e-4  # of the median b0: no scan has less noise
@@ -190,17 +191,17 @@ def _choose(scan: Scan, fit: Fit, known: Tensor, middle: dict[str, float]) -> tu
         return "signal", ""
     residual, signal = middle["residual"], middle["signal"]
     b0 = middle.get("b0")
-    if residual > _DISAGREE * middle["next"] or (b0 is not None and residual > _DISAGREE * b0):
-        source = "neighbours" if b0 is None else "b0"
-        side = "differences of neighbours" if b0 is None else "repeated b0 volumes"
-        return source, (
-            f"warning: noise: the residuals of the fit say {residual:.4g}, {side} {middle[source]:.4g}; the latter is "
-            "used, as the tensor model does not describe these signals (too large b-values?)"
-        )
     if signal > _DISAGREE * residual and _few_components(scan, fit, known):
         return "signal", (
             f"warning: noise: the residuals of the fit say {residual:.4g}, differences of neighbours {signal:.4g}; the "
             "latter is used, as these signals look denoised (give the map of their noise)"
+        )
+    if residual > _MISFIT * middle["next"] or (b0 is not None and residual > _DISAGREE * b0):
+        source = "neighbours" if b0 is None else "b0"
+        side = "differences of neighbours" if b0 is None else "repeated b0 volumes"
+        return source, (
+            f"warning: noise: the residuals of the fit say {residual:.4g}, {side} {middle[source]:.4g}; the latter is "
+            "used, as the tensor model does not describe these signals"
         )
     return "residual", ""
 

@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mvnet.data_loaders.dti.detect_layout import positive_definite
-from mvnet.data_loaders.dti.fitting import clip_eigenvalues
 from mvnet.data_loaders.dti.volume import RepairReport
 from mvnet.data_loaders.errors import DataError
 from mvnet.linalg import sym3
@@ -21,8 +20,6 @@ _TINY = 0.01  # of the median diffusivity, what a non-positive eigenvalue become
 LOWEST, HIGHEST = 0.1, 4.0
 """Usual eigenvalues of tissue and water in um^2/ms, for a median of `REFERENCE_DIFFUSIVITY`."""
 
-_FARTHEST_SEEN = 3 * HIGHEST  # fixed tissue in a liquid: its diffusivity is the tissue's times eight
-
 
 def median_diffusivity(planes: Tensor, inside: Tensor) -> float:
     """Median trace / 3 over the positive definite tensors in a mask; DataError when there are none."""
@@ -33,23 +30,6 @@ def median_diffusivity(planes: Tensor, inside: Tensor) -> float:
             "them (wrong component order, sign, gradients or file?)"
         )
     return (planes[:3].sum(0)[good].double().median() / 3).item()
-
-
-def bound_eigenvalues(planes: Tensor) -> Tensor:
-    """A copy for a network to look at: eigenvalues in the range that it knows, the measured tensors stay as they are.
-
-    Args:
-        planes: (6, X, Y, Z) Mandel, positive definite, over their `diffusivity_scale`.
-    Returns:
-        same shape, eigenvalues between 0.1 and 12.
-    """
-    values = sym3.eigvals(planes, dim=0)  # (3, X, Y, Z) ascending
-    beyond = (values[0] < LOWEST) | (values[2] > _FARTHEST_SEEN)
-    if not beyond.any():
-        return planes
-    out = planes.clone()
-    out[:, beyond] = clip_eigenvalues(planes[:, beyond].T, LOWEST, _FARTHEST_SEEN).T
-    return out
 
 
 def repair(planes: Tensor, mask: Tensor, deviation: Tensor | None = None) -> tuple[Tensor, RepairReport]:

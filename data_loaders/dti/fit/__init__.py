@@ -1,1 +1,1 @@
-"""The stages of a fit: which volumes, missing values, outliers, the level of the noise, the floor of magnitudes."""
+"""What a fit of tensors rests on: which volumes, which weights, which noise; and what it knows of its own error."""

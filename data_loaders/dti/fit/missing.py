@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from mvnet.data_loaders.dti.fit.shells import Selection, check_selection, determines_tensor
+from mvnet.data_loaders.dti.gradients import name_volumes
 from mvnet.data_loaders.dti.volume import Outlier
 
 BLANK = ("empty", "not finite")
@@ -135,7 +136,7 @@ def describe_outliers(outliers: list[Outlier]) -> list[str]:
             found = [o for o in outliers if (o.kind in BLANK) == blank and (o.slice is None) == whole]
             if not found:
                 continue
-            volumes = name_volumes([o.volume for o in found])
+            volumes = name_volumes(sorted({o.volume for o in found}))
             count = f"{len(found)} volume{'s' * (len(found) > 1)}" if whole else f"{len(found)} slices"
             where = volumes if whole else f"of {volumes}"
             what = "without an image, left out" if blank else "unlike what the others predict, given less weight"
@@ -150,11 +151,3 @@ def describe_partial(count: int, mask: Tensor) -> list[str]:
     share = 100 * count / int(mask.sum())
     loud = "warning: " if share > _FEW else ""
     return [f"{loud}{count} voxels ({share:.2g} %) lack values of some volumes and keep the fit of the others"]
-
-
-def name_volumes(numbers: list[int]) -> str:
-    """Such as 'volumes 3, 7, 20 to 25'."""
-    ordered = np.unique(numbers)
-    runs = np.split(ordered, np.flatnonzero(np.diff(ordered) > 1) + 1)
-    words = [f"{run[0]}" if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs]
-    return ("volume " if len(ordered) == 1 else "volumes ") + ", ".join(words)

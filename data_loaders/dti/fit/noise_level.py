@@ -7,6 +7,7 @@
     next        the same, two voxels apart. Noise, interpolated or not, is as large there as the residuals are (0.9 and
                 more of them); a misfit is not.
     signal      differences of the signals of neighbours: sees what a denoiser left in, and edges of the anatomy.
+    edges       the same, two voxels apart: about three times as large where it is anatomy, the same where it is noise.
     b0          the spread of three or more volumes without weighting: no model at all.
 
 Every one is a map, pooled over the same cube; which map is the noise is decided once, by their medians.
@@ -29,6 +30,7 @@ from mvnet.data_loaders.errors import DataError
 
 _DISAGREE = 1.5  # a given level and the estimate; what a denoiser left in and the residuals
 _MISFIT = 1.25  # residuals over their differences two voxels apart: 1.0 of noise, up to 1.1 of interpolated noise
+_ANATOMY = 2.8  # differences two voxels apart over those of neighbours: 1 of noise, 3 of anatomy
 _VOLUMES = 16  # for differences of neighbours: the cube holds enough of them
 _REPEATED = 3
 _SMALLEST = 1e-4  # of the median b0: no scan has less noise
@@ -112,7 +114,7 @@ def _median(values: Tensor, where: Tensor) -> float:
 
 def _look(scan: Scan, fit: Fit, known: Tensor) -> dict[str, Tensor]:
     """The maps of the module's first lines that this scan has, (X, Y, Z) each."""
-    names = ["signal"] if scan.freedom == 0 else ["residual", "neighbours", "next", "signal"]
+    names = ["signal"] if scan.freedom == 0 else ["residual", "neighbours", "next", "signal", "edges"]
     if scan.b0.sum() >= _REPEATED:
         names.append("b0")
     maps = {name: torch.zeros(known.shape) for name in names}
@@ -131,6 +133,7 @@ def _look(scan: Scan, fit: Fit, known: Tensor) -> dict[str, Tensor]:
         some = torch.where(weights > 0, signal, predicted)[:, ::step]
         found["signal"] = spatial_deviation(some, inside, HALO)
         if scan.freedom > 0:
+            found["edges"] = spatial_deviation(some, inside, HALO, lag=2)
             share = (len(scan.columns) / scan.freedom) ** 0.5
             square, freedom = residual_square(signal, predicted, weights, scan.design.shape[1])
             found["residual"] = pool_variance(square, freedom, inside)
@@ -191,7 +194,8 @@ def _choose(scan: Scan, fit: Fit, known: Tensor, middle: dict[str, float]) -> tu
         return "signal", ""
     residual, signal = middle["residual"], middle["signal"]
     b0 = middle.get("b0")
-    if signal > _DISAGREE * residual and _few_components(scan, fit, known):
+    noisy = signal > _DISAGREE * residual and middle["edges"] < _ANATOMY * signal
+    if noisy and _few_components(scan, fit, known):
         return "signal", (
             f"warning: noise: the residuals of the fit say {residual:.4g}, differences of neighbours {signal:.4g}; the "
             "latter is used, as these signals look denoised (give the map of their noise)"

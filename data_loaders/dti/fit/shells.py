@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mvnet.data_loaders.dti.fit_options import FitOptions
-from mvnet.data_loaders.dti.gradients import is_b0
+from mvnet.data_loaders.dti.gradients import b0_limit
 from mvnet.data_loaders.errors import DataError
 
 USUAL_MAXIMUM = 1500.0
@@ -50,9 +50,7 @@ def select_volumes(
     if wrong:
         raise DataError(f"skip_volumes: found {wrong[0]}, expected numbers of volumes from 0 to {count - 1}")
     used[list(options.skip_volumes)] = False
-    b0 = bvals < options.b0_threshold
-    if not b0.any():
-        b0 = is_b0(bvals)  # the weakest, where none is weak
+    b0 = bvals < b0_limit(bvals[used], options.b0_threshold)
     candidates = used & (b0 | (np.linalg.norm(bvecs, axis=1) > _MIN_NORM))
     used, why = _asked(bvals, b0, candidates, options)
     if why is None:

@@ -1,0 +1,1 @@
+"""DTI in the field: what is not in the shop window."""

@@ -9,8 +9,13 @@ import typer
 
 from mvnet.apps.common.training_options import check_rate
 
-Input = Annotated[
-    Path, typer.Argument(help="DWI (with --bval, --bvec, or such files beside it) or tensor image, NIfTI.")
+Inputs = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="INPUT",
+        help="DWI (with --bval, --bvec, or such files beside it) or tensor image. With --bids: further labels.",
+        show_default=False,
+    ),
 ]
 OutputFolder = Annotated[Path, typer.Option("--output", "-o", help="Folder for the results; created when missing.")]
 Mask = Annotated[Path | None, typer.Option(help="Mask image, > 0 inside; computed from the data by default.")]
@@ -59,4 +64,26 @@ OptimizerOptions = Annotated[str | None, typer.Option(help="With --adapt: furthe
 Rate = Annotated[
     float | None,
     typer.Option(callback=check_rate, help="With --adapt: learning rate (default: that of the optimiser)."),
+]
+Maps = Annotated[
+    str | None,
+    typer.Option(
+        help="Maps to write: all, or names such as FA,MD,V1 (tensor, FA, MD, DEC, confidence, AD, RD, V1, noise maps)."
+    ),
+]
+DwiOutput = Annotated[
+    bool, typer.Option("--dwi-output", help="Write the denoised DWI, with its residual kept, for other pipelines.")
+]
+Bids = Annotated[
+    Path | None, typer.Option(help="BIDS data set to denoise instead of one image; OUTPUT becomes a derivative of it.")
+]
+ParticipantLabel = Annotated[
+    list[str] | None, typer.Option(help="With --bids: labels of subjects, 01 02 ... (all subjects).")
+]
+SkipValidation = Annotated[
+    bool, typer.Option("--skip-bids-validation", help="With --bids: do not call the BIDS validator on the data set.")
+]
+Jobs = Annotated[int, typer.Option(min=1, help="With --bids: number of subjects done at a time on this machine.")]
+Scheduler = Annotated[
+    str | None, typer.Option(help="With --bids: address of a dask.distributed cluster that does them, tcp://HOST:PORT.")
 ]

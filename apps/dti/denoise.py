@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from mvnet.apps.common.console import Console
 from mvnet.apps.common.outputs import Outputs
 from mvnet.apps.common.timing import Clock
 from mvnet.apps.dti import bids
+from mvnet.apps.dti.map_kinds import MAPS, chosen_maps
+from mvnet.apps.dti.maps_out import available, write_json, write_maps
 from mvnet.apps.dti.options import Options, check, find_gradient_files
+from mvnet.apps.dti.statistics import count_voxels, input_files, measure, plain, provenance
 from mvnet.runtime import find_device, freed_memory_kept
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor, nn
+    from torch import nn
 
     from mvnet.data_loaders.dti import DTIVolume
     from mvnet.models.dti.inference import DenoisedVolume
-    from mvnet.models.dti.maps import TensorMaps
 
 
 def run(options: Options, console: Console | None = None) -> dict[str, Any]:
@@ -50,20 +51,22 @@ def _run(options: Options, console: Console) -> dict[str, Any]:
 
 
 def _plan(options: Options, stem: str) -> Outputs:
-    names = output_names(stem, options.report)
-    inputs = [p for p in (options.input, options.bval, options.bvec, options.mask) if p is not None]
-    return Outputs(options.output, names, overwrite=options.overwrite, inputs=inputs, shared=[bids.DATASET])
+    maps = chosen_maps(options.maps, is_dwi=options.is_dwi)
+    names = output_names(stem, options.report, maps, outliers=options.is_dwi, dwi=options.dwi_output)
+    shared = [] if options.dataset else [bids.DATASET, bids.IGNORE]
+    inputs = input_files(options)
+    return Outputs(options.output, names, overwrite=options.overwrite, inputs=inputs, shared=shared)
 
 
-def output_names(stem: str, report: bool) -> list[str]:
-    """Names of the maps, their sidecars and the page."""
-    names = [name(stem, p) for p in bids.MAPS for name in (bids.map_name, bids.sidecar_name)]
-    return [*names, report_name(stem)] if report else names
-
-
-def report_name(stem: str) -> str:
-    """Name of the HTML page."""
-    return f"{stem}_model-DTI_report.html"
+def output_names(
+    stem: str, report: bool, maps: Sequence[str] | None = None, *, outliers: bool = True, dwi: bool = False
+) -> list[str]:
+    """Names of the maps (the usual ones of a DWI when None), their sidecars, the table, the DWI and the page."""
+    maps = chosen_maps(None, is_dwi=True) if maps is None else maps
+    names = [name(stem, p) for p in maps for name in (bids.map_name, bids.sidecar_name)]
+    names += [bids.outliers_name(stem, end) for end in (".tsv", ".json") if outliers]
+    names += [bids.dwi_name(stem, end) for end in bids.DWI_ENDS if dwi]
+    return [*names, bids.report_name(stem)] if report else names
 
 
 def _work(
@@ -83,30 +86,60 @@ def _work(
     if options.adapt:
         model = _adapt(model, volume, options.descent(), console, device)
         clock.lap("adapt")
-    found = _denoise(model, volume, options.strength, console, device)
+    found = _denoise(model, volume, options, console, device)
     before, after = (TensorMaps.of(tensors, volume.mask) for tensors in (volume.tensors, found.tensors))
     clock.lap("denoise")
 
+    maps = _available(chosen_maps(options.maps, is_dwi=options.is_dwi), found, stem, outputs)
     summary: dict[str, Any] = {
         "version": __version__,
-        "outputs": {p: str(options.output / bids.map_name(stem, p)) for p in bids.MAPS},
-        "counts": _counts(volume),
-        "statistics": _statistics(volume, before, after, found.error),
+        "outputs": _written(options, stem, maps),
+        "counts": count_voxels(volume),
+        "statistics": measure(volume, before, after, found),
         "device": str(device),
         "weights": weights,
-        "options": _plain(options.record()),
+        "options": plain(options.record()),
         "layout": {"order": volume.order, "unit": volume.unit, "frame": volume.frame},
         "messages": messages + list(volume.report.messages),
     }
-    if options.report:
-        summary["outputs"]["report"] = str(options.output / report_name(stem))
-    _write_maps(volume, after, found.confidence, stem, outputs, _provenance(options, summary))
-    _write_json(outputs.path(bids.DATASET), bids.dataset_description(__version__))
+    origin = provenance(options, summary)
+    write_maps(maps, volume, after, found, stem, outputs, origin)
+    if volume.acquisition is not None:
+        from mvnet.apps.dti.outliers_out import write_outliers
+
+        write_outliers(volume.acquisition.outliers, stem, outputs, origin)
+    if not options.dataset:
+        write_json(outputs.path(bids.DATASET), bids.dataset_description(__version__))
+        outputs.path(bids.IGNORE).write_text(bids.ignore_text(), encoding="utf-8")
     if options.report:
         from mvnet.apps.dti.report import write_report
 
-        write_report(outputs.path(report_name(stem)), stem, volume, before, after, found.confidence, summary)
+        write_report(outputs.path(bids.report_name(stem)), stem, volume, before, after, found.confidence, summary)
+    if options.dwi_output:
+        clock.lap("write")
+        _write_dwi(model, volume, found, options, console, device, outputs, origin)
+        clock.lap("dwi")
     return summary
+
+
+def _available(maps: Sequence[str], found: DenoisedVolume, stem: str, outputs: Outputs) -> list[str]:
+    """The maps that the network gave; the files of the others are not expected any more."""
+    given = available(maps, found)
+    for name in set(maps) - set(given):
+        outputs.leave_out(bids.map_name(stem, name), bids.sidecar_name(stem, name))
+    return given
+
+
+def _written(options: Options, stem: str, maps: Sequence[str]) -> dict[str, str]:
+    """What a file is -> its path."""
+    names = {name: bids.map_name(stem, name) for name in MAPS if name in maps}
+    if options.is_dwi:
+        names["outliers"] = bids.outliers_name(stem)
+    if options.dwi_output:
+        names["dwi"] = bids.dwi_name(stem)
+    if options.report:
+        names["report"] = bids.report_name(stem)
+    return {name: str(options.output / file) for name, file in names.items()}
 
 
 def _load(options: Options, console: Console) -> DTIVolume:
@@ -115,7 +148,6 @@ def _load(options: Options, console: Console) -> DTIVolume:
     mask = options.mask
     if not options.is_dwi:
         return dti.load_tensors(options.input, order=options.order, mask=mask, unit=options.unit, frame=options.frame)
-    assert options.bval is not None and options.bvec is not None
     with console.progress("fitting tensors") as progress:
         return dti.load_dwi(
             options.input,
@@ -136,88 +168,36 @@ def _adapt(model: Any, volume: DTIVolume, how: dict[str, Any], console: Console,
 
 
 def _denoise(
-    model: nn.Module, volume: DTIVolume, strength: float, console: Console, device: torch.device
+    model: nn.Module, volume: DTIVolume, options: Options, console: Console, device: torch.device
 ) -> DenoisedVolume:
     from mvnet.api import denoise_dti
 
     with console.progress(f"denoising on {device}") as progress:
-        return denoise_dti(volume, strength=strength, device=str(device), model=model, progress=progress)
+        return denoise_dti(
+            volume,
+            strength=options.strength,
+            trust_region=options.trust_region,
+            device=str(device),
+            model=model,
+            progress=progress,
+        )
 
 
-def _counts(volume: DTIVolume) -> dict[str, int]:
-    report = volume.report
-    return {
-        "voxels": report.voxels,
-        "repaired": report.non_finite + report.non_positive,
-        "non_finite": report.non_finite,
-        "non_positive": report.non_positive,
-        "clipped": report.clipped,
-    }
-
-
-def _statistics(volume: DTIVolume, before: TensorMaps, after: TensorMaps, error: Tensor) -> dict[str, float]:
-    """Numbers of the page, over the mask; diffusivities in um^2/ms."""
-    from mvnet.manifolds import SPDField
-
-    mask = volume.mask
-    change = SPDField(dim=0).dist(before.planes[:, mask], after.planes[:, mask])
-    numbers = {
-        "mean_change": float(change.mean()),
-        "expected_error": float(error[mask].mean()),
-        "fa_before": float(before.fa[mask].mean()),
-        "fa_after": float(after.fa[mask].mean()),
-        "md_before": float(before.md[mask].mean()),
-        "md_after": float(after.md[mask].mean()),
-    }
-    scan = volume.acquisition
-    if scan is not None:
-        known = mask & (scan.sigma > 0)
-        if known.any():
-            numbers["sigma"] = float(scan.sigma[known].median())
-            numbers["snr_b0"] = float((scan.b0[known] / scan.sigma[known]).median())
-            numbers["noise_per_component"] = float(scan.noise[known].median())
-    return {name: float(f"{value:.6g}") for name, value in numbers.items()}
-
-
-def _provenance(options: Options, summary: dict[str, Any]) -> dict[str, Any]:
-    """What every sidecar says about how its map was made."""
-    inputs = [options.input, options.bval, options.bvec, options.mask]
-    sources = [{"Name": path.name, "SHA256": bids.sha256(path)} for path in inputs if path is not None]
-    kept = {k: v for k, v in summary["options"].items() if k not in ("input", "output", "bval", "bvec", "mask")}
-    return {
-        "GeneratedBy": [{"Name": "mvnet", "Version": summary["version"], "Weights": summary["weights"]}],
-        "Sources": sources,
-        "Options": kept,
-        "Counts": summary["counts"],
-        "Statistics": summary["statistics"],
-    }
-
-
-def _write_maps(
+def _write_dwi(
+    model: nn.Module,
     volume: DTIVolume,
-    after: TensorMaps,
-    confidence: Tensor,
-    stem: str,
+    found: DenoisedVolume,
+    options: Options,
+    console: Console,
+    device: torch.device,
     outputs: Outputs,
-    provenance: dict[str, Any],
+    origin: dict[str, Any],
 ) -> None:
-    from mvnet.data_loaders.dti import LAYOUTS, UNITS, save_scalar, save_tensors
+    from mvnet.apps.dti.dwi_out import write_dwi
+    from mvnet.models.dti.predicted_signal import signal_changes
 
-    save_tensors(volume, after.planes, outputs.path(bids.map_name(stem, "tensor")))
-    save_scalar(volume, after.fa, outputs.path(bids.map_name(stem, "FA")))
-    save_scalar(volume, after.md / UNITS[volume.unit], outputs.path(bids.map_name(stem, "MD")))
-    save_scalar(volume, after.colour_fa(volume.affine), outputs.path(bids.map_name(stem, "DEC")))
-    save_scalar(volume, confidence, outputs.path(bids.map_name(stem, "confidence")))
-    order = LAYOUTS[volume.order].symbols
-    for param in bids.MAPS:
-        fields = bids.sidecar(param, unit=volume.unit, frame=volume.frame, order=order, provenance=provenance)
-        _write_json(outputs.path(bids.sidecar_name(stem, param)), fields)
+    def denoise(shell: DTIVolume) -> DenoisedVolume:
+        return _denoise(model, shell, options.strength, console, device)
 
-
-def _write_json(path: Path, fields: dict[str, Any]) -> None:
-    path.write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
-
-
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    plain = {key: _plain(value) if isinstance(value, dict) else value for key, value in values.items()}
-    return {key: str(value) if isinstance(value, Path) else value for key, value in plain.items()}
+    changes = signal_changes(volume, found.tensors, denoise, options.fit.skip_volumes)
+    write_dwi(volume, changes, options, bids.stem_of(options.input), outputs, origin)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mvnet.apps.common import page
 from mvnet.apps.common.figures import AFTER, BEFORE, png
 from mvnet.apps.dti.figures import Viewer, histogram, screen_colours, slice_grid
+from mvnet.apps.dti.outliers_out import COLUMNS, outlier_rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
     from mvnet.data_loaders.dti import DTIVolume
     from mvnet.models.dti.maps import TensorMaps
+
+_MOST_ROWS = 60
 
 
 def write_report(
@@ -46,8 +49,10 @@ def write_report(
         ),
         page.heading("Histogram of FA in the mask"),
         page.picture(png(bars), "All voxels of the mask."),
+        *_outliers(volume),
         page.heading("Provenance"),
         page.table((), _provenance(summary)),
+        *([page.heading("Messages")] if summary["messages"] else []),
         *(page.paragraph(message) for message in summary["messages"]),
         page.paragraph("For research; not a medical device."),
     ]
@@ -70,25 +75,48 @@ def _figures(volume: DTIVolume, maps: dict[str, TensorMaps], confidence: Tensor)
     return slice_grid(viewer, colours), slice_grid(viewer, anisotropy), histogram(series, "FA", (0.0, 1.0))
 
 
+def _outliers(volume: DTIVolume) -> list[str]:
+    """The section on volumes and slices that do not fit the others; none for tensor images."""
+    scan = volume.acquisition
+    if scan is None:
+        return []
+    rows = outlier_rows(scan.outliers)
+    parts = [page.table(list(COLUMNS), rows[:_MOST_ROWS])] if rows else [page.paragraph("None was found.")]
+    if len(rows) > _MOST_ROWS:
+        parts.append(page.paragraph(f"And {len(rows) - _MOST_ROWS} more, in the table beside this page."))
+    return [page.heading("Outlier volumes and slices"), *parts]
+
+
 def _numbers(summary: dict[str, Any]) -> list[tuple[str, str]]:
     counts, numbers = summary["counts"], summary["statistics"]
     kinds = f"{counts['non_positive']:,} not positive, {counts['non_finite']:,} not finite"
-    clipped = f"{counts['clipped']:,} more clipped to plausible diffusivities"
+    clipped = f"{counts['clipped']:,} more clipped"
     noise = "not measurable without the diffusion-weighted images"
     if "sigma" in numbers:
-        noise = f"signal sigma {numbers['sigma']:.4g}, b0 over sigma {numbers['snr_b0']:.3g} (medians)"
+        noise = (
+            f"signal sigma {numbers['sigma']:.4g}, b0 over sigma {numbers['snr_b0']:.3g} (medians), {_origin(summary)}"
+        )
+    expected = f"{numbers['expected_error']:.3f} (affine-invariant distance, the network's estimate)"
+    if "expected_fa_error" in numbers:
+        expected += f"; FA {numbers['expected_fa_error']:.4f}, MD {numbers['expected_md_error']:.4f} um^2/ms"
+    fitted = f", {counts['volumes_fitted']} of {counts['volumes']} volumes fitted" if "volumes" in counts else ""
     return [
-        ("Voxels in the mask", f"{counts['voxels']:,}"),
+        ("Voxels in the mask", f"{counts['voxels']:,}{fitted}"),
         ("Tensors repaired", f"{counts['repaired']:,} ({kinds}); {clipped}"),
         ("Noise level", noise),
         ("Mean change", f"{numbers['mean_change']:.3f} (affine-invariant distance)"),
-        (
-            "Expected error left",
-            f"{numbers['expected_error']:.3f} (affine-invariant distance, the network's estimate)",
-        ),
+        ("Expected error left", expected),
         ("Mean FA", f"{numbers['fa_before']:.3f} before, {numbers['fa_after']:.3f} after"),
         ("Mean MD", f"{numbers['md_before']:.3f} before, {numbers['md_after']:.3f} after (um^2/ms)"),
     ]
+
+
+def _origin(summary: dict[str, Any]) -> str:
+    """Where the noise level comes from: given, or estimated; the messages say which estimate."""
+    given = summary["options"]["fit"]["noise"]
+    if given is None:
+        return "medians, estimated"
+    return f"medians, given as {given if isinstance(given, int | float) else Path(given).name}"
 
 
 def _provenance(summary: dict[str, Any]) -> list[tuple[str, str]]:

@@ -198,7 +198,7 @@ def _denoise(
         progress(total - len(tiles), total)
         executor, workers = None, options.workers
         if options.scheduler is not None:
-            from mvnet.apps.insar.cluster import cluster
+            from mvnet.apps.common.cluster import cluster
 
             executor, threads = stack.enter_context(cluster(options.scheduler))
             workers = min(threads, workers or threads)

@@ -18,7 +18,8 @@ from mvnet.apps.dti import bids
 from mvnet.data_loaders.dti import LAYOUTS, load_tensors, save_tensors
 from mvnet.linalg import affine_invariant
 
-MAPS = {p: f"sub-01_model-DTI_param-{p}_dwimap.nii.gz" for p in ("tensor", "FA", "MD", "DEC", "confidence")}
+PARAMS = ("tensor", "FA", "MD", "DEC", "confidence", "AD", "RD", "V1", "sigma")
+MAPS = {p: f"sub-01_model-DTI_param-{p}_dwimap.nii.gz" for p in PARAMS}
 
 
 def array(path: Path) -> np.ndarray:
@@ -39,8 +40,13 @@ def test_a_dwi_gives_every_map_and_changes_no_input(scan, denoise, tmp_path):
     assert result.status == 0, result.err
     assert digests(scan.dwi.parent) == before
     names = {*MAPS.values(), *(n.replace(".nii.gz", ".json") for n in MAPS.values())}
-    assert {p.name for p in (tmp_path / "out").iterdir()} == names | {
+    calibrated = {f"sub-01_model-DTI_param-{p}_dwimap" for p in ("sigmaFA", "sigmaMD")}  # from networks that give them
+    found = {p.name for p in (tmp_path / "out").iterdir() if p.name.partition(".")[0] not in calibrated}
+    assert found == names | {
         "dataset_description.json",
+        ".bidsignore",
+        "sub-01_desc-outliers.tsv",
+        "sub-01_desc-outliers.json",
         "sub-01_model-DTI_report.html",
     }
     mask, maps = array(scan.mask) > 0, {p: array(tmp_path / "out" / name) for p, name in MAPS.items()}
@@ -68,10 +74,9 @@ def test_sidecars_say_where_a_map_comes_from(scan, denoise, checkpoint, tmp_path
     weights = hashlib.sha256(checkpoint.with_suffix(".safetensors").read_bytes()).hexdigest()
     for sidecar in fields.values():
         assert sidecar["GeneratedBy"][0]["Weights"]["sha256"] == weights
-        assert sidecar["Sources"][0] == {
-            "Name": scan.dwi.name,
-            "SHA256": hashlib.sha256(scan.dwi.read_bytes()).hexdigest(),
-        }
+        assert sidecar["Sources"][0] == scan.dwi.name  # strings, as the standard wants them; hashes on their own
+        digest = hashlib.sha256(scan.dwi.read_bytes()).hexdigest()
+        assert sidecar["SourceHashes"][scan.dwi.name] == f"sha256:{digest}"
         assert sidecar["Options"]["strength"] == 0.5
         assert str(scan.dwi.parent) not in json.dumps(sidecar)
     assert fields["tensor"]["ReferenceAxes"] == "ijk" and fields["tensor"]["OrientationRepresentation"] == "param"
@@ -173,7 +178,7 @@ def test_ctrl_c_leaves_everything_as_it_was(scan, denoise, tmp_path, monkeypatch
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("mvnet.apps.dti.denoise._write_json", interrupted)  # after the first maps are written
+    monkeypatch.setattr("mvnet.apps.dti.maps_out.write_json", interrupted)  # after the first maps are written
     for folder, options in ((out, ["--overwrite"]), (tmp_path / "new", [])):
         result = denoise(*inputs_of(scan), "-o", folder, *options, "--quiet")
         assert result.status == 130 and result.err.count("\n") == 1

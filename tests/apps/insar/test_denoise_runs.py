@@ -138,7 +138,7 @@ def test_a_cluster_that_is_gone_keeps_the_tiles(source, filtered, tmp_path, monk
     with monkeypatch.context() as patch:
         stopping(patch, 2, lambda: os.kill(os.getpid(), signal.SIGINT))
         assert filtered(*arguments, *ONE).status == 130
-    monkeypatch.setattr("mvnet.apps.insar.cluster._PATIENCE", 1)
+    monkeypatch.setattr("mvnet.apps.common.cluster._PATIENCE", 1)
     status, _, err = filtered(*arguments, "--scheduler", "tcp://127.0.0.1:9")
     assert status == 2 and "2 of 6 tiles are kept" in err
     assert json.loads(filtered(*arguments, "--json").out)["counts"]["resumed"] == 2
@@ -193,7 +193,7 @@ def test_a_cluster_by_its_address_gives_the_same(source, whole, filtered, tmp_pa
         assert result.status == 0 and f"denoising on {address}" in result.err
         assert band(tmp_path / "out.tif") == pytest.approx(whole, abs=1e-5)
         cluster.scale(0)
-        monkeypatch.setattr("mvnet.apps.insar.cluster._PATIENCE", 1)
+        monkeypatch.setattr("mvnet.apps.common.cluster._PATIENCE", 1)
         status, _, err = filtered(source, "-o", tmp_path / "b.tif", "--scheduler", address, "--quiet")
         assert status == 2 and "found no worker" in err
 

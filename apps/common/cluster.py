@@ -1,4 +1,4 @@
-"""A dask.distributed cluster as the executor that tiles are computed by."""
+"""A dask.distributed cluster as the executor that tiles, or subjects, are computed by."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ from benchmarks.harness import Target
 from mvnet.apps.demo import peers
 from mvnet.data_loaders.dti import load_dwi
 from mvnet.data_loaders.dti.simulation import add_noise, clean_signal, gradient_scheme, simulate_brain
-from mvnet.models import pretrained
+from mvnet.models import DTIDenoiser, pretrained
 from mvnet.models.dti.inference import denoise_loaded
 from mvnet.models.dti.predicted_signal import denoised_dwi
 
@@ -67,6 +67,7 @@ def ours(images: Images) -> np.ndarray:
     image = Nifti1Image(images.dwi, np.diag([-2.0, 2.0, 2.0, 1.0]))
     volume = load_dwi(image, images.bvals, images.bvecs, mask=images.mask, bvec_frame="voxel")
     model, _ = pretrained("dti")
+    assert isinstance(model, DTIDenoiser)
     return denoised_dwi(volume, denoise_loaded(model, volume).tensors, lambda shell: denoise_loaded(model, shell))
 
 
@@ -209,7 +210,8 @@ def mean_kurtosis(images: Images, dwi: np.ndarray, voxels: np.ndarray) -> np.nda
     from dipy.reconst.dki import DiffusionKurtosisModel
 
     with _quiet():
-        fit = DiffusionKurtosisModel(images.table(), fit_method="WLS").fit(np.maximum(dwi[images.mask][voxels], 1e-3))
+        model = DiffusionKurtosisModel(images.table(), fit_method="WLS")
+        fit: Any = model.fit(np.maximum(dwi[images.mask][voxels], 1e-3))
         return np.asarray(fit.mk(min_kurtosis=-0.4, max_kurtosis=3))
 
 

@@ -80,8 +80,9 @@ def measure(quick: bool) -> tuple[list[dict[str, Any]], list[Target]]:
         run_cohort(serial, options)
         rows = [{"run": "one process", "seconds": time.perf_counter() - start, "workers killed": 0}]
         killed: list[int] = []
-        local = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None, "silence_logs": 50}
-        with distributed.LocalCluster(**local) as cluster:
+        local: dict[str, Any] = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None, "silence_logs": 50}
+        cluster: Any = distributed.LocalCluster(**local)
+        with cluster:
             output = place / "cluster"
             killer = threading.Thread(target=kill_at_work, args=(cluster, output, killed), daemon=True)
             killer.start()

@@ -30,7 +30,7 @@ benchmarks: .venv/installed
 .venv/installed: pyproject.toml setup.py constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,insar,unwrap,motion,peers]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,insar,unwrap,motion,peers,scanner]'
 	mkdir -p .venv/typing/mvnet
 	ln -sfn ../../../apps .venv/typing/mvnet/apps
 	ln -sfn ../../../data_loaders .venv/typing/mvnet/data_loaders

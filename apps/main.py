@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from mvnet.apps.activity import commands as activity
+from mvnet.apps.common.commands import Command
 from mvnet.apps.common.errors import STATUSES, run_cli
 from mvnet.apps.common.options import Json, Overwrite, Quiet, Seed
 from mvnet.apps.common.training_options import list_optimizers
@@ -31,7 +32,7 @@ def _add_group(name: str, help: str, epilog: str | None = None, **commands: Call
     """`mvnet NAME KIND`, one command for every kind of data."""
     group = typer.Typer(no_args_is_help=True, help=help, epilog=epilog)
     for kind, command in commands.items():
-        group.command(kind)(command)
+        group.command(kind, cls=Command)(command)
     app.add_typer(group, name=name)
 
 
@@ -49,7 +50,7 @@ _add_group("crossval", "Train and test on every split of a data set.", activity=
 _add_group("predict", "Apply a trained model to new data.", activity=activity.predict)
 
 
-@app.command()
+@app.command(cls=Command)
 def verify(
     name: Annotated[str, typer.Argument(help="Shipped network (dti, insar) or checkpoint.", metavar="NAME|CHECKPOINT")],
     seed: Seed = 0,
@@ -62,7 +63,7 @@ def verify(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(cls=Command)
 def optimizers(as_json: Json = False) -> None:
     """List the optimisers, with the learning rate that each has in every training and its further options."""
     from mvnet.apps.optimizers import show
@@ -70,7 +71,7 @@ def optimizers(as_json: Json = False) -> None:
     show(as_json=as_json)
 
 
-@app.command()
+@app.command(cls=Command)
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the page and the figures.")] = Path(
         "demo-out"

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from mvnet.data_loaders.dti.fit_options import FitOptions
 from mvnet.data_loaders.dti.masks import MaskLike
 from mvnet.data_loaders.dti.memory import like_image, read_volume
 from mvnet.data_loaders.dti.volume import DTIVolume
@@ -99,6 +101,7 @@ def denoise_dti(
     *,
     mask: MaskLike | None = None,
     strength: float = 1.0,
+    trust_region: float = 0.99,
     adapt: bool | Mapping[str, Any] = False,
     device: str = "auto",
     model: Model = "dti",
@@ -106,6 +109,8 @@ def denoise_dti(
     unit: str | None = None,
     frame: str | None = None,
     spacing: Sequence[float] = (1.0, 1.0, 1.0),
+    affine: np.ndarray | None = None,
+    fit: FitOptions | Mapping[str, Any] | None = None,
     workers: int = 1,
     executor: Executor | None = None,
     progress: Progress | None = None,
@@ -115,18 +120,19 @@ def denoise_dti(
     Args:
         image: path, nibabel image, or array or tensor (X, Y, Z, M): a DWI where there are b-values, else six tensor
             components; or the `DTIVolume` of a loader.
-        bvals: (M,) in s/mm^2, or an FSL file; for a path, files beside it are found by themselves.
-        bvecs: (M, 3) unit vectors, or an FSL file.
+        bvals, bvecs: (M,) in s/mm^2 and (M, 3) unit vectors, or FSL files; those of a path are found by themselves.
         mask: (X, Y, Z) or a NIfTI, > 0 inside; None makes one from the data.
         strength: 0 keeps the tensors, 1 is the network's output, between them lies the affine-invariant geodesic.
+        trust_region: quantile of a voxel's own noise beyond which it is not moved (where the noise is known); 1 is no
+            bound.
         adapt: fine-tune the network on this DWI first, 12 directions or more; a mapping gives arguments of
             `mvnet.models.dti.adaptation.adapt`, such as {"optimizer": "soap"}.
         device: "auto", or a name of torch.
         model: name, path or network.
         order, unit: of tensor components, such as "fsl" and "mm2/s"; None detects them.
-        frame: axes of the b-vectors or components, "fsl", "voxel" or "world"; None follows the file, or is
-            "voxel" for arrays.
-        spacing: lengths of the sides of a voxel in mm, for arrays.
+        frame: axes of the b-vectors or components, "fsl", "voxel" or "world"; None: as the file says.
+        spacing, affine: sides of a voxel in mm, or its (4, 4) voxel-to-world matrix, for arrays.
+        fit: `FitOptions`, or a mapping of some of them, such as {"bmax": 1200, "skip_volumes": (31,)}.
         workers: tiles computed at the same time.
         executor: of `concurrent.futures` or a dask client's `get_executor()`, computes tiles instead of threads here.
         progress: called as progress(done, total) while the tensors are denoised.
@@ -137,18 +143,15 @@ def denoise_dti(
     Raises:
         MvnetError: what cannot be read, fitted or combined; see `mvnet.data_loaders.dti`.
     """
-    network = _network(model, DTIDenoiser)
-    place = find_device(device)
-    volume = image
+    network, place, volume = _network(model, DTIDenoiser), find_device(device), image
     if not isinstance(image, DTIVolume):
-        volume = read_volume(image, bvals, bvecs, mask=mask, order=order, unit=unit, frame=frame, spacing=spacing)
+        layout: dict[str, Any] = {"order": order, "unit": unit, "frame": frame, "spacing": spacing, "affine": affine}
+        volume = read_volume(image, bvals, bvecs, mask=mask, fit=_fit_options(fit), **layout)
     network = network.to(place)
     if adapt:
         network = adapt_network(network, volume, **({} if adapt is True else adapt))
-    found = denoise_loaded(network, volume, strength, progress, workers, executor)
-    if isinstance(image, DTIVolume):
-        return found
-    return like_image(image, volume, found.tensors, found.confidence)
+    found = denoise_loaded(network, volume, strength, trust_region, progress, workers, executor)
+    return found if isinstance(image, DTIVolume) else like_image(image, volume, found.tensors, found.confidence)
 
 
 def denoise_insar(
@@ -205,6 +208,17 @@ def denoise_insar(
             if progress is not None:
                 progress(done, len(tiles))
     return like_interferogram(z, image, phase, confidence)
+
+
+def _fit_options(options: FitOptions | Mapping[str, Any] | None) -> FitOptions:
+    """Options of a fit as one object; MvnetError: unknown ones."""
+    if options is None or isinstance(options, FitOptions):
+        return options or FitOptions()
+    known = {field.name for field in fields(FitOptions)}
+    unknown = sorted(set(options) - known)
+    if unknown:
+        raise MvnetError(f"fit: found {', '.join(unknown)}, expected some of {', '.join(sorted(known))}")
+    return FitOptions(**options)
 
 
 def _network(model: Model, kind: type[Any]) -> Any:

@@ -22,22 +22,20 @@ if TYPE_CHECKING:
 def load_start(model: nn.Module, start: str | None) -> nn.Module:
     """The network with the weights it is to start from, its own for None.
 
-    Parameters missing from the checkpoint are zero-initialised, so that added residual branches start as the identity.
+    Parameters missing from the checkpoint keep their initial values: an added stage hands its features on, and
+    hardly moves its values.
 
     Args:
         start: name of shipped weights, or path of a checkpoint.
     Raises:
         MvnetError: no such weights, or weights of another network.
     """
-    import torch
-
     from mvnet.models.checkpoint import find_model
 
     if start is not None:
         given, _ = find_model(start)
-        zeros = {name: torch.zeros_like(value) for name, value in model.state_dict().items()}
         try:
-            model.load_state_dict(zeros | given.state_dict())
+            model.load_state_dict({**model.state_dict(), **given.state_dict()})
         except RuntimeError as error:
             raise UserError(f"--from: found weights of another network in {start}, expected {model.config}") from error
     return model

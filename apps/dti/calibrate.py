@@ -112,7 +112,9 @@ def held_out_sets(
         for k, (some, _) in enumerate(halves):
             some.extend((share, field) for field in fields[k * number : (k + 1) * number])
         words.append(f"{2 * number} other simulated brains")
-    sets = [TrainingSet(t, s, length=1, patch=patch, augment=data.augment, seed=data.seed) for t, s in halves]
+    sets = [
+        TrainingSet(t, s, data.scanned, length=1, patch=patch, augment=data.augment, seed=data.seed) for t, s in halves
+    ]
     return sets, " and ".join(words)
 
 

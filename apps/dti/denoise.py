@@ -86,7 +86,7 @@ def _work(
     if options.adapt:
         model = _adapt(model, volume, options.descent(), console, device)
         clock.lap("adapt")
-    found = _denoise(model, volume, options.strength, console, device)
+    found = _denoise(model, volume, options, console, device)
     before, after = (TensorMaps.of(tensors, volume.mask) for tensors in (volume.tensors, found.tensors))
     clock.lap("denoise")
 
@@ -148,7 +148,6 @@ def _load(options: Options, console: Console) -> DTIVolume:
     mask = options.mask
     if not options.is_dwi:
         return dti.load_tensors(options.input, order=options.order, mask=mask, unit=options.unit, frame=options.frame)
-    assert options.bval is not None and options.bvec is not None
     with console.progress("fitting tensors") as progress:
         return dti.load_dwi(
             options.input,
@@ -169,12 +168,19 @@ def _adapt(model: Any, volume: DTIVolume, how: dict[str, Any], console: Console,
 
 
 def _denoise(
-    model: nn.Module, volume: DTIVolume, strength: float, console: Console, device: torch.device
+    model: nn.Module, volume: DTIVolume, options: Options, console: Console, device: torch.device
 ) -> DenoisedVolume:
     from mvnet.api import denoise_dti
 
     with console.progress(f"denoising on {device}") as progress:
-        return denoise_dti(volume, strength=strength, device=str(device), model=model, progress=progress)
+        return denoise_dti(
+            volume,
+            strength=options.strength,
+            trust_region=options.trust_region,
+            device=str(device),
+            model=model,
+            progress=progress,
+        )
 
 
 def _write_dwi(

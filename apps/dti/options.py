@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+import os
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from mvnet.apps.common.errors import UserError
 from mvnet.apps.common.training_options import optimizer_options
 from mvnet.data_loaders.dti.fit_options import FitOptions
 from mvnet.data_loaders.dti.layouts import FRAMES, LAYOUTS, UNITS
+
+_FSL_SCAN, _FSL_MASK = "data.nii", "nodif_brain_mask.nii.gz"
 
 ADAPTATION = ("optimizer", "optimizer_options", "rate")
 """Options that belong to --adapt."""
@@ -28,6 +31,7 @@ class Options:
     strength: 0 keeps the input, 1 is the network's output, between them lies the affine-invariant geodesic.
     adapt: fine-tune first; optimizer, optimizer_options ("k=v,...") and rate belong to it, None where not given.
     device: "auto", "cpu", "cuda", ...  checkpoint: weights instead of the shipped ones.
+    own_gradients: the input is a DWI with gradients in its own header.
     maps: names of the maps to write, None the usual ones.  dwi_output: whether the denoised DWI is written.
     dataset: root of the BIDS data set that the input is part of; the output folder then lies in a derivative of it.
     """
@@ -51,14 +55,15 @@ class Options:
     overwrite: bool = False
     report: bool = True
     checkpoint: Path | None = None
+    own_gradients: bool = False
     maps: tuple[str, ...] | None = None
     dwi_output: bool = False
     dataset: Path | None = None
 
     @property
     def is_dwi(self) -> bool:
-        """Whether the input is a DWI: its gradient files are known."""
-        return self.bval is not None
+        """Whether the input is a DWI: its gradients are known."""
+        return self.bval is not None or self.own_gradients
 
     def descent(self) -> dict[str, Any]:
         """The options of a schedule that say how it descends. MvnetError: unknown ones."""
@@ -66,7 +71,8 @@ class Options:
 
     def record(self) -> dict[str, Any]:
         """What the sidecars say: every option, those of --adapt where they were given."""
-        return {k: v for k, v in asdict(self).items() if v is not None or k not in ADAPTATION}
+        hidden = {"own_gradients"}  # follows from the input
+        return {k: v for k, v in asdict(self).items() if k not in hidden and (v is not None or k not in ADAPTATION)}
 
 
 def only_input(inputs: list[str] | None) -> Path:
@@ -79,17 +85,31 @@ def only_input(inputs: list[str] | None) -> Path:
 
 
 def find_gradient_files(options: Options) -> tuple[Options, list[str]]:
-    """The options with the .bval and .bvec files beside the input, if both exist and none was given; and messages."""
-    if options.bval or options.bvec:
-        return options, []
-    from mvnet.data_loaders.dti import gradients
+    """The options with the files that lie beside the input, where none was given: gradients, FSL's mask; and messages.
 
-    beside = gradients.find_gradient_files(options.input)
-    if beside is None:
+    Files of other formats may have gradients of their own.
+    """
+    source = options.input
+    if options.bval or options.bvec or not source.is_file():
         return options, []
-    bval, bvec = beside
-    found = Options(**{**vars(options), "bval": bval, "bvec": bvec})
-    return found, [f"using {bval.name} and {bvec.name} beside {options.input.name}: the input is a DWI"]
+    from mvnet.data_loaders.dti.formats import gradient_files
+    from mvnet.data_loaders.dti.formats.contents import contents_of
+    from mvnet.data_loaders.dti.formats.registry import suffix_of
+    from mvnet.data_loaders.dti.nifti import open_image
+
+    messages = []
+    beside = gradient_files.find_gradient_files(source)
+    if beside is not None:
+        options = replace(options, bval=beside[0], bvec=beside[1])
+        names = " and ".join(os.path.relpath(path, source.parent) for path in beside)
+        messages.append(f"using {names} beside {source.name}: the input is a DWI")
+    elif suffix_of(source) is not None:
+        options = replace(options, own_gradients=contents_of(open_image(source, kinds="iufbc")).is_dwi)
+    mask = source.with_name(_FSL_MASK)
+    if options.mask is None and options.is_dwi and source.name.startswith(_FSL_SCAN) and mask.is_file():
+        options = replace(options, mask=mask)
+        messages.append(f"using {_FSL_MASK} beside {source.name} as mask")
+    return options, messages
 
 
 def parse_shells(text: str | None) -> tuple[float, ...] | None:

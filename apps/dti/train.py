@@ -1,4 +1,4 @@
-"""`mvnet train dti`: the denoiser of diffusion tensors, on a scan and on simulated brains."""
+"""`mvnet train dti`: the denoiser of diffusion tensors, on scans, simulated brains and simulated scans."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 
 from mvnet.apps.common import training_options
 from mvnet.apps.common.errors import UserError
-from mvnet.apps.common.options import Bval, Bvec, Device, Quiet
+from mvnet.apps.common.options import Device, Quiet
 from mvnet.apps.common.training_options import (
     Batch,
     Optimizer,
@@ -26,25 +26,45 @@ from mvnet.apps.common.training_options import (
 from mvnet.apps.dti.calibrate import Weighted, calibration_of
 
 NETWORKS = {
-    "equivariant": {},
-    "ordinary": {"fields": {"regular": 48}, "hidden": {"regular": 24}, "group": "E"},
+    "equivariant": {"convolutions": (4, 4, 2), "spread": True},
+    "ordinary": {
+        "fields": {"regular": 48},
+        "hidden": {"regular": 24},
+        "convolutions": (4, 4, 2),
+        "group": "E",
+        "spread": True,
+    },
 }
 """The shipped network, and one of as many channels without symmetry: it can learn some from transformed patches."""
 
-_COARSE, _THICK = (0.72, 0.72, 0.72), (1.0, 1.0, 0.6)  # share of the voxels along each axis that stay
-_MOST_SEED = 2**23 - 1  # the generator of an example takes 63 bits, of which the last 40 count the examples
+_RESAMPLED = ((0.04, (0.72, 0.72, 0.72)), (0.08, (1.0, 1.0, 0.6)), (0.04, (1.0, 1.0, 0.36)))
+"""Shares of the training, and of the voxels along each axis that stay."""
+
+_FITTED, _SPLIT, _BRAINS, _SCANNED = 0.38, 0.24, 0.14, 0.14  # shares of the training
+_MOST_SEED = 2**23 - 1
 
 
 def train(
     output: Output,
-    dwi: Annotated[Path | None, typer.Option(help="Diffusion-weighted NIfTI image to learn from.")] = None,
-    bval: Bval = None,
-    bvec: Bvec = None,
+    dwi: Annotated[
+        list[Path] | None, typer.Option(help="Diffusion-weighted image to learn from; may be given several times.")
+    ] = None,
+    bval: Annotated[
+        list[Path] | None, typer.Option(help="b-values of each --dwi, in its order (or files beside it).")
+    ] = None,
+    bvec: Annotated[
+        list[Path] | None, typer.Option(help="b-vectors of each --dwi, in its order (or files beside it).")
+    ] = None,
+    mask: Annotated[list[Path] | None, typer.Option(help="Mask of each --dwi, in its order (from the data).")] = None,
     bvec_frame: Annotated[str | None, typer.Option(help="Axes of the b-vectors: fsl, voxel, world.")] = None,
     exclude: Annotated[str, typer.Option(help="Slices START:STOP of the scan to leave out, for testing.")] = "",
     hold_out: Annotated[
         str, typer.Option(help="Slices START:STOP of the scan that calibrate the confidence map, not learned from.")
     ] = "",
+    scanned: Annotated[
+        list[Path] | None,
+        typer.Option(help="Scan of a simulated scanner with its truth (.npz), or a folder of them; may be repeated."),
+    ] = None,
     simulated: Annotated[int, typer.Option(min=0, help="Number of simulated brains.")] = 16,
     steps: Steps = 7500,
     batch: Batch = 4,
@@ -79,19 +99,23 @@ def train(
         if network not in NETWORKS:
             raise UserError(f"--network: found {network!r}, expected one of {', '.join(sorted(NETWORKS))}")
         truths, scans, sources = [], [], []
-        if dwi is not None:
-            if bval is None or bvec is None:
-                raise UserError("--dwi: found no --bval and --bvec with it, expected both")
-            truths, scans = _scan_fields(dwi, bval, bvec, bvec_frame, (left_out, held_out), share)
+        files = _scan_files(dwi or [], bval or [], bvec or [], mask or [])
+        for file in files:
+            fitted, split = _scan_fields(file, bvec_frame, (left_out, held_out), share)
+            truths += [(weight / len(files), field) for weight, field in fitted]
+            scans += [(weight / len(files), field) for weight, field in split]
             used = "" if share == 1 else f"the middle {share:.0%} of "
-            sources.append(used + (f"{dwi.name} without slices {exclude}" if exclude else dwi.name))
+            sources.append(used + (f"{file[0].name} without slices {exclude}" if exclude else file[0].name))
         if count := ceil(share * simulated):
             truths += _brain_fields(count, seed)
             sources.append(f"{count} simulated brains")
-        if not truths:
-            raise UserError("training data: found none, expected --dwi with --bval and --bvec, or --simulated")
+        others = _scanned_fields(scanned or [], share)
+        if others:
+            sources.append(f"{len(others)} scans of a simulated scanner")
+        if not truths and not others:
+            raise UserError("training data: found none, expected --dwi with its gradients, --simulated or --scanned")
 
-        data = TrainingSet(truths, scans, length=steps * batch, patch=patch, augment=augment, seed=seed)
+        data = TrainingSet(truths, scans, others, length=steps * batch, patch=patch, augment=augment, seed=seed)
         schedule = Schedule(steps=steps, batch=batch, workers=workers, seed=seed, **descent)
         torch.manual_seed(seed)  # initial weights
         model = load_start(DTIDenoiser(**NETWORKS[network]), start).to(place)
@@ -100,24 +124,55 @@ def train(
         train_network(output / "dti", model, schedule, data, denoising_loss, card, quiet=quiet, finish=finish)
 
 
+def _scan_files(
+    images: list[Path], bvals: list[Path], bvecs: list[Path], masks: list[Path]
+) -> list[tuple[Path, Path, Path, Path | None]]:
+    """Image, b-values, b-vectors and mask of every scan. UserError: another number of them than of images."""
+    from mvnet.data_loaders.dti.gradients import find_gradient_files
+
+    for name, given in (("bval", bvals), ("bvec", bvecs), ("mask", masks)):
+        if given and len(given) != len(images):
+            raise UserError(f"--{name}: found {len(given)}, expected {len(images)}, one for every --dwi")
+    beside = [find_gradient_files(image) if image.is_file() else None for image in images]
+    if missing := [image for image, found in zip(images, beside) if not (bvals and bvecs) and found is None]:
+        raise UserError(f"--dwi: found no --bval and --bvec for {missing[0]}, expected both")
+    gradients = list(zip(bvals, bvecs)) if bvals and bvecs else [found for found in beside if found is not None]
+    return [(image, *pair, masks[k] if masks else None) for k, (image, pair) in enumerate(zip(images, gradients))]
+
+
 def _scan_fields(
-    dwi: Path, bval: Path, bvec: Path, frame: str | None, left_out: tuple[slice, ...], share: float
+    file: tuple[Path, Path, Path, Path | None], frame: str | None, left_out: tuple[slice, ...], share: float
 ) -> tuple[Weighted, Weighted]:
-    """Fields taken as the truth (the scan, a coarse and a thick-sliced one), and the scan for pairs of two fits."""
+    """Fields taken as the truth (the scan, coarse and thick-sliced ones), and the scan for pairs of two fits."""
+    from mvnet.data_loaders.dti.gradients import is_b0
+    from mvnet.data_loaders.dti.training.dataset import FEWEST_DIRECTIONS
     from mvnet.data_loaders.dti.training.fields import crop_centre, resample, scan_field
 
-    native = scan_field(dwi, bval, bvec, frame, *left_out)
+    dwi, bval, bvec, mask = file
+    native = scan_field(dwi, bval, bvec, frame, *left_out, mask=mask)
     if share < 1:
         native = crop_centre(native, share)
-    truths = [(0.5, native), (0.05, resample(native, _COARSE)), (0.1, resample(native, _THICK))]
-    return truths, [(0.3, native)]
+    coarse = [(weight, resample(native, zoom)) for weight, zoom in _RESAMPLED if native.mask.shape[2] * zoom[2] >= 1]
+    enough = native.bvals is not None and int((~is_b0(native.bvals)).sum()) >= FEWEST_DIRECTIONS
+    return [(_FITTED, native), *coarse], [(_SPLIT, native)] if enough else []
 
 
 def _brain_fields(count: int, seed: int) -> Weighted:
-    """Simulated brains, which are a twentieth of the patches together."""
+    """Simulated brains, with their share of the patches together."""
     from mvnet.data_loaders.dti.training.fields import simulated_fields
 
-    return [(0.05 / count, field) for field in simulated_fields(count, seed)]
+    return [(_BRAINS / count, field) for field in simulated_fields(count, seed)]
+
+
+def _scanned_fields(given: list[Path], share: float) -> Weighted:
+    """Scans of a simulated scanner, in files or folders, with their share of the patches together."""
+    from mvnet.data_loaders.dti.training.fields import scanned_field
+
+    files = [file for path in given for file in (sorted(path.glob("*.npz")) if path.is_dir() else [path])]
+    if given and not files:
+        raise UserError(f"--scanned: found no .npz file in {given[0]}, expected some")
+    used = files[: ceil(share * len(files))]
+    return [(_SCANNED / len(used), scanned_field(file)) for file in used]
 
 
 def _parse_slices(option: str, text: str) -> slice:

@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 
 from mvnet.data_loaders.dti.fibre_coherence import check_frame
-from mvnet.data_loaders.dti.fit_options import B0_THRESHOLD, FitOptions
+from mvnet.data_loaders.dti.fit_options import FitOptions
 from mvnet.data_loaders.dti.fitting import acquisition_maps, design_matrix
-from mvnet.data_loaders.dti.frames import rotate, to_voxel
-from mvnet.data_loaders.dti.gradients import Gradients, is_b0, read_gradients
+from mvnet.data_loaders.dti.formats.dwi_image import open_scan
+from mvnet.data_loaders.dti.frames import candidate_axes, rotate
+from mvnet.data_loaders.dti.gradients import Gradients, b0_limit, is_b0
 from mvnet.data_loaders.dti.layouts import find_layout, unit_factor
-from mvnet.data_loaders.dti.masks import MaskLike, brain_mask, check_grid, read_mask
-from mvnet.data_loaders.dti.nifti import name_of, open_image, read_array
+from mvnet.data_loaders.dti.masks import MaskLike, brain_mask, read_mask
+from mvnet.data_loaders.dti.nifti import name_of, read_array
 from mvnet.data_loaders.dti.repair import repair
 from mvnet.data_loaders.dti.volume import Acquisition, DTIVolume, RepairReport
 from mvnet.data_loaders.errors import DataError
@@ -35,8 +36,8 @@ Progress = Callable[[int, int], None]
 
 def load_dwi(
     path: str | Path | Any,
-    bval: str | Path | np.ndarray,
-    bvec: str | Path | np.ndarray,
+    bval: str | Path | np.ndarray | None = None,
+    bvec: str | Path | np.ndarray | None = None,
     mask: MaskLike | None = None,
     bvec_frame: str | None = None,
     progress: Progress | None = None,
@@ -45,8 +46,8 @@ def load_dwi(
     """Read a DWI and fit tensors.
 
     Args:
-        path: 4-D NIfTI (X, Y, Z, M), a file or a nibabel image.
-        bval, bvec: FSL text files (rows or columns) or arrays; b in s/mm^2.
+        path: DWI (X, Y, Z, M), a file, a nibabel image or an array; complex ones lose their phase.
+        bval, bvec: FSL text files (rows or columns) or arrays; b in s/mm^2. None takes those in the image's own file.
         mask: NIfTI or array; None makes one from the mean b0.
         bvec_frame: axes of the b-vectors, "fsl", "voxel" or "world"; None follows FSL's rule, unless the
             fibres are clearly more coherent in voxel axes.
@@ -59,34 +60,31 @@ def load_dwi(
         DataError: unreadable file, not 4-D, counts that differ, no b0, too few directions, wrong mask, no
             finite signal.
     """
-    image, path = open_image(path), name_of(path)
-    if len(image.shape) != 4:
-        raise DataError(f"{path}: found a {len(image.shape)}-D image of shape {image.shape}, expected (X, Y, Z, M)")
-    gradients = read_gradients(bval, bvec, image.shape[3])
-    usual = bvec_frame or "fsl"
-    axes = {name: to_voxel(name, image.affine) for name in dict.fromkeys((usual, "voxel"))}
-    if bvec_frame is not None:
-        axes = {bvec_frame: axes[bvec_frame]}
-    inside = None if mask is None else read_mask(mask, image.shape[:3])
-    messages = [] if mask is None else check_grid(mask, image.affine)
+    scan = open_scan(path, bval, bvec, options)
+    image, gradients, path = scan.image, scan.gradients, name_of(path)
+    axes = candidate_axes(bvec_frame, scan.frame or "fsl", image.affine, scan.as_voxel)
+    inside, messages = (None, []) if mask is None else read_mask(mask, image.shape[:3], image.affine)
     dwi = read_array(image, path)
     b0 = _mean_b0(dwi, gradients, path)
     if inside is None:
         inside = brain_mask(b0)
 
-    tensors, report, scan = fit_signals(dwi, gradients.bvals, gradients.bvecs, inside, progress)
+    used, bvals, bvecs = gradients.usable, gradients.bvals, gradients.bvecs
+    signals = dwi if used.all() else dwi[..., used]
+    tensors, report, maps = fit_signals(signals, bvals[used], bvecs[used], inside, progress)
     zooms = image.header.get_zooms()[:3]
-    frame, frame_messages = check_frame(tensors, inside, zooms, axes, given=bvec_frame is not None)
+    given = bvec_frame is not None
+    frame, matrix, found = check_frame(tensors, inside, zooms, axes, given=given, fix=options.fix_bvecs)
     return DTIVolume(
-        tensors=rotate(tensors, axes[frame]),
+        tensors=rotate(tensors, matrix),
         mask=inside,
         affine=np.array(image.affine),
         header=image.header.copy(),
         order="fsl",
         unit="mm2/s",
         frame=frame,
-        report=replace(report, messages=gradients.messages + messages + report.messages + frame_messages),
-        acquisition=replace(scan, bvecs=gradients.bvecs @ axes[frame].T),
+        report=replace(report, messages=[*scan.messages, *messages, *report.messages, *found]),
+        acquisition=replace(maps, dwi=dwi, bvals=bvals, bvecs=bvecs @ matrix.T, used=used),
     )
 
 
@@ -158,7 +156,7 @@ def fit_dipy(
     from dipy.reconst.dti import design_matrix as dipy_design
     from dipy.reconst.dti import wls_fit_tensor
 
-    table = gradient_table(bvals, bvecs=bvecs, b0_threshold=B0_THRESHOLD)
+    table = gradient_table(bvals, bvecs=bvecs, b0_threshold=int(b0_limit(bvals)))
     design = dipy_design(table)  # columns xx xy yy xz yz zz, -log S0
     parameters = np.full((*mask.shape, 7), np.nan, dtype=np.float32)
     inside = mask.numpy()

@@ -46,7 +46,7 @@ def design_matrix(bvals: Tensor, bvecs: Tensor) -> Tensor:
     return torch.cat([-b * outer, torch.ones_like(b)], 1)
 
 
-def _normal_matrix(weights: Tensor, design: Tensor) -> Tensor:
+def normal_matrix(weights: Tensor, design: Tensor) -> Tensor:
     """A^T W A for every voxel: weights (N, M), design (M, 7) -> (N, 7, 7)."""
     products = (design.unsqueeze(2) * design.unsqueeze(1)).flatten(1)
     return (weights @ products).unflatten(1, (7, 7))
@@ -69,7 +69,7 @@ def fit_wls(signal: Tensor, design: Tensor) -> tuple[Tensor, Tensor]:
     # pass 2, weights S^2 of the first pass
     weights = (2 * predicted).clamp(-30, 30).exp()
     right = (weights * log_signal) @ design
-    parameters = torch.linalg.solve(_normal_matrix(weights, design), right)
+    parameters = torch.linalg.solve(normal_matrix(weights, design), right)
     return parameters[:, 6] + scale[:, 0].log(), parameters[:, :6]
 
 
@@ -160,7 +160,7 @@ def acquisition_maps(
 
     # covariance in units of the voxel's own S0, so that float32 has room
     relative = predicted / log_s0.exp().unsqueeze(1)
-    normal = _normal_matrix(relative**2, design)
+    normal = normal_matrix(relative**2, design)
     ridge = 1e-6 * normal.diagonal(dim1=1, dim2=2).mean(1)
     normal = normal + ridge[:, None, None] * torch.eye(7, dtype=signal.dtype, device=signal.device)
     covariance = torch.linalg.inv(normal)[:, :6, :6] * (sigma / log_s0.exp()).square()[:, None, None]

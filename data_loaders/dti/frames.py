@@ -42,6 +42,25 @@ def to_voxel(frame: str, affine: np.ndarray) -> np.ndarray:
     return (u @ vt).T
 
 
+def candidate_axes(
+    given: str | None, usual: str, affine: np.ndarray, as_voxel: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
+    """Frames that directions may refer to -> the (3, 3) of `to_voxel`, the likeliest first.
+
+    Args:
+        given: the frame that the user names: then the only one.
+        usual: the one that a file says, or that its tool writes; voxel axes are the alternative.
+        affine: (4, 4) voxel-to-world matrix.
+        as_voxel: what takes the directions to voxel axes when they were in those all along, and a reader has turned
+            them by what its file says; None when it has not.
+    """
+    if given is not None:
+        return {given: to_voxel(given, affine)}
+    axes = {usual: to_voxel(usual, affine)}
+    axes.setdefault("voxel", to_voxel("voxel", affine) if as_voxel is None else as_voxel)
+    return axes
+
+
 def mandel_rotation(q: np.ndarray) -> np.ndarray:
     """The orthogonal (6, 6) matrix of D -> Q D Q^T on Mandel components."""
     basis = np.zeros((6, 3, 3))

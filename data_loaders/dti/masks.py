@@ -9,48 +9,60 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mvnet.data_loaders.dti.formats.grids import bring_to_grid
 from mvnet.data_loaders.dti.nifti import open_image, read_array
 from mvnet.data_loaders.errors import DataError
 from mvnet.metrics import fractional_anisotropy
 
 _NO_BACKGROUND = 0.07
-_SAME_PLACE = 0.1  # mm
+_PROBABLE = 0.5
 _WHITE_MATTER = 0.4  # fractional anisotropy
 
 MaskLike = str | Path | np.ndarray | Tensor
 
 
-def read_mask(mask: MaskLike, shape: tuple[int, ...]) -> Tensor:
-    """A given mask as (X, Y, Z) bool: true where the value is above zero.
+def read_mask(mask: MaskLike, shape: tuple[int, ...], affine: np.ndarray | None = None) -> tuple[Tensor, list[str]]:
+    """A given mask on the grid of an image: (X, Y, Z) bool, and what was made of it.
+
+    Inside is what is above zero; above 0.5 where the values lie in [0, 1] and are not all 0 or 1 (probabilities). A
+    file that lies on another grid than the image is brought to it by both affines, nearest voxel; it is refused when
+    they do not tell where it lies, or when more than half of the mask would be lost.
 
     Args:
-        mask: path of a NIfTI, or an array; trailing dimensions of size 1 are dropped.
+        mask: path of an image, or an array on the grid of the image; trailing dimensions of size 1 are dropped.
         shape: (X, Y, Z) expected.
+        affine: (4, 4) of the image in mm; None does not compare it with that of a file.
     Raises:
-        DataError: another shape, or no voxel above zero.
+        DataError: several volumes, another grid that cannot be brought to the image's, or no voxel above zero.
     """
-    if isinstance(mask, str | Path):
-        values = read_array(open_image(mask), mask)
+    image = open_image(mask) if isinstance(mask, str | Path) else None
+    if image is not None:
+        values = read_array(image, "mask" if not isinstance(mask, str | Path) else mask)
     else:
         values = mask.detach().cpu().numpy() if isinstance(mask, Tensor) else np.asarray(mask)
     while values.ndim > 3 and values.shape[-1] == 1:
         values = values[..., 0]
-    if values.shape != tuple(shape):
-        raise DataError(f"mask: found shape {values.shape}, expected {tuple(shape)}")
-    inside = torch.from_numpy(np.ascontiguousarray(values > 0))  # NaN compares false
+    if values.ndim > 3:
+        raise DataError(f"mask: found shape {values.shape}, several volumes, expected one of shape {tuple(shape)}")
+    inside, messages = _inside(values)
+    if image is not None and affine is not None:
+        inside, found = bring_to_grid(inside, image, tuple(shape), affine)
+        messages += found
+    if inside.shape != tuple(shape):
+        raise DataError(f"mask: found shape {inside.shape}, another grid than the image's, expected {tuple(shape)}")
     if not inside.any():
         raise DataError("mask: found no voxel above zero, expected some")
-    return inside
+    return torch.from_numpy(np.ascontiguousarray(inside)), messages
 
 
-def check_grid(mask: MaskLike, affine: np.ndarray) -> list[str]:
-    """A warning when a mask file says that it lies elsewhere than the image with this affine (4, 4)."""
-    if not isinstance(mask, str | Path):
-        return []
-    difference = np.abs(open_image(mask).affine - affine).max()
-    if difference < _SAME_PLACE:
-        return []
-    return [f"warning: the affine of the mask differs from the image's by up to {difference:.3g}; is it of this image?"]
+def _inside(values: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Bool of the values of a mask; NaN is outside."""
+    if values.dtype == bool:
+        return values, []
+    found = values[np.isfinite(values)]
+    if values.dtype.kind == "f" and found.size and found.min() >= 0 and found.max() <= 1 and (found % 1).any():
+        return values > _PROBABLE, ["the mask holds probabilities: above 0.5 is inside"]
+    return values > 0, []
 
 
 def tensor_mask(planes: Tensor) -> Tensor:

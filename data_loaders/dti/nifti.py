@@ -8,39 +8,50 @@ from typing import Any
 
 import numpy as np
 
+from mvnet.data_loaders.dti.formats.registry import open_foreign, suffix_of
 from mvnet.data_loaders.errors import DataError, reading
 from mvnet.storage import replacing
 
 _SUFFIXES = (".nii", ".nii.gz")
+_REAL = "iufb"
 
 
-def open_image(path: str | Path | Any) -> Any:
+def open_image(path: str | Path | Any, kinds: str = _REAL) -> Any:
     """The nibabel NIfTI-1 or NIfTI-2 image at `path`, one file or a pair .hdr and .img, its data not read yet.
 
-    An image that is open already is checked likewise.
+    An image that is open already is checked likewise. Files of MRtrix, 3D Slicer and AFNI become NIfTI images, see
+    `mvnet.data_loaders.dti.formats`.
 
+    Args:
+        path: file, or nibabel image.
+        kinds: codes of numpy of the values that are expected: real numbers, or complex ones too.
     Raises:
-        DataError: missing or empty file, not a NIfTI, damaged header, complex or colour values, fewer than 3
+        DataError: missing or empty file, not an image, damaged header, complex or colour values, fewer than 3
             dimensions.
     """
     import nibabel
 
     if isinstance(path, nibabel.Nifti1Pair):
-        return _check_image(path, "image")
+        return _check_image(path, "image", kinds)
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: found no such file, expected a NIfTI image")
     if path.stat().st_size == 0:
         raise DataError(f"{path}: found an empty file, expected a NIfTI image")
-    with reading(path, "a NIfTI image"):
-        image = nibabel.load(path)
+    image = open_foreign(path)
+    if image is None:
+        with reading(path, "a NIfTI image"):
+            image = nibabel.load(path)
     if not isinstance(image, nibabel.Nifti1Pair):
         raise DataError(f"{path}: found a {type(image).__name__}, expected a NIfTI image")
-    return _check_image(image, path)
+    return _check_image(image, path, kinds)
 
 
 def without_suffix(path: Path) -> str:
-    """The file name of an image without .nii, .nii.gz, .hdr or the like."""
+    """The file name of an image without .nii, .nii.gz, .hdr, .mif, .nrrd or the like."""
+    foreign = suffix_of(path)
+    if foreign is not None:
+        return re.sub(r"\+(orig|tlrc|acpc)$", "", path.name[: -len(foreign)])
     return re.sub(r"\.(nii|hdr|img)(\.(gz|bz2|zst))?$", "", path.name, flags=re.IGNORECASE)
 
 
@@ -49,10 +60,20 @@ def name_of(path: str | Path | Any) -> str | Path:
     return path if isinstance(path, str | Path) else "image"
 
 
-def _check_image(image: Any, path: str | Path) -> Any:
-    """The image, if it holds real numbers in at least three dimensions."""
+def check_placement(image: Any) -> list[str]:
+    """A warning when a file does not say how it lies: neither sform nor qform."""
+    if int(image.header["sform_code"]) > 0 or int(image.header["qform_code"]) > 0:
+        return []
+    return [
+        "warning: the file does not say how it lies (no sform, no qform): axes along the voxels, left-handed, are "
+        "assumed, and the axes of directions are a guess"
+    ]
+
+
+def _check_image(image: Any, path: str | Path, kinds: str = _REAL) -> Any:
+    """The image, if it holds numbers of these kinds in at least three dimensions."""
     kind = np.dtype(image.header.get_data_dtype())
-    if kind.kind not in "iufb":
+    if kind.kind not in kinds:
         raise DataError(f"{path}: found values of type {kind}, expected real numbers")
     if len(image.shape) < 3:
         raise DataError(f"{path}: found a {len(image.shape)}-D image of shape {image.shape}, expected at least 3-D")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ import numpy as np
 
 from mvnet.data_loaders.dti.detect_layout import detect_order, detect_unit
 from mvnet.data_loaders.dti.fibre_coherence import check_frame
-from mvnet.data_loaders.dti.frames import rotate, to_voxel
+from mvnet.data_loaders.dti.formats.contents import contents_of
+from mvnet.data_loaders.dti.frames import candidate_axes, rotate
 from mvnet.data_loaders.dti.layouts import TensorLayout, find_layout, unit_factor
-from mvnet.data_loaders.dti.masks import MaskLike, check_grid, read_mask, tensor_mask
-from mvnet.data_loaders.dti.nifti import name_of, open_image, read_array
+from mvnet.data_loaders.dti.masks import MaskLike, read_mask, tensor_mask
+from mvnet.data_loaders.dti.nifti import check_placement, name_of, open_image, read_array
 from mvnet.data_loaders.dti.repair import median_diffusivity, repair
 from mvnet.data_loaders.dti.volume import DTIVolume
 from mvnet.data_loaders.errors import DataError
@@ -42,8 +44,10 @@ def load_tensors(
             tensor.
     """
     image, path = open_image(path), name_of(path)
+    contents = contents_of(image)
     stored = _components(read_array(image, path), path)
-    layout, messages = _layout(stored, len(image.shape), int(image.header["intent_code"]), order)
+    layout, messages = _layout(stored, len(image.shape), int(image.header["intent_code"]), order or contents.order)
+    messages = [*contents.messages, *check_placement(image), *messages]
     planes = layout.to_mandel(stored)
     del stored
     if not planes.isfinite().all(0).any():
@@ -52,15 +56,16 @@ def load_tensors(
     if mask is None:
         inside = tensor_mask(planes)
     else:
-        inside = read_mask(mask, tuple(planes.shape[1:]))
-        messages += check_grid(mask, image.affine)
+        inside, found = read_mask(mask, tuple(planes.shape[1:]), image.affine)
+        messages += found
     if not inside.any():
         raise DataError(f"{path}: found no tensor with positive trace, expected positive definite tensors")
     if unit is None and order == "dti-tk":
         unit = layout.unit
     if unit is None:
         # scaled by a power of two first: the determinant of m^2/s tensors underflows float32
-        scale = 2.0 ** -np.round(np.log2(float(planes[:3, inside].nan_to_num(0, 0, 0).abs().amax(0).median())))
+        typical = float(planes[:3, inside].nan_to_num(0, 0, 0).abs().amax(0).median())
+        scale = 2.0 ** -np.round(np.log2(typical or 1.0))
         unit, found = detect_unit(median_diffusivity(planes * scale, inside) / scale)
         messages += found
         if layout.name == "symmatrix" and order is None and unit == "um2/ms":
@@ -68,21 +73,18 @@ def load_tensors(
             messages.append("order dti-tk: SYMMATRIX scaled as DTI-TK does")
     planes = planes * unit_factor(unit)
 
-    usual = layout.frame if frame is None else frame
-    axes = {name: to_voxel(name, image.affine) for name in dict.fromkeys((usual, "voxel"))}
+    axes = candidate_axes(frame, contents.frame or layout.frame, image.affine, contents.as_voxel)
     tensors, report = repair(planes, inside)
-    if frame is not None:
-        axes = {frame: axes[frame]}
-    chosen, frame_messages = check_frame(tensors, inside, image.header.get_zooms()[:3], axes, given=frame is not None)
+    chosen, matrix, found = check_frame(tensors, inside, image.header.get_zooms()[:3], axes, given=frame is not None)
     return DTIVolume(
-        tensors=rotate(tensors, axes[chosen]),
+        tensors=rotate(tensors, matrix),
         mask=inside,
         affine=np.array(image.affine),
         header=image.header.copy(),
         order=layout.name,
         unit=unit,
         frame=chosen,
-        report=replace(report, messages=messages + report.messages + frame_messages),
+        report=replace(report, messages=messages + report.messages + found),
     )
 
 
@@ -92,6 +94,12 @@ def _components(values: np.ndarray, path: str | Path) -> np.ndarray:
     if len(shape) == 5 and shape[3] == 1:
         values = values[:, :, :, 0]
     if values.ndim != 4 or values.shape[-1] != 6:
+        volumes = math.prod(shape[3:])
+        if volumes > 6:
+            raise DataError(
+                f"{path}: found shape {shape}, which looks like a DWI of {volumes} volumes, expected --bval and --bvec "
+                "with it, or six components: (X, Y, Z, 6) or (X, Y, Z, 1, 6)"
+            )
         raise DataError(f"{path}: found shape {shape}, expected six components: (X, Y, Z, 6) or (X, Y, Z, 1, 6)")
     return values
 

@@ -6,9 +6,10 @@ themselves at the end of a training. They minimise the negative log-likelihood o
 
     mean ( log s + d / s )
 
-where the network is what it will be used as, and on data that it has not adapted to. In log s the Fisher information of
-an exponential distribution is 1: natural gradient descent (paper (60)) divides by the second moments of the features
-alone, and is at the optimum after a handful of steps. A calibrated head has E[d / s] = 1.
+where the network is what it will be used as, and on data that it has not adapted to; for a voxel that the trust region
+keeps near its measurement the head does not answer. In log s the Fisher information of an exponential distribution is
+1: natural gradient descent (paper (60)) divides by the second moments of the features alone, and is at the optimum
+after a handful of steps. A calibrated head has E[d / s] = 1.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from mvnet.equivariant import GroupConv
 from mvnet.errors import MvnetError
 from mvnet.manifolds import SPDField
 from mvnet.models.dti.inputs import training_planes
+from mvnet.models.dti.loss import keep_trusted
 from mvnet.models.dti.network import DTIDenoiser, bounded_log_error
 from mvnet.optim.curvature.losses import Exponential
 from mvnet.optim.natural import NaturalGradient
@@ -84,7 +86,9 @@ def collect_evidence(model: DTIDenoiser, batches: Iterable[TrainingPair]) -> Evi
         for pair in batches:
             noisy, target, mask = (x.to(device) for x in (pair.noisy, pair.target, pair.mask))
             planes = training_planes(mask, type(pair.maps)(*(x.to(device) for x in pair.maps)))
+            noise = pair.maps.noise.to(noisy) * pair.maps.available.to(noisy).view(-1, 1, 1, 1)
             out = model(noisy, planes)
+            mask = mask & (keep_trusted(noisy, out.tensors, noise)[1] == 1)
             features = seen.pop().movedim(1, -1)[mask].double().cpu()
             designs.append(torch.cat([features, torch.ones_like(features[:, :1])], 1) @ matrix)
             distances.append(_SPD.dist(out.tensors, target)[mask].double().cpu())

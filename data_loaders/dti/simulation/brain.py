@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from mvnet.data_loaders.dti.simulation.bundles import axial_tensor, nearest, random_bundle, within
+from mvnet.data_loaders.dti.simulation.bundles import Bundle, axial_tensor, nearest, random_bundle, within
 from mvnet.data_loaders.random_fields import normal, smooth_field, uniform
 from mvnet.linalg import sym3
 from mvnet.metrics import REFERENCE_DIFFUSIVITY
@@ -35,6 +36,75 @@ WHITE = Tissue(REFERENCE_DIFFUSIVITY, 0.30, 1.0)
 GREY = Tissue(0.82, 0.12, 1.4)
 WATER = Tissue(2.9, 0.03, 3.2)
 _ADULT = 65.0 * 80.0 * 60.0  # mm^3, product of the semi-axes
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """Where a brain has which tissue, and its bundles; N voxels in C order.
+
+    shape: voxels, X Y Z = N; voxel_size: mm.
+    points: (N, 3) mm, centred on the field of view.
+    inside: (N,) bool.
+    radial: (N, 3) unit vectors, outwards.
+    white, grey, water: (N,) volume fractions, sum 1.
+    md_variation, fa_variation (1, N), bias (3, N), twist (3, N): smooth random fields of variance 1.
+    bundles: each with the weight of its fibres, in [0.4, 1].
+    """
+
+    shape: tuple[int, int, int]
+    voxel_size: float
+    points: Tensor
+    inside: Tensor
+    radial: Tensor
+    white: Tensor
+    grey: Tensor
+    water: Tensor
+    md_variation: Tensor
+    fa_variation: Tensor
+    bias: Tensor
+    twist: Tensor
+    bundles: tuple[tuple[Bundle, float], ...]
+
+    def fibres(self) -> Iterator[tuple[Bundle, Tensor, Tensor, Tensor]]:
+        """Of every bundle, the voxels (n,) it may touch, its weights (n,) there and unit directions (n, 3)."""
+        grid = self.points.unflatten(0, self.shape)
+        for bundle, density in self.bundles:
+            here = within(bundle, grid, margin=3 * self.voxel_size)
+            distance, direction = nearest(bundle, self.points[here])
+            weight = torch.sigmoid((bundle.radius - distance) / (0.4 * self.voxel_size)) * density
+            yield bundle, here, weight, _unit(direction + 0.05 * self.twist.T[here])
+
+
+def simulate_anatomy(
+    shape: tuple[int, int, int],
+    generator: torch.Generator,
+    voxel_size: float = 2.0,
+    semi_axes: tuple[float, float, float] | None = None,
+    n_bundles: int | None = None,
+    radii: tuple[float, float] = (2.5, 9.0),
+    device: torch.device | str = "cpu",
+) -> Anatomy:
+    """The random brain of `simulate_brain` before it has tensors; arguments as there."""
+    device = torch.device(device)
+    points = _grid(shape, voxel_size, device)  # (N, 3) mm, centred on the field of view
+    half_view = torch.tensor(shape, device=device) * voxel_size / 2
+    axes = 0.92 * half_view if semi_axes is None else torch.tensor(semi_axes, device=device)
+    room = (axes - half_view).clamp_min(0) * 0.9
+    centre = room * torch.tensor([uniform(-1, 1, generator) for _ in range(3)], device=device)
+
+    def smooth(channels: int, mm: float) -> Tensor:
+        return smooth_field(channels, shape, mm / voxel_size, generator, device).flatten(1)
+
+    depth, radial = _depth(points, centre, axes, smooth(1, 30.0)[0])
+    white, grey, water = _fractions(points, centre, axes, depth, smooth(2, 9.0), voxel_size, generator)
+    md_variation, fa_variation, bias, twist = smooth(8, 14.0).split([1, 1, 3, 3])
+    if n_bundles is None:
+        n_bundles = max(8, round(36 * (axes.prod().item() / _ADULT) ** (2 / 3)))
+    bundles = [(random_bundle(centre, axes, radii, generator), uniform(0.4, 1.0, generator)) for _ in range(n_bundles)]
+    return Anatomy(
+        shape, voxel_size, points, depth > 0, radial, white, grey, water,
+        md_variation, fa_variation, bias, twist, tuple(bundles),
+    )  # fmt: skip
 
 
 def simulate_brain(
@@ -67,54 +137,40 @@ def simulate_brain(
     """
     device = torch.device(device)
     generator = torch.Generator().manual_seed(seed) if generator is None else generator
-    points = _grid(shape, voxel_size, device)  # (N, 3) mm, centred on the field of view
-    half_view = torch.tensor(shape, device=device) * voxel_size / 2
-    axes = 0.92 * half_view if semi_axes is None else torch.tensor(semi_axes, device=device)
-    room = (axes - half_view).clamp_min(0) * 0.9
-    centre = room * torch.tensor([uniform(-1, 1, generator) for _ in range(3)], device=device)
+    anatomy = simulate_anatomy(shape, generator, voxel_size, semi_axes, n_bundles, radii, device)
 
     def smooth(channels: int, mm: float) -> Tensor:
         return smooth_field(channels, shape, mm / voxel_size, generator, device).flatten(1)
 
-    depth, radial = _depth(points, centre, axes, smooth(1, 30.0)[0])
-    white, grey, water = _fractions(points, centre, axes, depth, smooth(2, 9.0), voxel_size, generator)
-    md_variation, fa_variation, bias, twist = smooth(8, 14.0).split([1, 1, 3, 3])
-
     # bundles, each as wide as its fraction; what they leave of white matter is a weak background
-    weights, sums = torch.zeros_like(depth), torch.zeros(6, len(depth), device=device)
-    md_white = WHITE.diffusivity * (1 + 0.05 * md_variation[0])
-    if n_bundles is None:
-        n_bundles = max(8, round(36 * (axes.prod().item() / _ADULT) ** (2 / 3)))
-    grid = points.unflatten(0, shape)
-    for _ in range(n_bundles):
-        bundle = random_bundle(centre, axes, radii, generator)
-        here = within(bundle, grid, margin=3 * voxel_size)
-        distance, direction = nearest(bundle, points[here])
-        w = torch.sigmoid((bundle.radius - distance) / (0.4 * voxel_size)) * uniform(0.4, 1.0, generator)
-        fa = (bundle.anisotropy * (1 + 0.07 * fa_variation[0, here])).clamp(0.05, 0.92)
-        along = _unit(direction + 0.05 * twist.T[here])
+    weights, sums = torch.zeros_like(anatomy.white), torch.zeros(6, len(anatomy.white), device=device)
+    md_white = WHITE.diffusivity * (1 + 0.05 * anatomy.md_variation[0])
+    fa_variation = anatomy.fa_variation[0]
+    for bundle, here, w, along in anatomy.fibres():
+        fa = (bundle.anisotropy * (1 + 0.07 * fa_variation[here])).clamp(0.05, 0.92)
         sums[:, here] += w * axial_tensor(along, bundle.side, md_white[here], fa)
         weights[here] += w
     background = axial_tensor(
-        _unit(twist.T),
+        _unit(anatomy.twist.T),
         normal((3,), generator, device),
         md_white,
-        (WHITE.anisotropy * (1 + 0.4 * fa_variation[0])).clamp(0.06, 0.6),
+        (WHITE.anisotropy * (1 + 0.4 * fa_variation)).clamp(0.06, 0.6),
     )
     in_white = (sums + 0.15 * background) / (weights + 0.15)
     in_grey = axial_tensor(
-        _unit(radial + 0.5 * bias.T),
+        _unit(anatomy.radial + 0.5 * anatomy.bias.T),
         normal((3,), generator, device),
-        GREY.diffusivity * (1 + 0.06 * md_variation[0]),
-        (GREY.anisotropy * (1 + 0.3 * fa_variation[0])).clamp(0.02, 0.3),
+        GREY.diffusivity * (1 + 0.06 * anatomy.md_variation[0]),
+        (GREY.anisotropy * (1 + 0.3 * fa_variation)).clamp(0.02, 0.3),
     )
     isotropic = torch.tensor([1.0, 1.0, 1.0, 0.0, 0.0, 0.0], device=device).unsqueeze(1)
+    white, grey, water = anatomy.white, anatomy.grey, anatomy.water
     tensors = white * in_white + grey * in_grey + water * (WATER.diffusivity * isotropic)
     tensors = _add_texture(tensors, texture * smooth(6, 2.0 * voxel_size))
 
-    mask = depth > 0
+    mask = anatomy.inside
     s0 = white * WHITE.signal + grey * GREY.signal + water * WATER.signal
-    s0 = s0 * (0.12 * bias[0] + 0.04 * smooth(1, 2.0 * voxel_size)[0]).exp() * mask
+    s0 = s0 * (0.12 * anatomy.bias[0] + 0.04 * smooth(1, 2.0 * voxel_size)[0]).exp() * mask
     tensors = torch.where(mask, tensors, REFERENCE_DIFFUSIVITY * isotropic)
     return Brain(tensors.unflatten(1, shape), mask.unflatten(0, shape), s0.unflatten(0, shape))
 

@@ -1,4 +1,4 @@
-"""Where training patches come from: a scan at its own and at a coarser resolution, and simulated brains."""
+"""Where training patches come from: scans at their own and at a coarser resolution, and simulated brains and scans."""
 
 from __future__ import annotations
 
@@ -6,20 +6,59 @@ from dataclasses import replace
 from math import ceil
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
 from mvnet.data_loaders.dti.dwi import load_dwi
+from mvnet.data_loaders.dti.fitting import clip_eigenvalues, design_matrix, fit_wls
 from mvnet.data_loaders.dti.masks import white_matter_median
+from mvnet.data_loaders.dti.repair import HIGHEST, LOWEST
 from mvnet.data_loaders.dti.simulation.brain import simulate_brain
 from mvnet.data_loaders.dti.training.pairs import TensorField
 from mvnet.data_loaders.dti.volume import DTIVolume
+from mvnet.data_loaders.errors import DataError, reading
 from mvnet.linalg import sym3
 
+_ADULT = (65.0, 80.0, 60.0)  # mm, semi-axes of a brain
+_VOXEL_SIZES = (1.5, 2.0, 2.5, 0.9, 1.5, 2.0, 3.2, 2.5)  # mm, of simulated brains in turn
+_LARGEST_B = 1500.0  # s/mm^2, up to which a reader fits by itself
 
-def scan_field(dwi: Path, bval: Path, bvec: Path, bvec_frame: str | None, *exclude: slice) -> TensorField:
+
+def scan_field(
+    dwi: Path, bval: Path, bvec: Path, bvec_frame: str | None, *exclude: slice, mask: Path | None = None
+) -> TensorField:
     """A scan of which the slices `exclude` along z are never used; other arguments as in `load_dwi`."""
-    return field_of(load_dwi(dwi, bval, bvec, bvec_frame=bvec_frame), *exclude)
+    return field_of(load_dwi(dwi, bval, bvec, mask=mask, bvec_frame=bvec_frame), *exclude)
+
+
+def scanned_field(path: Path) -> TensorField:
+    """A scan of a simulated scanner with its truth, the fit of the noise-free scan of the same object.
+
+    Args:
+        path: .npz with noisy and clean (X, Y, Z, M), mask (X, Y, Z), bvals (M,) in s/mm^2, bvecs (M, 3) in voxel axes
+            and spacing (3,) in mm, as `benchmarks.field_dti.make_scans` writes them.
+    Raises:
+        DataError: another file.
+    """
+    keys = ("noisy", "clean", "mask", "bvals", "bvecs", "spacing")
+    with reading(path, "a scan of a simulated scanner (.npz)"), np.load(path, allow_pickle=False) as file:
+        if missing := [key for key in keys if key not in file]:
+            raise DataError(f"{path}: found no {', '.join(missing)}, expected {', '.join(keys)}")
+        noisy, clean, inside, bvals, bvecs, spacing = (torch.from_numpy(file[key]) for key in keys)
+    bvals, bvecs, mask = bvals.float(), bvecs.float(), inside.bool()
+    used = bvals <= _LARGEST_B
+    design = design_matrix(bvals[used], bvecs[used])
+    mask = mask & (clean[..., used].amin(-1) > 0)
+    log_s0, fitted = fit_wls(clean[mask][:, used].float(), design)
+    tensors = torch.zeros(6, *mask.shape)
+    tensors[:, mask] = clip_eigenvalues(fitted, LOWEST, HIGHEST).T
+    s0 = torch.zeros(mask.shape).masked_scatter(mask, log_s0.exp())
+    unit = white_matter_median(s0, tensors, mask)
+    depth = mask.shape[2]
+    sides = tuple(float(x) for x in spacing)
+    signal = noisy[..., used].float() / unit
+    return TensorField(tensors, mask, s0 / unit, ((0, depth),), signal, bvals[used], bvecs[used], sides)  # type: ignore[arg-type]
 
 
 def field_of(volume: DTIVolume, *exclude: slice) -> TensorField:
@@ -82,10 +121,12 @@ def resample(field: TensorField, zoom: tuple[float, float, float]) -> TensorFiel
 
 
 def simulated_fields(count: int, seed: int, side: int = 48) -> list[TensorField]:
-    """Simulated brains of side^3 voxels with a clean truth, voxel sizes of 1.5 to 2.5 mm."""
+    """Simulated brains of side^3 voxels with a clean truth, of 0.9 to 3.2 mm; of fine ones a part."""
     fields = []
     for index in range(count):
-        brain = simulate_brain((side, side, side), seed=seed * 1000 + index, voxel_size=1.5 + index % 3 / 2)
+        size = _VOXEL_SIZES[index % len(_VOXEL_SIZES)]
+        axes = _ADULT if size < 1.2 else None
+        brain = simulate_brain((side, side, side), seed=seed * 1000 + index, voxel_size=size, semi_axes=axes)
         s0 = brain.s0 / white_matter_median(brain.s0, brain.tensors, brain.mask)
-        fields.append(TensorField(brain.tensors, brain.mask, s0, ((0, side),)))
+        fields.append(TensorField(brain.tensors, brain.mask, s0, ((0, side),), spacing=(size,) * 3))
     return fields

@@ -1,11 +1,13 @@
 """Training pairs for the DTI denoiser: patches of noisy tensors with what they should become.
 
-Two kinds of pairs, both seeded by their index alone:
+Three kinds of pairs, all seeded by their index alone:
 
 - `noisy_pair`: a tensor field is taken as the truth, signals of a random scheme are made from it with Rician noise and
   fitted back. A truth that carries its own independent noise serves as well: the mean over it is what a network learns.
 - `split_pair`: real noise. The input is the fit of some directions of a scan, the target the fit of the others
   (Noise2Noise on the manifold; Lehtinen et al., 2018).
+- `scanned_pair`: a scanner simulator that is not ours made the signals, and its noise-free scan of the same object is
+  the truth. The input is the fit of some directions.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from mvnet.data_loaders.dti.fitting import acquisition_maps, clip_eigenvalues, design_matrix, fit_wls
@@ -77,39 +80,65 @@ class TensorField:
     spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
     def largest_patch(self) -> int:
-        """Side of the largest cube inside one slab."""
-        return min(*self.mask.shape[:2], max(stop - start for start, stop in self.slice_ranges))
+        """Side of the largest patch that the plane of the slices holds; 0 when no slice may be used."""
+        usable = any(stop > start for start, stop in self.slice_ranges)
+        return min(self.mask.shape[:2]) if usable else 0
 
     def patch(self, n: int, generator: torch.Generator) -> TensorField:
-        """A random n^3 patch inside a slab and at least half inside the mask, or the fullest of twenty tries."""
-        lengths = torch.tensor([max(stop - start - n + 1, 0) for start, stop in self.slice_ranges], dtype=torch.float)
-        if lengths.sum() == 0:
-            raise MvnetError(f"slice_ranges: found {self.slice_ranges}, expected one of at least {n} slices")
+        """A random n^3 patch inside a slab and at least half inside the mask, or the fullest of twenty tries.
+
+        A side on which the slab is shorter than n is filled with voxels outside the mask.
+
+        Raises:
+            MvnetError: no slab holds a slice.
+        """
+        if not self.largest_patch():
+            raise MvnetError(f"slice_ranges: found {self.slice_ranges}, expected one of at least one slice")
+        thickest = max(stop - start for start, stop in self.slice_ranges)
+        sides = [min(n, extent) for extent in (*self.mask.shape[:2], thickest)]
+        lengths = torch.tensor(
+            [max(stop - start - sides[2] + 1, 0) for start, stop in self.slice_ranges], dtype=torch.float
+        )
         best, best_share = None, -1.0
         for _ in range(20):
             slab = int(torch.multinomial(lengths, 1, generator=generator))
             start, room = self.slice_ranges[slab][0], int(lengths[slab])
             corner = [
-                _integer(self.mask.shape[0] - n + 1, generator),
-                _integer(self.mask.shape[1] - n + 1, generator),
+                _integer(self.mask.shape[0] - sides[0] + 1, generator),
+                _integer(self.mask.shape[1] - sides[1] + 1, generator),
+                start + _integer(room, generator),
             ]
-            window = (
-                *(slice(c, c + n) for c in corner),
-                slice(z := start + _integer(room, generator), z + n),
-            )
+            window = tuple(slice(c, c + side) for c, side in zip(corner, sides))
             share = float(self.mask[window].float().mean())
             if share > best_share:
                 best, best_share = window, share
             if share > 0.5:
                 break
         assert best is not None
-        return replace(
+        patch = replace(
             self,
             tensors=self.tensors[:, *best],
             mask=self.mask[best],
             s0=self.s0[best],
             slice_ranges=((0, n),),
             dwi=None if self.dwi is None else self.dwi[best],
+        )
+        return patch if sides == [n] * 3 else patch._fill(n)
+
+    def _fill(self, n: int) -> TensorField:
+        """n^3 voxels: those that are missing at the ends are outside the mask."""
+        missing = [n - side for side in self.mask.shape]
+        room = [x for side in reversed(missing) for x in (0, side)]
+        tensors = F.pad(self.tensors, room)
+        outside = ~F.pad(self.mask, room, value=False)
+        tensors[:3] = torch.where(outside, REFERENCE_DIFFUSIVITY, tensors[:3])
+        tensors[3:] = torch.where(outside, 0.0, tensors[3:])
+        return replace(
+            self,
+            tensors=tensors,
+            mask=~outside,
+            s0=F.pad(self.s0, room),
+            dwi=None if self.dwi is None else F.pad(self.dwi, [0, 0, *room]),
         )
 
     def transform(self, q: np.ndarray) -> TensorField:
@@ -135,8 +164,27 @@ class TensorField:
         )
 
 
+class NoiseModel(NamedTuple):
+    """How noise departs from white noise of one level.
+
+    correlation: width in voxels of the Gaussian that an interpolation has smoothed it with; 0 for white noise.
+    variation: relative variation of its level over a patch, as between the coils of an array.
+    """
+
+    correlation: float = 0.0
+    variation: float = 0.0
+
+
+_WHITE_NOISE = NoiseModel()
+
+
 def noisy_pair(
-    field: TensorField, bvals: Tensor, bvecs: Tensor, snr: float, generator: torch.Generator
+    field: TensorField,
+    bvals: Tensor,
+    bvecs: Tensor,
+    snr: float,
+    generator: torch.Generator,
+    model: NoiseModel = _WHITE_NOISE,
 ) -> TrainingPair:
     """Signals of the field with Rician noise of sigma = 1 / snr, fitted back.
 
@@ -144,12 +192,38 @@ def noisy_pair(
         field: the truth.
         bvals, bvecs: (M,) s/mm^2 and (M, 3), any scheme with a b0.
         snr: white-matter b0 over sigma.
+        model: of the noise.
     """
     design = design_matrix(bvals, bvecs)
     clean = field.s0[field.mask].unsqueeze(1) * (field.tensors[:, field.mask].T @ design[:, :6].T).exp()
-    noise = torch.randn((2, *clean.shape), generator=generator) / snr
+    if model == _WHITE_NOISE:
+        noise = torch.randn((2, *clean.shape), generator=generator) / snr
+    else:
+        noise = _noise_fields(model, field.mask, len(bvals), generator)[..., field.mask].mT / snr
     signal = torch.hypot(clean + noise[0], noise[1])
     return _fitted_pair(signal, design, field.tensors, field)
+
+
+def _noise_fields(model: NoiseModel, mask: Tensor, volumes: int, generator: torch.Generator) -> Tensor:
+    """Real and imaginary part (2, M, X, Y, Z) of complex noise whose variance is 1 on average."""
+    noise = torch.randn((2 * volumes, *mask.shape), generator=generator)
+    if model.correlation:
+        reach = torch.arange(-2, 3) / model.correlation
+        kernel = (-reach.square() / 2).exp()
+        kernel = kernel / kernel.norm()  # keeps the variance
+        for axis in range(3):
+            shape = [1, 1, *(5 if a == axis else 1 for a in range(3))]
+            padding = [0, 0, 0, 0, 0, 0]
+            padding[2 * (2 - axis)] = padding[2 * (2 - axis) + 1] = 2
+            padded = F.pad(noise[:, None], padding, mode="circular")
+            noise = F.conv3d(padded, kernel.view(shape))[:, 0]
+    level = torch.ones(())
+    if model.variation:
+        centre, slope = torch.randn((2, 3), generator=generator)
+        places = torch.meshgrid(*(torch.linspace(-1, 1, n) for n in mask.shape), indexing="ij")
+        wave = sum(a * x + b * (x * x - 1 / 3) for a, b, x in zip(slope, centre, places))
+        level = (model.variation * torch.as_tensor(wave)).exp()
+    return (noise * level).unflatten(0, (2, volumes))
 
 
 def split_pair(field: TensorField, directions: int, generator: torch.Generator) -> TrainingPair:
@@ -172,6 +246,24 @@ def split_pair(field: TensorField, directions: int, generator: torch.Generator) 
     target[:, field.mask] = clip_eigenvalues(fitted, LOWEST, HIGHEST).T
     design = design_matrix(field.bvals[chosen], field.bvecs[chosen])
     return _fitted_pair(signal[:, chosen], design, target, field)
+
+
+def scanned_pair(field: TensorField, directions: int, generator: torch.Generator) -> TrainingPair:
+    """Input: the b0 volumes and `directions` random others of the signals; target: the tensors of the field.
+
+    Raises:
+        MvnetError: the field has no signals, or not as many directions.
+    """
+    if field.dwi is None or field.bvals is None or field.bvecs is None:
+        raise MvnetError("field: found no measured signals, expected dwi, bvals and bvecs")
+    weighted = (~is_b0(field.bvals)).nonzero()[:, 0]
+    if not 6 <= directions <= len(weighted):
+        raise MvnetError(f"directions: found {directions}, expected 6 to {len(weighted)}")
+    base = is_b0(field.bvals).nonzero()[:, 0]
+    chosen = torch.cat([base, weighted[torch.randperm(len(weighted), generator=generator)[:directions]]])
+    signal = field.dwi[field.mask].to(field.tensors.dtype)
+    design = design_matrix(field.bvals[chosen], field.bvecs[chosen])
+    return _fitted_pair(signal[:, chosen], design, field.tensors, field)
 
 
 def _fitted_pair(signal: Tensor, design: Tensor, target: Tensor, field: TensorField) -> TrainingPair:

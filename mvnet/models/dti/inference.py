@@ -10,12 +10,24 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mvnet.data_loaders.dti.volume import DTIVolume
+from mvnet.data_loaders.dti.fit.precision import SignalNoise, tensor_precision
+from mvnet.data_loaders.dti.fitting import design_matrix
+from mvnet.data_loaders.dti.volume import Acquisition, DTIVolume
 from mvnet.errors import MvnetError
 from mvnet.manifolds import SPDField
-from mvnet.models.dti.inputs import diffusivity_scale, feature_planes
+from mvnet.models.dti.inputs import diffusivity_scale, feature_planes, visible_tensors
 from mvnet.models.dti.network import DTIDenoiser
+from mvnet.models.dti.uncertainty import Estimate, estimate
 from mvnet.models.tiling import Tile, map_tiles, masked_tiles
+from mvnet.nn.trust_region import chi_quantile
+
+TRUST_REGION = 0.99
+"""Share of the noise of a measurement that its trust region holds."""
+
+_FEWEST_VOLUMES = (
+    8  # of a fit that leaves a residual, and so a covariance; of seven only the size of the noise is known
+)
+_CHUNK = 2**15  # voxels whose covariances are in memory at a time
 
 
 class DenoisedVolume(NamedTuple):
@@ -25,11 +37,16 @@ class DenoisedVolume(NamedTuple):
         tensors: (6, X, Y, Z) um^2/ms.
         error: (X, Y, Z), expected affine-invariant distance to the truth, 0 outside the mask.
         confidence: (X, Y, Z) = exp(-error) in [0, 1], 0 outside the mask.
+        fa_error, md_error: (X, Y, Z), expected 1-sigma errors of FA and of MD (um^2/ms), 0 outside the mask.
+        kept: (X, Y, Z), share of the network's proposal that the trust region left, 1 outside the mask.
     """
 
     tensors: Tensor
     error: Tensor
     confidence: Tensor
+    fa_error: Tensor
+    md_error: Tensor
+    kept: Tensor
 
 
 @torch.no_grad()
@@ -41,7 +58,9 @@ def denoise_volume(
     b0: Tensor | None = None,
     noise: Tensor | None = None,
     residual: Tensor | None = None,
+    signal: SignalNoise | None = None,
     spacing: Sequence[float] = (1.0, 1.0, 1.0),
+    trust_region: float = TRUST_REGION,
     strength: float = 1.0,
     block: int = 64,
     progress: Callable[[int, int], None] | None = None,
@@ -55,7 +74,10 @@ def denoise_volume(
         tensors: (6, X, Y, Z) Mandel planes, um^2/ms, positive definite inside the mask.
         mask: (X, Y, Z) bool.
         b0, noise, residual: (X, Y, Z) maps of the acquisition, or None.
+        signal: what the covariance of every tensor follows from; None leaves it at the size `noise`.
         spacing: lengths of the sides of a voxel, in any unit.
+        trust_region: share of the noise of a measurement inside which its voxel stays; 1 is no bound. Without a noise
+            map there is none.
         strength: fraction of the affine-invariant geodesic from the input (0) to the network's output (1).
         block: side of a tile in voxels; memory grows with its cube, the result does not depend on it.
         progress: called as progress(done, total) after every tile.
@@ -63,28 +85,66 @@ def denoise_volume(
             threads.
         executor: of `concurrent.futures`, computes tiles instead of threads of this process.
     Returns:
-        tensors, expected error and confidence.
+        tensors, expected errors and confidence.
     Raises:
-        MvnetError: shapes that do not fit, an empty mask, or a strength outside [0, 1].
+        MvnetError: shapes that do not fit, an empty mask, a strength outside [0, 1] or a trust region outside (0, 1].
     """
+    radius = chi_quantile(trust_region)
     _check_arrays(tensors, mask, strength)
     scale = diffusivity_scale(tensors, mask)
     features = feature_planes(mask, b0, noise, residual, spacing=spacing).to(tensors.dtype)
-    out, error = tensors.clone(), torch.zeros_like(tensors[0])
+    out, logs = tensors.clone(), torch.zeros(3, *mask.shape, dtype=tensors.dtype, device=tensors.device)
     tiles = list(masked_tiles(mask, block, model.receptive_radius))
-    jobs = (_TileData(t, tensors[:, *t.outer] / scale, mask[t.outer], features[:, *t.outer]) for t in tiles)
+    seen = visible_tensors(tensors, mask)
+    jobs = (_TileData(t, seen[:, *t.outer], mask[t.outer], features[:, *t.outer]) for t in tiles)
     results = map_tiles(partial(_filter_tile, model), jobs, workers=workers, executor=executor)
     for done, (job, (result, expected)) in enumerate(results, start=1):
         _, inner, place = job.tile
-        keep = mask[inner]
-        out[:, *inner] = torch.where(keep, (result * scale)[:, *place], out[:, *inner])
-        error[inner] = torch.where(keep, expected[place], error[inner])
+        for whole, part in ((out, result * scale), (logs, expected)):
+            whole[:, *inner] = torch.where(mask[inner], part[:, *place], whole[:, *inner])
         if progress is not None:
             progress(done, len(tiles))
-    if strength < 1:
-        start, end = tensors[:, mask], out[:, mask]
-        out[:, mask] = SPDField(dim=0).geodesic(start, end, strength) if strength else start
-    return DenoisedVolume(out, error, torch.where(mask, (-error).exp(), torch.zeros_like(error)))
+    found = _keep_trusted(tensors[:, mask], out[:, mask], logs[:, mask], mask, noise, signal, radius)
+    out[:, mask] = _along_geodesic(tensors[:, mask], found.tensors, strength)
+    error, confidence, fa_error, md_error = (
+        _scatter(values, mask, 0.0) for values in (found.error, (-found.error).exp(), found.fa_error, found.md_error)
+    )
+    return DenoisedVolume(out, error, confidence, fa_error, md_error, _scatter(found.kept, mask, 1.0))
+
+
+def _along_geodesic(start: Tensor, end: Tensor, share: float) -> Tensor:
+    """The point at a share of the geodesic, the very ends for 0 and 1: (6, n)."""
+    if share in (0, 1):
+        return end if share else start
+    return SPDField(dim=0).geodesic(start, end, share)
+
+
+def _keep_trusted(
+    measured: Tensor,
+    proposed: Tensor,
+    logs: Tensor,
+    mask: Tensor,
+    noise: Tensor | None,
+    signal: SignalNoise | None,
+    radius: float,
+) -> Estimate:
+    """`estimate` of the n voxels of a mask, some at a time: the covariances of all would not fit into memory."""
+    level = torch.zeros_like(logs[0]) if noise is None else noise[mask].to(logs)
+    snr = None
+    if signal is not None and len(signal.design) >= _FEWEST_VOLUMES:
+        snr, design = signal.snr[mask].to(logs), signal.design.to(logs)
+    parts = []
+    for start in range(0, measured.shape[1], _CHUNK):
+        part = slice(start, start + _CHUNK)
+        precision = None if snr is None else tensor_precision(measured[:, part].T, snr[part], design)
+        log_error, spread = logs[0, part], logs[1:, part]
+        parts.append(estimate(measured[:, part], proposed[:, part], log_error, spread, level[part], precision, radius))
+    return Estimate(*(torch.cat(pieces, -1) for pieces in zip(*parts, strict=True)))
+
+
+def _scatter(values: Tensor, mask: Tensor, outside: float) -> Tensor:
+    """Values (n,) at the n voxels of a mask (X, Y, Z)."""
+    return torch.full(mask.shape, outside, dtype=values.dtype, device=values.device).masked_scatter(mask, values)
 
 
 class _TileData(NamedTuple):
@@ -98,11 +158,14 @@ class _TileData(NamedTuple):
 
 @torch.no_grad()
 def _filter_tile(model: DTIDenoiser, job: _TileData) -> tuple[Tensor, Tensor]:
-    """The network on one tile: tensors (6, ...) over their scale and expected error (...), on the device of the job."""
+    """The network on one tile: tensors (6, ...) over their scale, logs (3, ...) of error and of both factors."""
     device, back = next(model.parameters()).device, job.values.device
     values = fill_background(job.values[None].to(device), job.mask.to(device))
     field = model(values, job.features[None].to(device))
-    return field.tensors[0].to(back), field.log_error[0, 0].to(back).exp()
+    spread = (
+        field.log_error.new_zeros(2, *field.log_error.shape[2:]) if field.log_spread is None else field.log_spread[0]
+    )
+    return field.tensors[0].to(back), torch.cat([field.log_error[0], spread]).to(back)
 
 
 def _check_arrays(tensors: Tensor, mask: Tensor, strength: float) -> None:
@@ -122,6 +185,7 @@ def denoise_loaded(
     model: DTIDenoiser,
     volume: DTIVolume,
     strength: float = 1.0,
+    trust_region: float = TRUST_REGION,
     progress: Callable[[int, int], None] | None = None,
     workers: int = 1,
     executor: Executor | None = None,
@@ -131,9 +195,9 @@ def denoise_loaded(
     Args:
         model: on any device.
         volume: of `load_dwi` or `load_tensors`.
-        strength, progress, workers, executor: as of `denoise_volume`.
+        strength, trust_region, progress, workers, executor: as of `denoise_volume`.
     Returns:
-        tensors, expected error and confidence.
+        tensors, expected errors and confidence.
     Raises:
         RuntimeError: the network returned tensors that are not finite.
     """
@@ -145,8 +209,10 @@ def denoise_loaded(
         b0=None if scan is None else scan.b0,
         noise=None if scan is None else scan.noise,
         residual=None if scan is None else scan.residual,
+        signal=None if scan is None else signal_noise(scan),
         spacing=volume.spacing,
         strength=strength,
+        trust_region=trust_region,
         progress=progress,
         workers=workers,
         executor=executor,
@@ -154,6 +220,21 @@ def denoise_loaded(
     if not out.tensors[:, volume.mask].isfinite().all():
         raise RuntimeError("the network returned tensors that are not finite")
     return out
+
+
+def signal_noise(scan: Acquisition) -> SignalNoise:
+    """What the covariance of the fitted tensors follows from.
+
+    Args:
+        scan: acquisition of a volume.
+    Returns:
+        signal over noise (X, Y, Z), and the design of the volumes fitted.
+    """
+    known = scan.sigma > 0
+    snr = torch.where(known, scan.b0 / torch.where(known, scan.sigma, 1.0), 0.0)
+    used = scan.used
+    design = design_matrix(torch.as_tensor(scan.bvals[used]).float(), torch.as_tensor(scan.bvecs[used]).float())
+    return SignalNoise(snr, design)
 
 
 def fill_background(tensors: Tensor, mask: Tensor) -> Tensor:

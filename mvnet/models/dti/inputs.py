@@ -11,11 +11,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from mvnet.data_loaders.dti.fitting import clip_eigenvalues
 from mvnet.data_loaders.dti.training.pairs import PatchMaps
+from mvnet.linalg import sym3
 from mvnet.metrics import REFERENCE_DIFFUSIVITY
 
 _TYPICAL_NOISE = 0.1  # centres log(noise) near zero for a clinical scan
 _LIMIT = 3.0
+_VISIBLE = (0.1, 16.0)  # um^2/ms, eigenvalues in the unit of typical tissue
 
 
 def diffusivity_scale(tensors: Tensor, mask: Tensor) -> Tensor:
@@ -28,6 +31,25 @@ def diffusivity_scale(tensors: Tensor, mask: Tensor) -> Tensor:
         scalar > 0.
     """
     return (tensors[:3].mean(0)[mask].median() / REFERENCE_DIFFUSIVITY).clamp_min(torch.finfo(tensors.dtype).tiny)
+
+
+def visible_tensors(tensors: Tensor, mask: Tensor) -> Tensor:
+    """The tensors over their scale as the network sees them: eigenvalues in the range that it was trained on.
+
+    A noisy fit may have eigenvalues near zero, whose logarithms are far from any tissue's. What is bounded is this
+    copy: the trust region is that of the tensors as they are.
+
+    Args:
+        tensors: (6, X, Y, Z) Mandel planes, um^2/ms, positive definite in the mask.
+        mask: (X, Y, Z) bool.
+    Returns:
+        (6, X, Y, Z), in the unit of typical tissue.
+    """
+    seen = tensors / diffusivity_scale(tensors, mask)
+    values = sym3.eigvals(seen, dim=0)
+    beyond = mask & ((values[0] < _VISIBLE[0]) | (values[2] > _VISIBLE[1]))
+    seen[:, beyond] = clip_eigenvalues(seen[:, beyond].T, *_VISIBLE).T
+    return seen
 
 
 def feature_planes(

@@ -50,10 +50,18 @@ _LOG_ERROR_RANGE = 4.0  # bound of |log error|: exp(-log error) enters the loss 
 
 
 class DenoisedField(NamedTuple):
-    """tensors (B, 6, D, H, W), um^2/ms; log_error (B, 1, D, H, W), log of the expected affine-invariant distance."""
+    """What the network makes of a field.
+
+    Attributes:
+        tensors: (B, 6, D, H, W), um^2/ms.
+        log_error: (B, 1, D, H, W), log of the expected affine-invariant distance to the truth.
+        log_spread: (B, 2, D, H, W), logs of the factors by which the errors of FA and MD exceed those of an error that
+            is alike in all components (`mvnet.models.dti.uncertainty`); None from networks that do not predict them.
+    """
 
     tensors: Tensor
     log_error: Tensor
+    log_spread: Tensor | None = None
 
 
 class Stage(nn.Module):
@@ -119,6 +127,7 @@ class DTIDenoiser(nn.Module):
         convolutions: number of residual convolutions of every stage.
         group: "Oh" for equivariance to the symmetries of the cube, "E" for none.
         method: Lie-group integrator of the ODE blocks, a name of `mvnet.integrators.METHODS`.
+        spread: whether the errors of FA and MD are predicted, beside that of the tensor.
         generator: source of the initial weights; torch's global generator when None.
     Raises:
         MvnetError: features that no pointwise nonlinearity keeps equivariant.
@@ -131,6 +140,7 @@ class DTIDenoiser(nn.Module):
         convolutions: Sequence[int] = (4, 4),
         group: str = "Oh",
         method: str = "rkmk2",
+        spread: bool = False,
         *,
         generator: torch.Generator | None = None,
     ):
@@ -141,6 +151,7 @@ class DTIDenoiser(nn.Module):
             "convolutions": list(convolutions),
             "group": group,
             "method": method,
+            "spread": spread,
         }
         symmetry = find_group(group)
         trunk, inner = field_type(symmetry, fields), field_type(symmetry, hidden)
@@ -154,6 +165,9 @@ class DTIDenoiser(nn.Module):
         self.stages = nn.ModuleList(Stage(trunk, inner, count, method, generator=generator) for count in convolutions)
         self.error = GroupConv(trunk, FieldType((1, scalar)), 1, generator=generator)
         nn.init.zeros_(self.error.weight)  # exp(-log error) enters the loss
+        self.spread = GroupConv(trunk, FieldType((2, scalar)), 1, generator=generator) if spread else None
+        if self.spread is not None:
+            nn.init.zeros_(self.spread.weight)
 
     @property
     def receptive_radius(self) -> int:
@@ -172,7 +186,7 @@ class DTIDenoiser(nn.Module):
                 `REFERENCE_DIFFUSIVITY`.
             features: shape (B, 11, D, H, W), the planes named in `SCALARS`, then the voxel shape: 6 Mandel planes.
         Returns:
-            tensors, shape (B, 6, D, H, W), um^2/ms, and the log of their expected error, shape (B, 1, D, H, W).
+            tensors, shape (B, 6, D, H, W), um^2/ms, the log of their expected error, and more.
         Raises:
             MvnetError: another number of planes.
         """
@@ -189,8 +203,10 @@ class DTIDenoiser(nn.Module):
         z = tensors
         for stage in self.stages:
             h, z = stage(h, z, mask)
-        # h -> log error, bounded; no gradient into the trunk
-        return DenoisedField(z, bounded_log_error(self.error(rms_squash(h.detach()))))
+        # h -> log errors, bounded; no gradient into the trunk
+        seen = rms_squash(h.detach())
+        spread = None if self.spread is None else bounded_log_error(self.spread(seen))
+        return DenoisedField(z, bounded_log_error(self.error(seen)), spread)
 
 
 def bounded_log_error(x: Tensor) -> Tensor:

@@ -58,16 +58,22 @@ CASES = {
     "text": (_text, "cannot be read as a NIfTI"),
     "other format": (_other_format, "expected a NIfTI"),
     "2-D": (lambda p: _nifti(p, RANDOM[:, :, 0, 0]), "2-D image"),
-    "complex": (lambda p: _nifti(p, RANDOM.astype(np.complex64)), "real numbers"),
     "NaN": (lambda p: _nifti(p, np.full_like(RANDOM, np.nan)), "finite"),
     "zeros": (lambda p: _nifti(p, np.zeros_like(RANDOM)), "zero|no positive|positive trace"),
     "negative": (lambda p: _nifti(p, -SPD.copy()), "positive"),
 }
-TENSOR_CASES = CASES | {
-    "3-D": (lambda p: _nifti(p, RANDOM[..., 0]), "six components"),
-    "seven components": (lambda p: _nifti(p, np.concatenate([RANDOM, RANDOM[..., :1]], 3)), "six components"),
-    "5-D": (lambda p: _nifti(p, np.stack([RANDOM, RANDOM], 3)), "six components"),
-}
+TENSOR_CASES = (
+    CASES
+    | {
+        "complex": (lambda p: _nifti(p, RANDOM.astype(np.complex64)), "real numbers"),  # a complex DWI loses its phase
+        "3-D": (lambda p: _nifti(p, RANDOM[..., 0]), "six components"),
+        "seven components": (
+            lambda p: _nifti(p, np.concatenate([RANDOM, RANDOM[..., :1]], 3)),
+            "DWI of 7 volumes.*six components",
+        ),
+        "5-D": (lambda p: _nifti(p, np.stack([RANDOM, RANDOM], 3)), "six components"),
+    }
+)
 DWI_CASES = CASES | {
     "3-D": (lambda p: _nifti(p, RANDOM[..., 0]), "expected .X, Y, Z, M"),
     "count": (lambda p: _nifti(p, RANDOM), "found 8 b-values, expected 6"),

@@ -116,7 +116,7 @@ def test_patches_are_turned_when_asked():
     source = field()
     known = {tuple(column) for column in source.tensors[:, source.mask].T.tolist()}
     for augment in (False, True):
-        data = TrainingSet([(1.0, source)], length=8, patch=8, augment=augment, seed=5)
+        data = TrainingSet([(1.0, source)], length=8, patch=8, augment=augment, p_lesions=0, p_unusual=0, seed=5)
         targets = torch.cat([pair.target[:, pair.mask] for pair in map(data.__getitem__, range(8))], 1)
         assert ({tuple(column) for column in targets.T.tolist()} <= known) is not augment
 

@@ -71,7 +71,7 @@ def test_tensor_mask_covers_enclosed_gaps_only(brain):
 
 
 def test_masks_from_arrays():
-    assert read_mask(torch.ones(2, 3, 4, 1), (2, 3, 4)).all()
+    assert read_mask(torch.ones(2, 3, 4, 1), (2, 3, 4))[0].all()
     with pytest.raises(DataError, match="mask: found shape"):
         read_mask(torch.ones(2, 3, 5), (2, 3, 4))
     with pytest.raises(DataError, match="mask: found no voxel"):

@@ -1,0 +1,46 @@
+"""The covariance of a fitted tensor, from the noise of its signals.
+
+With the signals S_m = S0 exp(-b_m g_m^T D g_m) and noise sigma, the information on (D, log S0) is A^T S^2 A / sigma^2
+(A the design matrix); eliminating log S0 leaves the inverse covariance of D,
+
+    C^-1 = I_DD - I_Ds I_ss^-1 I_sD
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from mvnet.data_loaders.dti.fitting import normal_matrix
+
+
+class SignalNoise(NamedTuple):
+    """What the covariance of a volume of fitted tensors follows from.
+
+    snr: (X, Y, Z) signal without weighting over the noise of one signal, 0 where unknown.
+    design: (M, 7) of the volumes fitted.
+    """
+
+    snr: Tensor
+    design: Tensor
+
+
+def tensor_precision(tensors: Tensor, snr: Tensor, design: Tensor) -> Tensor:
+    """Inverse covariance of fitted tensors.
+
+    Args:
+        tensors: (n, 6) Mandel, um^2/ms.
+        snr: (n,) S0 over sigma.
+        design: (M, 7) of `mvnet.data_loaders.dti.fitting.design_matrix`.
+    Returns:
+        (n, 6, 6) in (ms/um^2)^2; zero where `snr` is.
+    Source: Salvador et al., Human Brain Mapping 24 (2005) 144-155.
+    """
+    relative = (tensors @ design[:, :6].T).clamp(-80, 0).exp()  # S / S0
+    information = normal_matrix(relative.square(), design)
+    cross, alone = information[:, :6, 6:], information[:, 6:, 6:]
+    return (information[:, :6, :6] - cross @ cross.mT / alone.clamp_min(torch.finfo(alone.dtype).tiny)) * snr.square()[
+        :, None, None
+    ]

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.field_dti.methods import Setup
 from benchmarks.harness import Target
 from mvnet.apps.dti.cohort.run import Cohort, run_cohort
 from mvnet.apps.dti.options import Options
@@ -66,14 +67,14 @@ def kill_at_work(cluster: Any, output: Path, killed: list[int]) -> None:
         time.sleep(0.01)
 
 
-def measure(quick: bool) -> tuple[list[dict[str, Any]], list[Target]]:
+def measure(setup: Setup) -> tuple[list[dict[str, Any]], list[Target]]:
     """Seconds and numbers of files of both runs, and targets."""
     import distributed
 
     torch.set_num_threads(1)  # as the workers have
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
-        write_data_set(place / "raw", QUICK_SHAPE if quick else SHAPE)
+        write_data_set(place / "raw", QUICK_SHAPE if setup.quick else SHAPE)
         options = Options(Path(), place, device="cpu", dwi_output=True, report=False)
         serial = Cohort(place / "raw", place / "serial", validate=False)
         start = time.perf_counter()

@@ -7,7 +7,7 @@ A magnitude M of true signal S and noise sigma has Rice's density M exp(-(M^2 + 
     E log M = log S + E_1(S^2 / 2) / 2
     E M^2   = S^2 + 2,   var M^2 = 4 S^2 + 4
 
-The third line is why the weighted fit of logarithms is all but unbiased down to S = 3 (E_1(4.5) / 2 = .001) and sees a
+The third line is why the weighted fit of logarithms is all but unbiased down to S = 2 (E_1(2) / 2 = .024) and sees a
 floor below. There squares take over, which have no floor: Gauss-Newton steps on M^2 - 2, with its variance. Where every
 signal is above, nothing changes.
 
@@ -24,10 +24,10 @@ from torch import Tensor
 from mvnet.data_loaders.dti.fit.scan import Fit, Scan
 from mvnet.data_loaders.dti.fitting import normal_matrix, predict
 
-CONCERNED = 3.5
+CONCERNED = 2.0
 """Signal over sigma below which a voxel is fitted again."""
 
-_LOG_FROM, _SQUARE_UP_TO = float(np.log(3.5)), float(np.log(2.5))  # log S / sigma of logarithms, and of squares
+_LOG_FROM, _SQUARE_UP_TO = float(np.log(2.5)), float(np.log(1.5))  # log S / sigma of logarithms, and of squares
 _STEPS = 6
 _LONGEST = 1.0  # largest change of a predicted log signal in one step
 _LOWEST = -4.0  # log S / sigma: nothing can be learnt below it
@@ -129,7 +129,7 @@ def correct_floor(scan: Scan, fit: Fit, sigma: Tensor) -> int:
         the number of voxels fitted again.
     """
     count = 0
-    for z in scan.slices:
+    for z in scan.slices if scan.freedom else ():  # seven volumes cannot tell the floor from the tensor
         voxels = scan.read(z, z + 1)
         log_s0, tensors = fit.get(z, voxels.here)
         level = sigma[:, :, z : z + 1][voxels.here].double()

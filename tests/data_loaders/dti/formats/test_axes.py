@@ -71,19 +71,14 @@ def test_of_changes_that_fit_alike_the_simplest_is_named():
 
 
 def test_b_vectors_are_fixed_when_asked(bundles, write_dwi):
-    planes, mask = bundles
+    planes, mask = (part[..., :20, :20, :20] for part in bundles)
     bvals, bvecs = gradient_scheme(20)
     generator = torch.Generator().manual_seed(0)
-    dwi, _ = simulate_dwi(planes, torch.ones(mask.shape), bvals, bvecs, 40.0, generator)
-    wrong = bvecs.numpy() @ axis_changes()["y and z swapped"]
-    files = write_dwi(dwi, bvals, wrong)
-    right = load_dwi(*write_dwi(dwi, bvals, bvecs), mask=mask)
-    files = write_dwi(dwi, bvals, wrong)
-    told = load_dwi(*files, mask=mask)
-    assert any("y and z swapped" in line and "check the b-vectors" in line for line in told.report.messages)
+    dwi, _ = simulate_dwi(planes, torch.ones(mask.shape), bvals, bvecs, 200.0, generator)
+    files = write_dwi(dwi, bvals, bvecs.numpy() @ axis_changes()["y and z swapped"])
     fixed = load_dwi(*files, mask=mask, options=FitOptions(fix_bvecs=True))
-    torch.testing.assert_close(fixed.tensors, right.tensors, rtol=1e-3, atol=1e-4)
-    assert fixed.acquisition is not None and right.acquisition is not None
-    np.testing.assert_allclose(
-        np.abs((fixed.acquisition.bvecs * right.acquisition.bvecs).sum(1))[bvals > 0], 1, atol=1e-5
-    )
+    assert any("b-vectors changed, y and z swapped" in line for line in fixed.report.messages)
+    assert (fixed.tensors - planes).abs().mean() < 0.02
+    assert fixed.acquisition is not None
+    found = (fixed.acquisition.bvecs * bvecs.numpy()).sum(1)[bvals > 0]
+    np.testing.assert_allclose(np.abs(found), 1, atol=1e-5)

@@ -19,17 +19,19 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from benchmarks.field_dti.methods import Setup
 from benchmarks.harness import Target
 from mvnet.apps.demo import peers
 from mvnet.data_loaders.dti import load_dwi
 from mvnet.data_loaders.dti.simulation import add_noise, clean_signal, gradient_scheme, simulate_brain
-from mvnet.models import pretrained
+from mvnet.models import DTIDenoiser
 from mvnet.models.dti.inference import denoise_loaded
 from mvnet.models.dti.predicted_signal import denoised_dwi
 
@@ -61,12 +63,11 @@ Method = Callable[[Images], np.ndarray]
 """Images -> denoised dwi."""
 
 
-def ours(images: Images) -> np.ndarray:
+def ours(model: DTIDenoiser, images: Images) -> np.ndarray:
     from nibabel.nifti1 import Nifti1Image
 
     image = Nifti1Image(images.dwi, np.diag([-2.0, 2.0, 2.0, 1.0]))
     volume = load_dwi(image, images.bvals, images.bvecs, mask=images.mask, bvec_frame="voxel")
-    model, _ = pretrained("dti")
     return denoised_dwi(volume, denoise_loaded(model, volume).tensors, lambda shell: denoise_loaded(model, shell))
 
 
@@ -74,8 +75,8 @@ def mppca(images: Images) -> np.ndarray:
     return peers.dipy_mppca(images.dwi, images.bvals, images.bvecs, images.mask, 0.0)
 
 
-def ours_then_mppca(images: Images) -> np.ndarray:
-    return mppca(Images(ours(images), images.bvals, images.bvecs, images.mask))
+def ours_then_mppca(model: DTIDenoiser, images: Images) -> np.ndarray:
+    return mppca(Images(ours(model, images), images.bvals, images.bvecs, images.mask))
 
 
 def dwidenoise(images: Images) -> np.ndarray:
@@ -91,11 +92,15 @@ def dwidenoise(images: Images) -> np.ndarray:
     return np.where(images.mask[..., None] & np.isfinite(clean), clean, images.dwi)
 
 
-def methods() -> dict[str, Method]:
-    known: dict[str, Method] = {"raw": lambda images: images.dwi, "mvnet": ours, "DIPY mppca": mppca}
+def methods(model: DTIDenoiser) -> dict[str, Method]:
+    known: dict[str, Method] = {
+        "raw": lambda images: images.dwi,
+        "mvnet": partial(ours, model),
+        "DIPY mppca": mppca,
+    }
     if shutil.which("dwidenoise"):
         known["MRtrix dwidenoise"] = dwidenoise
-    return known | {"mvnet, then mppca": ours_then_mppca}
+    return known | {"mvnet, then mppca": partial(ours_then_mppca, model)}
 
 
 # ----------------------------------------------------------------------------------------------- real
@@ -167,7 +172,7 @@ def peak_scores(found: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     }
 
 
-def real_rows(images: Images, quick: bool) -> list[dict[str, Any]]:
+def real_rows(model: DTIDenoiser, images: Images, quick: bool) -> list[dict[str, Any]]:
     from dipy.reconst.csdeconv import response_from_mask_ssst
 
     one, other = halves(images)
@@ -181,7 +186,7 @@ def real_rows(images: Images, quick: bool) -> list[dict[str, Any]]:
     voxels = white[:: max(1, len(white) // count)]
     peaks = csd_peaks(other, other.dwi, voxels, response)
     rows = []
-    for name, denoise in methods().items():
+    for name, denoise in methods(model).items():
         dwi = denoise(one)
         found = peak_scores(csd_peaks(one, dwi, voxels, response), peaks)
         rows.append({"case": "real, 32 directions", "method": name, **tensor_scores(eigen(one, dwi), truth), **found})
@@ -209,11 +214,12 @@ def mean_kurtosis(images: Images, dwi: np.ndarray, voxels: np.ndarray) -> np.nda
     from dipy.reconst.dki import DiffusionKurtosisModel
 
     with _quiet():
-        fit = DiffusionKurtosisModel(images.table(), fit_method="WLS").fit(np.maximum(dwi[images.mask][voxels], 1e-3))
+        model = DiffusionKurtosisModel(images.table(), fit_method="WLS")
+        fit: Any = model.fit(np.maximum(dwi[images.mask][voxels], 1e-3))
         return np.asarray(fit.mk(min_kurtosis=-0.4, max_kurtosis=3))
 
 
-def simulated_rows(quick: bool) -> list[dict[str, Any]]:
+def simulated_rows(model: DTIDenoiser, quick: bool) -> list[dict[str, Any]]:
     images, clean = simulated(quick)
     low = images.bvals <= 1500
     first = images.part(low)
@@ -221,7 +227,7 @@ def simulated_rows(quick: bool) -> list[dict[str, Any]]:
     white = np.flatnonzero(peers.fractional_anisotropy(truth[0]) > _WHITE)
     kurtosis = mean_kurtosis(images, clean, white)
     rows = []
-    for name, denoise in methods().items():
+    for name, denoise in methods(model).items():
         dwi = denoise(images)
         row: dict[str, Any] = {"case": f"simulated, kurtosis {KURTOSIS:g}, SNR {SNR:g}", "method": name}
         row |= tensor_scores(eigen(first, dwi[..., low]), truth)
@@ -240,25 +246,35 @@ def _quiet() -> Iterator[None]:
         yield
 
 
+JUDGED = {"real": ("fa_mae", "v1_deg", "peak_deg", "further_deg"), "simulated": ("fa_mae", "v1_deg")}
+"""Scores in which ours should be below every peer; in the others of a case, below the raw images."""
+
+
 def targets_of(rows: list[dict[str, Any]]) -> list[Target]:
-    """Ours is better than the raw images in every measure, and than every peer in those of the tensor."""
+    """What ours should reach. MD of the real case is not judged: both halves share the noise of their one b0."""
     targets = []
     for case in dict.fromkeys(row["case"] for row in rows):
         here = {row["method"]: row for row in rows if row["case"] == case}
         mine, raw = here["mvnet"], here["raw"]
         others = [row for name, row in here.items() if not name.startswith("mvnet")]
-        for score in mine.keys() - {"case", "method", "number_right"}:
-            bound = min(row[score] for row in others) if score in ("fa_mae", "v1_deg") else raw[score]
-            than = "every peer" if score in ("fa_mae", "v1_deg") else "raw"
-            name = f"{case}: {score} below {than}"
+        judged = JUDGED[case.partition(",")[0]]
+        for score in mine:
+            if score in judged:
+                bound, than = min(row[score] for row in others), "every peer"
+            elif score in ("case", "method", "number_right") or case.startswith("real"):
+                continue
+            else:
+                bound, than = raw[score], "raw"
+            name = f"{case}: {score} of the denoised DWI below {than}"
             targets.append(Target(name, mine[score], f"< {bound:.4g}", mine[score] < bound))
-    return sorted(targets, key=lambda target: target.name)
+    return targets
 
 
-def measure(quick: bool) -> tuple[list[dict[str, Any]], list[Target]]:
+def measure(setup: Setup) -> tuple[list[dict[str, Any]], list[Target]]:
     """Rows of both cases (the real one where MVNET_DATA is), and targets."""
     rows, data = [], os.environ.get("MVNET_DATA")
     if data:
-        rows += real_rows(sherbrooke(Path(data), QUICK_SLICES if quick else SLICES), quick)
-    rows += simulated_rows(quick)
+        slices = QUICK_SLICES if setup.quick else SLICES
+        rows += real_rows(setup.model, sherbrooke(Path(data), slices), setup.quick)
+    rows += simulated_rows(setup.model, setup.quick)
     return rows, targets_of(rows)

@@ -65,6 +65,7 @@ def load_dwi(
     """
     scan = open_scan(path, bval, bvec, options)
     image, gradients, path = scan.image, scan.gradients, name_of(path)
+    options = replace(options, rician=options.rician and not scan.signed)
     chosen = select_volumes(gradients.bvals, gradients.bvecs, options, gradients.usable)
     axes = candidate_axes(bvec_frame, scan.frame or "fsl", image.affine, scan.as_voxel)
     inside, messages = (None, []) if mask is None else read_mask(mask, image.shape[:3], image.affine)

@@ -12,7 +12,7 @@ import numpy as np
 from mvnet.data_loaders.dti.detect_layout import detect_order, detect_unit
 from mvnet.data_loaders.dti.fibre_coherence import check_frame
 from mvnet.data_loaders.dti.formats.contents import contents_of
-from mvnet.data_loaders.dti.frames import candidate_axes, rotate
+from mvnet.data_loaders.dti.frames import candidate_axes, rotate, to_voxel
 from mvnet.data_loaders.dti.layouts import TensorLayout, find_layout, unit_factor
 from mvnet.data_loaders.dti.masks import MaskLike, read_mask, tensor_mask
 from mvnet.data_loaders.dti.nifti import check_placement, name_of, open_image, read_array
@@ -85,7 +85,7 @@ def load_tensors(
         unit=unit,
         frame=chosen,
         report=replace(report, messages=messages + report.messages + found),
-        stored=stored,
+        stored=stored if np.allclose(matrix, to_voxel(chosen, image.affine)) else None,  # else in other axes
     )
 
 

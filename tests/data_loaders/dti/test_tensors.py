@@ -175,3 +175,26 @@ def test_writers_name_what_is_wrong(brain, write_tensors, tmp_path):
         save_scalar(volume, volume.tensors[0], tmp_path / "t.mif")
     with pytest.raises(DataError, match="values: found shape"):
         save_scalar(volume, volume.tensors, tmp_path / "t.nii")
+
+
+@pytest.mark.parametrize("order", list(LAYOUTS))
+def test_tensors_that_nothing_changed_are_written_bit_for_bit(order, brain, write_tensors, tmp_path, generator):
+    """Also where unit and axes are other ones inside, and beside tensors that were repaired."""
+    turned = np.eye(4)
+    turned[:3, :3] = 2 * np.array([[0.8, -0.6, 0], [0.6, 0.8, 0], [0, 0, 1.0]])
+    planes = brain.tensors * (1 + 0.01 * torch.randn(brain.mask.shape, generator=generator)) * brain.mask
+    bad = tuple(brain.mask.nonzero()[50].tolist())
+    planes[(slice(None), *bad)] = torch.tensor([1.0, 0.5, -0.1, 0, 0, 0])
+    path = write_tensors(planes, order, affine=turned)
+    volume = load_tensors(path, order=order, mask=brain.mask)
+    assert volume.report.non_positive == 1
+    changed = volume.tensors.clone()
+    other = tuple(brain.mask.nonzero()[60].tolist())
+    changed[(slice(None), *other)] *= 1.5
+    out = save_tensors(volume, changed, tmp_path / "out.nii.gz")
+    before, after = (np.asarray(read_nifti(p).dataobj, dtype=np.float32) for p in (path, out))
+    same = brain.mask.numpy().copy()
+    same[bad] = same[other] = False
+    assert after.shape == before.shape and np.array_equal(after[same], before[same])
+    np.testing.assert_allclose(after[other], 1.5 * before[other], rtol=1e-5, atol=1e-9)
+    assert not np.array_equal(after[bad], before[bad])

@@ -76,10 +76,6 @@ class Outputs:
             raise KeyError(name)
         return self._staging / name
 
-    def leave_out(self, *names: str) -> None:
-        """Files that will not be written after all."""
-        self.names = [name for name in self.names if name not in names]
-
     def __enter__(self) -> Outputs:
         try:
             self._staging.mkdir()

@@ -10,7 +10,7 @@ from mvnet.apps.common.outputs import Outputs
 from mvnet.apps.common.timing import Clock
 from mvnet.apps.dti import bids
 from mvnet.apps.dti.map_kinds import MAPS, chosen_maps
-from mvnet.apps.dti.maps_out import available, write_json, write_maps
+from mvnet.apps.dti.maps_out import write_json, write_maps
 from mvnet.apps.dti.options import Options, check, find_gradient_files
 from mvnet.apps.dti.statistics import count_voxels, input_files, measure, plain, provenance
 from mvnet.runtime import find_device, freed_memory_kept
@@ -90,7 +90,7 @@ def _work(
     before, after = (TensorMaps.of(tensors, volume.mask) for tensors in (volume.tensors, found.tensors))
     clock.lap("denoise")
 
-    maps = _available(chosen_maps(options.maps, is_dwi=options.is_dwi), found, stem, outputs)
+    maps = chosen_maps(options.maps, is_dwi=options.is_dwi)
     summary: dict[str, Any] = {
         "version": __version__,
         "outputs": _written(options, stem, maps),
@@ -120,14 +120,6 @@ def _work(
         _write_dwi(model, volume, found, options, console, device, outputs, origin)
         clock.lap("dwi")
     return summary
-
-
-def _available(maps: Sequence[str], found: DenoisedVolume, stem: str, outputs: Outputs) -> list[str]:
-    """The maps that the network gave; the files of the others are not expected any more."""
-    given = available(maps, found)
-    for name in set(maps) - set(given):
-        outputs.leave_out(bids.map_name(stem, name), bids.sidecar_name(stem, name))
-    return given
 
 
 def _written(options: Options, stem: str, maps: Sequence[str]) -> dict[str, str]:
@@ -197,7 +189,7 @@ def _write_dwi(
     from mvnet.models.dti.predicted_signal import signal_changes
 
     def denoise(shell: DTIVolume) -> DenoisedVolume:
-        return _denoise(model, shell, options.strength, console, device)
+        return _denoise(model, shell, options, console, device)
 
     changes = signal_changes(volume, found.tensors, denoise, options.fit.skip_volumes)
     write_dwi(volume, changes, options, bids.stem_of(options.input), outputs, origin)

@@ -59,6 +59,9 @@ MAPS: Mapping[str, MapKind] = {
     "V2": MapKind("Second eigenvector", "arbitrary", representation="unit3vector"),
     "V3": MapKind("Third eigenvector, of the smallest eigenvalue", "arbitrary", representation="unit3vector"),
     "mode": MapKind("Mode of the anisotropy, -1 planar, 1 linear (Ennis and Kindlmann 2006)", "arbitrary, in [-1, 1]"),
+    "kept": MapKind(
+        "Share of the network's proposal that the trust region of the measurement left, 1 where it did not bind", _SHARE
+    ),
     "S0": MapKind("Fitted signal without diffusion weighting", SIGNAL, from_dwi=True),
     "SSE": MapKind(
         "Sum of squared errors of the measured tensors over the fitted volumes, of the natural logarithm of the signal",
@@ -72,9 +75,6 @@ MAPS: Mapping[str, MapKind] = {
     ),
 }
 """`param` entity -> kind, in the order in which they are written."""
-
-FROM_NETWORK = ("sigmaFA", "sigmaMD")
-"""Maps that not every network gives."""
 
 
 def parse_maps(text: str | None) -> tuple[str, ...] | None:

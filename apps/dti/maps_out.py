@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mvnet.apps.dti import bids
-from mvnet.apps.dti.map_kinds import FROM_NETWORK
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,11 +16,6 @@ if TYPE_CHECKING:
     from mvnet.data_loaders.dti import DTIVolume
     from mvnet.models.dti.inference import DenoisedVolume
     from mvnet.models.dti.maps import TensorMaps
-
-
-def available(names: Sequence[str], found: DenoisedVolume) -> list[str]:
-    """The maps among `names` that the network gave."""
-    return [name for name in names if name not in FROM_NETWORK or _error_of(name, found) is not None]
 
 
 def write_maps(
@@ -64,10 +58,12 @@ def map_values(name: str, volume: DTIVolume, after: TensorMaps, found: DenoisedV
     scale = 1 / UNITS[volume.unit]
     if name == "confidence":
         return found.confidence
-    if name in FROM_NETWORK:
-        error = _error_of(name, found)
-        assert error is not None
-        return error * scale if name == "sigmaMD" else error
+    if name == "kept":
+        return found.kept * volume.mask
+    if name == "sigmaFA":
+        return found.fa_error
+    if name == "sigmaMD":
+        return found.md_error * scale
     if name == "DEC":
         return after.colour_fa(volume.affine)
     if name in ("FA", "mode"):
@@ -80,11 +76,6 @@ def map_values(name: str, volume: DTIVolume, after: TensorMaps, found: DenoisedV
     if kind == "V" and number.isdecimal():
         return after.directions_in(volume.frame, volume.affine)[int(number) - 1]
     return _fitted_map(name, volume)
-
-
-def _error_of(name: str, found: DenoisedVolume) -> Tensor | None:
-    """Expected deviation of FA, or of MD in um^2/ms."""
-    return getattr(found, {"sigmaFA": "fa_error", "sigmaMD": "md_error"}[name], None)
 
 
 def _fitted_map(name: str, volume: DTIVolume) -> Tensor:

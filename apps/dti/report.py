@@ -97,8 +97,7 @@ def _numbers(summary: dict[str, Any]) -> list[tuple[str, str]]:
             f"signal sigma {numbers['sigma']:.4g}, b0 over sigma {numbers['snr_b0']:.3g} (medians), {_origin(summary)}"
         )
     expected = f"{numbers['expected_error']:.3f} (affine-invariant distance, the network's estimate)"
-    if "expected_fa_error" in numbers:
-        expected += f"; FA {numbers['expected_fa_error']:.4f}, MD {numbers['expected_md_error']:.4f} um^2/ms"
+    expected += f"; FA {numbers['expected_fa_error']:.4f}, MD {numbers['expected_md_error']:.4f} um^2/ms"
     fitted = f", {counts['volumes_fitted']} of {counts['volumes']} volumes fitted" if "volumes" in counts else ""
     return [
         ("Voxels in the mask", f"{counts['voxels']:,}{fitted}"),
@@ -106,6 +105,7 @@ def _numbers(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("Noise level", noise),
         ("Mean change", f"{numbers['mean_change']:.3f} (affine-invariant distance)"),
         ("Expected error left", expected),
+        ("Held by the trust region", f"{100 * numbers['trust_region_bound']:.2f} % of the voxels"),
         ("Mean FA", f"{numbers['fa_before']:.3f} before, {numbers['fa_after']:.3f} after"),
         ("Mean MD", f"{numbers['md_before']:.3f} before, {numbers['md_after']:.3f} after (um^2/ms)"),
     ]

@@ -9,8 +9,6 @@ from mvnet.apps.dti import bids
 from mvnet.apps.dti.options import Options
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from mvnet.data_loaders.dti import DTIVolume
     from mvnet.models.dti.inference import DenoisedVolume
     from mvnet.models.dti.maps import TensorMaps
@@ -62,9 +60,8 @@ def measure(volume: DTIVolume, before: TensorMaps, after: TensorMaps, found: Den
         "md_after": float(after.md[mask].mean()),
     }
     for name in ("fa_error", "md_error"):
-        error: Tensor | None = getattr(found, name, None)
-        if error is not None:
-            numbers[f"expected_{name}"] = float(error[mask].square().mean().sqrt())
+        numbers[f"expected_{name}"] = float(getattr(found, name)[mask].square().mean().sqrt())
+    numbers["trust_region_bound"] = float((found.kept[mask] < 1).float().mean())
     scan = volume.acquisition
     if scan is not None:
         known = mask & (scan.sigma > 0)

@@ -20,7 +20,19 @@ from benchmarks.dti.ours import shipped_or
 from benchmarks.field_dti.methods import Setup
 from benchmarks.harness import Benchmark
 
-PARTS = ("lesions", "brains", "organs", "water", "shells", "noise", "scanned", "fixed", "foreign", "preprocessing")
+PARTS = (
+    "lesions",
+    "brains",
+    "organs",
+    "water",
+    "shells",
+    "noise",
+    "scanned",
+    "fixed",
+    "foreign",
+    "preprocessing",
+    "cohort",
+)
 """Modules of this folder; each has `measure(setup)`, which returns rows and targets."""
 
 

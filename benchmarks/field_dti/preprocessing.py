@@ -93,8 +93,11 @@ def dwidenoise(images: Images) -> np.ndarray:
 
 
 def methods(model: DTIDenoiser) -> dict[str, Method]:
-    known: dict[str, Method] = {"raw": lambda images: images.dwi, "DIPY mppca": mppca}
-    known["mvnet"] = partial(ours, model)
+    known: dict[str, Method] = {
+        "raw": lambda images: images.dwi,
+        "mvnet": partial(ours, model),
+        "DIPY mppca": mppca,
+    }
     if shutil.which("dwidenoise"):
         known["MRtrix dwidenoise"] = dwidenoise
     return known | {"mvnet, then mppca": partial(ours_then_mppca, model)}
@@ -211,8 +214,8 @@ def mean_kurtosis(images: Images, dwi: np.ndarray, voxels: np.ndarray) -> np.nda
     from dipy.reconst.dki import DiffusionKurtosisModel
 
     with _quiet():
-        fit = DiffusionKurtosisModel(images.table(), fit_method="WLS").fit(np.maximum(dwi[images.mask][voxels], 1e-3))
-        assert fit is not None
+        model = DiffusionKurtosisModel(images.table(), fit_method="WLS")
+        fit: Any = model.fit(np.maximum(dwi[images.mask][voxels], 1e-3))
         return np.asarray(fit.mk(min_kurtosis=-0.4, max_kurtosis=3))
 
 
@@ -243,25 +246,35 @@ def _quiet() -> Iterator[None]:
         yield
 
 
+JUDGED = {"real": ("fa_mae", "v1_deg", "peak_deg", "further_deg"), "simulated": ("fa_mae", "v1_deg")}
+"""Scores in which ours should be below every peer; in the others of a case, below the raw images."""
+
+
 def targets_of(rows: list[dict[str, Any]]) -> list[Target]:
-    """Ours is better than the raw images in every measure, and than every peer in those of the tensor."""
+    """What ours should reach. MD of the real case is not judged: both halves share the noise of their one b0."""
     targets = []
     for case in dict.fromkeys(row["case"] for row in rows):
         here = {row["method"]: row for row in rows if row["case"] == case}
         mine, raw = here["mvnet"], here["raw"]
         others = [row for name, row in here.items() if not name.startswith("mvnet")]
-        for score in mine.keys() - {"case", "method", "number_right"}:
-            bound = min(row[score] for row in others) if score in ("fa_mae", "v1_deg") else raw[score]
-            than = "every peer" if score in ("fa_mae", "v1_deg") else "raw"
-            name = f"{case}: {score} below {than}"
+        judged = JUDGED[case.partition(",")[0]]
+        for score in mine:
+            if score in judged:
+                bound, than = min(row[score] for row in others), "every peer"
+            elif score in ("case", "method", "number_right") or case.startswith("real"):
+                continue
+            else:
+                bound, than = raw[score], "raw"
+            name = f"{case}: {score} of the denoised DWI below {than}"
             targets.append(Target(name, mine[score], f"< {bound:.4g}", mine[score] < bound))
-    return sorted(targets, key=lambda target: target.name)
+    return targets
 
 
 def measure(setup: Setup) -> tuple[list[dict[str, Any]], list[Target]]:
     """Rows of both cases (the real one where MVNET_DATA is), and targets."""
     rows, data = [], os.environ.get("MVNET_DATA")
     if data:
-        rows += real_rows(setup.model, sherbrooke(Path(data), QUICK_SLICES if setup.quick else SLICES), setup.quick)
+        slices = QUICK_SLICES if setup.quick else SLICES
+        rows += real_rows(setup.model, sherbrooke(Path(data), slices), setup.quick)
     rows += simulated_rows(setup.model, setup.quick)
     return rows, targets_of(rows)

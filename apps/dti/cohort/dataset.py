@@ -69,7 +69,7 @@ def find_subjects(root: Path, labels: Sequence[str] = ()) -> list[Subject]:
 
 
 def _series_of(subject: Path) -> list[Series]:
-    from mvnet.data_loaders.dti.gradients import find_gradient_files
+    from mvnet.data_loaders.dti.formats.gradient_files import find_gradient_files
 
     series = []
     for folder in [subject / "dwi", *sorted(subject.glob("ses-*/dwi"))]:

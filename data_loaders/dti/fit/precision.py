@@ -13,7 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mvnet.data_loaders.dti.fitting import normal_matrix
+from mvnet.data_loaders.dti.fitting import expected_error, normal_matrix, tensor_covariance
+from mvnet.linalg import sym3
 
 
 class SignalNoise(NamedTuple):
@@ -38,9 +39,30 @@ def tensor_precision(tensors: Tensor, snr: Tensor, design: Tensor) -> Tensor:
         (n, 6, 6) in (ms/um^2)^2; zero where `snr` is.
     Source: Salvador et al., Human Brain Mapping 24 (2005) 144-155.
     """
-    relative = (tensors @ design[:, :6].T).clamp(-80, 0).exp()  # S / S0
+    relative = (tensors @ design[:, :6].T).clamp(-80, 80).exp()  # S / S0
     information = normal_matrix(relative.square(), design)
     cross, alone = information[:, :6, 6:], information[:, 6:, 6:]
-    return (information[:, :6, :6] - cross @ cross.mT / alone.clamp_min(torch.finfo(alone.dtype).tiny)) * snr.square()[
-        :, None, None
-    ]
+    rest = information[:, :6, :6] - cross @ cross.mT / alone.clamp_min(torch.finfo(alone.dtype).tiny)
+    return rest * snr.square()[:, None, None]
+
+
+def size_noise_ratio(tensors: Tensor, design: Tensor) -> Tensor:
+    """Affine-invariant noise of a tensor's size, over its noise per component.
+
+    The size is the direction D itself, along which all eigenvalues grow alike. It carries the noise of the images
+    without weighting, often one; the shape does not. With d the planes of D^-1 and G the metric at D,
+
+        ratio^2 = (d^T C d / 3) / (tr(G C) / 6)
+
+    Args:
+        tensors: (n, 6) Mandel, um^2/ms, positive definite.
+        design: (M, 7), M >= 7.
+    Returns:
+        (n,), 1 where all components are alike.
+    """
+    relative = (tensors @ design[:, :6].T).clamp(-80, 80).exp()  # S / S0
+    covariance = tensor_covariance(relative.square(), design)
+    inverse = sym3.pack(torch.linalg.inv(sym3.unpack(tensors)))
+    size = torch.einsum("na,nab,nb->n", inverse, covariance, inverse) / 3
+    whole = expected_error(covariance, tensors)
+    return size.clamp_min(0).sqrt() / whole.clamp_min(torch.finfo(whole.dtype).tiny)

@@ -39,7 +39,7 @@ FEWEST_DIRECTIONS = 12  # of a scan that is split: two fits of six
 def random_scheme(generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """A plausible acquisition: 1 to 6 b0, 6 to 64 spread directions, mostly one shell near b = 1000 s/mm^2.
 
-    A quarter of the draws has any b-value of 300 to 3000, and a sixth a second shell with half of the directions. The
+    A tenth of the draws has any b-value of 300 to 3000, and a sixth a second shell with half of the directions. The
     number of directions is log-uniform in one half of the draws, which is rich in short scans, and uniform in the
     other. Directions are picked one by one, each the candidate farthest from those before it (antipodes identified).
     """
@@ -48,7 +48,7 @@ def random_scheme(generator: torch.Generator) -> tuple[Tensor, Tensor]:
     candidates = torch.nn.functional.normalize(torch.randn(8 * n, 3, generator=generator), dim=1)
     picked = spread_directions(candidates, n)
     b0 = int(torch.tensor([1, 1, 1, 2, 4, 6])[int(torch.randint(6, (1,), generator=generator))])
-    b = log_uniform(300, 3000, generator) if uniform(0, 1, generator) < 0.25 else uniform(700, 1300, generator)
+    b = log_uniform(300, 3000, generator) if uniform(0, 1, generator) < 0.1 else uniform(700, 1300, generator)
     shell = torch.full((n,), b)
     if uniform(0, 1, generator) < 1 / 6:
         shell[::2] *= uniform(0.3, 0.8, generator)

@@ -30,9 +30,9 @@ def root(scan, tmp_path) -> Path:
 def cohort(denoise, root, tmp_path):
     """`mvnet denoise dti --bids RAW -o OUT --json`; the summary stands beside the status and the errors."""
 
-    def call(*arguments: object, validate: bool = False):
+    def call(*arguments: object, validate: bool = False, report: bool = False):
         skip = [] if validate else ["--skip-bids-validation"]
-        result = denoise("--bids", root, "-o", tmp_path / "out", *MAPS, *skip, "--json", *arguments)
+        result = denoise("--bids", root, "-o", tmp_path / "out", *MAPS, *skip, "--json", *arguments, report=report)
         return result.status, json.loads(result.out) if result.out else {}, result.err
 
     return call
@@ -43,7 +43,7 @@ def statuses(summary: dict) -> dict[str, str]:
 
 
 def test_every_subject_gets_a_folder_that_is_valid(cohort, tmp_path):
-    status, summary, err = cohort("--dwi-output", "--report", validate=True)
+    status, summary, err = cohort("--dwi-output", validate=True, report=True)
     assert status == 0, err
     out = tmp_path / "out"
     assert statuses(summary) == dict.fromkeys(("01", "02"), "done")
@@ -74,6 +74,8 @@ def test_labels_choose_subjects(cohort, root, scan):
     add_series(root, scan, "03", "dwi", "sub-03_dwi")
     status, summary, _ = cohort("--participant-label", "01", "sub-03")
     assert status == 0 and statuses(summary) == {"01": "done", "03": "done"}
+    labels = ["--participant-label", "01", "--participant-label", "03"]
+    assert statuses(cohort(*labels)[1]) == {"01": "skipped", "03": "skipped"}
 
 
 def test_finished_subjects_are_skipped_and_others_done(cohort, scan, tmp_path, root):
@@ -195,7 +197,7 @@ def test_processes_that_are_killed_cost_their_own_subject_at_most(tmp_path):
         (["--participant-label", "09"], "--participant-label: found no sub-09"),
         (["--mask", "mask.nii.gz"], "--mask: found --bids beside it"),
         (["--strength", "7"], "--strength: found 7.0"),
-        (["--maps", "colour"], "--maps: found 'colour'"),
+        (["--trust-region", "7"], "--trust-region: found 7.0"),
         (["--scheduler", "tcp://127.0.0.1:1"], "--scheduler: found no dask scheduler"),
     ],
 )

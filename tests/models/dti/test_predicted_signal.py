@@ -54,11 +54,11 @@ def halfway(volume: DTIVolume) -> DenoisedVolume:
     out[:3] = (out[:3] + out[:3].mean(0)) / 2
     out[3:] /= 2
     zero = torch.zeros_like(out[0])
-    return DenoisedVolume(out, zero, zero)
+    return DenoisedVolume(out, zero, zero, zero, zero, zero)
 
 
 def test_tensors_that_stay_leave_every_bit(volume):
-    same = lambda shell: DenoisedVolume(shell.tensors, shell.tensors[0], shell.tensors[0])  # noqa: E731
+    same = lambda shell: DenoisedVolume(shell.tensors, *(shell.tensors[0],) * 5)  # noqa: E731
     assert np.array_equal(denoised_dwi(volume, volume.tensors, same), images(volume))
 
 

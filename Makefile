@@ -26,6 +26,7 @@ pictures: .venv/installed
 benchmarks: .venv/installed
 	$(BIN)/python -m benchmarks.kernels
 	$(BIN)/python -m benchmarks.dti
+	$(BIN)/python -m benchmarks.field_dti
 
 .venv/installed: pyproject.toml setup.py constraints.txt
 	$(PYTHON) -m venv .venv

@@ -1,8 +1,9 @@
 """A simulated brain in a simulated scanner (`trxscan`): 8 coils, GRAPPA 2, partial Fourier .8, 30 directions, b 1000.
 
-The noise is correlated, varies in space and is not Rician; the signals are not those of a tensor. The anatomy is one
-that no training has. The truth is the fit of the scan without noise; the SNR is that of `ScannedBrain`. White matter's
-FA there has an FA of the truth above .4. The scans take some minutes; --cache keeps them.
+The noise is correlated, varies in space and is not Rician; the signals are not those of a tensor. The anatomy, a slab
+through the middle of a brain, is one that no training has. The truth is the fit of the scan without noise, the SNR that
+of `ScannedBrain`; the bias of FA is that of white matter, where the truth's is above .4. The scans take some minutes;
+--cache keeps them.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from benchmarks.field_dti.scenes import scheme
 from benchmarks.harness import Target
 from mvnet.apps.demo import peers as compare
 
-SEED, SHAPE, VOXEL, SNRS = 21, (64, 64, 12), 2.0, (200.0, 66.0, 34.0)
+SEED, SHAPE, VOXEL, SNRS = 27, (48, 48, 10), 2.0, (200.0, 66.0, 34.0)
 BIAS = 0.004
 
 

@@ -26,13 +26,14 @@ from mvnet.apps.common.training_options import (
 from mvnet.apps.dti.calibrate import Weighted, calibration_of
 
 NETWORKS = {
-    "equivariant": {"convolutions": (4, 4, 2), "spread": True},
+    "equivariant": {"convolutions": (4, 4, 2), "spread": True, "size_noise": True},
     "ordinary": {
         "fields": {"regular": 48},
         "hidden": {"regular": 24},
         "convolutions": (4, 4, 2),
         "group": "E",
         "spread": True,
+        "size_noise": True,
     },
 }
 """The shipped network, and one of as many channels without symmetry: it can learn some from transformed patches."""
@@ -128,7 +129,7 @@ def _scan_files(
     images: list[Path], bvals: list[Path], bvecs: list[Path], masks: list[Path]
 ) -> list[tuple[Path, Path, Path, Path | None]]:
     """Image, b-values, b-vectors and mask of every scan. UserError: another number of them than of images."""
-    from mvnet.data_loaders.dti.gradients import find_gradient_files
+    from mvnet.data_loaders.dti.formats.gradient_files import find_gradient_files
 
     for name, given in (("bval", bvals), ("bvec", bvecs), ("mask", masks)):
         if given and len(given) != len(images):

@@ -164,7 +164,7 @@ def acquisition_maps(
     ridge = 1e-6 * normal.diagonal(dim1=1, dim2=2).mean(1)
     normal = normal + ridge[:, None, None] * torch.eye(7, dtype=signal.dtype, device=signal.device)
     covariance = torch.linalg.inv(normal)[:, :6, :6] * (sigma / log_s0.exp()).square()[:, None, None]
-    variance = (covariance * _metric(tensors)).sum((1, 2)) / 6
+    variance = (covariance * metric(tensors)).sum((1, 2)) / 6
     tiny = torch.finfo(signal.dtype).tiny
     return AcquisitionMaps(
         sigma=zero.masked_scatter(mask, sigma),
@@ -173,7 +173,7 @@ def acquisition_maps(
     )
 
 
-def _metric(tensors: Tensor) -> Tensor:
+def metric(tensors: Tensor) -> Tensor:
     """Gram matrix tr(D^-1 E_i D^-1 E_j) of the Mandel basis at D: (N, 6) -> (N, 6, 6)."""
     basis = sym3.unpack(torch.eye(6, dtype=tensors.dtype, device=tensors.device))  # (6, 3, 3)
     left = torch.einsum("nij,kjl->nkil", torch.linalg.inv(sym3.unpack(tensors)), basis)  # D^-1 E_k

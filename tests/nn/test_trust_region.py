@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy.stats import chi
 
-from mvnet.data_loaders.dti.fit.precision import tensor_precision
+from mvnet.data_loaders.dti.fit.precision import size_noise_ratio, tensor_precision
 from mvnet.data_loaders.dti.fitting import design_matrix
 from mvnet.data_loaders.dti.frames import cube_symmetries, mandel_rotation
 from mvnet.errors import MvnetError
@@ -97,3 +97,22 @@ def test_precision_is_the_inverse_covariance_of_the_whole_fit(dtype: torch.dtype
     expected = torch.linalg.inv(whole[:, :6, :6])
     found = tensor_precision(measured.to(dtype), torch.full((10,), 25.0, dtype=dtype), design.to(dtype)).double()
     assert float((found - expected).norm() / expected.norm()) < tolerance
+
+
+def test_size_of_a_tensor_is_noisier_the_fewer_images_have_no_weighting():
+    """Against the covariance of log det D / sqrt 3 and of all six components, from perturbed signals."""
+    measured = tensors(1, 0.2, 5).T
+    random = torch.Generator().manual_seed(0)
+    ratios = []
+    for base in (1, 20):
+        bvals = torch.cat([torch.zeros(base), torch.full((30,), 1000.0)]).double()
+        g = torch.nn.functional.normalize(torch.randn(len(bvals), 3, generator=random, dtype=torch.float64), dim=1)
+        design = design_matrix(bvals, g)
+        clean = (measured @ design[:, :6].T).exp()  # (1, M)
+        signal = clean + 1e-4 * torch.randn(20_000, len(bvals), generator=random, dtype=torch.float64)
+        fitted = torch.linalg.lstsq(clean[0, :, None] * design, (clean[0] * signal.log()).T).solution[:6].T
+        moved = SPD.dist(measured.T.expand(6, len(fitted)), fitted.T).square().mean() / 6
+        size = (sym3.eigvals(fitted).log().sum(1) - sym3.eigvals(measured).log().sum()).square().mean() / 3
+        ratios.append(float(size_noise_ratio(measured, design)))
+        assert ratios[-1] == pytest.approx(float((size / moved).sqrt()), rel=0.03)
+    assert ratios[0] > 1.2 * ratios[1]

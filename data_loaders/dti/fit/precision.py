@@ -13,7 +13,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mvnet.data_loaders.dti.fitting import normal_matrix
+from mvnet.data_loaders.dti.fitting import metric, normal_matrix
+from mvnet.linalg import sym3
+
+_RIDGE = 1e-6  # of the mean eigenvalue, for covariances of schemes that hardly determine a tensor
 
 
 class SignalNoise(NamedTuple):
@@ -38,9 +41,32 @@ def tensor_precision(tensors: Tensor, snr: Tensor, design: Tensor) -> Tensor:
         (n, 6, 6) in (ms/um^2)^2; zero where `snr` is.
     Source: Salvador et al., Human Brain Mapping 24 (2005) 144-155.
     """
-    relative = (tensors @ design[:, :6].T).clamp(-80, 0).exp()  # S / S0
+    relative = (tensors @ design[:, :6].T).clamp(-80, 80).exp()  # S / S0
     information = normal_matrix(relative.square(), design)
     cross, alone = information[:, :6, 6:], information[:, 6:, 6:]
-    return (information[:, :6, :6] - cross @ cross.mT / alone.clamp_min(torch.finfo(alone.dtype).tiny)) * snr.square()[
-        :, None, None
-    ]
+    rest = information[:, :6, :6] - cross @ cross.mT / alone.clamp_min(torch.finfo(alone.dtype).tiny)
+    return rest * snr.square()[:, None, None]
+
+
+def size_noise_ratio(tensors: Tensor, design: Tensor) -> Tensor:
+    """Affine-invariant noise of a tensor's size, over its noise per component.
+
+    The size is the direction D itself, along which all eigenvalues grow alike. It carries the noise of the images
+    without weighting, often one; the shape does not. With d the planes of D^-1 and G the metric at D,
+
+        ratio^2 = (d^T C d / 3) / (tr(G C) / 6)
+
+    Args:
+        tensors: (n, 6) Mandel, um^2/ms, positive definite.
+        design: (M, 7), M >= 7.
+    Returns:
+        (n,), 1 where all components are alike.
+    """
+    precision = tensor_precision(tensors, torch.ones_like(tensors[:, 0]), design)
+    ridge = _RIDGE * precision.diagonal(dim1=1, dim2=2).mean(1)
+    eye = torch.eye(6, dtype=tensors.dtype, device=tensors.device)
+    covariance = torch.linalg.inv(precision + ridge[:, None, None] * eye)
+    inverse = sym3.pack(torch.linalg.inv(sym3.unpack(tensors)))
+    size = torch.einsum("na,nab,nb->n", inverse, covariance, inverse) / 3
+    whole = (covariance * metric(tensors)).sum((1, 2)) / 6
+    return (size / whole.clamp_min(torch.finfo(whole.dtype).tiny)).clamp_min(0).sqrt()

@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mvnet.data_loaders.dti.fit.precision import size_noise_ratio
 from mvnet.data_loaders.dti.fitting import acquisition_maps, clip_eigenvalues, design_matrix, fit_wls
 from mvnet.data_loaders.dti.frames import rotate
 from mvnet.data_loaders.dti.gradients import is_b0
@@ -35,6 +36,7 @@ class PatchMaps(NamedTuple):
     noise, residual: (n, n, n) as in `mvnet.data_loaders.dti.fitting.AcquisitionMaps`.
     spacing: (3,) float64, lengths of the sides of a voxel, in any unit.
     available: () bool; where false the network sees none of the maps but the spacing.
+    size_ratio: (n, n, n) of `mvnet.data_loaders.dti.fit.precision.size_noise_ratio`, 0 where unknown.
     """
 
     b0: Tensor
@@ -42,6 +44,7 @@ class PatchMaps(NamedTuple):
     residual: Tensor
     spacing: Tensor
     available: Tensor
+    size_ratio: Tensor
 
 
 class TrainingPair(NamedTuple):
@@ -278,9 +281,9 @@ def _fitted_pair(signal: Tensor, design: Tensor, target: Tensor, field: TensorFi
     b0 = torch.ones(mask.shape, dtype=signal.dtype).masked_scatter(mask, log_s0.exp())
     clean = torch.where(mask, target, outside * REFERENCE_DIFFUSIVITY)
     spacing = torch.tensor(field.spacing, dtype=torch.float64)
-    return TrainingPair(
-        noisy, clean, mask, PatchMaps(b0, maps.noise, maps.residual, spacing, available=torch.tensor(True))
-    )
+    ratio = torch.zeros(mask.shape, dtype=signal.dtype).masked_scatter(mask, size_noise_ratio(fitted, design))
+    known = PatchMaps(b0, maps.noise, maps.residual, spacing, torch.tensor(True), ratio)
+    return TrainingPair(noisy, clean, mask, known)
 
 
 def _integer(high: int, generator: torch.Generator) -> int:

@@ -86,9 +86,10 @@ def input_type(symmetry: Group) -> FieldType:
     Args:
         symmetry: group of the grid.
     Returns:
-        the type, of 17 channels.
+        the type, of 18 channels.
     """
-    return FieldType((1, Sym2(symmetry)), (len(SCALARS), Trivial(symmetry)), (1, Sym2(symmetry)))
+    scalar, tensor = Trivial(symmetry), Sym2(symmetry)
+    return FieldType((1, tensor), (len(SCALARS), scalar), (1, tensor), (1, scalar))
 
 
 def random_volume(seed: int, spacing: tuple[float, ...], dtype: torch.dtype) -> Tensor:
@@ -99,12 +100,12 @@ def random_volume(seed: int, spacing: tuple[float, ...], dtype: torch.dtype) -> 
         spacing: lengths of the sides of a voxel.
         dtype: dtype of the result.
     Returns:
-        tensors and features, (1, 17, n, n, n).
+        tensors and features, (1, 18, n, n, n).
     """
     random = torch.Generator().manual_seed(seed)
     shape = (_SIDE,) * 3
     tensors = 0.75 * sym3.exp(0.3 * torch.randn(1, 6, *shape, generator=random, dtype=torch.float64))
     mask = torch.rand(shape, generator=random) < 0.9
-    b0, noise, residual = (0.5 + torch.rand(shape, generator=random, dtype=torch.float64) for _ in range(3))
-    features = feature_planes(mask, b0, 0.1 * noise, residual, spacing=spacing)
+    b0, noise, residual, size = (0.5 + torch.rand(shape, generator=random, dtype=torch.float64) for _ in range(4))
+    features = feature_planes(mask, b0, 0.1 * noise, residual, spacing=spacing, size_ratio=size)
     return torch.cat([tensors, features[None]], 1).to(dtype)

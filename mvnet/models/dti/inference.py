@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mvnet.data_loaders.dti.fit.precision import SignalNoise, tensor_precision
+from mvnet.data_loaders.dti.fit.precision import SignalNoise, size_noise_ratio, tensor_precision
 from mvnet.data_loaders.dti.fitting import design_matrix
 from mvnet.data_loaders.dti.volume import Acquisition, DTIVolume
 from mvnet.errors import MvnetError
@@ -92,7 +92,8 @@ def denoise_volume(
     radius = chi_quantile(trust_region)
     _check_arrays(tensors, mask, strength)
     scale = diffusivity_scale(tensors, mask)
-    features = feature_planes(mask, b0, noise, residual, spacing=spacing).to(tensors.dtype)
+    ratio = None if signal is None else _size_ratio(tensors, mask, signal)
+    features = feature_planes(mask, b0, noise, residual, spacing=spacing, size_ratio=ratio).to(tensors.dtype)
     out, logs = tensors.clone(), torch.zeros(3, *mask.shape, dtype=tensors.dtype, device=tensors.device)
     tiles = list(masked_tiles(mask, block, model.receptive_radius))
     seen = visible_tensors(tensors, mask)
@@ -110,6 +111,13 @@ def denoise_volume(
         _scatter(values, mask, 0.0) for values in (found.error, (-found.error).exp(), found.fa_error, found.md_error)
     )
     return DenoisedVolume(out, error, confidence, fa_error, md_error, _scatter(found.kept, mask, 1.0))
+
+
+def _size_ratio(tensors: Tensor, mask: Tensor, signal: SignalNoise) -> Tensor:
+    """(X, Y, Z) `size_noise_ratio`, 0 where the noise is unknown; some voxels at a time."""
+    design = signal.design.to(tensors)
+    parts = [size_noise_ratio(part.T, design) for part in tensors[:, mask].split(_CHUNK, 1)]
+    return _scatter(torch.cat(parts), mask, 0.0) * (signal.snr > 0)
 
 
 def _along_geodesic(start: Tensor, end: Tensor, share: float) -> Tensor:

@@ -59,8 +59,9 @@ def feature_planes(
     residual: Tensor | None = None,
     b0_scale: float | Tensor | None = None,
     spacing: Sequence[float] | Tensor = (1.0, 1.0, 1.0),
+    size_ratio: Tensor | None = None,
 ) -> Tensor:
-    """The planes of `mvnet.models.dti.network.SCALARS`, then the shape of a voxel.
+    """The planes of `mvnet.models.dti.network.SCALARS`, the shape of a voxel, and the noise of the size.
 
     The shape is the traceless diagonal tensor log(spacing / geometric mean of spacing): transformed as a tensor is, it
     is the shape of the transformed voxel.
@@ -72,8 +73,10 @@ def feature_planes(
             unknown.
         b0_scale: the b0 of typical tissue; the median over the mask when None.
         spacing: (..., 3) lengths of the sides of a voxel, in any unit.
+        size_ratio: (..., X, Y, Z) of `mvnet.data_loaders.dti.fit.precision.size_noise_ratio`, or None; zero where
+            unknown.
     Returns:
-        (..., 11, X, Y, Z) in the dtype of the maps (float32 without any).
+        (..., 12, X, Y, Z) in the dtype of the maps (float32 without any).
     """
     given = next((m for m in (b0, noise, residual) if m is not None), None)
     dtype = given.dtype if given is not None else torch.float32
@@ -90,7 +93,11 @@ def feature_planes(
         planes[4] = _log_ratio(residual, 1.0) * (residual > 0) * inside
     sides = torch.as_tensor(spacing, dtype=torch.float64).log()
     shape = torch.cat([sides - sides.mean(-1, keepdim=True), torch.zeros_like(sides)], -1).to(inside)
-    return torch.cat([torch.stack(planes, -4), shape[..., None, None, None] * inside.unsqueeze(-4)], -4)
+    size = torch.zeros_like(inside)
+    if size_ratio is not None:
+        size = _log_ratio(size_ratio, 1.0) * (size_ratio > 0) * inside
+    shape = shape[..., None, None, None] * inside.unsqueeze(-4)
+    return torch.cat([torch.stack(planes, -4), shape, size.unsqueeze(-4)], -4)
 
 
 def training_planes(mask: Tensor, maps: PatchMaps) -> Tensor:
@@ -100,9 +107,10 @@ def training_planes(mask: Tensor, maps: PatchMaps) -> Tensor:
         mask: (B, X, Y, Z) bool.
         maps: batched, as torch's DataLoader collates `mvnet.data_loaders.dti.training.pairs.TrainingPair`.
     Returns:
-        (B, 11, X, Y, Z)
+        (B, 12, X, Y, Z)
     """
-    with_maps = feature_planes(mask, maps.b0, maps.noise, maps.residual, b0_scale=1.0, spacing=maps.spacing)
+    known = (maps.b0, maps.noise, maps.residual)
+    with_maps = feature_planes(mask, *known, b0_scale=1.0, spacing=maps.spacing, size_ratio=maps.size_ratio)
     return torch.where(maps.available.view(-1, 1, 1, 1, 1), with_maps, feature_planes(mask, spacing=maps.spacing))
 
 

@@ -38,8 +38,9 @@ from mvnet.nn.spd_ode import SPDODE
 SCALARS = ("mask", "known", "log_b0", "log_noise", "log_residual")
 """Scalar inputs beside the tensor: mask and whether a DWI was given, in {0, 1}; the others zero where unknown."""
 
-FEATURES = len(SCALARS) + 6
-"""Planes beside the tensor: the scalars, and the shape of a voxel as a symmetric tensor (zero for a cube)."""
+FEATURES = len(SCALARS) + 7
+"""Planes beside the tensor: the scalars, the shape of a voxel as a symmetric tensor (zero for a cube), and the log of
+the noise of the tensor's size over that of a component (zero where unknown), which only some networks look at."""
 
 TRUNK = {"trivial": 8, "faces": 2, "vertices": 2, "edges": 1}
 HIDDEN = {"flags": 1}
@@ -128,6 +129,7 @@ class DTIDenoiser(nn.Module):
         group: "Oh" for equivariance to the symmetries of the cube, "E" for none.
         method: Lie-group integrator of the ODE blocks, a name of `mvnet.integrators.METHODS`.
         spread: whether the errors of FA and MD are predicted, beside that of the tensor.
+        size_noise: whether the noise of a tensor's size is seen, beside that of its components.
         generator: source of the initial weights; torch's global generator when None.
     Raises:
         MvnetError: features that no pointwise nonlinearity keeps equivariant.
@@ -141,6 +143,7 @@ class DTIDenoiser(nn.Module):
         group: str = "Oh",
         method: str = "rkmk2",
         spread: bool = False,
+        size_noise: bool = False,
         *,
         generator: torch.Generator | None = None,
     ):
@@ -152,6 +155,7 @@ class DTIDenoiser(nn.Module):
             "group": group,
             "method": method,
             "spread": spread,
+            "size_noise": size_noise,
         }
         symmetry = find_group(group)
         trunk, inner = field_type(symmetry, fields), field_type(symmetry, hidden)
@@ -162,6 +166,11 @@ class DTIDenoiser(nn.Module):
         self.lift = GroupConv(
             FieldType((1, tensor), (len(SCALARS), scalar), (1, tensor)), trunk, 3, generator=generator
         )
+        self.lift_size = (
+            GroupConv(FieldType((1, scalar)), trunk, 3, bias=False, generator=generator) if size_noise else None
+        )
+        if self.lift_size is not None:
+            nn.init.zeros_(self.lift_size.weight)
         self.stages = nn.ModuleList(Stage(trunk, inner, count, method, generator=generator) for count in convolutions)
         self.error = GroupConv(trunk, FieldType((1, scalar)), 1, generator=generator)
         nn.init.zeros_(self.error.weight)  # exp(-log error) enters the loss
@@ -184,7 +193,8 @@ class DTIDenoiser(nn.Module):
         Args:
             tensors: shape (B, 6, D, H, W), Mandel planes, positive definite, um^2/ms, with tissue near
                 `REFERENCE_DIFFUSIVITY`.
-            features: shape (B, 11, D, H, W), the planes named in `SCALARS`, then the voxel shape: 6 Mandel planes.
+            features: shape (B, 12, D, H, W), the planes named in `SCALARS`, then the voxel shape, 6 Mandel planes, and
+                the noise of the size.
         Returns:
             tensors, shape (B, 6, D, H, W), um^2/ms, the log of their expected error, and more.
         Raises:
@@ -197,8 +207,11 @@ class DTIDenoiser(nn.Module):
             )
         # log z, features -> h
         mask = features[:, :1]
-        planes = torch.cat([centred_log(tensors) * mask, features], 1)
-        h = F.silu(self.lift(planes.contiguous(memory_format=torch.channels_last_3d))) * mask
+        planes = torch.cat([centred_log(tensors) * mask, features[:, :-1]], 1)
+        h = self.lift(planes.contiguous(memory_format=torch.channels_last_3d))
+        if self.lift_size is not None:
+            h = h + self.lift_size(features[:, -1:].contiguous())
+        h = F.silu(h) * mask
         # h, z -> h, z, stage by stage
         z = tensors
         for stage in self.stages:

@@ -12,8 +12,8 @@ none of P n; there the same difference would add the error of D (two shells, kur
 b0, denoised by the same network, and moved by its own difference (.047). The form S exp(-b g^T (D' - D) g) is worse
 throughout: it scales the residual, by more the larger b is (b 2000: root-mean-square error 38.6 against 38.4).
 
-Volumes without weighting or direction, those that a fit left out, and voxels outside the mask are returned as they
-are, bit for bit; so is everything where D' = D.
+Volumes without weighting or direction, volumes and slices that a fit gave no weight, and voxels outside the mask are
+returned as they are, bit for bit; so is everything where D' = D.
 """
 
 from __future__ import annotations
@@ -149,6 +149,8 @@ def denoised_volumes(volume: DTIVolume, changes: Sequence[SignalChange]) -> Iter
         moved = measured + change.of(row).numpy()
         out = image.copy()
         out[inside] = np.where(measured >= 0, np.maximum(moved, 0), moved)
+        lost = [o.slice for o in scan.outliers if o.volume == m and o.slice is not None and o.weight == 0]
+        out[:, :, lost] = image[:, :, lost]
         yield out
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mvnet.data_loaders.dti.training.pairs import PatchMaps
-from mvnet.equivariant import field_type, group
+from mvnet.equivariant import FieldType, Sym2, Trivial, field_type, group
 from mvnet.linalg import sym3
 from mvnet.metrics import affine_invariant_error
 from mvnet.models import load_checkpoint, pretrained, save_checkpoint
@@ -41,21 +41,20 @@ def test_output_is_positive_definite_whatever_the_weights():
     assert bool((sym3.eigvals(out.tensors) > 0).all())
 
 
-INPUT = {"trivial": 5, "sym2": 1}
-
-
 @pytest.mark.parametrize("fields", [{"faces": 1, "trivial": 2}, {"flags": 1, "edges": 1, "regular": 1}])
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-12), (torch.float32, 1e-5)])
 def test_the_network_commutes_with_every_symmetry_of_the_cube(fields, dtype, tolerance):
     """Voxels, tensors and the shape of a voxel turned together turn the result, on anisotropic voxels too."""
     torch.manual_seed(0)
-    model = randomise(DTIDenoiser(fields=fields, hidden={"flags": 1}, convolutions=(1, 1)), 0.05).to(dtype).eval()
+    network = DTIDenoiser(fields=fields, hidden={"flags": 1}, convolutions=(1, 1), spread=True, size_noise=True)
+    model = randomise(network, 0.05).to(dtype).eval()
     cube = group("Oh")
-    tensor, inputs = field_type(cube, {"sym2": 1}), field_type(cube, INPUT)
+    tensor, scalar = field_type(cube, {"sym2": 1}), Trivial(cube)
+    inputs = FieldType((5, scalar), (1, Sym2(cube)), (1, scalar))
     mask = ball(6, 6, 6)
     mask[0, :2, :3] = True  # no symmetry of its own
-    maps = [torch.rand(6, 6, 6, generator=torch.Generator().manual_seed(k)) for k in range(3)]
-    features = feature_planes(mask, *maps, spacing=(1.0, 1.0, 2.5)).to(dtype)[None]
+    *maps, ratio = (torch.rand(6, 6, 6, generator=torch.Generator().manual_seed(k)) for k in range(4))
+    features = feature_planes(mask, *maps, spacing=(1.0, 1.0, 2.5), size_ratio=ratio).to(dtype)[None]
     logs = torch.randn(1, 6, 6, 6, 6, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
     tensors = sym3.exp(0.4 * logs).to(dtype)
     with torch.no_grad():
@@ -64,8 +63,9 @@ def test_the_network_commutes_with_every_symmetry_of_the_cube(fields, dtype, tol
             turned = model(tensor.act(g, tensors), inputs.act(g, features))
             expected = tensor.act(g, out.tensors)
             assert float((turned.tensors - expected).abs().max() / expected.abs().max()) < tolerance
-            error = cube.act(g, out.log_error)
-            assert float((turned.log_error - error).abs().max()) < tolerance
+            for given, found in ((out.log_error, turned.log_error), (out.log_spread, turned.log_spread)):
+                assert given is not None and found is not None
+                assert float((found - cube.act(g, given)).abs().max()) < tolerance
 
 
 def test_an_ordinary_network_commutes_with_nothing():
@@ -202,7 +202,7 @@ def without_maps(n: int) -> tuple[torch.Tensor, PatchMaps]:
     """The mask and the maps of a batch of one sample of n^3 voxels whose acquisition is unknown."""
     mask, spacing = torch.ones(1, n, n, n, dtype=torch.bool), torch.ones(1, 3, dtype=torch.float64)
     zero = torch.zeros(1, n, n, n)
-    return mask, PatchMaps(zero, zero, zero, spacing, torch.tensor([False]))
+    return mask, PatchMaps(zero, zero, zero, spacing, torch.tensor([False]), zero)
 
 
 def test_loss_gradients_are_finite_at_coincident_and_isotropic_tensors():

@@ -14,7 +14,13 @@ from mvnet.data_loaders.dti.simulation import add_noise, clean_signal, gradient_
 from mvnet.data_loaders.dti.volume import DTIVolume, Outlier
 from mvnet.errors import MvnetError
 from mvnet.models.dti.inference import DenoisedVolume
-from mvnet.models.dti.predicted_signal import denoised_dwi, further_shells, log_squared_errors, signal_changes
+from mvnet.models.dti.predicted_signal import (
+    denoised_dwi,
+    denoised_volumes,
+    further_shells,
+    log_squared_errors,
+    signal_changes,
+)
 
 SHELLS = (0.0, 1000.0, 2500.0)
 
@@ -54,11 +60,11 @@ def halfway(volume: DTIVolume) -> DenoisedVolume:
     out[:3] = (out[:3] + out[:3].mean(0)) / 2
     out[3:] /= 2
     zero = torch.zeros_like(out[0])
-    return DenoisedVolume(out, zero, zero, zero, zero, zero)
+    return DenoisedVolume(out, *[zero] * 5)
 
 
 def test_tensors_that_stay_leave_every_bit(volume):
-    same = lambda shell: DenoisedVolume(shell.tensors, *(shell.tensors[0],) * 5)  # noqa: E731
+    same = lambda shell: DenoisedVolume(shell.tensors, *[shell.tensors[0]] * 5)  # noqa: E731
     assert np.array_equal(denoised_dwi(volume, volume.tensors, same), images(volume))
 
 
@@ -120,6 +126,9 @@ def test_volumes_that_a_fit_left_out_are_left(volume):
     changes = signal_changes(replace(volume, acquisition=odd), halfway(volume).tensors, leave=(5,))
     moved = changes[0].volumes
     assert not moved[[3, 5]].any() and moved[[4, 6]].all()
+    after = list(denoised_volumes(replace(volume, acquisition=odd), changes))[4]
+    same = (after == scan.dwi[..., 4]).all((0, 1))
+    assert same[2] and not same[3]
 
 
 def test_shells_of_six_directions_or_more():

@@ -86,6 +86,28 @@ def test_a_dwi_by_path_and_in_memory(scan, dti_model):
         mvnet.denoise_dti(dwi, bvals, model=dti_model)
 
 
+def test_a_dwi_in_memory_is_placed_and_fitted_as_asked(scan, dti_model):
+    bvals, bvecs = np.loadtxt(scan / "dwi.bval"), np.loadtxt(scan / "dwi.bvec").T
+    dwi = np.asarray(read_nifti(scan / "dwi.nii.gz").dataobj, dtype=np.float32)
+    options: dict[str, Any] = {"model": dti_model, "device": "cpu", "strength": 0.0}
+    affine = np.diag([-2.0, 2, 3, 1])
+    by_affine = mvnet.denoise_dti(dwi, bvals, bvecs, affine=affine, **options)
+    by_spacing = mvnet.denoise_dti(dwi, bvals, bvecs, spacing=(2, 2, 3), **options)
+    np.testing.assert_array_equal(by_affine, by_spacing)
+    in_world = mvnet.denoise_dti(dwi, bvals, bvecs * [-1, 1, 1], affine=affine, frame="world", **options)
+    # components are in the axes of the b-vectors: x is reversed in them
+    np.testing.assert_allclose(in_world * [1, -1, -1, 1, 1, 1], by_affine, rtol=1e-3, atol=1e-8)
+    more = np.concatenate([dwi, np.full((*SHAPE, 1), 1e4, np.float32)], -1)
+    left_out = mvnet.denoise_dti(
+        more, np.r_[bvals, 1000], np.r_[bvecs, bvecs[-1:]], affine=affine, fit={"skip_volumes": (13,)}, **options
+    )
+    np.testing.assert_allclose(left_out, by_affine, rtol=1e-4, atol=1e-9)
+    with pytest.raises(ValueError, match=r"affine: found shape \(3, 3\), expected \(4, 4\)"):
+        mvnet.denoise_dti(dwi, bvals, bvecs, affine=np.eye(3), **options)
+    with pytest.raises(ValueError, match="fit: found shell, expected some of all_shells"):
+        mvnet.denoise_dti(dwi, bvals, bvecs, fit={"shell": 1000}, **options)
+
+
 def test_phases_of_every_kind(tmp_path):
     xarray = pytest.importorskip("xarray", reason="needs mvnet[insar]")
     model = small_model(torch.float32, windows=(6, 0), kernels=((3, 1),))

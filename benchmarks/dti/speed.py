@@ -14,17 +14,16 @@ from benchmarks.dti.accuracy import load
 from benchmarks.harness import Target
 from mvnet.apps.demo import peers as compare
 
-OPTIONAL = ("--dwi-output",)
-"""Options for files beside those that are always written."""
+EVERYTHING = ("--maps", "all", "--dwi-output")
+"""Options for the files beside those that are always written."""
 
 
 def run(root: Path, model: str | None) -> dict:
     """The summary of one process that writes every output there is."""
     folder = root / "dti" / "invivo_sherbrooke_1p8mm"
     program = [sys.executable, "-m", "mvnet.apps.main", "denoise", "dti"]
-    words = subprocess.run([*program, "--help"], check=True, capture_output=True, text=True).stdout
     files = [folder / "dwi.nii.gz", "--bval", folder / "dwi.bval", "--bvec", folder / "dwi.bvec"]
-    chosen = [option for option in OPTIONAL if option in words] + (["--checkpoint", model] if model else [])
+    chosen = [*EVERYTHING, *(["--checkpoint", model] if model else [])]
     with tempfile.TemporaryDirectory() as out:
         command = [*program, *map(str, files), "-o", out, "--json", "--quiet", *chosen]
         done = subprocess.run(command, check=True, capture_output=True, text=True)

@@ -69,7 +69,8 @@ def measure(setup: Setup) -> tuple[list[dict[str, Any]], list[Target]]:
         turned = []
         for seed in range(1 if setup.quick else 3):
             scan, _, sigma = noisy_scan(tensors, np.full(SHAPE, SIGNAL), mask, snr, gradients, seed=seed)
-            for method, found in tensors_of(setup, scan, sigma, few=True):
+            mine = denoised(setup.model, scan)
+            for method, found in tensors_of(setup, scan, sigma, ours=mine, few=True):
                 error = ai(found, truth)
                 row = sums.setdefault(
                     method, {name: [] for name in (*KINDS, "plain white", "MD of MD 1", "FA of wire")}
@@ -82,9 +83,8 @@ def measure(setup: Setup) -> tuple[list[dict[str, Any]], list[Target]]:
                 if method == OURS:
                     inlay = np.isin(kinds, [k for k, name in enumerate(KINDS) if name.startswith("inlay")])
                     turned.append((angle(found[inlay], truth[inlay]) < 15).mean())
-            told = denoised(setup.model, scan).error
             for k, name in enumerate(KINDS):
-                expected[name].append(told[kinds == k].mean())
+                expected[name].append(mine.error[kinds == k].mean())
         means = {m: {name: float(np.mean(v)) for name, v in row.items()} for m, row in sums.items()}
         errors += [{"lesions: SNR": snr, "method": method, **row} for method, row in means.items()]
         ratios = {name: float(np.mean(expected[name])) / means[OURS][name] for name in KINDS}

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.dti.ours import Scan, denoised
+from benchmarks.dti.ours import Denoised, Scan, denoised
 from benchmarks.harness import Target
 from mvnet.apps.demo import peers as compare
 from mvnet.apps.demo.show import SCORES
@@ -35,6 +35,7 @@ def tensors_of(
     sigma: float,
     *,
     options: FitOptions | None = None,
+    ours: Denoised | None = None,
     fitted: np.ndarray | None = None,
     few: bool = False,
 ) -> Iterator[tuple[str, np.ndarray]]:
@@ -43,6 +44,7 @@ def tensors_of(
     Args:
         sigma: true deviation of the noise, for the peers that ask for it.
         options: of our fit.
+        ours: what ours made of this scan, where that is known.
         fitted: (M,) bool, the volumes that the peers' tensors are fitted to, after all were denoised; None takes all.
         few: only the peers that compete in most cases.
     """
@@ -53,7 +55,7 @@ def tensors_of(
 
     raw = fit(scan.dwi)
     yield RAW, raw
-    yield OURS, denoised(setup.model, scan, options).tensors
+    yield OURS, (ours or denoised(setup.model, scan, options)).tensors
     skipped = ("patch2self", "nlmeans") if few else ()
     for name, denoise in () if setup.quick else compare.denoisers.items():
         if not any(word in name for word in skipped):

@@ -5,7 +5,7 @@ The signal of the tensor model, in units b [ms/um^2] and D [um^2/ms]:
     log S(b, g) = log S0 - b g^T D g
 
 is linear in (D, log S0); with log S of variance (sigma / S)^2 the weights are S^2 (Salvador et al., 2005). The same
-two-pass estimate as DIPY's "WLS", which the file loader calls; this one runs inside training, on the training device.
+two-pass estimate as DIPY's "WLS", in one batch: for the file loader in float64, inside training on its device.
 """
 
 from __future__ import annotations
@@ -52,25 +52,43 @@ def normal_matrix(weights: Tensor, design: Tensor) -> Tensor:
     return (weights @ products).unflatten(1, (7, 7))
 
 
-def fit_wls(signal: Tensor, design: Tensor) -> tuple[Tensor, Tensor]:
+def fit_wls(signal: Tensor, design: Tensor, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Weighted least-squares tensors.
 
     Args:
         signal: (N, M), any unit; non-positive values count as a tiny signal.
         design: (M, 7) from `design_matrix`.
+        weights: (M,) or (N, M) in [0, 1], how much each volume counts; those above 0 determine the tensor. None counts
+            all alike.
     Returns:
         log S0 (N,) in the log of the signal's unit, and D (N, 6) Mandel, um^2/ms. D need not be positive.
     Source: Salvador et al., Human Brain Mapping 24 (2005) 144-155.
     """
     scale = signal.mean(1, keepdim=True).clamp_min(torch.finfo(signal.dtype).tiny)
     log_signal = (signal / scale).clamp_min(_MIN_SIGNAL).log()
-    # pass 1, unit weights: one pseudo-inverse serves every voxel
-    predicted = log_signal @ (design @ torch.linalg.pinv(design)).T
+    # pass 1, weights as given: one pseudo-inverse serves every voxel where they are the same
+    if weights is not None and weights.ndim == 2:
+        predicted = solve_weighted(log_signal, weights, design) @ design.T
+    else:
+        root = design.new_ones(len(design), 1) if weights is None else weights.sqrt().unsqueeze(1)
+        predicted = (log_signal * root.T) @ (design @ torch.linalg.pinv(root * design)).T
     # pass 2, weights S^2 of the first pass
-    weights = (2 * predicted).clamp(-30, 30).exp()
-    right = (weights * log_signal) @ design
-    parameters = torch.linalg.solve(normal_matrix(weights, design), right)
+    square = (2 * predicted).clamp(-30, 30).exp()
+    parameters = solve_weighted(log_signal, square if weights is None else square * weights, design)
     return parameters[:, 6] + scale[:, 0].log(), parameters[:, :6]
+
+
+def solve_weighted(response: Tensor, weights: Tensor, design: Tensor) -> Tensor:
+    """The x that minimises sum_m w_m (y_m - (A x)_m)^2.
+
+    Args:
+        response, weights: y and w, (N, M).
+        design: A, (M, 7).
+    Returns:
+        (N, 7); not finite where the weighted volumes do not determine it.
+    """
+    right = (weights * response) @ design
+    return torch.linalg.solve_ex(normal_matrix(weights, design), right)[0]
 
 
 @dataclass(frozen=True)
@@ -87,7 +105,7 @@ class AcquisitionMaps:
     residual: Tensor
 
 
-def _box_mean(volume: Tensor, inside: Tensor, radius: int, sides: Sequence[int] | None = None) -> Tensor:
+def box_mean(volume: Tensor, inside: Tensor, radius: int, sides: Sequence[int] | None = None) -> Tensor:
     """Mean of the volume where `inside` is 1, over boxes with these sides, 2 radius + 1 when None; 0 where it never is.
 
     Both (X, Y, Z), zero outside; `radius` zeros are added on every side.
@@ -100,7 +118,7 @@ def _box_mean(volume: Tensor, inside: Tensor, radius: int, sides: Sequence[int] 
     return total / count.clamp_min(1)
 
 
-def spatial_deviation(signal: Tensor, mask: Tensor, radius: int = 3) -> Tensor:
+def spatial_deviation(signal: Tensor, mask: Tensor, radius: int = 3, lag: int = 1) -> Tensor:
     """Standard deviation of the noise by differences of neighbours, for fits that leave no residual.
 
     The alternating sum over the corners of 2x2x2 voxels, over sqrt 8, has the variance of the noise and little of the
@@ -111,17 +129,19 @@ def spatial_deviation(signal: Tensor, mask: Tensor, radius: int = 3) -> Tensor:
         signal: (N, M) measured signal of the N voxels in `mask`.
         mask: (X, Y, Z) bool.
         radius: half side, in voxels, of the cube that is looked at.
+        lag: distance of neighbours in voxels; at 2, interpolated noise is seen too, and more of the anatomy.
     Returns:
         (X, Y, Z), zero where no such corners lie in the mask.
     """
     difference = signal.new_zeros(signal.shape[1], *mask.shape).masked_scatter(mask, signal.T.contiguous())
     inside, sides = mask, [2 * radius + 1] * 3
     for axis, length in enumerate(mask.shape):
-        if length > 1:
-            difference = difference.diff(dim=axis + 1) / _SQRT2
-            inside = inside.narrow(axis, 0, length - 1) & inside.narrow(axis, 1, length - 1)
-            sides[axis] = 2 * radius  # corners lie between voxels
-    mean_root = _box_mean(difference.abs().sqrt().mean(0), inside.to(signal.dtype), radius, sides)
+        if (left := length - lag) > 0:
+            near, far = difference.narrow(axis + 1, 0, left), difference.narrow(axis + 1, lag, left)
+            difference = (far - near) / _SQRT2
+            inside = inside.narrow(axis, 0, left) & inside.narrow(axis, lag, left)
+            sides[axis] = 2 * radius + 1 - lag  # corners lie between voxels
+    mean_root = box_mean(difference.abs().sqrt().mean(0), inside.to(signal.dtype), radius, sides)
     return (mean_root / _MEAN_ROOT).square()
 
 
@@ -150,30 +170,50 @@ def acquisition_maps(
     zero = torch.zeros(mask.shape, dtype=signal.dtype, device=signal.device)
     if freedom < 0 or len(signal) == 0:
         return AcquisitionMaps(zero, zero, zero)
-    predicted = (tensors @ design[:, :6].T + log_s0.unsqueeze(1)).clamp(-80, 80).exp()
+    predicted = predict(tensors, log_s0, design)
     if freedom:
         square = ((signal - predicted) ** 2).sum(1) / freedom
-        pooled = _box_mean(zero.masked_scatter(mask, square), mask.to(signal.dtype), radius)
+        pooled = box_mean(zero.masked_scatter(mask, square), mask.to(signal.dtype), radius)
         sigma = pooled[mask].clamp_min(0).sqrt()
     else:
         square, sigma = torch.zeros_like(log_s0), spatial_deviation(signal, mask, radius)[mask]
-
-    # covariance in units of the voxel's own S0, so that float32 has room
     relative = predicted / log_s0.exp().unsqueeze(1)
-    normal = normal_matrix(relative**2, design)
-    ridge = 1e-6 * normal.diagonal(dim1=1, dim2=2).mean(1)
-    normal = normal + ridge[:, None, None] * torch.eye(7, dtype=signal.dtype, device=signal.device)
-    covariance = torch.linalg.inv(normal)[:, :6, :6] * (sigma / log_s0.exp()).square()[:, None, None]
-    variance = (covariance * metric(tensors)).sum((1, 2)) / 6
+    covariance = tensor_covariance(relative**2, design) * (sigma / log_s0.exp()).square()[:, None, None]
     tiny = torch.finfo(signal.dtype).tiny
     return AcquisitionMaps(
         sigma=zero.masked_scatter(mask, sigma),
-        noise=zero.masked_scatter(mask, variance.clamp_min(0).sqrt()),
+        noise=zero.masked_scatter(mask, expected_error(covariance, tensors)),
         residual=zero.masked_scatter(mask, square.sqrt() / sigma.clamp_min(tiny)),
     )
 
 
-def metric(tensors: Tensor) -> Tensor:
+def predict(tensors: Tensor, log_s0: Tensor, design: Tensor) -> Tensor:
+    """Signal of the tensor model: tensors (N, 6), log S0 (N,) and design (M, 7) -> (N, M)."""
+    return (tensors @ design[:, :6].T + log_s0.unsqueeze(1)).clamp(-80, 80).exp()
+
+
+def tensor_covariance(information: Tensor, design: Tensor) -> Tensor:
+    """Covariance (A^T W A)^-1 of fitted tensors, a little regularised.
+
+    Args:
+        information: (N, M), W, the inverse variance of each logarithm of a signal; in units of the voxel, so that
+            float32 has room.
+        design: (M, 7).
+    Returns:
+        (N, 6, 6) in the inverse of those units times um^4/ms^2.
+    """
+    normal = normal_matrix(information, design)
+    ridge = 1e-6 * normal.diagonal(dim1=1, dim2=2).mean(1)
+    eye = torch.eye(_PARAMETERS, dtype=normal.dtype, device=normal.device)
+    return torch.linalg.inv(normal + ridge[:, None, None] * eye)[:, :6, :6]
+
+
+def expected_error(covariance: Tensor, tensors: Tensor) -> Tensor:
+    """Root of E d(D, D + noise)^2 / 6 to first order: covariance (N, 6, 6) and tensors (N, 6) -> (N,)."""
+    return ((covariance * _metric(tensors)).sum((1, 2)) / 6).clamp_min(0).sqrt()
+
+
+def _metric(tensors: Tensor) -> Tensor:
     """Gram matrix tr(D^-1 E_i D^-1 E_j) of the Mandel basis at D: (N, 6) -> (N, 6, 6)."""
     basis = sym3.unpack(torch.eye(6, dtype=tensors.dtype, device=tensors.device))  # (6, 3, 3)
     left = torch.einsum("nij,kjl->nkil", torch.linalg.inv(sym3.unpack(tensors)), basis)  # D^-1 E_k

@@ -21,7 +21,6 @@ from mvnet.data_loaders.dti.fit_options import B0_THRESHOLD
 from mvnet.data_loaders.dti.formats.gradient_files import read_numbers
 from mvnet.data_loaders.errors import DataError
 
-_USUAL_MAXIMUM = 1600.0  # s/mm^2: above it the tensor model no longer describes brain tissue
 _FEWEST = 6
 _SI, _SI_SMALLEST = 1e7, 1e5  # s/m^2: the largest value is above the first, every other one above the second
 _MILLI = 20.0  # ms/um^2: no scanner reaches it, and no weighting in s/mm^2 is below it
@@ -137,8 +136,6 @@ def read_gradients(
     known = np.where(weighted, norm >= _NO_DIRECTION, (np.abs(norm - 1) < _UNIT) & (values > 0))
     unit = np.where(known[:, None], vectors, 0) / np.where(known, np.linalg.norm(vectors, axis=1), 1)[:, None]
     check_directions(unit[usable & weighted])
-    if values.max() > _USUAL_MAXIMUM:
-        messages.append(f"warning: b-values up to {values.max():.0f} s/mm^2; the tensor model holds up to about 1500")
     return Gradients(values, unit, usable, limit, messages)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mvnet.data_loaders.dti.formats.grids import bring_to_grid
-from mvnet.data_loaders.dti.nifti import open_image, read_array
+from mvnet.data_loaders.dti.nifti import name_of, open_image, read_array
 from mvnet.data_loaders.errors import DataError
 from mvnet.metrics import fractional_anisotropy
 
@@ -18,7 +19,8 @@ _NO_BACKGROUND = 0.07
 _PROBABLE = 0.5
 _WHITE_MATTER = 0.4  # fractional anisotropy
 
-MaskLike = str | Path | np.ndarray | Tensor
+MaskLike = str | Path | np.ndarray | Tensor | Any
+"""A file, an array, or a nibabel image."""
 
 
 def read_mask(mask: MaskLike, shape: tuple[int, ...], affine: np.ndarray | None = None) -> tuple[Tensor, list[str]]:
@@ -29,15 +31,16 @@ def read_mask(mask: MaskLike, shape: tuple[int, ...], affine: np.ndarray | None 
     they do not tell where it lies, or when more than half of the mask would be lost.
 
     Args:
-        mask: path of an image, or an array on the grid of the image; trailing dimensions of size 1 are dropped.
+        mask: path of an image, a nibabel image, or an array on the grid of the image; trailing dimensions of size 1
+            are dropped.
         shape: (X, Y, Z) expected.
         affine: (4, 4) of the image in mm; None does not compare it with that of a file.
     Raises:
         DataError: several volumes, another grid that cannot be brought to the image's, or no voxel above zero.
     """
-    image = open_image(mask) if isinstance(mask, str | Path) else None
+    image = open_image(mask) if isinstance(mask, str | Path) or hasattr(mask, "dataobj") else None
     if image is not None:
-        values = read_array(image, "mask" if not isinstance(mask, str | Path) else mask)
+        values = read_array(image, name_of(mask))
     else:
         values = mask.detach().cpu().numpy() if isinstance(mask, Tensor) else np.asarray(mask)
     while values.ndim > 3 and values.shape[-1] == 1:

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from mvnet.data_loaders.dti.detect_layout import positive_definite
-from mvnet.data_loaders.dti.fitting import clip_eigenvalues
 from mvnet.data_loaders.dti.volume import RepairReport
 from mvnet.data_loaders.errors import DataError
 from mvnet.linalg import sym3
 from mvnet.metrics import REFERENCE_DIFFUSIVITY
 
 _MOSTLY_BAD = "warning: most tensors are not positive definite; are the component order, or the gradients, right?"
-_ABSURD = 1e9  # times the plausible maximum: beyond it the closed-form eigenvalues overflow
-_SLACK = 1.001  # the round-off of a file is no outlier
+_ABSURD = 4e9  # times the median: beyond it the closed-form eigenvalues overflow
+_ROUND_OFF = 1e-5  # of the largest eigenvalue: a smaller one is not positive to float32
+_TINY = 0.01  # of the median diffusivity, what a non-positive eigenvalue becomes where the noise is not known
 
 LOWEST, HIGHEST = 0.1, 4.0
-"""Plausible eigenvalues of tissue and water in um^2/ms, for a median of `REFERENCE_DIFFUSIVITY`."""
+"""Usual eigenvalues of tissue and water in um^2/ms, for a median of `REFERENCE_DIFFUSIVITY`."""
 
 
 def median_diffusivity(planes: Tensor, inside: Tensor) -> float:
@@ -34,59 +32,63 @@ def median_diffusivity(planes: Tensor, inside: Tensor) -> float:
     return (planes[:3].sum(0)[good].double().median() / 3).item()
 
 
-def plausible_range(median_md: float) -> tuple[float, float]:
-    """Smallest and largest eigenvalue: [0.1, 4] um^2/ms times the power of 4 nearest to the median over 0.75.
+def repair(planes: Tensor, mask: Tensor, deviation: Tensor | None = None) -> tuple[Tensor, RepairReport]:
+    """Positive definite tensors everywhere; what is positive definite is not touched.
 
-    In steps, so that tissue at body temperature (median 0.38 to 1.5) has the fixed range, and a repaired
-    volume is not repaired again because its median moved a little. Fixed tissue and other liquids keep their
-    own scale.
-    """
-    scale = 4.0 ** round(math.log(median_md / REFERENCE_DIFFUSIVITY, 4))
-    return LOWEST * scale, HIGHEST * scale
-
-
-def repair(planes: Tensor, mask: Tensor) -> tuple[Tensor, RepairReport]:
-    """Positive definite tensors everywhere.
-
-    Inside the mask eigenvalues are clipped to `plausible_range`, with the eigenvectors kept. Tensors without
-    information (non-finite, or no positive eigenvalue) become the mean of their valid neighbours, the median
-    isotropic tensor when there are none; so does everything outside the mask.
+    Inside the mask eigenvalues that are not positive, or below the floor that the noise of the voxel sets, are lifted
+    to the floor, with the eigenvectors kept; none is lowered. The floor is the standard deviation of the voxel's
+    diffusivities, at most what tissue has (`LOWEST` in the scale of the median). Where no deviation is known it is 1 %
+    of the median, for what is not positive only. Tensors without information (non-finite, or no positive eigenvalue)
+    become the mean of their valid neighbours, the median isotropic tensor when there are none; so does everything
+    outside the mask.
 
     Args:
         planes: (6, X, Y, Z) Mandel, um^2/ms.
         mask: (X, Y, Z) bool.
+        deviation: (X, Y, Z) standard deviation of the components of a tensor by the noise, um^2/ms, 0 where unknown;
+            None when nothing is known.
     Returns:
         new planes, and the counts.
     Raises:
         DataError: when no tensor in the mask is positive definite.
     """
     medium = median_diffusivity(planes, mask)
-    low, high = plausible_range(medium)
     isotropic = planes.new_tensor([medium] * 3 + [0.0] * 3)[:, None, None, None]
-
-    finite = planes.abs().amax(0) < _ABSURD * high  # NaN compares false
+    finite = planes.abs().amax(0) < _ABSURD * medium  # NaN compares false
     usable = mask & finite
     out = torch.where(usable, planes, isotropic)
     values = sym3.eigvals(out, dim=0)  # (3, X, Y, Z) ascending
     smallest, largest = values[0], values[2]
     empty = largest <= 0  # nothing positive to keep
-    outside_range = (smallest < low / _SLACK) | (largest > high * _SLACK)
 
-    clip = usable & outside_range & ~empty
-    if clip.any():
-        out[:, clip] = clip_eigenvalues(out[:, clip].T, low, high).T
+    floor = torch.full_like(smallest, _TINY * medium)
+    limit = _ROUND_OFF * largest  # below it an eigenvalue is lifted
+    if deviation is not None:
+        noise = deviation.to(floor).clamp_max(LOWEST * medium / REFERENCE_DIFFUSIVITY)
+        floor = torch.where(noise > 0, noise.maximum(floor), floor)
+        limit = torch.where(noise > 0, floor.maximum(limit), limit)
+    lift = usable & (smallest < limit) & ~empty
+    if lift.any():
+        out[:, lift] = lift_eigenvalues(out[:, lift].T, floor.maximum(2 * _ROUND_OFF * largest)[lift]).T
     missing = mask & (~finite | empty)
     if missing.any():
         out = _fill(out, mask & ~missing, missing, isotropic)
-    voxels, non_positive = int(mask.sum()), int((usable & (smallest <= 0)).sum())
+    voxels, positive = int(mask.sum()), smallest > _ROUND_OFF * largest
+    non_positive = int((usable & ~positive).sum())
     report = RepairReport(
         voxels=voxels,
         non_finite=int((mask & ~finite).sum()),
         non_positive=non_positive,
-        clipped=int((usable & outside_range & (smallest > 0)).sum()),
+        clipped=int((lift & positive).sum()),
         messages=[_MOSTLY_BAD] if non_positive > voxels / 2 else [],
     )
     return out, report
+
+
+def lift_eigenvalues(tensors: Tensor, floor: Tensor) -> Tensor:
+    """The same eigenvectors with eigenvalues of at least `floor` (N,): (N, 6) Mandel -> (N, 6) Mandel."""
+    values, vectors = torch.linalg.eigh(sym3.unpack(tensors))
+    return sym3.pack((vectors * values.maximum(floor.unsqueeze(1)).unsqueeze(-2)) @ vectors.mT)
 
 
 def _fill(planes: Tensor, valid: Tensor, missing: Tensor, default: Tensor) -> Tensor:

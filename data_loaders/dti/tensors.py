@@ -12,7 +12,7 @@ import numpy as np
 from mvnet.data_loaders.dti.detect_layout import detect_order, detect_unit
 from mvnet.data_loaders.dti.fibre_coherence import check_frame
 from mvnet.data_loaders.dti.formats.contents import contents_of
-from mvnet.data_loaders.dti.frames import candidate_axes, rotate
+from mvnet.data_loaders.dti.frames import candidate_axes, rotate, to_voxel
 from mvnet.data_loaders.dti.layouts import TensorLayout, find_layout, unit_factor
 from mvnet.data_loaders.dti.masks import MaskLike, read_mask, tensor_mask
 from mvnet.data_loaders.dti.nifti import check_placement, name_of, open_image, read_array
@@ -49,7 +49,6 @@ def load_tensors(
     layout, messages = _layout(stored, len(image.shape), int(image.header["intent_code"]), order or contents.order)
     messages = [*contents.messages, *check_placement(image), *messages]
     planes = layout.to_mandel(stored)
-    del stored
     if not planes.isfinite().all(0).any():
         raise DataError(f"{path}: found no finite tensor, expected some")
 
@@ -75,6 +74,7 @@ def load_tensors(
 
     axes = candidate_axes(frame, contents.frame or layout.frame, image.affine, contents.as_voxel)
     tensors, report = repair(planes, inside)
+    stored = np.where((tensors == planes).all(0)[..., None], stored, np.float32("nan"))  # NaN where repaired
     chosen, matrix, found = check_frame(tensors, inside, image.header.get_zooms()[:3], axes, given=frame is not None)
     return DTIVolume(
         tensors=rotate(tensors, matrix),
@@ -85,6 +85,7 @@ def load_tensors(
         unit=unit,
         frame=chosen,
         report=replace(report, messages=messages + report.messages + found),
+        stored=stored if np.allclose(matrix, to_voxel(chosen, image.affine)) else None,  # else in other axes
     )
 
 

@@ -15,9 +15,8 @@ class RepairReport:
 
     voxels: number of voxels in the mask.
     non_finite: tensors with NaN, infinite or absurdly large components, filled in from their neighbours.
-    non_positive: tensors with an eigenvalue <= 0, lifted to the lower bound (filled in when none is
-        positive).
-    clipped: positive tensors with an eigenvalue outside the plausible range.
+    non_positive: tensors with an eigenvalue <= 0, lifted to the floor (filled in when none is positive).
+    clipped: positive tensors with an eigenvalue below the floor that the noise of their voxel sets, lifted to it.
     messages: detections and warnings, one line each.
     """
 
@@ -89,6 +88,8 @@ class DTIVolume:
     header: nibabel NIfTI header of the file read.
     order, unit, frame: component order, unit and reference axes of the file, to which the writers return.
     report: what was detected and repaired.
+    stored: (X, Y, Z, 6) components as the file holds them, NaN where `tensors` are repaired ones; None when the tensors
+        were fitted. A tensor that nothing changed is written back as these, bit for bit.
     acquisition: present when the tensors were fitted to diffusion-weighted images.
     """
 
@@ -100,6 +101,7 @@ class DTIVolume:
     unit: str
     frame: str
     report: RepairReport
+    stored: np.ndarray | None = None
     acquisition: Acquisition | None = None
 
     @property

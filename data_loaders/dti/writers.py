@@ -46,7 +46,7 @@ def intent_of(stored: np.ndarray) -> tuple[str, tuple[float, ...]]:
 def to_components(
     volume: DTIVolume, tensors: Tensor, order: str | None = None, unit: str | None = None, frame: str | None = None
 ) -> np.ndarray:
-    """Tensors as the file of `volume` stores them, zero outside its mask.
+    """Tensors as the file of `volume` stores them, zero outside its mask; bit for bit where they did not change.
 
     Args:
         volume, tensors, order, unit, frame: as of `save_tensors`.
@@ -60,8 +60,12 @@ def to_components(
     layout = find_layout(order or volume.order)
     back = to_voxel(frame or volume.frame, volume.affine).T
     planes = torch.where(volume.mask, tensors.detach().cpu(), 0.0)
-    planes = rotate(planes, back) / unit_factor(unit or volume.unit)
-    return layout.from_mandel(planes)
+    components = layout.from_mandel(rotate(planes, back) / unit_factor(unit or volume.unit))
+    written = (layout.name, unit or volume.unit, frame or volume.frame)
+    if volume.stored is not None and written == (volume.order, volume.unit, volume.frame):
+        same = (planes == volume.tensors).all(0).numpy() & np.isfinite(volume.stored).all(-1)
+        components[same] = volume.stored[same].reshape(-1, *components.shape[3:])
+    return components
 
 
 def save_scalar(volume: DTIVolume, values: Tensor | np.ndarray, path: str | Path) -> Path:

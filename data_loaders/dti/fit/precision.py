@@ -13,10 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mvnet.data_loaders.dti.fitting import metric, normal_matrix
+from mvnet.data_loaders.dti.fitting import expected_error, normal_matrix, tensor_covariance
 from mvnet.linalg import sym3
-
-_RIDGE = 1e-6  # of the mean eigenvalue, for covariances of schemes that hardly determine a tensor
 
 
 class SignalNoise(NamedTuple):
@@ -62,11 +60,9 @@ def size_noise_ratio(tensors: Tensor, design: Tensor) -> Tensor:
     Returns:
         (n,), 1 where all components are alike.
     """
-    precision = tensor_precision(tensors, torch.ones_like(tensors[:, 0]), design)
-    ridge = _RIDGE * precision.diagonal(dim1=1, dim2=2).mean(1)
-    eye = torch.eye(6, dtype=tensors.dtype, device=tensors.device)
-    covariance = torch.linalg.inv(precision + ridge[:, None, None] * eye)
+    relative = (tensors @ design[:, :6].T).clamp(-80, 80).exp()  # S / S0
+    covariance = tensor_covariance(relative.square(), design)
     inverse = sym3.pack(torch.linalg.inv(sym3.unpack(tensors)))
     size = torch.einsum("na,nab,nb->n", inverse, covariance, inverse) / 3
-    whole = (covariance * metric(tensors)).sum((1, 2)) / 6
-    return (size / whole.clamp_min(torch.finfo(whole.dtype).tiny)).clamp_min(0).sqrt()
+    whole = expected_error(covariance, tensors)
+    return size.clamp_min(0).sqrt() / whole.clamp_min(torch.finfo(whole.dtype).tiny)

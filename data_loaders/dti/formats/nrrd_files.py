@@ -8,7 +8,6 @@ Sources: NRRD file format definition, sections 6 and 7 (teem.sourceforge.net/nrr
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -128,17 +127,25 @@ def _gradients(header: Mapping[str, Any], path: Path, volumes: int, frame: np.nd
     """b-values and unit vectors in RAS+ axes, when the header has them."""
     if "DWMRI_b-value" not in header:
         return Contents(messages=tuple(messages))
-    numbered = sorted(key for key in header if re.fullmatch(r"DWMRI_gradient_\d+", key))
     rows = []
-    for key in numbered:
-        repeats = int(header.get(key.replace("gradient", "NEX"), 1))
-        rows += [[float(word) for word in str(header[key]).split()]] * repeats
+    for key in sorted(header):
+        kind, _, number = key.removeprefix("DWMRI_").rpartition("_")
+        if key.startswith("DWMRI_") and kind in ("gradient", "B-matrix"):
+            values = np.array([float(word) for word in str(header[key]).split()])
+            repeats = int(header.get(f"DWMRI_NEX_{number}", 1))
+            rows += [(int(number), values if kind == "gradient" else _direction(values))] * repeats
     if len(rows) != volumes:
         raise DataError(f"{path}: found {len(rows)} DWMRI gradients, expected {volumes}, one per volume")
-    vectors = np.array(rows)
+    vectors = np.array([row for _, row in sorted(rows, key=lambda row: row[0])])
     lengths = np.linalg.norm(vectors, axis=1)
     largest = lengths.max() or 1.0
     bvals = float(header["DWMRI_b-value"]) * (lengths / largest) ** 2
     unit = vectors / np.where(lengths > 0, lengths, 1)[:, None]
     where = "DWMRI keys, scanner axes"
     return Contents(bvals, unit @ frame.T, where, frame="world", as_voxel=frame.T, messages=tuple(messages))
+
+
+def _direction(matrix: np.ndarray) -> np.ndarray:
+    """sqrt(trace B) times the first eigenvector of B, given as xx xy xz yy yz zz: B = b g g^T."""
+    values, vectors = np.linalg.eigh(matrix[[[0, 1, 2], [1, 3, 4], [2, 4, 5]]])
+    return vectors[:, -1] * max(values.sum(), 0.0) ** 0.5

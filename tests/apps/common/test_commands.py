@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import pytest
+import typer
+
+from mvnet.apps.common.commands import Command
+from mvnet.apps.common.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -20,3 +26,17 @@ def test_options_given_twice_are_refused(arguments, option, run):
     status, out, err = run(*arguments)
     assert (status, out) == (2, "")
     assert err == f"mvnet: error: {option}: found it 2 times, expected it once\n"
+
+
+def test_options_of_several_values_stay_repeatable():
+    app = typer.Typer()
+    seen = []
+
+    @app.command(cls=Command)
+    def show(scan: Annotated[list[str], typer.Option()], loud: bool = False) -> None:
+        seen.append((scan, loud))
+
+    app(["--scan", "a", "--scan", "b"], standalone_mode=False)
+    assert seen == [(["a", "b"], False)]
+    with pytest.raises(UserError, match="--loud: found it 2 times"):
+        app(["--scan", "a", "--loud", "--no-loud"], standalone_mode=False)

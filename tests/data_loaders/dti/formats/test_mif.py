@@ -6,14 +6,14 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from nibabel.eulerangles import euler2mat
+from scipy.spatial.transform import Rotation
 
 from mvnet.data_loaders.dti.formats.contents import contents_of
 from mvnet.data_loaders.dti.nifti import open_image, without_suffix
 from mvnet.data_loaders.errors import DataError
 
 VALUES = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5).astype(np.float32) - 17
-TURN = euler2mat(0.1, 0.2, 0.3)
+TURN = Rotation.from_euler("xyz", [0.1, 0.2, 0.3]).as_matrix()
 NAMES = {
     "Float32LE": "<f4",
     "Float32BE": ">f4",

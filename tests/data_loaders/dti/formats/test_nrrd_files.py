@@ -85,6 +85,24 @@ def test_a_dwi_of_slicer(first, brain, tmp_path):
     torch.testing.assert_close(volume.tensors, expected.tensors, rtol=2e-3, atol=2e-3)
 
 
+def test_matrices_of_the_weighting_and_repeated_volumes(tmp_path):
+    directions = np.array([[0.6, 0.8, 0], [0, 0.6, -0.8], [1, 0, 0]])
+    shells = np.array([1000, 500, 1000])
+    keys = {"DWMRI_b-value": "1000", "DWMRI_NEX_0000": "2", "DWMRI_gradient_0000": "0 0 0"}
+    for k, (g, b) in enumerate(zip(directions, shells), start=2):
+        matrix = b * np.outer(g, g)[np.triu_indices(3)]
+        keys[f"DWMRI_B-matrix_{k:04d}"] = " ".join(f"{x:.6f}" for x in matrix)
+    values = np.ones((5, 4, 4, 4), np.float32)
+    header = header_of(values.shape, ["vector", "space", "space", "space"], **keys)
+    header["space directions"] = np.array([[np.nan] * 3, [2, 0, 0], [0, 2, 0], [0, 0, 2]])
+    header["measurement frame"] = np.diag([-1.0, -1, 1])  # LPS to RAS: gradients are in RAS
+    nrrd.write(str(tmp_path / "x.nrrd"), values, header)
+    contents = contents_of(open_image(tmp_path / "x.nrrd"))
+    assert contents.bvals is not None and contents.bvecs is not None
+    np.testing.assert_allclose(contents.bvals, [0, 0, *shells], atol=1e-6)
+    np.testing.assert_allclose(np.abs((contents.bvecs[2:] * directions).sum(1)), 1, atol=1e-6)
+
+
 def test_what_cannot_be_right_is_one_line(tmp_path):
     values = np.ones((7, 4, 4, 4), np.float32)
     kinds = ["list", "domain", "domain", "domain"]

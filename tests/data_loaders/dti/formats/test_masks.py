@@ -39,7 +39,7 @@ def test_values(write):
         (box * np.int16(7) + (box * np.arange(SHAPE[0])[:, None, None] > 8).astype(np.int16), []),  # labels 7 and 8
         (np.where(box, 3.5, np.nan).astype(np.float32), []),
     ):
-        for given in (write(values), values, torch.as_tensor(values)):
+        for given in (write(values), values, torch.as_tensor(values), nibabel.Nifti1Image(values, AFFINE)):
             found, messages = read_mask(given, SHAPE, AFFINE)
             np.testing.assert_array_equal(found.numpy(), box > 0)
             assert len(messages) == len(words) and all(word in line for word, line in zip(words, messages))

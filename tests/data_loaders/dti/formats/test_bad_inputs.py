@@ -136,7 +136,7 @@ def test_a_volume_of_nan_in_a_scan(tmp_path, brain):
     dwi = np.ones((*brain.mask.shape, 7), dtype=np.float32) * (1 + bvals.numpy() / 1e4)
     dwi[..., 3] = np.nan
     path = _nifti(tmp_path / "d.nii.gz", dwi)
-    _refused(load_dwi, path, bvals.numpy(), bvecs.numpy(), mask=brain.mask, match="finite in every volume")
+    _refused(load_dwi, path, bvals.numpy(), bvecs.numpy(), mask=brain.mask, match="5 weighted volumes left")
 
 
 @pytest.mark.parametrize("factor", [1e-20, 1e20])

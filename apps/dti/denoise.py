@@ -191,5 +191,5 @@ def _write_dwi(
     def denoise(shell: DTIVolume) -> DenoisedVolume:
         return _denoise(model, shell, options, console, device)
 
-    changes = signal_changes(volume, found.tensors, denoise, options.fit.skip_volumes)
+    changes = signal_changes(volume, found.tensors, denoise, options.fit)
     write_dwi(volume, changes, options, bids.stem_of(options.input), outputs, origin)

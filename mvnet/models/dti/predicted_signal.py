@@ -10,10 +10,11 @@ crossings, kurtosis, artefacts, and the noise of the residual stay as they were 
 none of P n; there the same difference would add the error of D (two shells, kurtosis 1, SNR 25: mean kurtosis off by
 .129 instead of .112), so that every further shell of six directions or more has a tensor of its own, fitted with the
 b0, denoised by the same network, and moved by its own difference (.047). The form S exp(-b g^T (D' - D) g) is worse
-throughout: it scales the residual, by more the larger b is (b 2000: root-mean-square error 38.6 against 38.4).
+throughout: it scales the residual, by more the larger b is (b 2000: root-mean-square error 38.6 against 38.4). Mean
+magnitudes in the noise of the voxel instead of the two predictions bring a second fit no nearer to D'.
 
-Volumes without weighting or direction, those that a fit left out, and voxels outside the mask are returned as they
-are, bit for bit; so is everything where D' = D.
+Volumes without weighting or direction, volumes and slices that a fit gave no weight, and voxels outside the mask are
+returned as they are, bit for bit; so is everything where D' = D.
 """
 
 from __future__ import annotations
@@ -26,11 +27,14 @@ import torch
 from torch import Tensor
 
 from mvnet.data_loaders.dti.dwi import fit_signals
+from mvnet.data_loaders.dti.fit_options import FitOptions
 from mvnet.data_loaders.dti.fitting import design_matrix
+from mvnet.data_loaders.dti.gradients import is_b0
 from mvnet.data_loaders.dti.volume import Acquisition, DTIVolume
 from mvnet.errors import MvnetError
 from mvnet.models.dti.inference import DenoisedVolume
 
+_DEFAULTS = FitOptions()
 _FLOOR = 1e-3  # of S0: smallest signal for the logarithm
 _FEWEST = 6  # directions of a shell that is fitted
 _SAME_SHELL = 50.0, 0.05  # s/mm^2, or a share of b, between neighbours of a shell
@@ -64,7 +68,7 @@ class SignalChange:
 
 
 def signal_changes(
-    volume: DTIVolume, denoised: Tensor, denoise: Denoise | None = None, leave: Sequence[int] = ()
+    volume: DTIVolume, denoised: Tensor, denoise: Denoise | None = None, options: FitOptions = _DEFAULTS
 ) -> list[SignalChange]:
     """What denoising changes in the images: of the fitted volumes, and of every further shell.
 
@@ -73,7 +77,7 @@ def signal_changes(
         denoised: (6, X, Y, Z) Mandel planes, um^2/ms, voxel axes.
         denoise: denoises the tensors of a further shell, as those of `volume` were; None leaves further shells as they
             are.
-        leave: numbers of volumes that are returned as they are.
+        options: of the fit; volumes that it skips are returned as they are.
     Returns:
         one change for every shell or set of shells; no volume is in two.
     Raises:
@@ -82,16 +86,15 @@ def signal_changes(
     scan = _scan_of(volume)
     if denoised.shape != volume.tensors.shape:
         raise MvnetError(f"denoised: found shape {tuple(denoised.shape)}, expected {tuple(volume.tensors.shape)}")
-    mask, kept = volume.mask, np.isin(np.arange(len(scan.bvals)), leave)
+    mask, unweighted = volume.mask, is_b0(scan.bvals, options.b0_threshold) | (np.abs(scan.bvecs).max(1) == 0)
     lost = [o.volume for o in scan.outliers if o.slice is None and o.weight == 0]
-    kept[lost] = True
-    weighted = (np.abs(scan.bvecs).max(1) > 0) & ~kept
+    weighted = ~unweighted & ~np.isin(np.arange(len(scan.bvals)), [*options.skip_volumes, *lost])
     s0, before = scan.b0[mask], volume.tensors[:, mask]
     changes = [SignalChange(scan.used & weighted, s0, before, denoised[:, mask].to(before))]
     if denoise is not None:
-        unweighted = scan.used & (np.abs(scan.bvecs).max(1) == 0)
+        how = replace(options, shells=None, bmax=None, all_shells=True, skip_volumes=())
         for shell in further_shells(scan.bvals, scan.bvecs, weighted & ~scan.used):
-            changes.append(_shell_change(volume, scan, shell, unweighted, denoise))
+            changes.append(_shell_change(volume, scan, shell, scan.used & unweighted, denoise, how))
     return changes
 
 
@@ -117,11 +120,12 @@ def further_shells(bvals: np.ndarray, bvecs: np.ndarray, among: np.ndarray) -> l
 
 
 def _shell_change(
-    volume: DTIVolume, scan: Acquisition, shell: np.ndarray, unweighted: np.ndarray, denoise: Denoise
+    volume: DTIVolume, scan: Acquisition, shell: np.ndarray, b0: np.ndarray, denoise: Denoise, options: FitOptions
 ) -> SignalChange:
     """A shell and the b0 volumes fitted by a tensor of their own."""
-    part, mask = shell | unweighted, volume.mask
-    tensors, report, own = fit_signals(scan.dwi[..., part], scan.bvals[part], scan.bvecs[part], mask)
+    part, mask = shell | b0, volume.mask
+    signals = scan.dwi[..., part], scan.bvals[part], scan.bvecs[part]
+    tensors, report, own = fit_signals(*signals, mask, options=options)
     found = denoise(replace(volume, tensors=tensors, report=report, acquisition=own))
     return SignalChange(shell, own.b0[mask], tensors[:, mask], found.tensors[:, mask])
 
@@ -149,23 +153,27 @@ def denoised_volumes(volume: DTIVolume, changes: Sequence[SignalChange]) -> Iter
         moved = measured + change.of(row).numpy()
         out = image.copy()
         out[inside] = np.where(measured >= 0, np.maximum(moved, 0), moved)
+        lost = [o.slice for o in scan.outliers if o.volume == m and o.slice is not None and o.weight == 0]
+        out[:, :, lost] = image[:, :, lost]
         yield out
 
 
-def denoised_dwi(volume: DTIVolume, denoised: Tensor, denoise: Denoise | None = None) -> np.ndarray:
+def denoised_dwi(
+    volume: DTIVolume, denoised: Tensor, denoise: Denoise | None = None, options: FitOptions = _DEFAULTS
+) -> np.ndarray:
     """The denoised images together.
 
     Args:
         volume: fitted to a DWI.
         denoised: (6, X, Y, Z) Mandel planes, um^2/ms, voxel axes.
-        denoise: as of `signal_changes`.
+        denoise, options: as of `signal_changes`.
     Returns:
         (X, Y, Z, M) float32, in image units.
     Raises:
         MvnetError: tensors of another shape, or a volume that was not fitted to a DWI.
     """
     out = np.empty_like(_scan_of(volume).dwi)
-    for m, image in enumerate(denoised_volumes(volume, signal_changes(volume, denoised, denoise))):
+    for m, image in enumerate(denoised_volumes(volume, signal_changes(volume, denoised, denoise, options))):
         out[..., m] = image
     return out
 

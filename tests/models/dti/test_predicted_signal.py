@@ -10,11 +10,18 @@ import torch
 from torch import Tensor
 
 from mvnet.data_loaders.dti.dwi import fit_signals
+from mvnet.data_loaders.dti.fit_options import FitOptions
 from mvnet.data_loaders.dti.simulation import add_noise, clean_signal, gradient_scheme, simulate_brain
 from mvnet.data_loaders.dti.volume import DTIVolume, Outlier
 from mvnet.errors import MvnetError
 from mvnet.models.dti.inference import DenoisedVolume
-from mvnet.models.dti.predicted_signal import denoised_dwi, further_shells, log_squared_errors, signal_changes
+from mvnet.models.dti.predicted_signal import (
+    denoised_dwi,
+    denoised_volumes,
+    further_shells,
+    log_squared_errors,
+    signal_changes,
+)
 
 SHELLS = (0.0, 1000.0, 2500.0)
 
@@ -30,7 +37,7 @@ def measured(fitted: tuple[float, ...] = (1000.0,), snr: float = 20.0) -> DTIVol
     used = np.isin(b, (0.0, *fitted))
     planes, report, scan = fit_signals(noisy[..., used], b[used], g[used], mask)
     scan = replace(scan, dwi=noisy, bvals=b, bvecs=g, used=used)
-    return DTIVolume(planes, mask, np.eye(4), None, "fsl", "mm2/s", "voxel", report, scan)
+    return DTIVolume(planes, mask, np.eye(4), None, "fsl", "mm2/s", "voxel", report, acquisition=scan)
 
 
 @pytest.fixture(scope="module")
@@ -48,34 +55,34 @@ def bvals(volume: DTIVolume) -> np.ndarray:
     return volume.acquisition.bvals
 
 
-def halfway(volume: DTIVolume) -> DenoisedVolume:
-    """A stand-in for a network: half of the way to the isotropic tensor."""
-    out = volume.tensors.clone()
-    out[:3] = (out[:3] + out[:3].mean(0)) / 2
-    out[3:] /= 2
+def rounder(volume: DTIVolume) -> DenoisedVolume:
+    """A stand-in for a network: a fifth of the way to the isotropic tensor."""
+    isotropic = torch.zeros_like(volume.tensors)
+    isotropic[:3] = volume.tensors[:3].mean(0)
+    out = torch.lerp(volume.tensors, isotropic, 0.2)
     zero = torch.zeros_like(out[0])
-    return DenoisedVolume(out, zero, zero, zero, zero, zero)
+    return DenoisedVolume(out, *[zero] * 5)
 
 
 def test_tensors_that_stay_leave_every_bit(volume):
-    same = lambda shell: DenoisedVolume(shell.tensors, *(shell.tensors[0],) * 5)  # noqa: E731
+    same = lambda shell: DenoisedVolume(shell.tensors, *[shell.tensors[0]] * 5)  # noqa: E731
     assert np.array_equal(denoised_dwi(volume, volume.tensors, same), images(volume))
 
 
 def test_only_weighted_volumes_in_the_mask_change(volume):
-    out, outside = denoised_dwi(volume, halfway(volume).tensors, halfway), ~volume.mask.numpy()
+    out, outside = denoised_dwi(volume, rounder(volume).tensors, rounder), ~volume.mask.numpy()
     assert out.dtype == np.float32
     assert np.array_equal(out[outside], images(volume)[outside])
     assert np.array_equal(out[..., bvals(volume) == 0], images(volume)[..., bvals(volume) == 0])
     for b in SHELLS[1:]:
-        assert np.abs(out - images(volume))[..., bvals(volume) == b].max() > 10
+        assert np.abs(out - images(volume))[..., bvals(volume) == b].max() > 4
 
 
 def test_the_change_is_the_difference_of_the_predictions():
     volume = measured()
     scan = volume.acquisition
     assert scan is not None
-    after = halfway(volume).tensors
+    after = rounder(volume).tensors
     b, g = torch.as_tensor(scan.bvals), torch.as_tensor(scan.bvecs)
     difference = clean_signal(after, scan.b0, b, g) - clean_signal(volume.tensors, scan.b0, b, g)
     out, first = denoised_dwi(volume, after), scan.bvals == 1000
@@ -86,16 +93,17 @@ def test_the_change_is_the_difference_of_the_predictions():
 
 @pytest.mark.parametrize("b", SHELLS[1:])
 def test_a_fit_of_the_images_finds_the_denoised_tensors(volume, b):
-    out = denoised_dwi(volume, halfway(volume).tensors, halfway)
+    """Nearly, as the weights of a fit change with the signals: most near the floor of the noise."""
+    out = denoised_dwi(volume, rounder(volume).tensors, rounder)
     scan, part = volume.acquisition, np.isin(bvals(volume), (0.0, b))
     assert scan is not None
     found, before = (
         fit_signals(np.ascontiguousarray(dwi[..., part]), scan.bvals[part], scan.bvecs[part], volume.mask)[0]
         for dwi in (out, scan.dwi)
     )
-    wanted = halfway(replace(volume, tensors=before)).tensors
+    wanted = rounder(replace(volume, tensors=before)).tensors
     inside = volume.mask & (scan.b0 > 300)
-    assert distance(found, wanted, inside) < 0.2 * distance(before, wanted, inside)
+    assert distance(found, wanted, inside) < (0.1 if b == 1000 else 0.45) * distance(before, wanted, inside)
 
 
 def distance(x: Tensor, y: Tensor, mask: Tensor) -> float:
@@ -117,9 +125,14 @@ def test_volumes_that_a_fit_left_out_are_left(volume):
     scan = volume.acquisition
     assert scan is not None
     odd = replace(scan, outliers=(Outlier(3, None, "empty", float("nan"), 0.0), Outlier(4, 2, "dropout", 9.0, 0.0)))
-    changes = signal_changes(replace(volume, acquisition=odd), halfway(volume).tensors, leave=(5,))
+    changes = signal_changes(
+        replace(volume, acquisition=odd), rounder(volume).tensors, options=FitOptions(skip_volumes=(5,))
+    )
     moved = changes[0].volumes
     assert not moved[[3, 5]].any() and moved[[4, 6]].all()
+    after = list(denoised_volumes(replace(volume, acquisition=odd), changes))[4]
+    same = (after == scan.dwi[..., 4]).all((0, 1))
+    assert same[2] and not same[3]
 
 
 def test_shells_of_six_directions_or_more():

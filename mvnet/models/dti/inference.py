@@ -91,12 +91,11 @@ def denoise_volume(
     """
     radius = chi_quantile(trust_region)
     _check_arrays(tensors, mask, strength)
-    scale = diffusivity_scale(tensors, mask)
     ratio = None if signal is None else _size_ratio(tensors, mask, signal)
     features = feature_planes(mask, b0, noise, residual, spacing=spacing, size_ratio=ratio).to(tensors.dtype)
+    scale, seen = diffusivity_scale(tensors, mask), visible_tensors(tensors, mask)
     out, logs = tensors.clone(), torch.zeros(3, *mask.shape, dtype=tensors.dtype, device=tensors.device)
     tiles = list(masked_tiles(mask, block, model.receptive_radius))
-    seen = visible_tensors(tensors, mask)
     jobs = (_TileData(t, seen[:, *t.outer], mask[t.outer], features[:, *t.outer]) for t in tiles)
     results = map_tiles(partial(_filter_tile, model), jobs, workers=workers, executor=executor)
     for done, (job, (result, expected)) in enumerate(results, start=1):
@@ -107,10 +106,8 @@ def denoise_volume(
             progress(done, len(tiles))
     found = _keep_trusted(tensors[:, mask], out[:, mask], logs[:, mask], mask, noise, signal, radius)
     out[:, mask] = _along_geodesic(tensors[:, mask], found.tensors, strength)
-    error, confidence, fa_error, md_error = (
-        _scatter(values, mask, 0.0) for values in (found.error, (-found.error).exp(), found.fa_error, found.md_error)
-    )
-    return DenoisedVolume(out, error, confidence, fa_error, md_error, _scatter(found.kept, mask, 1.0))
+    errors = (found.error, (-found.error).exp(), found.fa_error, found.md_error)
+    return DenoisedVolume(out, *(_scatter(e, mask, 0.0) for e in errors), _scatter(found.kept, mask, 1.0))
 
 
 def _size_ratio(tensors: Tensor, mask: Tensor, signal: SignalNoise) -> Tensor:

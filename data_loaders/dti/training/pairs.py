@@ -21,12 +21,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mvnet.data_loaders.dti.fit.precision import size_noise_ratio
-from mvnet.data_loaders.dti.fitting import acquisition_maps, clip_eigenvalues, design_matrix, fit_wls
+from mvnet.data_loaders.dti.fit.rician import CONCERNED, refit
+from mvnet.data_loaders.dti.fitting import acquisition_maps, clip_eigenvalues, design_matrix, fit_wls, predict
 from mvnet.data_loaders.dti.frames import rotate
 from mvnet.data_loaders.dti.gradients import is_b0
 from mvnet.data_loaders.dti.repair import HIGHEST, LOWEST
 from mvnet.errors import MvnetError
 from mvnet.metrics import REFERENCE_DIFFUSIVITY
+
+VISIBLE = (0.1, 16.0)
+"""um^2/ms: eigenvalues that the network sees, for a volume whose median is that of tissue. Noise reaches beyond."""
+
+_DETERMINED = 7  # volumes that leave no residual
 
 
 class PatchMaps(NamedTuple):
@@ -273,8 +279,9 @@ def _fitted_pair(signal: Tensor, design: Tensor, target: Tensor, field: TensorFi
     """The fit of signals (N, M) in the N masked voxels of a field, beside its target."""
     mask = field.mask
     log_s0, fitted = fit_wls(signal, design)
-    fitted = clip_eigenvalues(fitted, LOWEST, HIGHEST)
-    maps = acquisition_maps(signal, fitted, log_s0, design, mask)
+    maps = acquisition_maps(signal, clip_eigenvalues(fitted, *VISIBLE), log_s0, design, mask)
+    log_s0, fitted = _correct_floor(signal, log_s0, fitted, maps.sigma[mask], design)
+    fitted = clip_eigenvalues(fitted, *VISIBLE)
     outside = torch.tensor([1.0, 1.0, 1.0, 0.0, 0.0, 0.0], dtype=signal.dtype)[:, None, None, None]
     noisy = (outside * REFERENCE_DIFFUSIVITY).expand(6, *mask.shape).clone()
     noisy[:, mask] = fitted.T
@@ -284,6 +291,20 @@ def _fitted_pair(signal: Tensor, design: Tensor, target: Tensor, field: TensorFi
     ratio = torch.zeros(mask.shape, dtype=signal.dtype).masked_scatter(mask, size_noise_ratio(fitted, design))
     known = PatchMaps(b0, maps.noise, maps.residual, spacing, torch.tensor(True), ratio)
     return TrainingPair(noisy, clean, mask, known)
+
+
+def _correct_floor(
+    signal: Tensor, log_s0: Tensor, tensors: Tensor, sigma: Tensor, design: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Voxels with signals near the floor of magnitudes are fitted again, as the reader does."""
+    predicted = predict(tensors, log_s0, design)
+    low = (predicted < CONCERNED * sigma.unsqueeze(1)).any(1) & (sigma > 0) & (log_s0.exp() > sigma)
+    if len(design) > _DETERMINED and low.any():
+        given = (x[low].double() for x in (signal.clamp_min(1e-6), log_s0, tensors, sigma))
+        found = refit(*given, design.double())
+        log_s0, tensors = log_s0.clone(), tensors.clone()
+        log_s0[low], tensors[low] = (x.to(signal) for x in found)
+    return log_s0, tensors
 
 
 def _integer(high: int, generator: torch.Generator) -> int:

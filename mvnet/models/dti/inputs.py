@@ -12,13 +12,12 @@ import torch
 from torch import Tensor
 
 from mvnet.data_loaders.dti.fitting import clip_eigenvalues
-from mvnet.data_loaders.dti.training.pairs import PatchMaps
+from mvnet.data_loaders.dti.training.pairs import VISIBLE, PatchMaps
 from mvnet.linalg import sym3
 from mvnet.metrics import REFERENCE_DIFFUSIVITY
 
 _TYPICAL_NOISE = 0.1  # centres log(noise) near zero for a clinical scan
 _LIMIT = 3.0
-_VISIBLE = (0.1, 16.0)  # um^2/ms, eigenvalues in the unit of typical tissue
 
 
 def diffusivity_scale(tensors: Tensor, mask: Tensor) -> Tensor:
@@ -47,8 +46,8 @@ def visible_tensors(tensors: Tensor, mask: Tensor) -> Tensor:
     """
     seen = tensors / diffusivity_scale(tensors, mask)
     values = sym3.eigvals(seen, dim=0)
-    beyond = mask & ((values[0] < _VISIBLE[0]) | (values[2] > _VISIBLE[1]))
-    seen[:, beyond] = clip_eigenvalues(seen[:, beyond].T, *_VISIBLE).T
+    beyond = mask & ((values[0] < VISIBLE[0]) | (values[2] > VISIBLE[1]))
+    seen[:, beyond] = clip_eigenvalues(seen[:, beyond].T, *VISIBLE).T
     return seen
 
 

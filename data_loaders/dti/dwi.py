@@ -133,7 +133,7 @@ def fit_signals(
     level = estimate_noise(scan, fit, known, typical, given)
     if options.rician:
         correct_floor(scan, fit, level.sigma)
-    error = measure_error(scan, fit, known, level)
+    error = measure_error(scan, fit, known, level, magnitudes=options.rician)
     tensors, report = repair(fit.tensors, mask, error.deviation)
     s0 = torch.where(known, fit.log_s0, -torch.inf).exp()
     messages = [*chosen.messages, *describe_outliers(outliers), *describe_partial(partial, mask), *level.messages]

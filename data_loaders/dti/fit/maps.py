@@ -45,13 +45,14 @@ class FitError:
         return out
 
 
-def measure_error(scan: Scan, fit: Fit, known: Tensor, level: NoiseLevel) -> FitError:
+def measure_error(scan: Scan, fit: Fit, known: Tensor, level: NoiseLevel, magnitudes: bool = True) -> FitError:
     """The error of a fit at a noise level; a level that came from residuals is taken again from those of this fit.
 
     Args:
         scan, fit: the signals and their fit.
         known: (X, Y, Z) bool, the voxels with a fit.
         level: of `estimate_noise`.
+        magnitudes: whether the signals have a floor, see `mvnet.data_loaders.dti.fit.rician`.
     """
     sigma, residual, deviation = (torch.zeros(known.shape) for _ in range(3))
     covariance, design = [], scan.design.float()
@@ -63,7 +64,11 @@ def measure_error(scan: Scan, fit: Fit, known: Tensor, level: NoiseLevel) -> Fit
         weights = torch.ones(()) if voxels.weights is None else voxels.weights[rows]
         here = level.sigma[:, :, slab.low : slab.high]
         square, freedom = residual_square(
-            voxels.signal[rows], predict(tensors, log_s0, design), weights, design.shape[1], here[inside]
+            voxels.signal[rows],
+            predict(tensors, log_s0, design),
+            weights,
+            design.shape[1],
+            here[inside] if magnitudes else None,
         )
         if level.source == "residual":
             here = pool_variance(square, freedom, inside).maximum(level.smallest * inside)
@@ -73,7 +78,9 @@ def measure_error(scan: Scan, fit: Fit, known: Tensor, level: NoiseLevel) -> Fit
         mine[:, :, slab.inner] = inside[:, :, slab.inner]
         own = mine[inside]
         level_, log_s0, tensors = here[mine], log_s0[own], tensors[own]
-        certain = information(tensors, log_s0, level_, design) * (weights[own] if weights.ndim else weights)
+        certain = information(tensors, log_s0, level_ if magnitudes else 0 * level_, design) * (
+            weights[own] if weights.ndim else weights
+        )
         found = tensor_covariance(certain, design) * (level_ / log_s0.exp()).square()[:, None, None]
         covariance.append((keep, found[:, _UPPER[0], _UPPER[1]]))
         sigma[:, :, keep][mine[:, :, slab.inner]] = level_

@@ -70,7 +70,7 @@ def find_missing(signal: np.ndarray) -> np.ndarray:
         (n, M) bool.
     """
     missing = ~np.isfinite(signal)
-    stray = signal <= 0
+    stray = signal == 0
     rows = np.flatnonzero(stray.any(1))
     rows = rows[(signal[rows] > 0).any(1)]  # NaN compares false
     if len(rows):

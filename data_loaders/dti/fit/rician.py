@@ -114,9 +114,9 @@ def information(tensors: Tensor, log_s0: Tensor, sigma: Tensor, design: Tensor) 
         tensors, log_s0, sigma: (n, 6), (n,) and (n,).
         design: (M, 7).
     """
-    predicted = predict(tensors, log_s0, design)
-    square = predicted.square()
-    return square * square / (square + sigma.square().unsqueeze(1)) / (2 * log_s0.unsqueeze(1)).exp()
+    square = predict(tensors, torch.zeros_like(log_s0), design).square()  # (S / S0)^2
+    floor = (sigma / log_s0.exp()).square().unsqueeze(1)
+    return square * (square / (square + floor).clamp_min(torch.finfo(square.dtype).tiny))
 
 
 def correct_floor(scan: Scan, fit: Fit, sigma: Tensor) -> int:

@@ -153,3 +153,14 @@ def test_layout_of_the_output_is_fsl_upper_rows(scan, brain, write_dwi, tmp_path
     planes = find_layout("fsl").to_mandel(stored) * 1e3
     torch.testing.assert_close(planes[:, brain.mask], volume.tensors[:, brain.mask])
     assert not stored[~brain.mask.numpy()].any()
+
+
+@pytest.mark.parametrize("gain", [1e-7, 1e7])
+def test_the_gain_of_the_scanner_changes_nothing(scan, brain, write_dwi, gain):
+    dwi, bvals, bvecs, _ = scan
+    plain = load_dwi(*write_dwi(dwi, bvals, bvecs), mask=brain.mask)
+    scaled = load_dwi(*write_dwi(gain * dwi, bvals, bvecs), mask=brain.mask)
+    torch.testing.assert_close(scaled.tensors, plain.tensors, rtol=1e-3, atol=1e-3)
+    assert scaled.acquisition is not None and plain.acquisition is not None
+    torch.testing.assert_close(scaled.acquisition.noise, plain.acquisition.noise, rtol=1e-2, atol=1e-3)
+    torch.testing.assert_close(scaled.acquisition.sigma / gain, plain.acquisition.sigma, rtol=1e-2, atol=1e-3)

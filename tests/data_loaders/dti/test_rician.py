@@ -100,3 +100,16 @@ def test_weak_magnitudes_of_a_scan_are_corrected_with_the_noise_it_has(brain):
         bias[rician] = (found - truth)[:3, white].mean().abs()
         assert a.sigma[brain.mask].median() == pytest.approx(1 / 25, rel=0.15)
     assert bias[True] < 0.35 * bias[False]
+
+
+def test_signed_signals_have_no_floor(brain):
+    """Real signals after phase removal: noise of mean zero, also below zero."""
+    bvals, bvecs = gradient_scheme(30, n_b0=3)
+    design = design_matrix(bvals, bvecs)
+    clean = brain.s0.unsqueeze(-1) * (brain.tensors.movedim(0, -1) @ design[:, :6].T).exp()
+    dwi = clean + torch.randn(clean.shape, generator=torch.Generator().manual_seed(2)) / 8
+    options = FitOptions(rician=False)
+    _, report, a = fit_signals(dwi.numpy(), bvals.double().numpy(), bvecs.double().numpy(), brain.mask, options=options)
+    assert report.non_finite == 0 and not any("lack values" in line for line in report.messages)
+    assert a.sigma[brain.mask].median() == pytest.approx(1 / 8, rel=0.06)
+    assert a.residual[brain.mask].square().mean() == pytest.approx(1, abs=0.1)

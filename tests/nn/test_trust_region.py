@@ -89,11 +89,12 @@ def test_every_symmetry_of_the_cube_commutes_with_the_region():
 
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-10), (torch.float32, 2e-4)])
 def test_precision_is_the_inverse_covariance_of_the_whole_fit(dtype: torch.dtype, tolerance: float):
-    """The block of (A^T S^2 A)^-1 sigma^2 that belongs to the tensor, inverted."""
+    """The block of (A^T W A)^-1 that belongs to the tensor, inverted; W = s^4 / (s^2 + 1) of s = S / sigma."""
     measured = tensors(10, 0.3, 3).T
     design = design_matrix(BVALS, directions())
-    signal = (measured @ design[:, :6].T).exp()
-    whole = torch.linalg.inv(torch.einsum("nm,ma,mb->nab", signal**2, design, design) * 25.0**2)
+    signal = 25.0 * (measured @ design[:, :6].T).exp()
+    weights = signal**4 / (signal**2 + 1)
+    whole = torch.linalg.inv(torch.einsum("nm,ma,mb->nab", weights, design, design))
     expected = torch.linalg.inv(whole[:, :6, :6])
     found = tensor_precision(measured.to(dtype), torch.full((10,), 25.0, dtype=dtype), design.to(dtype)).double()
     assert float((found - expected).norm() / expected.norm()) < tolerance

@@ -1,7 +1,8 @@
 """The covariance of a fitted tensor, from the noise of its signals.
 
-With the signals S_m = S0 exp(-b_m g_m^T D g_m) and noise sigma, the information on (D, log S0) is A^T S^2 A / sigma^2
-(A the design matrix); eliminating log S0 leaves the inverse covariance of D,
+A signal S_m = S0 exp(-b_m g_m^T D g_m) with noise sigma, s = S_m / sigma, says s^4 / (s^2 + 1) about its logarithm: s^2
+well above the floor of magnitudes, and nothing below. The information on (D, log S0) is A^T diag(s^4 / (s^2 + 1)) A, A
+the design matrix; eliminating log S0 leaves the inverse covariance of D,
 
     C^-1 = I_DD - I_Ds I_ss^-1 I_sD
 """
@@ -39,11 +40,15 @@ def tensor_precision(tensors: Tensor, snr: Tensor, design: Tensor) -> Tensor:
         (n, 6, 6) in (ms/um^2)^2; zero where `snr` is.
     Source: Salvador et al., Human Brain Mapping 24 (2005) 144-155.
     """
-    relative = (tensors @ design[:, :6].T).clamp(-80, 80).exp()  # S / S0
-    information = normal_matrix(relative.square(), design)
+    square = (2 * (tensors @ design[:, :6].T + _log(snr).unsqueeze(1)).clamp(-20, 40)).exp()  # s^2
+    information = normal_matrix(square * square / (square + 1), design)
     cross, alone = information[:, :6, 6:], information[:, 6:, 6:]
     rest = information[:, :6, :6] - cross @ cross.mT / alone.clamp_min(torch.finfo(alone.dtype).tiny)
-    return rest * snr.square()[:, None, None]
+    return torch.where((snr > 0)[:, None, None], rest, 0.0)
+
+
+def _log(snr: Tensor) -> Tensor:
+    return snr.clamp_min(torch.finfo(snr.dtype).tiny).log()
 
 
 def size_noise_ratio(tensors: Tensor, design: Tensor) -> Tensor:

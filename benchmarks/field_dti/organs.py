@@ -43,6 +43,7 @@ def neonate(setup: Setup) -> Measured:
     mine, raw = row_of(rows, OURS), row_of(rows, RAW)
     return rows, [
         below("neonate: MD error over raw's", mine["md_mae_percent"] / raw["md_mae_percent"], 1.0),
+        between("neonate: bias of white-matter FA", mine["white_fa_bias"], -0.01, 0.01),
     ]
 
 

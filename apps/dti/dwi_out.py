@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from mvnet.data_loaders.dti import DTIVolume
     from mvnet.models.dti.predicted_signal import SignalChange
 
-_LEVEL = 1  # of compression, as nibabel's
 _SAME_B, _SAME_DIRECTION = 1e-3, 1e-3  # relative; length of the difference of unit vectors
 _DESCRIPTION = (
     "Diffusion-weighted images whose tensors are the denoised ones: measured signal, plus the signal that the denoised "
@@ -69,7 +67,7 @@ def write_volumes(
         header: NIfTI header to start from.
         path: ends in .nii.gz.
     """
-    from mvnet.data_loaders.dti.nifti import make_image
+    from mvnet.data_loaders.dti.nifti import compressed, make_image
 
     image = make_image(np.broadcast_to(np.float32(0), shape), affine, header)
     image.update_header()
@@ -77,7 +75,7 @@ def write_volumes(
     start = max(int(head["sizeof_hdr"]) + 4 + sum(e.get_sizeondisk() for e in head.extensions), 352)
     head.set_data_offset(start)
     order = head.get_data_dtype()
-    with path.open("wb") as raw, gzip.GzipFile("", "wb", _LEVEL, raw, mtime=0) as file:
+    with compressed(path) as file:
         head.write_to(file)
         file.write(b"\0" * (start - file.tell()))
         for values in volumes:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from mvnet.data_loaders.dti.formats.registry import open_foreign, suffix_of
 from mvnet.data_loaders.errors import DataError, reading
 from mvnet.storage import replacing
 
+_LEVEL = 1  # of compression
 _SUFFIXES = (".nii", ".nii.gz")
 _REAL = "iufb"
 
@@ -117,8 +120,21 @@ def write_image(
         raise DataError(f"path: found no such folder {path.parent}, expected one that exists")
     image = make_image(data, affine, header, intent)
     with replacing(path) as temporary:
-        image.to_filename(temporary)
+        if path.suffix == ".gz":
+            with compressed(temporary) as file:
+                image.to_stream(file)
+        else:
+            image.to_filename(temporary)
     return path
+
+
+@contextmanager
+def compressed(path: Path) -> Iterator[Any]:
+    """A gzip file to write to, the same bytes for the same content; by Intel's ISA-L, ten times as fast as zlib."""
+    from isal import igzip
+
+    with path.open("wb") as raw, igzip.IGzipFile("", "wb", _LEVEL, raw, mtime=0) as file:
+        yield file
 
 
 def make_image(

@@ -155,11 +155,11 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(brain, write_tensor
     target.write_bytes(b"old")
     before = sorted(tmp_path.iterdir())
 
-    def full(self, filename, **kwargs):
-        filename.write_bytes(b"half")
+    def full(self, file, **kwargs):
+        file.write(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(nibabel.Nifti1Image, "to_filename", full)
+    monkeypatch.setattr(nibabel.Nifti1Image, "to_stream", full)
     with pytest.raises(OSError, match="No space"):
         save_tensors(volume, volume.tensors, target)
     assert target.read_bytes() == b"old" and sorted(tmp_path.iterdir()) == before

@@ -59,3 +59,12 @@ def test_predicted_factors_scale_the_sigmas():
     scaled = estimate(measured, measured, log_error, spread, noise, None, 4.1)
     torch.testing.assert_close(scaled.fa_error, plain.fa_error * torch.tensor(0.5).exp())
     torch.testing.assert_close(scaled.md_error, plain.md_error * torch.tensor(-0.3).exp())
+
+
+def test_no_error_is_expected_beyond_that_of_a_measurement_moved_without_reason():
+    measured = tensors(3)
+    proposed = SPD.geodesic(measured, tensors(3, 1), torch.full((3,), 0.02))
+    noise = torch.full((3,), 0.05, dtype=torch.float64)
+    found = estimate(measured, proposed, torch.zeros(3, dtype=torch.float64), None, noise, None, 4.1)
+    moved = SPD.dist(measured, found.tensors)
+    torch.testing.assert_close(found.error, torch.hypot(moved, CHI_MEAN * noise))

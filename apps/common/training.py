@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from mvnet.apps.common.errors import UserError
 
@@ -19,23 +19,25 @@ if TYPE_CHECKING:
     Loss = Callable[..., tuple[Tensor, dict[str, float]]]
 
 
-def load_start(model: nn.Module, start: str | None) -> nn.Module:
+def load_start(model: nn.Module, start: str | None, *, missing: Literal["zero", "initial"] = "zero") -> nn.Module:
     """The network with the weights it is to start from, its own for None.
-
-    Parameters missing from the checkpoint keep their initial values: an added stage hands its features on, and
-    hardly moves its values.
 
     Args:
         start: name of shipped weights, or path of a checkpoint.
+        missing: what parameters are that the checkpoint lacks: "zero", so that added residual branches start as the
+            identity, or "initial", their own values, where a product of two that are zero would never learn.
     Raises:
         MvnetError: no such weights, or weights of another network.
     """
+    import torch
+
     from mvnet.models.checkpoint import find_model
 
     if start is not None:
         given, _ = find_model(start)
         try:
-            model.load_state_dict({**model.state_dict(), **given.state_dict()})
+            own = {k: v if missing == "initial" else torch.zeros_like(v) for k, v in model.state_dict().items()}
+            model.load_state_dict(own | given.state_dict())
         except RuntimeError as error:
             raise UserError(f"--from: found weights of another network in {start}, expected {model.config}") from error
     return model

@@ -200,7 +200,7 @@ def _print_table(case: Case, rows: list[dict[str, Any]]) -> None:
 def _index(result: dict[str, Any], figures: dict[str, bytes]) -> str:
     from mvnet import __version__
     from mvnet.apps.common import page
-    from mvnet.apps.dti.denoise import report_name
+    from mvnet.apps.dti.bids import report_name
 
     parts = []
     for stem, case in result["cases"].items():

@@ -119,7 +119,7 @@ def train(
         data = TrainingSet(truths, scans, others, length=steps * batch, patch=patch, augment=augment, seed=seed)
         schedule = Schedule(steps=steps, batch=batch, workers=workers, seed=seed, **descent)
         torch.manual_seed(seed)  # initial weights
-        model = load_start(DTIDenoiser(**NETWORKS[network]), start).to(place)
+        model = load_start(DTIDenoiser(**NETWORKS[network]), start, missing="initial").to(place)
         card = {"task": "denoise diffusion tensors", "training_data": sources, "voxels_per_step": batch * patch**3}
         finish = calibration_of(truths, scans, held_out, count, data, batch)
         train_network(output / "dti", model, schedule, data, denoising_loss, card, quiet=quiet, finish=finish)

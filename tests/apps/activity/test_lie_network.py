@@ -33,7 +33,8 @@ def lie(run, data):
     """`mvnet train activity --network lie` of two epochs: lie(out, *more)."""
 
     def call(out: Path, *more: object):
-        words = ("--network", "lie", "--epochs", 2, "--device", "cpu", "--quiet", "--json")
+        words = ["--network", "lie", "--epochs", 2, "--quiet", "--json"]
+        words += [] if "--device" in more else ["--device", "cpu"]
         return run("train", "activity", "--data", data, "-o", out, *words, *more)
 
     return call

@@ -222,7 +222,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
 def test_bad_input_is_one_line_and_leaves_nothing(case, run, circle_checkpoint, tmp_path, monkeypatch):
-    monkeypatch.setattr("mvnet.apps.insar.cluster._PATIENCE", 1)
+    monkeypatch.setattr("mvnet.apps.common.cluster._PATIENCE", 1)
     arguments, words = case(tmp_path)
     before = tree(tmp_path)
     defaults = ["--quiet", "--json"]

@@ -9,16 +9,18 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from mvnet.data_loaders.dti.dwi import load_dwi
 from mvnet.data_loaders.dti.fitting import clip_eigenvalues, design_matrix, fit_wls
 from mvnet.data_loaders.dti.masks import white_matter_median
-from mvnet.data_loaders.dti.repair import HIGHEST, LOWEST
+from mvnet.data_loaders.dti.repair import HIGHEST, LOWEST, median_diffusivity
 from mvnet.data_loaders.dti.simulation.brain import simulate_brain
 from mvnet.data_loaders.dti.training.pairs import TensorField
 from mvnet.data_loaders.dti.volume import DTIVolume
 from mvnet.data_loaders.errors import DataError, reading
 from mvnet.linalg import sym3
+from mvnet.metrics import REFERENCE_DIFFUSIVITY
 
 _ADULT = (65.0, 80.0, 60.0)  # mm, semi-axes of a brain
 _VOXEL_SIZES = (1.5, 2.0, 2.5, 0.9, 1.5, 2.0, 3.2, 2.5)  # mm, of simulated brains in turn
@@ -74,14 +76,22 @@ def field_of(volume: DTIVolume, *exclude: slice) -> TensorField:
         if stop > start:
             edges += [max(start, edges[-1]), max(stop, edges[-1])]
     ranges = tuple(zip(edges[::2], [*edges[1::2], depth]))
-    scan = volume.acquisition
+    scan, tensors = volume.acquisition, _bound(volume.tensors, volume.mask)
     if scan is None:
-        return TensorField(volume.tensors, volume.mask, torch.ones(volume.mask.shape), ranges, spacing=volume.spacing)
-    unit = white_matter_median(scan.b0, volume.tensors, volume.mask)
+        return TensorField(tensors, volume.mask, torch.ones(volume.mask.shape), ranges, spacing=volume.spacing)
+    unit = white_matter_median(scan.b0, tensors, volume.mask)
     dwi, *gradients = scan.fitted()
     bvals, bvecs = (torch.as_tensor(x).float() for x in gradients)
     signal = torch.from_numpy(dwi) / unit
-    return TensorField(volume.tensors, volume.mask, scan.b0 / unit, ranges, signal, bvals, bvecs, volume.spacing)
+    return TensorField(tensors, volume.mask, scan.b0 / unit, ranges, signal, bvals, bvecs, volume.spacing)
+
+
+def _bound(tensors: Tensor, mask: Tensor) -> Tensor:
+    """The truth that training asks for: eigenvalues that noise drove out of the range of tissue lie on its border."""
+    scale = median_diffusivity(tensors, mask) / REFERENCE_DIFFUSIVITY
+    bounded = tensors.clone()
+    bounded[:, mask] = clip_eigenvalues(tensors[:, mask].T, LOWEST * scale, HIGHEST * scale).T
+    return bounded
 
 
 def crop_centre(field: TensorField, share: float) -> TensorField:

@@ -13,6 +13,8 @@ from mvnet.data_loaders.dti.training.fields import simulated_fields
 from mvnet.errors import MvnetError
 from mvnet.models import pretrained
 from mvnet.models.calibration import Evidence, calibrate, collect_evidence, expected_ratio, fit_head
+from mvnet.models.dti.inputs import training_planes
+from mvnet.models.dti.loss import keep_trusted
 from mvnet.models.dti.network import DTIDenoiser, bounded_log_error
 
 
@@ -54,7 +56,11 @@ def test_evidence_is_what_the_network_predicts(batches):
     hook = model.error.register_forward_hook(lambda module, inputs, output: seen.append(output))
     collect_evidence(model, [pair])
     hook.remove()
-    predicted = seen[0][:, 0][pair.mask].double()
+    with torch.no_grad():
+        out = model(pair.noisy, training_planes(pair.mask, pair.maps)).tensors
+    noise = pair.maps.noise * pair.maps.available.view(-1, 1, 1, 1)
+    trusted = keep_trusted(pair.noisy, out, noise)[1] == 1  # where the network decides
+    predicted = seen[0][:, 0][pair.mask & trusted].double()
     assert torch.allclose(evidence.design @ weights, predicted, atol=1e-5)
     assert evidence.distance.shape == predicted.shape and (evidence.distance >= 0).all()
 

@@ -138,5 +138,5 @@ def simulated_fields(count: int, seed: int, side: int = 48) -> list[TensorField]
         axes = _ADULT if size < 1.2 else None
         brain = simulate_brain((side, side, side), seed=seed * 1000 + index, voxel_size=size, semi_axes=axes)
         s0 = brain.s0 / white_matter_median(brain.s0, brain.tensors, brain.mask)
-        fields.append(TensorField(brain.tensors, brain.mask, s0, ((0, side),), spacing=(size,) * 3))
+        fields.append(TensorField(brain.tensors, brain.mask, s0, ((0, side),), spacing=(size, size, size)))
     return fields

@@ -300,8 +300,8 @@ def _correct_floor(
     predicted = predict(tensors, log_s0, design)
     low = (predicted < CONCERNED * sigma.unsqueeze(1)).any(1) & (sigma > 0) & (log_s0.exp() > sigma)
     if len(design) > _DETERMINED and low.any():
-        given = (x[low].double() for x in (signal.clamp_min(1e-6), log_s0, tensors, sigma))
-        found = refit(*given, design.double())
+        weak, size, start, level = (x[low].double() for x in (signal.clamp_min(1e-6), log_s0, tensors, sigma))
+        found = refit(weak, size, start, level, design.double())
         log_s0, tensors = log_s0.clone(), tensors.clone()
         log_s0[low], tensors[low] = (x.to(signal) for x in found)
     return log_s0, tensors

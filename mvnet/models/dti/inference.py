@@ -106,8 +106,9 @@ def denoise_volume(
             progress(done, len(tiles))
     found = _keep_trusted(tensors[:, mask], out[:, mask], logs[:, mask], mask, noise, signal, radius)
     out[:, mask] = _along_geodesic(tensors[:, mask], found.tensors, strength)
-    errors = (found.error, (-found.error).exp(), found.fa_error, found.md_error)
-    return DenoisedVolume(out, *(_scatter(e, mask, 0.0) for e in errors), _scatter(found.kept, mask, 1.0))
+    inside = (found.error, (-found.error).exp(), found.fa_error, found.md_error)
+    error, confidence, fa_error, md_error = (_scatter(values, mask, 0.0) for values in inside)
+    return DenoisedVolume(out, error, confidence, fa_error, md_error, _scatter(found.kept, mask, 1.0))
 
 
 def _size_ratio(tensors: Tensor, mask: Tensor, signal: SignalNoise) -> Tensor:

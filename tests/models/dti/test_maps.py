@@ -52,7 +52,7 @@ def test_directions_are_orthonormal_in_every_frame(maps):
     for frame in ("fsl", "voxel", "world"):
         v = maps.directions_in(frame, affine)[:, maps.mask].double()  # (vector, voxel, component)
         torch.testing.assert_close(
-            torch.einsum("anc,bnc->nab", v, v), torch.eye(3).double().expand(v.shape[1], 3, 3), atol=1e-5, rtol=0
+            torch.einsum("ani,bni->nab", v, v), torch.eye(3).double().expand(v.shape[1], 3, 3), atol=1e-5, rtol=0
         )
     voxel, fsl = (maps.directions_in(frame, affine) for frame in ("voxel", "fsl"))
     torch.testing.assert_close(fsl, voxel * torch.tensor([-1.0, 1, 1]))  # det > 0: FSL reverses the first axis

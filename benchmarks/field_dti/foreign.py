@@ -23,7 +23,7 @@ SEED, SHAPE, VOXEL, HALF = 31, (40, 40, 12), 2.0, (36.0, 36.0, 60.0)
 
 
 def clean_scan(quick: bool) -> Scan:
-    import symdwi
+    import symdwi  # pyright: ignore[reportMissingImports]  # GPL, installed by who compares
 
     shape = (20, 20, 6) if quick else SHAPE
     half = (0.46 * shape[0] * VOXEL, 0.46 * shape[1] * VOXEL, HALF[2])

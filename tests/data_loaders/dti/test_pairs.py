@@ -11,13 +11,16 @@ from torch.utils.data import DataLoader
 from mvnet.data_loaders.dti.fitting import design_matrix
 from mvnet.data_loaders.dti.frames import cube_symmetries, rotate
 from mvnet.data_loaders.dti.gradients import is_b0
-from mvnet.data_loaders.dti.training.dataset import TrainingSet, random_scheme
-from mvnet.data_loaders.dti.training.fields import crop_centre, field_of, resample
+from mvnet.data_loaders.dti.training.dataset import TrainingSet, example_seed, random_scheme
+from mvnet.data_loaders.dti.training.fields import crop_centre, field_of, resample, scanned_field
 from mvnet.data_loaders.dti.training.pairs import (
+    NoiseModel,
     PatchMaps,
     TensorField,
     TrainingPair,
+    _noise_fields,
     noisy_pair,
+    scanned_pair,
     split_pair,
 )
 from mvnet.data_loaders.dti.volume import DTIVolume, RepairReport
@@ -164,3 +167,54 @@ def test_slices_that_are_left_out_are_in_no_range():
     assert field_of(volume).slice_ranges == ((0, depth),)
     assert field_of(volume, slice(2, 4)).slice_ranges == ((0, 2), (4, depth))
     assert field_of(volume, slice(5, 7), slice(0, 0), slice(2, 6)).slice_ranges == ((0, 2), (6, 6), (7, depth))
+
+
+def test_every_seed_draws_other_examples():
+    """The generator takes 32 bits, and all of them tell."""
+    seeds = [[example_seed(seed, index) for index in range(1000)] for seed in (0, 1, 2, 2**23 - 1)]
+    assert seeds[0] == list(range(1000))
+    assert len({number for numbers in seeds for number in numbers}) == 4000
+    first, second = (TrainingSet([(1.0, field())], length=4, patch=8, seed=seed)[0] for seed in (1, 2))
+    assert not torch.equal(first.noisy, second.noisy)
+
+
+def test_a_thin_slab_is_filled_with_voxels_outside_the_mask():
+    source = replace(field(), slice_ranges=((3, 8),))
+    patch = source.patch(12, torch.Generator().manual_seed(0))
+    assert patch.mask.shape == (12, 12, 12) and not patch.mask[:, :, 5:].any() and patch.mask[:, :, :5].any()
+    assert patch.dwi is not None and patch.dwi.shape == (12, 12, 12, 41)
+    assert bool((sym3.eigvals(patch.tensors, dim=0) > 0).all())
+    with pytest.raises(ValueError, match="expected one of at least one slice"):
+        replace(field(), slice_ranges=((3, 3),)).patch(4, torch.Generator())
+
+
+def test_interpolated_noise_keeps_its_variance_and_resembles_its_neighbours():
+    random = torch.Generator().manual_seed(0)
+    mask = torch.ones(20, 20, 20, dtype=torch.bool)
+    white, smooth = (_noise_fields(NoiseModel(width), mask, 10, random) for width in (0.0, 0.6))
+    kernel = np.exp(-(np.arange(-4, 5) ** 2) / (2 * 0.6**2))
+    for noise, alike in ((white, 0.0), (smooth, (kernel[1:] * kernel[:-1]).sum() / (kernel**2).sum())):
+        assert noise.shape == (2, 10, 20, 20, 20)
+        assert float(noise.var()) == pytest.approx(1, abs=0.03)
+        neighbours = (noise[..., 1:] * noise[..., :-1]).mean()
+        assert float(neighbours) == pytest.approx(alike, abs=0.02)
+    varied = _noise_fields(NoiseModel(0.0, 0.4), mask, 200, random).square().mean((0, 1)).sqrt()
+    assert float(varied.max() / varied.min()) > 1.3
+
+
+def test_a_scan_with_its_truth_is_read_and_asks_for_the_truth(tmp_path):
+    source = field(noise=0.05)
+    assert source.bvals is not None and source.bvecs is not None and source.dwi is not None
+    clean = (source.tensors.movedim(0, -1) @ design_matrix(source.bvals, source.bvecs)[:, :6].T).exp()
+    parts = {"noisy": source.dwi, "clean": clean, "mask": source.mask, "bvals": source.bvals, "bvecs": source.bvecs}
+    arrays = {name: value.numpy() for name, value in parts.items()}
+    np.savez(tmp_path / "scan.npz", **arrays, spacing=np.array([2.0, 2.0, 3.0]))
+    read = scanned_field(tmp_path / "scan.npz")
+    inside = read.mask
+    torch.testing.assert_close(read.tensors[:, inside], source.tensors[:, inside], rtol=1e-3, atol=1e-3)
+    pair = scanned_pair(read, 12, torch.Generator().manual_seed(0))
+    assert torch.equal(pair.target[:, inside], read.tensors[:, inside])
+    assert torch.equal(pair.maps.spacing, torch.tensor([2.0, 2.0, 3.0], dtype=torch.float64))
+    np.savez(tmp_path / "half.npz", **{k: v for k, v in arrays.items() if k != "clean"}, spacing=np.ones(3))
+    with pytest.raises(ValueError, match="found no clean, expected noisy, clean"):
+        scanned_field(tmp_path / "half.npz")

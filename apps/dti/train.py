@@ -153,7 +153,8 @@ def _scan_fields(
     native = scan_field(dwi, bval, bvec, frame, *left_out, mask=mask)
     if share < 1:
         native = crop_centre(native, share)
-    coarse = [(weight, resample(native, zoom)) for weight, zoom in _RESAMPLED if native.mask.shape[2] * zoom[2] >= 1]
+    coarse = [(weight, resample(native, zoom)) for weight, zoom in _RESAMPLED]
+    coarse = [(weight, field) for weight, field in coarse if field.largest_patch()]  # a thin slab has no coarse slices
     enough = native.bvals is not None and int((~is_b0(native.bvals)).sum()) >= FEWEST_DIRECTIONS
     return [(_FITTED, native), *coarse], [(_SPLIT, native)] if enough else []
 

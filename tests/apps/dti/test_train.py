@@ -1,5 +1,9 @@
-"""`mvnet train dti`: options that cannot be."""
+"""`mvnet train dti`: what it takes, and options that cannot be."""
 
+import json
+
+import nibabel
+import numpy as np
 import pytest
 
 
@@ -29,3 +33,21 @@ def test_bad_options_of_train_are_one_line_and_leave_nothing(arguments, words, s
     status, out, err = run("train", "dti", "-o", tmp_path / "run", *defaults, *(files.get(a, a) for a in arguments))
     assert status == 2 and out == "" and err.count("\n") == 1 and err.startswith("mvnet: error: ") and words in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_several_scans_with_masks_and_one_of_a_simulated_scanner(scan, run, tmp_path):
+    """A slab of one slice is enough."""
+    data = np.asarray(nibabel.nifti1.Nifti1Image.from_filename(scan.dwi).dataobj, dtype=np.float32) + 1
+    arrays = {"noisy": data, "clean": data, "mask": data.mean(-1) > 2, "spacing": np.ones(3)}
+    np.savez(tmp_path / "scan.npz", **arrays, bvals=np.loadtxt(scan.bval), bvecs=np.loadtxt(scan.bvec).T)
+    words = ["--steps", 1, "--batch", 2, "--patch", 8, "--workers", 0, "--threads", 1, "--simulated", 0, "--quiet"]
+    words += ["--device", "cpu", "--scanned", tmp_path, "--exclude", "1:99"]
+    for _ in range(2):
+        words += ["--dwi", scan.dwi, "--bval", scan.bval, "--bvec", scan.bvec, "--mask", scan.mask]
+    done = run("train", "dti", "-o", tmp_path / "run", *words)
+    assert done.status == 0, done.err
+    card = json.loads((tmp_path / "run" / "dti.json").read_text())
+    slabs = [f"{scan.dwi.name} without slices 1:99"] * 2
+    assert card["training_data"] == [*slabs, "1 scans of a simulated scanner"]
+    refused = run("train", "dti", "-o", tmp_path / "other", *words, "--bval", scan.bval)
+    assert refused.status == 2 and "--bval: found 3, expected 2, one for every --dwi" in refused.err

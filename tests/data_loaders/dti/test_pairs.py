@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import permutations, product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -207,7 +208,7 @@ def test_a_scan_with_its_truth_is_read_and_asks_for_the_truth(tmp_path):
     assert source.bvals is not None and source.bvecs is not None and source.dwi is not None
     clean = (source.tensors.movedim(0, -1) @ design_matrix(source.bvals, source.bvecs)[:, :6].T).exp()
     parts = {"noisy": source.dwi, "clean": clean, "mask": source.mask, "bvals": source.bvals, "bvecs": source.bvecs}
-    arrays = {name: value.numpy() for name, value in parts.items()}
+    arrays: dict[str, Any] = {name: value.numpy() for name, value in parts.items()}
     np.savez(tmp_path / "scan.npz", **arrays, spacing=np.array([2.0, 2.0, 3.0]))
     read = scanned_field(tmp_path / "scan.npz")
     inside = read.mask

@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-import nibabel
 import numpy as np
 import pytest
+from nibabel.nifti1 import Nifti1Image
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_bad_options_of_train_are_one_line_and_leave_nothing(arguments, words, s
 
 def test_several_scans_with_masks_and_one_of_a_simulated_scanner(scan, run, tmp_path):
     """A slab of one slice is enough."""
-    data = np.asarray(nibabel.nifti1.Nifti1Image.from_filename(scan.dwi).dataobj, dtype=np.float32) + 1
+    data = np.asarray(Nifti1Image.from_filename(scan.dwi).dataobj, dtype=np.float32) + 1
     arrays: dict[str, Any] = {"noisy": data, "clean": data, "mask": data.mean(-1) > 2, "spacing": np.ones(3)}
     np.savez(tmp_path / "scan.npz", **arrays, bvals=np.loadtxt(scan.bval), bvecs=np.loadtxt(scan.bvec).T)
     words = ["--steps", 1, "--batch", 2, "--patch", 8, "--workers", 0, "--threads", 1, "--simulated", 0, "--quiet"]

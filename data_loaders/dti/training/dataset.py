@@ -82,8 +82,8 @@ class TrainingSet(Dataset):
     length: int = 1000
     patch: int = 16
     augment: bool = True
-    p_lesions: float = 0.3
-    p_unusual: float = 0.1
+    p_lesions: float = 0.15
+    p_unusual: float = 0.05
     p_without_acquisition: float = 0.15
     snr: tuple[float, float] = (4.0, 120.0)
     seed: int = 0
@@ -148,8 +148,8 @@ def example_seed(seed: int, index: int) -> int:
 
 
 def _noise_model(generator: torch.Generator) -> NoiseModel:
-    """White noise of one level in three fifths of the draws."""
+    """White noise of one level in seven tenths of the draws."""
     kind = uniform(0, 1, generator)
-    correlation = uniform(0.3, 0.7, generator) if kind < 0.25 else 0.0
-    variation = uniform(0.1, 0.4, generator) if 0.15 < kind < 0.4 else 0.0
+    correlation = uniform(0.3, 0.7, generator) if kind < 0.2 else 0.0
+    variation = uniform(0.1, 0.4, generator) if 0.12 < kind < 0.3 else 0.0
     return NoiseModel(correlation, variation)

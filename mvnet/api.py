@@ -35,6 +35,7 @@ from mvnet.models.insar.inference import blend
 from mvnet.models.insar.network import InSARDenoiser
 from mvnet.models.insar.raster import denoise_tiles, plan_tiles
 from mvnet.models.registry import verify as verify_network
+from mvnet.nn.trust_region import TRUST_REGION
 from mvnet.runtime import find_device
 from mvnet.training import Run, Schedule, train
 
@@ -101,7 +102,7 @@ def denoise_dti(
     *,
     mask: MaskLike | None = None,
     strength: float = 1.0,
-    trust_region: float = 0.99,
+    trust_region: float = TRUST_REGION,
     adapt: bool | Mapping[str, Any] = False,
     device: str = "auto",
     model: Model = "dti",

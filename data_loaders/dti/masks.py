@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mvnet.data_loaders.dti.formats.grids import bring_to_grid
-from mvnet.data_loaders.dti.nifti import name_of, open_image, read_array
+from mvnet.data_loaders.dti.nifti import read_map
 from mvnet.data_loaders.errors import DataError
 from mvnet.metrics import fractional_anisotropy
 
@@ -38,13 +38,7 @@ def read_mask(mask: MaskLike, shape: tuple[int, ...], affine: np.ndarray | None 
     Raises:
         DataError: several volumes, another grid that cannot be brought to the image's, or no voxel above zero.
     """
-    image = open_image(mask) if isinstance(mask, str | Path) or hasattr(mask, "dataobj") else None
-    if image is not None:
-        values = read_array(image, name_of(mask))
-    else:
-        values = mask.detach().cpu().numpy() if isinstance(mask, Tensor) else np.asarray(mask)
-    while values.ndim > 3 and values.shape[-1] == 1:
-        values = values[..., 0]
+    values, image = read_map(mask)
     if values.ndim > 3:
         raise DataError(f"mask: found shape {values.shape}, several volumes, expected one of shape {tuple(shape)}")
     inside, messages = _inside(values)

@@ -91,6 +91,25 @@ def read_array(image: Any, path: str | Path) -> np.ndarray:
         return np.asarray(image.dataobj, dtype=np.float32)
 
 
+def read_map(source: Any) -> tuple[np.ndarray, Any | None]:
+    """One volume, and the image that it was read from; trailing dimensions of size 1 are dropped.
+
+    Args:
+        source: path, nibabel image, array, tensor or number.
+    Returns:
+        the values, and the image; None for values in memory.
+    """
+    image = open_image(source) if isinstance(source, str | Path) or hasattr(source, "dataobj") else None
+    if image is not None:
+        values = read_array(image, name_of(source))
+    else:
+        detach = getattr(source, "detach", None)  # of a tensor; this module needs no torch
+        values = np.asarray(source if detach is None else detach().cpu())
+    while values.ndim > 3 and values.shape[-1] == 1:
+        values = values[..., 0]
+    return values, image
+
+
 def write_image(
     data: np.ndarray,
     affine: np.ndarray,

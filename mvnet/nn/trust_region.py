@@ -23,6 +23,9 @@ from torch import Tensor
 from mvnet.errors import MvnetError
 from mvnet.manifolds import SPDField
 
+TRUST_REGION = 0.99
+"""Share of the noise of a measurement that its trust region holds, unless another is asked for."""
+
 _FREEDOM = 6  # components of a symmetric matrix
 _POWER = 3
 

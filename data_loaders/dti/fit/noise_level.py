@@ -25,7 +25,7 @@ from torch import Tensor
 from mvnet.data_loaders.dti.fit.rician import magnitude_moments
 from mvnet.data_loaders.dti.fit.scan import HALO, Fit, Scan, Voxels
 from mvnet.data_loaders.dti.fitting import box_mean, predict, spatial_deviation
-from mvnet.data_loaders.dti.nifti import open_image, read_array
+from mvnet.data_loaders.dti.nifti import read_map
 from mvnet.data_loaders.errors import DataError
 
 _DISAGREE = 1.5  # a given level and the estimate; what a denoiser left in and the residuals
@@ -68,12 +68,7 @@ def read_noise(noise: NoiseLike, shape: tuple[int, ...]) -> Tensor:
     Raises:
         DataError: another shape, or no positive value.
     """
-    if isinstance(noise, str | Path):
-        values = read_array(open_image(noise), noise)
-    else:
-        values = np.asarray(noise.detach().cpu() if isinstance(noise, Tensor) else noise, dtype=np.float32)
-    while values.ndim > 3 and values.shape[-1] == 1:
-        values = values[..., 0]
+    values = np.asarray(read_map(noise)[0], dtype=np.float32)
     if values.size == 1:
         values = np.full(shape, values.reshape(()), dtype=np.float32)
     if values.shape != tuple(shape):

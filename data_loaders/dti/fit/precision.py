@@ -40,15 +40,12 @@ def tensor_precision(tensors: Tensor, snr: Tensor, design: Tensor) -> Tensor:
         (n, 6, 6) in (ms/um^2)^2; zero where `snr` is.
     Source: Salvador et al., Human Brain Mapping 24 (2005) 144-155.
     """
-    square = (2 * (tensors @ design[:, :6].T + _log(snr).unsqueeze(1)).clamp(-20, 40)).exp()  # s^2
+    log_snr = snr.clamp_min(torch.finfo(snr.dtype).tiny).log()
+    square = (2 * (tensors @ design[:, :6].T + log_snr.unsqueeze(1)).clamp(-20, 40)).exp()  # s^2
     information = normal_matrix(square * square / (square + 1), design)
     cross, alone = information[:, :6, 6:], information[:, 6:, 6:]
     rest = information[:, :6, :6] - cross @ cross.mT / alone.clamp_min(torch.finfo(alone.dtype).tiny)
     return torch.where((snr > 0)[:, None, None], rest, 0.0)
-
-
-def _log(snr: Tensor) -> Tensor:
-    return snr.clamp_min(torch.finfo(snr.dtype).tiny).log()
 
 
 def size_noise_ratio(tensors: Tensor, design: Tensor) -> Tensor:

@@ -16,11 +16,11 @@ from mvnet.data_loaders.dti.fitting import design_matrix
 from mvnet.data_loaders.dti.simulation.schemes import gradient_scheme
 from mvnet.equivariant import FieldType, Group, Sym2, Trivial, equivariance_error, field_type, voxel_group
 from mvnet.linalg import sym3
-from mvnet.models.dti.inference import TRUST_REGION, denoise_volume
+from mvnet.models.dti.inference import denoise_volume
 from mvnet.models.dti.inputs import feature_planes
 from mvnet.models.dti.network import SCALARS, DTIDenoiser
 from mvnet.models.guarantee import LIMITS, Guarantee, precision
-from mvnet.nn.trust_region import chi_quantile, standard_deviations
+from mvnet.nn.trust_region import TRUST_REGION, chi_quantile, standard_deviations
 
 _SIDE = 10
 _SNRS = (100.0, 30.0, 10.0)

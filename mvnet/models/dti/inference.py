@@ -19,10 +19,7 @@ from mvnet.models.dti.inputs import diffusivity_scale, feature_planes, visible_t
 from mvnet.models.dti.network import DTIDenoiser
 from mvnet.models.dti.uncertainty import Estimate, estimate
 from mvnet.models.tiling import Tile, map_tiles, masked_tiles
-from mvnet.nn.trust_region import chi_quantile
-
-TRUST_REGION = 0.99
-"""Share of the noise of a measurement that its trust region holds."""
+from mvnet.nn.trust_region import TRUST_REGION, chi_quantile
 
 _FEWEST_VOLUMES = (
     8  # of a fit that leaves a residual, and so a covariance; of seven only the size of the noise is known
@@ -93,7 +90,8 @@ def denoise_volume(
     _check_arrays(tensors, mask, strength)
     ratio = None if signal is None else _size_ratio(tensors, mask, signal)
     features = feature_planes(mask, b0, noise, residual, spacing=spacing, size_ratio=ratio).to(tensors.dtype)
-    scale, seen = diffusivity_scale(tensors, mask), visible_tensors(tensors, mask)
+    scale = diffusivity_scale(tensors, mask)
+    seen = visible_tensors(tensors / scale, mask)
     out, logs = tensors.clone(), torch.zeros(3, *mask.shape, dtype=tensors.dtype, device=tensors.device)
     tiles = list(masked_tiles(mask, block, model.receptive_radius))
     jobs = (_TileData(t, seen[:, *t.outer], mask[t.outer], features[:, *t.outer]) for t in tiles)

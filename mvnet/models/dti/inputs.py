@@ -33,18 +33,18 @@ def diffusivity_scale(tensors: Tensor, mask: Tensor) -> Tensor:
 
 
 def visible_tensors(tensors: Tensor, mask: Tensor) -> Tensor:
-    """The tensors over their scale as the network sees them: eigenvalues in the range that it was trained on.
+    """Tensors as the network sees them: eigenvalues in the range that it was trained on.
 
     A noisy fit may have eigenvalues near zero, whose logarithms are far from any tissue's. What is bounded is this
     copy: the trust region is that of the tensors as they are.
 
     Args:
-        tensors: (6, X, Y, Z) Mandel planes, um^2/ms, positive definite in the mask.
+        tensors: (6, X, Y, Z) Mandel planes over their `diffusivity_scale`, positive definite in the mask.
         mask: (X, Y, Z) bool.
     Returns:
-        (6, X, Y, Z), in the unit of typical tissue.
+        a copy, (6, X, Y, Z).
     """
-    seen = tensors / diffusivity_scale(tensors, mask)
+    seen = tensors.clone()
     values = sym3.eigvals(seen, dim=0)
     beyond = mask & ((values[0] < VISIBLE[0]) | (values[2] > VISIBLE[1]))
     seen[:, beyond] = clip_eigenvalues(seen[:, beyond].T, *VISIBLE).T

@@ -25,7 +25,7 @@ from mvnet.metrics import anisotropy_error, fractional_anisotropy, mean_diffusiv
 from mvnet.models.dti.inputs import training_planes
 from mvnet.models.dti.network import DenoisedField, DTIDenoiser
 from mvnet.models.dti.uncertainty import CHI_MEAN, blend_log_error, tensor_sigma
-from mvnet.nn.trust_region import chi_quantile, share_kept
+from mvnet.nn.trust_region import TRUST_REGION, chi_quantile, share_kept
 
 _SPD = SPDField()
 _ANISOTROPY, _FA = 0.5, 0.5  # w_A and w_FA
@@ -78,7 +78,7 @@ def denoising_loss(
         with torch.no_grad():
             noise_of_it = error(noisy, target)
         loss = loss + weight * relative_loss(error(tensors, target), noise_of_it, mask, _SMALLEST_FA_NOISE)
-    calibration = calibration_loss(proposal, tensors.detach(), target, mask, noise_level, kept)
+    calibration = calibration_loss(proposal, tensors.detach(), target, distance.detach(), mask, noise_level, kept)
     share = float((distance.detach() * mask).sum() / (noise * mask).sum().clamp_min(1e-12))
     return loss + 0.1 * calibration, {"loss": float(loss.detach()), "error_ratio": share}
 
@@ -95,12 +95,18 @@ def keep_trusted(noisy: Tensor, proposed: Tensor, noise: Tensor) -> tuple[Tensor
     with torch.no_grad():
         known = noise > 0
         away = _SPD.dist(noisy, proposed) / torch.where(known, noise, 1.0)
-        kept = torch.where(known, share_kept(away, chi_quantile(0.99)), 1.0)
+        kept = torch.where(known, share_kept(away, chi_quantile(TRUST_REGION)), 1.0)
     return _SPD.geodesic(noisy, proposed, kept), kept
 
 
 def calibration_loss(
-    proposal: DenoisedField, tensors: Tensor, target: Tensor, mask: Tensor, noise: Tensor, kept: Tensor
+    proposal: DenoisedField,
+    tensors: Tensor,
+    target: Tensor,
+    distance: Tensor,
+    mask: Tensor,
+    noise: Tensor,
+    kept: Tensor,
 ) -> Tensor:
     """Mean over masked voxels of log s + d / s, of the distance to the target and of the errors of FA and MD.
 
@@ -108,6 +114,7 @@ def calibration_loss(
         proposal: of the network.
         tensors: (B, 6, D, H, W) Mandel, what is left of it; no gradient.
         target: (B, 6, D, H, W) Mandel.
+        distance: (B, D, H, W), affine-invariant, of the two; no gradient.
         mask: (B, D, H, W) in {0, 1}.
         noise: (B, D, H, W) of the input per component, 0 where unknown.
         kept: (B, D, H, W), share of the way to the proposal.
@@ -116,7 +123,7 @@ def calibration_loss(
     """
     log_error = blend_log_error(proposal.log_error[:, 0], noise, kept)
     inside = mask > 0
-    terms = [(log_error[inside], _SPD.dist(tensors, target)[inside])]
+    terms = [(log_error[inside], distance[inside])]
     if proposal.log_spread is not None:
         component = (log_error.detach()[inside] - math.log(CHI_MEAN)).exp()
         sigmas = tensor_sigma(tensors.movedim(1, 0)[:, inside], component)

@@ -45,7 +45,9 @@ def denoise(
     input: Input,
     output: Annotated[Path, typer.Option("--output", "-o", help="OUT.tif; the other files are named after it.")],
     coherence: Coherence = None,
-    looks: Annotated[float, typer.Option(help="Number of looks, for --unwrap snaphu.")] = 1.0,
+    looks: Annotated[
+        float | None, typer.Option(help="Number of looks; by default that of the file's metadata, if it is there.")
+    ] = None,
     strength: Annotated[
         float, typer.Option(help="From the input phase (0) to the denoised one (1), along the shorter arc.")
     ] = 1.0,

@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 
     from mvnet.apps.insar.survey import Survey
     from mvnet.data_loaders.insar import Interferogram, OutputSet
+    from mvnet.data_loaders.insar.noise import PhaseNoise
     from mvnet.models.insar.network import InSARDenoiser
     from mvnet.models.insar.raster import FilteredTile, TileData
 
 _CACHE = 128  # MiB that GDAL may keep
+_INCOHERENT = 0.2  # mean quality below which nothing coherent is in a scene
 
 
 def run(options: InSAROptions, console: Console | None = None) -> dict[str, Any]:
@@ -53,29 +55,37 @@ def run(options: InSAROptions, console: Console | None = None) -> dict[str, Any]
 
 def _run(options: InSAROptions, console: Console, clock: Clock) -> dict[str, Any]:
     from mvnet import __version__
+    from mvnet.models.insar.raster import measure_noise
 
     device = options.device if options.scheduler is not None else str(find_device(options.device))
     image = open_input(options)
     if options.unwrap is not None and min(image.shape) < 2:
         raise UserError(f"--unwrap: found shape {image.shape}, expected at least two rows and columns")
-    for message in image.messages:
-        console.say(message)
     model, weights = _model(options)
     overlap = _overlap(options, model)
+    noise = measure_noise(image, math.nan if image.looks is None else image.looks)
+    told = "unknown" if image.looks is None else f"{image.looks:g}"
+    image.messages.append(f"noise correlation at 1, 2, 3 pixels: {noise.describe()}; looks: {told}")
+    for message in image.messages:
+        console.say(message)
     clock.lap("read")
     out = _outputs(options, image, model, weights)
     with out, _kept(out, console):
         if out.resumed:
             console.say(f"going on with {len(out.windows()) - len(out.pending())} of {len(out.windows())} tiles done")
-        computed = _denoise(options, console, image, out, model, overlap, device)
+        computed = _denoise(options, console, image, out, model, overlap, device, noise)
         clock.lap("denoise")
         found = _survey(options, console, image, out)
+        if found.statistics()["mean_confidence"] < _INCOHERENT:
+            image.messages.append("nothing coherent was found: is this an interferogram?")
+            console.say(image.messages[-1])
         clock.lap("survey")
         summary: dict[str, Any] = {
             "version": __version__,
             "outputs": {},
             "counts": found.counts() | computed,
             "statistics": found.statistics(),
+            "noise": {"correlation": noise.correlation.tolist(), "looks": image.looks},
             "device": device if options.scheduler is None else options.scheduler,
             "weights": weights,
             "options": to_json(options),
@@ -158,6 +168,7 @@ def _outputs(options: InSAROptions, image: Interferogram, model: InSARDenoiser, 
             "weights": weights["sha256"],
             "strength": options.strength,
             "layer": options.layer,
+            "looks": image.looks,
             "input nodata": str(image.nodata),
         },
         tags=tags,
@@ -187,6 +198,7 @@ def _denoise(
     model: InSARDenoiser,
     overlap: int,
     device: str,
+    noise: PhaseNoise,
 ) -> dict[str, int]:
     """Compute and write the tiles still to be written; returns counts of pixels and tiles."""
     from mvnet.models.insar.raster import denoise_tiles, plan_tiles
@@ -202,7 +214,7 @@ def _denoise(
 
             executor, threads = stack.enter_context(cluster(options.scheduler))
             workers = min(threads, workers or threads)
-        results = denoise_tiles(image, tiles, model, device=device, workers=workers, executor=executor)
+        results = denoise_tiles(image, tiles, model, device=device, workers=workers, executor=executor, noise=noise)
         with closing(results):
             for done, (tile, filtered) in enumerate(results, start=total - len(tiles) + 1):
                 values, valid = _result(options, image, tile, filtered)

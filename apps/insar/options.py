@@ -26,7 +26,7 @@ class InSAROptions:
 
     input: interferogram of any format read.  output: OUT.tif.
     coherence: its raster, "none" to do without one, None for the one in the product or beside it.
-    looks: of the interferogram, for unwrapping with snaphu.
+    looks: of the interferogram; None where unknown.
     strength: 0 keeps the phase, 1 is the network's output, between them lies the shorter arc of the circle.
     tile: side in pixels, rounded up to a multiple of 16 and of what the network needs.
     overlap: pixels read around a tile, at least the network's receptive radius, which None takes.
@@ -40,7 +40,7 @@ class InSAROptions:
     input: Path
     output: Path
     coherence: str | None = None
-    looks: float = 1.0
+    looks: float | None = None
     strength: float = 1.0
     complex: bool = False
     tile: int = 1024
@@ -62,7 +62,7 @@ def check(options: InSAROptions) -> None:
     """UserError for values out of range; reads no file."""
     if not (math.isfinite(options.strength) and 0 <= options.strength <= 1):
         raise UserError(f"--strength: found {options.strength}, expected a number in [0, 1]")
-    if not (math.isfinite(options.looks) and options.looks >= 1):
+    if options.looks is not None and not (math.isfinite(options.looks) and options.looks >= 1):
         raise UserError(f"--looks: found {options.looks}, expected a number of at least 1")
     if options.tile < SMALLEST_TILE:
         raise UserError(f"--tile: found {options.tile}, expected at least {SMALLEST_TILE} pixels")

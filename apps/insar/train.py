@@ -48,7 +48,7 @@ def train(
     from mvnet.apps.common.training import load_start, train_network
     from mvnet.data_loaders.insar.training.dataset import PhaseTrainingSet
     from mvnet.models.insar.loss import phase_loss
-    from mvnet.models.insar.network import InSARDenoiser
+    from mvnet.models.insar.network import FIELD, InSARDenoiser
     from mvnet.training import Schedule
 
     descent = training_options.optimizer_options("insar", optimizer, optimizer_options, rate)
@@ -57,7 +57,7 @@ def train(
         data = PhaseTrainingSet(steps * batch, patch, max_gradient, seed)
         schedule = Schedule(steps=steps, batch=batch, workers=workers, seed=seed, **descent)
         torch.manual_seed(seed)  # initial weights
-        model = InSARDenoiser()
+        model = InSARDenoiser(**FIELD)
         load_start(model, start).to(place)
         if patch % model.alignment:
             raise UserError(f"--patch: found {patch}, expected a multiple of {model.alignment}")

@@ -7,6 +7,7 @@ so that no detail of the measured phase is lost. This step alone holds the whole
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from mvnet.apps.insar.options import InSAROptions
     from mvnet.data_loaders.insar import Interferogram, OutputSet
 
+_MOST_LOOKS, _HALVINGS = 1000.0, 20
 _BYTES = {"skimage": 60, "snaphu": 90}  # a pixel, roughly, at the peak
 
 
@@ -58,7 +60,10 @@ def unwrap_outputs(
     if method == "skimage":
         found = unwrap_skimage(phase, valid)
     else:
-        found, components = unwrap_snaphu(phase, valid, out.read("quality", whole), options.looks)
+        quality = out.read("quality", whole)
+        looks = effective_looks(image, out)
+        console.say(f"the quality is that of {looks:.3g} effective looks")
+        found, components = unwrap_snaphu(phase, valid, quality, looks)
     unwrapped = _transfer_tiles(image, out, found, valid)
     out.write_raster(UNWRAPPED, unwrapped, float("nan"), "radian")
     numbers: dict[str, float | int] = {"unwrapped_range": float(f"{np.ptp(unwrapped[valid]):.6g}")}
@@ -66,6 +71,38 @@ def unwrap_outputs(
         out.write_raster(COMPONENTS, np.where(valid, components, 0).astype(np.uint32), 0)
         numbers["components"] = int(components.max())
     return numbers
+
+
+def effective_looks(image: Interferogram, out: OutputSet) -> float:
+    """Looks L that take the coherence of the phase as it was read to the quality of the denoised one.
+
+    The mean cosine of the change of phase is the resultant length R(g, L_0) of the measured noise, which gives the
+    coherence g; L solves R(g, L) = mean quality over the pixels with the quality in question, those above its median.
+
+    Args:
+        image: L_0 is its looks, 1 where unknown.
+        out: its blocks are written.
+    Returns:
+        from 1 to 1000.
+    """
+    from mvnet.data_loaders.insar.phase_statistics import coherence_from_resultant, resultant_length
+
+    change, quality = [], []
+    for window in out.windows():
+        block, values = image.read(window, with_coherence=False), out.read("values", window)
+        after = np.angle(values) if np.iscomplexobj(values) else values
+        change.append(np.cos(np.angle(block.values) - after)[block.valid])
+        quality.append(out.read("quality", window)[block.valid])
+    cosine, expected = np.concatenate(change), np.concatenate(quality)
+    good = expected >= np.median(expected)
+    measured, wanted = float(cosine[good].mean().clip(0.01, 0.999)), float(expected[good].mean())
+    coherence = float(coherence_from_resultant(measured, image.looks or 1.0))
+    low, high = 0.0, math.log(_MOST_LOOKS)
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        short = float(resultant_length(coherence, math.exp(middle))) < wanted
+        low, high = (middle, high) if short else (low, middle)
+    return math.exp((low + high) / 2)
 
 
 def transfer(unwrapped: np.ndarray, original: np.ndarray) -> np.ndarray:
@@ -96,12 +133,17 @@ def unwrap_snaphu(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Statistical-cost network flow, and its connected components (0: unreliable), (h, w) each.
 
-    The quality stands for the coherence. Source: Chen, Zebker, J. Opt. Soc. Am. A 18 (2001) 338.
+    snaphu is given the coherence at which `looks` looks have the expected cosine of the error that the quality is.
+    Source: Chen, Zebker, J. Opt. Soc. Am. A 18 (2001) 338.
     """
     import snaphu
+    import torch
+
+    from mvnet.data_loaders.insar.phase_statistics import coherence_from_resultant
 
     z = np.where(valid, np.exp(1j * np.where(valid, phase, 0)), 0).astype(np.complex64)
-    correlation = np.where(valid, quality, 0).clip(0, 1).astype(np.float32)
+    expected = torch.from_numpy(np.where(valid, quality, 0).clip(0, 1).astype(np.float32))
+    correlation = coherence_from_resultant(expected, looks).numpy()
     try:
         with _suppress_stdout():
             found, components = snaphu.unwrap(z, correlation, nlooks=looks, mask=valid)

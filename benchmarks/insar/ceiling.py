@@ -48,7 +48,7 @@ class ScenePatches(Dataset):
         phase = self.truth[row : row + self.patch, column : column + self.patch]
         z = torch.from_numpy(single_look(phase, random.uniform(*_COHERENCE), _NOISE + index))
         valid = torch.ones(z.shape, dtype=torch.bool)
-        unknown = PhaseMaps(torch.full(z.shape, torch.nan))
+        unknown = PhaseMaps.white(torch.full(z.shape, torch.nan))
         return TrainingPair(z, torch.from_numpy(phase).float(), valid, unknown)
 
 

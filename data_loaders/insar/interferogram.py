@@ -26,8 +26,8 @@ class Interferogram:
 
     layer: the stored raster. kind: "complex", or "phase" in radians, wrapped or not.
     format: as recognised. nodata: value that means no data; NaN, and 0 in complex rasters, always do.
-    coherence: its raster, None to estimate it from the phase in a window x window neighbourhood, looks the number of
-    looks of the phase.
+    coherence: its raster, None to estimate it from the phase in a window x window neighbourhood.
+    looks: of the phase, None where unknown.
     messages: what was found, one line each.
     """
 
@@ -36,7 +36,7 @@ class Interferogram:
     format: str
     nodata: float | None
     coherence: Layer | None
-    looks: float
+    looks: float | None
     window: int
     messages: list[str] = field(default_factory=list)
 
@@ -112,7 +112,7 @@ class Interferogram:
         wide = tuple(slice(max(0, s.start - more), min(n, s.stop + more)) for s, n in zip((rows, columns), self.shape))
         values, valid = self._values((wide[0], wide[1]))
         inner = tuple(slice(s.start - o.start, s.stop - o.start) for s, o in zip((rows, columns), wide))
-        estimate = estimate_coherence(torch.from_numpy(values), self.window, torch.from_numpy(valid), self.looks)
+        estimate = estimate_coherence(torch.from_numpy(values), self.window, torch.from_numpy(valid), self.looks or 1)
         return Block(values[inner], valid[inner], estimate.numpy()[inner])
 
 

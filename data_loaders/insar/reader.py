@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.insar.formats.looks import looks_of
 from mvnet.data_loaders.insar.formats.products import coherence_beside
 from mvnet.data_loaders.insar.formats.registry import ReadOptions, open_layers
 from mvnet.data_loaders.insar.interferogram import Interferogram
@@ -26,7 +27,7 @@ def open_interferogram(
     layer: str | int | None = None,
     header: str | os.PathLike[str] | None = None,
     nodata: float | None = None,
-    looks: float = 1,
+    looks: float | None = None,
     window: int = 5,
     find_coherence: bool = True,
 ) -> Interferogram:
@@ -42,13 +43,14 @@ def open_interferogram(
         header: GAMMA parameter file of a headerless raster.
         nodata: value that means no data, instead of the one the file declares. 0 in a phase raster is data unless it is
             declared or given.
-        looks, window: for estimating the coherence.
+        looks: of the interferogram; None takes those of the file's metadata, where it tells them.
+        window: for estimating the coherence.
         find_coherence: False to estimate it even if there is one beside.
     Raises:
         DataError: no such file, unknown format, truncated or damaged file, no such layer, values that are no phase,
             coherence of another shape, CRS or position.
     """
-    if looks < 1:
+    if looks is not None and looks < 1:
         raise DataError(f"looks: found {looks}, expected at least 1")
     if window < 3 or window % 2 == 0:
         raise DataError(f"window: found {window}, expected an odd number of at least 3")
@@ -69,7 +71,7 @@ def open_interferogram(
         format=name,
         nodata=stored.nodata if nodata is None else nodata,
         coherence=partner,
-        looks=looks,
+        looks=looks_of(stored.tags) if looks is None else looks,
         window=window,
         messages=messages,
     )

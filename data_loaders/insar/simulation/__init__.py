@@ -101,7 +101,7 @@ def simulate_pair(
     *,
     seed: int = 0,
     amplitude: Tensor | None = None,
-    oversampling: float = 1.0,
+    oversampling: float | tuple[float, float] = 1.0,
 ) -> SimulatedPair:
     """An interferogram of L looks with the given phase and coherence.
 
@@ -113,8 +113,8 @@ def simulate_pair(
         looks: L, independent looks averaged.
         generator: source of the noise; None makes one from `seed`.
         amplitude: of both images, broadcastable; None is 1.
-        oversampling: sampling rate over bandwidth of the images, at least 1; above 1 the speckle of neighbours is
-            correlated, as in a focused image.
+        oversampling: sampling rate over bandwidth of the images, at least 1, or one along rows and one along columns;
+            above 1 the speckle of neighbours is correlated, as in a focused image.
     Raises:
         ValueError: looks or oversampling below 1, coherence outside [0, 1].
     """
@@ -141,7 +141,7 @@ def simulate_images(
     generator: torch.Generator,
     *,
     amplitude: Tensor | None = None,
-    oversampling: float = 1.0,
+    oversampling: float | tuple[float, float] = 1.0,
 ) -> tuple[Tensor, Tensor]:
     """Two single-look complex images, s1 = a u and s2 = a (g u + sqrt(1 - g^2) v) exp(-j phi), u and v ~ CN(0, 1).
 
@@ -150,20 +150,22 @@ def simulate_images(
     g = torch.as_tensor(coherence, dtype=phase.dtype, device=phase.device)
     if not bool(((g >= 0) & (g <= 1)).all()):
         raise MvnetError("coherence: found values outside [0, 1], expected none")
-    if oversampling < 1:
+    rates = oversampling if isinstance(oversampling, tuple) else (oversampling, oversampling)
+    if min(rates) < 1:
         raise MvnetError(f"oversampling: found {oversampling}, expected at least 1")
-    u, v = _speckle(phase, generator, oversampling), _speckle(phase, generator, oversampling)
+    u, v = _speckle(phase, generator, rates), _speckle(phase, generator, rates)
     s2 = (g * u + (1 - g.square()).sqrt() * v) * torch.polar(torch.ones_like(phase), -phase)
     return (u, s2) if amplitude is None else (amplitude * u, amplitude * s2)
 
 
-def _speckle(like: Tensor, generator: torch.Generator, oversampling: float) -> Tensor:
+def _speckle(like: Tensor, generator: torch.Generator, oversampling: tuple[float, float]) -> Tensor:
     """CN(0, 1) of the shape of `like`; frequencies beyond 1 / (2 oversampling) cycles per pixel removed."""
     dtype = torch.complex128 if like.dtype == torch.float64 else torch.complex64
     white = torch.randn(like.shape, dtype=dtype, generator=generator, device=generator.device).to(like.device)
-    if oversampling == 1:
+    if oversampling == (1, 1):
         return white
-    kept = [torch.fft.fftfreq(n, device=like.device).abs() <= 0.5 / oversampling for n in like.shape[-2:]]
+    sides = zip(like.shape[-2:], oversampling)
+    kept = [torch.fft.fftfreq(n, device=like.device).abs() <= 0.5 / rate for n, rate in sides]
     band = kept[0].unsqueeze(1) & kept[1]
     return torch.fft.ifft2(torch.fft.fft2(white) * band) / band.float().mean().sqrt()
 

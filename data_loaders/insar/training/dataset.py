@@ -1,11 +1,13 @@
 """The training set of the denoiser of interferograms: seeded simulated patches. Example i depends on (seed, i) alone.
 
-Scenes of every steepness, single-look and multilook pairs of constant and varying coherence, with and without
-amplitude, with and without a coherence beside them, with holes.
+Scenes of every steepness, single-look and multilook pairs of constant and varying coherence down to none, with white
+noise and noise as processors correlate it, with and without amplitude, with and without a coherence beside them, with
+holes, and points alone.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,8 +17,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from mvnet.data_loaders.insar.simulation import Scene, simulate_images, simulate_scene
+from mvnet.data_loaders.insar.noise import LAGS, measure_correlation
+from mvnet.data_loaders.insar.simulation import Scene, simulate_scene
 from mvnet.data_loaders.insar.simulation.scenes import PHASE_COMPONENTS
+from mvnet.data_loaders.insar.training.acquisition import Acquisition, draw_acquisition
 from mvnet.data_loaders.random_fields import log_uniform, smooth_field, uniform
 from mvnet.errors import MvnetError
 
@@ -28,20 +32,36 @@ MAX_TEXTURE = 0.2  # radians
 MAX_TEXTURE_PITCH = 12.0  # pixels between the knots of the texture
 P_CONSTANT_COHERENCE = 0.6
 P_SINGLE_LOOK = 0.6
-P_PHASE_ONLY = 0.2  # of a file that holds the wrapped phase, no amplitude
-P_BACKSCATTER = 0.3  # of images with a backscatter that varies
+P_NOISE_ONLY = 0.08  # of patches without coherence
+P_PHASE_ONLY = 0.5  # of a file that holds the wrapped phase, no amplitude
 P_COHERENCE_GIVEN = 0.3
+P_COHERENCE_TRUE = 0.3  # of those: without the noise of an estimate
+P_LOOKS_GIVEN = 0.5
 P_HOLES = 0.15
-P_OVERSAMPLING = 0.15
-MIN_COHERENCE, MAX_COHERENCE = 0.2, 0.97
-MAX_LOOKS = 16
+P_POINTS = 0.05  # of patches with data at single pixels
+MIN_POINTS = 0.04  # share of them
+MIN_COHERENCE, MAX_COHERENCE = 0.1, 0.97
+MAX_LOOKS = 30
+MAX_TURN = 0.8 * math.pi  # radians over the pixels that are averaged
 WITHOUT_DISCONTINUITIES = {name: PHASE_COMPONENTS[name] for name in ("ramp", "terrain", "atmosphere", "subsidence")}
 
 
 class PhaseMaps(NamedTuple):
-    """What a file holds beside the interferogram: coherence (n, n) in [0, 1], NaN where it is unknown."""
+    """What is known beside the interferogram.
+
+    coherence: (n, n) in [0, 1], NaN where it is unknown.
+    correlation: (2, LAGS) of the noise, as `mvnet.data_loaders.insar.noise` measures it; looks: (), NaN where unknown.
+    """
 
     coherence: Tensor
+    correlation: Tensor
+    looks: Tensor
+
+    @classmethod
+    def white(cls, coherence: Tensor) -> PhaseMaps:
+        """White noise of unknown looks beside a coherence (..., n, n)."""
+        batch = coherence.shape[:-2]
+        return cls(coherence, coherence.new_zeros(*batch, 2, LAGS), coherence.new_full(batch, torch.nan))
 
 
 class TrainingPair(NamedTuple):
@@ -85,12 +105,15 @@ class PhaseTrainingSet(Dataset):
         # a generator on the CPU takes 32 bits of its seed
         state = np.random.SeedSequence((self.seed, index)).generate_state(1)
         random = torch.Generator().manual_seed(int(state[0]))
+        acquisition = draw_acquisition((self.patch, self.patch), random)
         varying = uniform(0, 1, random) > P_CONSTANT_COHERENCE
-        coherence = (0.1, MAX_COHERENCE) if varying else uniform(MIN_COHERENCE, MAX_COHERENCE, random)
+        coherence = (0.0, MAX_COHERENCE) if varying else uniform(MIN_COHERENCE, MAX_COHERENCE, random)
+        if uniform(0, 1, random) < P_NOISE_ONLY:
+            coherence = 0.0
         smooth = uniform(0, 1, random) < P_SMOOTH
         scene = simulate_scene(
             (self.patch, self.patch),
-            steepness=self._steepness(random, smooth),
+            steepness=self._steepness(random, smooth, MAX_TURN / acquisition.reach),
             coherence=coherence,
             water_share=0.15 if varying else 0.0,
             components=WITHOUT_DISCONTINUITIES if smooth else PHASE_COMPONENTS,
@@ -98,12 +121,13 @@ class PhaseTrainingSet(Dataset):
         )
         if uniform(0, 1, random) < P_TEXTURE:
             scene = scene._replace(phase=scene.phase + texture(self.patch, random))
-        return noisy_example(scene, random)
+        return noisy_example(scene, acquisition, random)
 
-    def _steepness(self, random: torch.Generator, smooth: bool) -> float:
+    def _steepness(self, random: torch.Generator, smooth: bool, most: float) -> float:
         u, steep = uniform(0, 1, random), not smooth and uniform(0, 1, random) < P_STEEP
-        lowest = MIN_GRADIENT / max(self.max_gradient, MIN_GRADIENT)
-        return self.max_gradient * (u**0.5 if steep else lowest ** (1 - u))
+        most = min(self.max_gradient, most)
+        lowest = MIN_GRADIENT / max(most, MIN_GRADIENT)
+        return most * (u**0.5 if steep else lowest ** (1 - u))
 
 
 def texture(side: int, random: torch.Generator) -> Tensor:
@@ -113,25 +137,28 @@ def texture(side: int, random: torch.Generator) -> Tensor:
     return uniform(0, MAX_TEXTURE, random) * field
 
 
-def noisy_example(scene: Scene, random: torch.Generator) -> TrainingPair:
+def noisy_example(scene: Scene, acquisition: Acquisition, random: torch.Generator) -> TrainingPair:
     """Speckle, looks and what a file would hold, drawn at random for a scene (n, n)."""
     looks = 1
     if uniform(0, 1, random) > P_SINGLE_LOOK:
         looks = round(log_uniform(2, MAX_LOOKS, random))
-    oversampling = uniform(1.0, 1.4, random) if uniform(0, 1, random) < P_OVERSAMPLING else 1.0
-    amplitude = scene.amplitude if uniform(0, 1, random) < P_BACKSCATTER else None
-    cross, power = torch.zeros_like(torch.complex(scene.phase, scene.phase)), torch.zeros_like(scene.phase)
-    for _ in range(looks):
-        s1, s2 = simulate_images(scene.phase, scene.coherence, random, amplitude=amplitude, oversampling=oversampling)
-        cross += s1 * s2.conj()
-        power += (s1.abs().square() + s2.abs().square()) / 2
-    valid = holes(scene.phase.shape, random) if uniform(0, 1, random) < P_HOLES else torch.ones_like(power).bool()
+    cross, power = acquisition(scene, looks, random)
+    valid = torch.ones_like(power).bool()
+    if uniform(0, 1, random) < P_POINTS:
+        valid = torch.rand(power.shape, generator=random) < log_uniform(MIN_POINTS, 1, random)
+    elif uniform(0, 1, random) < P_HOLES:
+        valid = holes(scene.phase.shape, random)
     coherence = torch.full_like(power, torch.nan)
     if uniform(0, 1, random) < P_COHERENCE_GIVEN:
-        coherence = estimated_coherence(cross, power, scene.phase, window=3 if looks > 3 else 5)
+        if uniform(0, 1, random) < P_COHERENCE_TRUE:
+            coherence = scene.coherence
+        else:
+            coherence = estimated_coherence(cross, power, scene.phase, window=3 if looks > 3 else 5)
     if uniform(0, 1, random) < P_PHASE_ONLY:
         cross = cross / cross.abs().clamp_min(1e-12)
-    return TrainingPair(cross, scene.phase, valid, PhaseMaps(coherence))
+    correlation = measure_correlation(iter([(cross, valid)]))
+    told = torch.tensor(float(looks) if uniform(0, 1, random) < P_LOOKS_GIVEN else torch.nan)
+    return TrainingPair(cross, scene.phase, valid, PhaseMaps(coherence, correlation, told))
 
 
 def estimated_coherence(cross: Tensor, power: Tensor, phase: Tensor, window: int) -> Tensor:

@@ -16,7 +16,7 @@ from mvnet.manifolds.circle import wrap
 from mvnet.models.guarantee import LIMITS, Guarantee, precision
 from mvnet.models.insar.inference import denoise_interferogram
 from mvnet.models.insar.inputs import interferogram_planes, scalar_planes
-from mvnet.models.insar.network import InSARDenoiser
+from mvnet.models.insar.network import InSARDenoiser, noise_type
 
 _ANGLES = 8
 
@@ -33,13 +33,16 @@ def verify_insar(model: InSARDenoiser, seed: int) -> list[Guarantee]:
     given = next(model.parameters()).dtype
     symmetry = group("D4xZ2")
     number, planes = field_type(symmetry, {"trivial": 1, "internal": 1}), 2
-    inputs = FieldType(*number.fields, (3, Trivial(symmetry)))
+    told = noise_type(symmetry)
+    inputs = FieldType(*number.fields, (3, Trivial(symmetry)), *told.fields)
     found: list[Guarantee] = []
     z, valid = random_interferogram(seed, 6 * model.alignment)
-    x = torch.cat([interferogram_planes(z, valid), scalar_planes(valid, z.abs() / z.abs().max(), torch.float64)])[None]
+    noise = torch.rand(told.channels, 1, 1, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    scalars = scalar_planes(valid, z.abs() / z.abs().max(), torch.float64)
+    x = torch.cat([interferogram_planes(z, valid), scalars, noise.expand(-1, *z.shape)])[None]
 
     def network(x: Tensor) -> Tensor:
-        phase = model(x[:, :planes], x[:, planes:]).phase
+        phase = model(x[:, :planes], x[:, planes : planes + 3], x[:, planes + 3 :, 0, 0]).phase
         return torch.stack([phase.cos(), phase.sin()], 1)
 
     for dtype, limit in LIMITS.items():

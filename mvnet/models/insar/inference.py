@@ -2,10 +2,17 @@
 
 Tiles start at multiples of the coarsest block of pixels of the network, so that blocks are the same in every tile; a
 scene whose sides are not such multiples is padded by pixels that are not valid.
+
+A coherence that is given bounds the concentration: no estimate from the pixels in reach is better than they allow,
+
+    kappa <= sum over the window of 2 L g^2 / (1 - g^2),        L looks of coherence g
+
+Source of the bound: Rodriguez and Martin, IEE Proc. F 139 (1992) 147 (Cramer-Rao of the phase of L looks).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -13,11 +20,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mvnet.data_loaders.insar.noise import PhaseNoise, measure_correlation, sample_windows
 from mvnet.errors import MvnetError
 from mvnet.manifolds import Circle
-from mvnet.models.insar.inputs import interferogram_planes, scalar_planes
+from mvnet.models.insar.inputs import interferogram_planes, noise_features, scalar_planes
 from mvnet.models.insar.network import InSARDenoiser
 from mvnet.models.tiling import Tile, aligned_tiles, map_tiles
+
+_REACH = 35  # pixels, side of the window whose information bounds the concentration
+_UNBOUNDED = 1e6  # information of a pixel of unknown coherence
 
 
 class DenoisedInterferogram(NamedTuple):
@@ -43,6 +54,7 @@ def denoise_interferogram(
     block: int = 1024,
     progress: Callable[[int, int], None] | None = None,
     workers: int | None = None,
+    noise: PhaseNoise | None = None,
 ) -> DenoisedInterferogram:
     """Denoise an interferogram.
 
@@ -55,6 +67,7 @@ def denoise_interferogram(
         progress: called as progress(done, total) after every tile.
         workers: number of tiles computed at the same time, with one thread each; None is one for every thread of torch
             on the CPU, else one. A single tile uses all threads.
+        noise: what is known of the noise; None measures its correlation and takes the looks as unknown.
     Returns:
         phase, concentration and confidence, each (H, W).
     Raises:
@@ -64,6 +77,9 @@ def denoise_interferogram(
     for name, found in (("block", block), ("workers", workers)):
         if found is not None and found < 1:
             raise MvnetError(f"{name}: found {found}, expected a positive number")
+    if noise is None:
+        windows = sample_windows((z.shape[0], z.shape[1]))
+        noise = PhaseNoise(measure_correlation((z[w].cpu(), valid[w].cpu()) for w in windows))
     phase, concentration = z.angle(), torch.zeros_like(z.real)
     jobs = list(aligned_tiles(tuple(z.shape), block, model.receptive_radius, model.alignment))
     if workers is None:
@@ -73,7 +89,7 @@ def denoise_interferogram(
         outer = tile.outer
         if not valid[tile.inner].any():
             return None
-        return denoise_window(model, z[outer], valid[outer], None if coherence is None else coherence[outer])
+        return denoise_window(model, z[outer], valid[outer], None if coherence is None else coherence[outer], noise)
 
     for done, ((_, inner, place), found) in enumerate(map_tiles(work, jobs, workers=min(workers, len(jobs))), start=1):
         if found is not None:
@@ -87,7 +103,11 @@ def denoise_interferogram(
 
 @torch.no_grad()
 def denoise_window(
-    model: InSARDenoiser, z: Tensor, valid: Tensor, coherence: Tensor | None = None
+    model: InSARDenoiser,
+    z: Tensor,
+    valid: Tensor,
+    coherence: Tensor | None = None,
+    noise: PhaseNoise | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Denoise a window in one piece; pixels at least `receptive_radius` inside are as in the whole scene.
 
@@ -95,6 +115,7 @@ def denoise_window(
         model: on any device.
         z, valid, coherence: (h, w) as in `denoise_interferogram`, from a row and column that are multiples of
             `model.alignment`.
+        noise: of the whole scene; None is white noise of unknown looks.
     Returns:
         phase (h, w) in radians and concentration (h, w), on the device and in the precision of z; undefined where
         not valid.
@@ -103,9 +124,30 @@ def denoise_window(
     planes = interferogram_planes(z, valid)
     features = scalar_planes(valid, coherence, planes.dtype)
     planes, features = (pad_to_multiple(x, model.alignment)[None].to(like) for x in (planes, features))
-    out, (height, width) = model(planes, features), z.shape
+    told = None if noise is None else noise_features(noise.correlation, torch.tensor(noise.looks))[None].to(like)
+    out, (height, width) = model(planes, features, told), z.shape
     phase, concentration = (x[0, :height, :width].to(z.real) for x in (out.phase, out.log_concentration.exp()))
+    if coherence is not None:
+        looks = 1.0 if noise is None or math.isnan(noise.looks) else noise.looks
+        concentration = torch.minimum(concentration, looks * information(coherence, valid).to(concentration))
     return phase, concentration
+
+
+def information(coherence: Tensor, valid: Tensor) -> Tensor:
+    """sum of 2 g^2 / (1 - g^2) over the valid pixels of a window: the largest concentration that one look allows.
+
+    Args:
+        coherence: (h, w) in [0, 1], nan where unknown.
+        valid: (h, w) bool.
+    Returns:
+        (h, w), at least 1e6 where a valid pixel of the window is of unknown coherence.
+    """
+    square = coherence.square()
+    each = torch.where(coherence.isfinite(), 2 * square / (1 - square).clamp_min(1e-6), _UNBOUNDED)
+    each = torch.where(valid, each.clamp_max(_UNBOUNDED), 0)[None]
+    for kernel, pad in (((_REACH, 1), (_REACH // 2, 0)), ((1, _REACH), (0, _REACH // 2))):
+        each = F.avg_pool2d(each, kernel, 1, pad, divisor_override=1)
+    return each[0]
 
 
 def blend(measured: Tensor, denoised: Tensor, strength: float) -> Tensor:

@@ -1,9 +1,13 @@
-"""Inputs of the network for interferograms: real and imaginary planes, and the planes of `SCALARS`."""
+"""Inputs of the network for interferograms: real and imaginary planes, the planes of `SCALARS`, and the noise."""
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
+
+_LOG_LOOKS = math.log(30)
 
 
 def interferogram_planes(z: Tensor, valid: Tensor) -> Tensor:
@@ -37,3 +41,20 @@ def scalar_planes(valid: Tensor, coherence: Tensor | None = None, dtype: torch.d
     known = valid & coherence.isfinite()
     given = torch.where(known, coherence, torch.zeros_like(coherence)).to(dtype)
     return torch.stack([inside, known.to(dtype), given], -3)
+
+
+def noise_features(correlation: Tensor, looks: Tensor) -> Tensor:
+    """What is known of the noise, as `mvnet.models.insar.network.noise_type` orders it.
+
+    Args:
+        correlation: (..., 2, L), along rows and along columns, lag 1 first.
+        looks: (...), NaN where unknown.
+    Returns:
+        (..., 4 L + 2): towards the neighbours above, left, right and below at every distance; whether the looks are
+        known; log(looks) / log(30), 0 where unknown.
+    """
+    rows, columns = correlation.unbind(-2)
+    towards = torch.stack([rows, columns, columns, rows], -1).flatten(-2)
+    known = looks.isfinite()
+    log_looks = torch.where(known, looks, 1).log() / _LOG_LOOKS
+    return torch.cat([towards, known[..., None].to(towards), log_looks[..., None].to(towards)], -1)

@@ -18,7 +18,7 @@ from torch import Tensor
 from mvnet.data_loaders.insar.training.dataset import PhaseMaps
 from mvnet.losses import manifold_loss
 from mvnet.manifolds import Circle
-from mvnet.models.insar.inputs import interferogram_planes, scalar_planes
+from mvnet.models.insar.inputs import interferogram_planes, noise_features, scalar_planes
 from mvnet.models.insar.network import InSARDenoiser
 
 _DISTANCE, _FILTERED = 1.0, 0.3  # weights of the second and of the third term
@@ -62,7 +62,7 @@ def phase_loss(
         noisy: (B, H, W) complex interferograms.
         target: (B, H, W), the true phase in radians, wrapped or not.
         mask: (B, H, W) bool, pixels that hold data.
-        maps: beside the interferograms, batched.
+        maps: of what is known beside the interferograms, batched.
     Returns:
         the loss (), and "loss" and "rmse", the root-mean-square phase error in radians.
     """
@@ -71,7 +71,8 @@ def phase_loss(
     planes = interferogram_planes(noisy, mask)
     features = scalar_planes(mask, coherence, planes.dtype)
     valid = features[:, 0]
-    out = model(planes, features)
+    noise = noise_features(maps.correlation.to(device), maps.looks.to(device))
+    out = model(planes, features, noise)
     loss = mean_over(von_mises_nll(out.phase - phase, out.log_concentration), valid)
     squared = manifold_loss(out.phase, phase, Circle(), kind="squared", mask=valid, reduction="mean")
     loss = loss + _DISTANCE * squared

@@ -1,6 +1,6 @@
 """The denoiser of interferograms: features from invariants, values on the circle, connection filters, then an ODE.
 
-    h   = U-Net( |k_j * z|, z_q conj z_p, |z|, coherence, validity )       invariant to the global phase
+    h   = U-Net( |k_j * z|, z_q conj z_p, |z|, coherence, validity, noise )    invariant to the global phase
     z'  = sum_q k(p, q; h) exp(-i (theta(h).d + d.X(h)d / 2r)) z_q, d = q-p  connection filter, several of them
     phi = flow of  phi' = xi(t, phi; z, h)  from  arg z'                     manifold ODE, Lie-group integrator on S^1
     log concentration of the error of phi from h and |z'|                    quality map
@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mvnet.data_loaders.insar.noise import LAGS as NOISE_LAGS
 from mvnet.equivariant import FieldType, Group, GroupConv, Internal, Kronecker, Points, Trivial, field_type, rms_squash
 from mvnet.equivariant import group as find_group
 from mvnet.equivariant.pooling import corners
@@ -38,6 +39,9 @@ SCALARS = ("valid", "known", "coherence")
 FINE = {"trivial": 4, "sides": 1, "waves": 1, "regular": 1}
 COARSE = {"trivial": 4, "sides": 1, "waves-sides": 1, "waves-corners": 1, "waves": 2, "regular": 2}
 HIDDEN = {"regular": 1}
+FIELD = {"down": (1, 4, 7), "up": (3, 4, 3), "noise": True}
+"""Options of the network that is trained: it knows the noise, and has more convolutions than the first one had."""
+
 """Features of 32, 64 and 16 channels: orbits, which D4xZ2 permutes, so that pointwise nonlinearities keep the symmetry.
 The "waves" are orbits of wave vectors. Only "regular" contains an odd scalar."""
 
@@ -86,6 +90,8 @@ class InSARDenoiser(nn.Module):
         move_levels: number of resolutions at which the ODE block reads its state.
         group: "D4xZ2"; any group of the plane with one internal sign.
         method: Lie-group integrator of the ODE block, a name of `mvnet.integrators.METHODS`.
+        noise: whether the correlation of the noise and the number of looks enter, at the coarsest level, and the
+            concentration is told from all filters instead of the last.
         generator: source of the initial weights; torch's global generator when None.
     Raises:
         MvnetError: features that no pointwise nonlinearity keeps equivariant.
@@ -104,6 +110,7 @@ class InSARDenoiser(nn.Module):
         move_levels: int = 1,
         group: str = "D4xZ2",
         method: str = "rkmk2",
+        noise: bool = False,
         *,
         generator: torch.Generator | None = None,
     ):
@@ -120,6 +127,7 @@ class InSARDenoiser(nn.Module):
             "move_levels": move_levels,
             "group": group,
             "method": method,
+            "noise": noise,
         }
         symmetry = find_group(group)
         types, inner = [field_type(symmetry, f) for f in fields], field_type(symmetry, hidden)
@@ -133,7 +141,11 @@ class InSARDenoiser(nn.Module):
         self.banks = nn.ModuleList(nn.Identity() if bank is None else bank for bank in banks)
         entering = [None if bank is None else bank.fields_out for bank in banks]
         local = local_type(symmetry)
-        entering[0] = local if entering[0] is None else FieldType(*local.fields, *entering[0].fields)
+        self.noise = noise_type(symmetry) if noise else None
+        for level, given in ((0, local), (-1, self.noise)):
+            if given is not None:
+                bank = entering[level]
+                entering[level] = given if bank is None else FieldType(*given.fields, *bank.fields)
         self.pyramid = EquivariantUNet(types, entering, down, up, generator=generator)
         self.transports = nn.ModuleList(
             ConnectionFilter(types[0], *kernel, carrier, generator=generator) for kernel in kernels
@@ -142,6 +154,8 @@ class InSARDenoiser(nn.Module):
         corner = FieldType((1, corners(symmetry)))
         self.evidence = GroupConv(types[0], inner, 1, generator=generator)
         self.strength = GroupConv(corner, inner, 1, bias=False, generator=generator)
+        earlier = FieldType((len(kernels) - 1, corners(symmetry)))
+        self.strengths = GroupConv(earlier, inner, 1, bias=False, generator=generator) if noise else None
         self.concentration = GroupConv(inner, corner, 1, generator=generator)
         nn.init.zeros_(self.concentration.weight)
 
@@ -159,13 +173,15 @@ class InSARDenoiser(nn.Module):
         stencils = sum(dilation * (size // 2) for size, dilation in self.config["kernels"])
         return features + stencils + 2 * self.move.receptive_radius
 
-    def forward(self, planes: Tensor, features: Tensor) -> DenoisedPhase:
+    def forward(self, planes: Tensor, features: Tensor, noise: Tensor | None = None) -> DenoisedPhase:
         """Denoise.
 
         Args:
             planes: shape (B, 2, H, W), real and imaginary part of the interferogram in any unit; H and W multiples of
                 `alignment`.
             features: shape (B, 3, H, W), the planes named in `SCALARS`.
+            noise: shape (B, C), of the type `noise_type`; None is white noise of unknown looks. A network without
+                `noise` ignores it.
         Returns:
             phase, radians, the log of its concentration, and the output of every filter.
         Raises:
@@ -184,8 +200,14 @@ class InSARDenoiser(nn.Module):
         valid = features[:, :1]
         z = normalise_amplitude(planes * valid, valid)
         entering = [bank(z) if isinstance(bank, GaborBank) else None for bank in self.banks]
-        local = local_features(z, features)
-        entering[0] = local if entering[0] is None else torch.cat([local, entering[0]], 1)
+        told = None
+        if self.noise is not None:
+            told = z.new_zeros(len(z), self.noise.channels) if noise is None else noise
+            told = told[:, :, None, None].expand(-1, -1, *(size // self.alignment for size in z.shape[2:]))
+        for level, given in ((0, local_features(z, features)), (-1, told)):
+            if given is not None:
+                bank = entering[level]
+                entering[level] = given if bank is None else torch.cat([given, bank], 1)
         h = rms_squash(self.pyramid(entering, F.max_pool2d(valid, 2)))
 
         # h, z -> z', filter by filter -> arg -> flow of phi' = xi(t, phi; z, h)
@@ -194,11 +216,18 @@ class InSARDenoiser(nn.Module):
             values.append(transport(h, values[-1]))
         phase = self.move(h, angle(values[-1]), z)
         # h, log |z'| -> log kappa
-        strength = 0.5 * (values[-1].square().sum(1, keepdim=True) + _EPS).log()
-        evidence = F.silu(self.evidence(h).add_(self.strength(F.pixel_unshuffle(strength, 2))))
+        evidence = self.evidence(h).add_(self.strength(log_strength(values[-1])))
+        if self.strengths is not None:
+            evidence = evidence + self.strengths(torch.cat([log_strength(v) for v in values[1:-1]], 1))
+        evidence = F.silu(evidence)
         low, high = _LOG_CONCENTRATION
         log_concentration = F.pixel_shuffle(self.concentration(evidence), 2)[:, 0].clamp(low, high)
         return DenoisedPhase(phase, log_concentration, values[1:])
+
+
+def log_strength(planes: Tensor) -> Tensor:
+    """log |z'| of the corners of 2x2 blocks: (B, 2, H, W) -> (B, 4, H / 2, W / 2)."""
+    return F.pixel_unshuffle(0.5 * (planes.square().sum(1, keepdim=True) + _EPS).log(), 2)
 
 
 def normalise_amplitude(planes: Tensor, valid: Tensor) -> Tensor:
@@ -232,6 +261,18 @@ def local_type(group: Group) -> FieldType:
     corner = corners(group)
     each = Kronecker(Points(group, torch.tensor(LAGS, dtype=torch.float64), "lags"), corner)
     return FieldType((1, each), (1, Kronecker(each, Internal(group))), (3, corner), (1, Trivial(group)))
+
+
+def noise_type(group: Group) -> FieldType:
+    """The type of what is known of the noise, the same everywhere.
+
+    Args:
+        group: a group of the plane.
+    Returns:
+        its correlation towards the neighbours `LAGS`, at every distance; whether the looks are known, and their log.
+    """
+    towards = Points(group, torch.tensor(LAGS, dtype=torch.float64), "lags")
+    return FieldType((NOISE_LAGS, towards), (2, Trivial(group)))
 
 
 def local_features(planes: Tensor, features: Tensor) -> Tensor:

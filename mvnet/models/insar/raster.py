@@ -6,6 +6,7 @@ A worker needs neither the raster nor the weights file: the network is sent as p
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Generator, Iterable
 from concurrent.futures import Executor
 from functools import lru_cache, partial
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 import torch
 
+from mvnet.data_loaders.insar.noise import PhaseNoise, measure_correlation, sample_windows
 from mvnet.errors import MvnetError
 from mvnet.models import tiling
 from mvnet.models.insar.inference import denoise_window, expected_cosine
@@ -122,11 +124,26 @@ def read_tile(image: Readable, tile: tiling.Tile) -> TileData:
     return TileData(inner, place, block.values, block.valid, coherence)
 
 
-def filter_tile(network: Network, device: str, tile: TileData) -> FilteredTile:
+def measure_noise(image: Readable, looks: float = math.nan) -> PhaseNoise:
+    """The noise of an interferogram, from windows spread over it.
+
+    Args:
+        image: on disk or in memory.
+        looks: NaN where unknown.
+    Returns:
+        the correlation of its phase noise, and the looks.
+    """
+    blocks = (image.read(window, with_coherence=False) for window in sample_windows(image.shape))
+    windows = ((torch.from_numpy(block.values), torch.from_numpy(block.valid)) for block in blocks)
+    return PhaseNoise(measure_correlation(windows), looks)
+
+
+def filter_tile(network: Network, noise: PhaseNoise, device: str, tile: TileData) -> FilteredTile:
     """Apply the network to one tile.
 
     Args:
         network: as plain data.
+        noise: of the whole scene.
         device: a name of torch, or "auto".
         tile: from `read_tile`.
     Returns:
@@ -140,7 +157,7 @@ def filter_tile(network: Network, device: str, tile: TileData) -> FilteredTile:
     model = _rebuild(network, device)
     coherence = None if tile.coherence is None else torch.from_numpy(tile.coherence)
     try:
-        found = denoise_window(model, torch.from_numpy(tile.values), torch.from_numpy(tile.valid), coherence)
+        found = denoise_window(model, torch.from_numpy(tile.values), torch.from_numpy(tile.valid), coherence, noise)
     except torch.OutOfMemoryError as error:
         raise MvnetError(
             f"tile: found {max(tile.values.shape)} pixels, which do not fit the memory of {device}, expected fewer"
@@ -176,6 +193,7 @@ def denoise_tiles(
     device: str = "auto",
     workers: int | None = None,
     executor: Executor | None = None,
+    noise: PhaseNoise | None = None,
 ) -> Generator[tuple[TileData, FilteredTile]]:
     """Denoise tiles, in order of completion; a tile is read when a worker is about to be free.
 
@@ -186,6 +204,7 @@ def denoise_tiles(
         device: device of the network.
         workers: number of tiles computed at the same time; None is one for every thread of torch on the CPU, else one.
         executor: computes in place of threads of this process.
+        noise: of the whole scene; None measures it and takes the looks as unknown.
     Yields:
         input and output of a tile.
     Raises:
@@ -196,7 +215,8 @@ def denoise_tiles(
         device = str(find_device(device))
     if workers is None:
         workers = torch.get_num_threads() if device == "cpu" else 1
-    work = partial(filter_tile, Network.of(model), device)
+    noise = measure_noise(image) if noise is None else noise
+    work = partial(filter_tile, Network.of(model), noise, device)
     jobs = (read_tile(image, tile) for tile in tiles)
     several = workers if executor is not None else min(workers, len(tiles))
     yield from tiling.map_tiles(work, jobs, workers=several, executor=executor, is_empty=lambda tile: tile.is_empty)

@@ -36,7 +36,7 @@ def test_likelihood_is_that_of_von_mises():
 def test_the_loss_ignores_pixels_that_are_not_valid():
     model, (planes, features) = small_model(), inputs()
     truth = torch.randn(2, 16, 16, generator=generator(5), dtype=torch.float64)
-    z, valid, maps = torch.complex(planes[:, 0], planes[:, 1]), features[:, 0] > 0, PhaseMaps(features[:, 2])
+    z, valid, maps = torch.complex(planes[:, 0], planes[:, 1]), features[:, 0] > 0, PhaseMaps.white(features[:, 2])
     other = torch.where(valid, truth, truth + 1)
     with torch.no_grad():
         losses = [phase_loss(model, z, phase, valid, maps)[0] for phase in (truth, other)]
@@ -49,7 +49,7 @@ def test_a_few_steps_learn():
     y, x = torch.meshgrid(torch.arange(32.0), torch.arange(32.0), indexing="ij")
     phase = torch.stack([0.9 * x + 0.3 * y, 0.2 * x - 1.1 * y])
     z = simulate_pair(phase, 0.6, generator=generator()).interferogram
-    valid, maps = torch.ones(2, 32, 32, dtype=torch.bool), PhaseMaps(torch.full((2, 32, 32), torch.nan))
+    valid, maps = torch.ones(2, 32, 32, dtype=torch.bool), PhaseMaps.white(torch.full((2, 32, 32), torch.nan))
     optimizer = torch.optim.Adam(model.parameters(), 2e-2)
     errors = []
     for _ in range(40):

@@ -10,9 +10,9 @@ from mvnet.data_loaders.insar.training.dataset import PhaseMaps
 from mvnet.equivariant import field_type, group
 from mvnet.manifolds.circle import wrap
 from mvnet.models.insar.inference import denoise_interferogram
-from mvnet.models.insar.inputs import interferogram_planes, scalar_planes
+from mvnet.models.insar.inputs import interferogram_planes, noise_features, scalar_planes
 from mvnet.models.insar.loss import phase_loss
-from mvnet.models.insar.network import InSARDenoiser
+from mvnet.models.insar.network import InSARDenoiser, noise_type
 from mvnet.models.tiling import aligned_tiles
 from tests.nn.test_frechet_filter import randomise
 
@@ -64,14 +64,20 @@ def apart(a: torch.Tensor, b: torch.Tensor) -> float:
 
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-12), (torch.float32, 1e-5)])
 def test_the_network_commutes_with_d4_and_conjugation(dtype, tolerance):
-    model, symmetry = small_model(dtype), group("D4xZ2")
+    """Noise that is not the same along rows and columns turns with the image."""
+    model, symmetry = small_model(dtype, noise=True), group("D4xZ2")
     number, odd = field_type(symmetry, {"trivial": 1, "internal": 1}), field_type(symmetry, {"internal": 1})
     planes, features = (x.to(dtype) for x in inputs())
+    correlation = torch.tensor([[0.8, 0.3, 0.1], [0.2, 0.0, 0.0]], dtype=dtype).expand(2, -1, -1)
+    noise = noise_features(correlation, torch.tensor([4.0, math.nan], dtype=dtype))
+    told = noise_type(symmetry)
     with torch.no_grad():
-        out = model(planes, features)
+        out = model(planes, features, noise)
+        assert float((model(planes, features).phase - out.phase).abs().max()) > 1e-3
         assert float(out.phase.std()) > 0.1 and float(out.log_concentration.std()) > 0.01
         for g in range(symmetry.order):
-            turned = model(number.act(g, planes), symmetry.act(g, features))
+            moved = told.act(g, noise[..., None, None])[..., 0, 0]
+            turned = model(number.act(g, planes), symmetry.act(g, features), moved)
             assert apart(turned.phase, odd.act(g, out.phase[:, None])[:, 0]) < tolerance
             expected = symmetry.act(g, out.log_concentration)
             assert float((turned.log_concentration - expected).abs().max()) < 10 * tolerance
@@ -205,7 +211,7 @@ def test_gradients_are_finite_without_a_signal():
     planes[1, 0, :, :8] = 1
     planes.requires_grad_()
     z, valid = torch.complex(planes[:, 0], planes[:, 1]), torch.ones(2, 16, 16, dtype=torch.bool)
-    loss, _ = phase_loss(model, z, torch.zeros(2, 16, 16), valid, PhaseMaps(torch.full((2, 16, 16), torch.nan)))
+    loss, _ = phase_loss(model, z, torch.zeros(2, 16, 16), valid, PhaseMaps.white(torch.full((2, 16, 16), torch.nan)))
     loss.backward()
     assert planes.grad is not None and bool(planes.grad.isfinite().all())
     assert all(p.grad is None or bool(p.grad.isfinite().all()) for p in model.parameters())

@@ -60,12 +60,13 @@ def load_dwi(
         the volume in um^2/ms and voxel axes, with its acquisition; written back as FSL components in mm^2/s,
         in the b-vector axes.
     Raises:
-        DataError: unreadable file, not 4-D, counts that differ, no b0, too few directions, wrong mask, no
+        DataError: unreadable file, not 4-D, counts that differ, no b0, too few directions, wrong mask or noise map, no
             finite signal.
     """
     scan = open_scan(path, bval, bvec, options)
     image, gradients, path = scan.image, scan.gradients, name_of(path)
-    options = replace(options, rician=options.rician and not scan.signed)
+    given = None if options.noise is None else read_noise(options.noise, image.shape[:3], image.affine)
+    options = replace(options, noise=given, rician=options.rician and not scan.signed)
     chosen = select_volumes(gradients.bvals, gradients.bvecs, options, gradients.usable)
     axes = candidate_axes(bvec_frame, scan.frame or "fsl", image.affine, scan.as_voxel)
     inside, messages = (None, []) if mask is None else read_mask(mask, image.shape[:3], image.affine)
@@ -76,8 +77,8 @@ def load_dwi(
 
     tensors, report, maps = fit_signals(dwi, gradients.bvals, gradients.bvecs, inside, progress, options, chosen)
     zooms = image.header.get_zooms()[:3]
-    given = bvec_frame is not None
-    frame, matrix, found = check_frame(tensors, inside, zooms, axes, given=given, fix=options.fix_bvecs)
+    sure = bvec_frame is not None
+    frame, matrix, found = check_frame(tensors, inside, zooms, axes, given=sure, fix=options.fix_bvecs)
     return DTIVolume(
         tensors=rotate(tensors, matrix),
         mask=inside,

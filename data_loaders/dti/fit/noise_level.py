@@ -25,6 +25,7 @@ from torch import Tensor
 from mvnet.data_loaders.dti.fit.rician import magnitude_moments
 from mvnet.data_loaders.dti.fit.scan import HALO, Fit, Scan, Voxels
 from mvnet.data_loaders.dti.fitting import box_mean, predict, spatial_deviation
+from mvnet.data_loaders.dti.formats.grids import check_grid
 from mvnet.data_loaders.dti.nifti import read_map
 from mvnet.data_loaders.errors import DataError
 
@@ -57,18 +58,22 @@ class NoiseLevel:
     messages: list[str] = field(default_factory=list)
 
 
-def read_noise(noise: NoiseLike, shape: tuple[int, ...]) -> Tensor:
+def read_noise(noise: NoiseLike, shape: tuple[int, ...], affine: np.ndarray | None = None) -> Tensor:
     """A noise level that the user gives.
 
     Args:
         noise: number, array or file, (X, Y, Z) or (X, Y, Z, 1).
         shape: (X, Y, Z) expected of a map.
+        affine: (4, 4) of the image in mm; None does not compare it with that of a file.
     Returns:
         (X, Y, Z) float32; 0 where the map is not finite or not positive.
     Raises:
-        DataError: another shape, or no positive value.
+        DataError: another shape, another grid, or no positive value.
     """
-    values = np.asarray(read_map(noise)[0], dtype=np.float32)
+    found, image = read_map(noise)
+    values = np.asarray(found, dtype=np.float32)
+    if image is not None and affine is not None and values.shape == tuple(shape):
+        check_grid(image, tuple(shape), affine, "noise")
     if values.size == 1:
         values = np.full(shape, values.reshape(()), dtype=np.float32)
     if values.shape != tuple(shape):

@@ -62,6 +62,25 @@ def bring_to_grid(
     return placed, [line + f"{100 * min(kept, 1):.0f} % of the mask kept"]
 
 
+def check_grid(image: Any, shape: tuple[int, ...], affine: np.ndarray, what: str) -> None:
+    """Compare the grid of a map, which has the shape of its image, with that of the image.
+
+    Args:
+        image: nibabel image of the map.
+        shape, affine: (X, Y, Z) and (4, 4) of the image, in mm.
+        what: name of the map.
+    Raises:
+        DataError: the map says that it lies elsewhere.
+    """
+    try:
+        to_map = np.linalg.solve(np.asarray(image.affine, dtype=np.float64), np.asarray(affine, dtype=np.float64))
+    except np.linalg.LinAlgError:
+        raise DataError(f"{what}: found a singular affine, expected an invertible one") from None
+    apart = _largest_shift(to_map, shape)
+    if apart >= _SAME_PLACE and _says_where(image):
+        raise DataError(f"{what}: found it up to {apart:.3g} voxels away by its affine, expected the grid of the image")
+
+
 def _says_where(image: Any) -> bool:
     """Whether a file places itself in the world: it has codes, and another affine than the identity's axes."""
     header = image.header

@@ -118,8 +118,13 @@ def wrapped(angle: np.ndarray) -> np.ndarray:
     return np.angle(np.exp(1j * angle))
 
 
-def residues(phase: np.ndarray) -> int:
-    """Loops of 2 x 2 pixels round which the wrapped differences do not add up to zero."""
+def residue_loops(phase: np.ndarray) -> np.ndarray:
+    """(H - 1, W - 1) bool: loops of 2 x 2 pixels round which the wrapped differences do not add up to zero."""
     across, down = wrapped(np.diff(phase, axis=1)), wrapped(np.diff(phase, axis=0))
     curl = np.diff(down, axis=1) - np.diff(across, axis=0)
-    return int((np.abs(curl) > math.pi).sum())
+    return np.abs(curl) > math.pi
+
+
+def residues(phase: np.ndarray) -> int:
+    """Number of `residue_loops`."""
+    return int(residue_loops(phase).sum())

@@ -1,0 +1,92 @@
+"""Land of coherence .6 beside water of coherence 0: a river that ends in a lake, so that all land hangs together.
+
+ranking         area under the curve of the quality, land against water, pixels within 3 of the bank left out.
+unwrapping      the denoised phase by snaphu, as `mvnet denoise insar --unwrap snaphu` does it, weighted by the quality;
+    by a constant of .5 in its place; and by scikit-image, which knows no weights. Percent of the land that is more than
+    pi off, cycles common to all put aside. Left out where snaphu is not installed.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from benchmarks.field_insar.methods import Setup, above, below, ours
+from benchmarks.field_insar.noises import CORRELATED, white
+from benchmarks.harness import Target
+from benchmarks.insar.scenes import true_phase
+from mvnet.apps.insar.unwrap import unwrap_skimage, unwrap_snaphu
+
+SIDE, SEEDS, LAND, BANK, AREA = 256, (0, 1, 2), 0.6, 3, 0.95
+NOISES = {"white": white} | {name: CORRELATED[name] for name in ("boxcar 3", "bilinear x2")}
+_CYCLES = 512  # the phase is a part of the scene of so many pixels, twice as steep as the gentle one
+_CONSTANT = 0.5
+
+
+def water(side: int, seed: int) -> np.ndarray:
+    """(side, side) bool: a river of a tenth of the side that winds down from the upper edge into a lake."""
+    y, x = np.indices((side, side)) / side
+    start, bend = np.random.default_rng(seed).uniform((0.35, 0.05), (0.65, 0.12))
+    river = (np.abs(x - start - bend * np.sin(9 * y)) < 0.05) & (y < 0.65)
+    lake = np.hypot(x - start - bend * np.sin(9 * 0.65), y - 0.65) < 0.12
+    return river | lake
+
+
+def area_under_curve(high: np.ndarray, low: np.ndarray) -> float:
+    """Probability that a value of `high` is above one of `low`, ties by half (Mann-Whitney)."""
+    from scipy.stats import rankdata
+
+    ranks = rankdata(np.concatenate([high, low]))
+    return float((ranks[: high.size].sum() - high.size * (high.size + 1) / 2) / (high.size * low.size))
+
+
+def measure(setup: Setup) -> tuple[list[dict[str, Any]], list[Target]]:
+    """A row of means over the seeds for every noise."""
+    snaphu = find_spec("snaphu") is not None
+    if not snaphu:
+        print("water: found no package snaphu, expected it (pip install mvnet[unwrap]); not unwrapped", file=sys.stderr)
+    side, seeds = (setup.side, SEEDS[:1]) if setup.quick else (SIDE, SEEDS)
+    rows, targets = [], []
+    for name, make in NOISES.items():
+        found = []
+        for seed in seeds:
+            phase, wet = true_phase(_CYCLES, seed)[:side, :side], water(side, seed)
+            denoised = ours(setup, make(phase, np.where(wet, 0.0, LAND), seed))
+            from_land, from_water = (np.asarray(ndimage.distance_transform_edt(part)) for part in (wet, ~wet))
+            land, lake = from_water > BANK, from_land > BANK
+            one = {
+                "area under curve": area_under_curve(denoised.quality[land], denoised.quality[lake]),
+                "quality of land": float(denoised.quality[land].mean()),
+                "of water": float(denoised.quality[lake].mean()),
+            }
+            found.append(one | (_wrong(denoised.phase, denoised.quality, phase, ~wet) if snaphu else {}))
+        row = {key: float(np.mean([one[key] for one in found])) for key in found[0]}
+        rows.append({"water": name, **row})
+        targets.append(above(f"{name}: area under the curve, land over water", row["area under curve"], AREA))
+        if snaphu:
+            weighted, best = row["wrong %, quality"], min(row["wrong %, constant"], row["wrong %, no weights"])
+            targets.append(below(f"{name}: percent of the land wrong, weighted by quality", weighted, best))
+    return rows, targets
+
+
+def _wrong(phase: np.ndarray, quality: np.ndarray, truth: np.ndarray, land: np.ndarray) -> dict[str, float]:
+    """Percent of the land that is wrong after unwrapping, by every way."""
+    everywhere, phase = np.ones(phase.shape, bool), phase.astype(np.float32)
+    constant = np.full(phase.shape, _CONSTANT, np.float32)
+    results = {
+        "quality": unwrap_snaphu(phase, everywhere, quality, 1.0)[0],
+        "constant": unwrap_snaphu(phase, everywhere, constant, 1.0)[0],
+        "no weights": unwrap_skimage(phase, everywhere),
+    }
+    return {f"wrong %, {name}": percent_off(found, truth, land) for name, found in results.items()}
+
+
+def percent_off(unwrapped: np.ndarray, truth: np.ndarray, where: np.ndarray) -> float:
+    """Of the pixels there, those more than pi off once the cycles common to most are put aside."""
+    off = (unwrapped - truth)[where]
+    off -= 2 * np.pi * np.round(np.median(off) / (2 * np.pi))
+    return float(100 * (np.abs(off) > np.pi).mean())

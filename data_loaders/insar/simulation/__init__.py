@@ -9,6 +9,7 @@ mean of s1 conj(s2) over L independent looks.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -142,10 +143,16 @@ def simulate_images(
     *,
     amplitude: Tensor | None = None,
     oversampling: float | tuple[float, float] = 1.0,
+    taper: float = 0.0,
+    reflectivity: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Two single-look complex images, s1 = a u and s2 = a (g u + sqrt(1 - g^2) v) exp(-j phi), u and v ~ CN(0, 1).
 
-    Arguments and errors as for `simulate_pair`.
+    Args:
+        taper: of the spectrum, as processors weigh it against side lobes: 0 is flat, 1 a Hann window.
+        reflectivity: amplitude of the ground, as `amplitude`, but before the band of the images is limited: bright
+            points have the width of their resolution.
+        phase, coherence, generator, amplitude, oversampling: as for `simulate_pair`, with its errors.
     """
     g = torch.as_tensor(coherence, dtype=phase.dtype, device=phase.device)
     if not bool(((g >= 0) & (g <= 1)).all()):
@@ -153,21 +160,31 @@ def simulate_images(
     rates = oversampling if isinstance(oversampling, tuple) else (oversampling, oversampling)
     if min(rates) < 1:
         raise MvnetError(f"oversampling: found {oversampling}, expected at least 1")
-    u, v = _speckle(phase, generator, rates), _speckle(phase, generator, rates)
+    u, v = (_speckle(phase, generator, rates, taper, reflectivity) for _ in range(2))
     s2 = (g * u + (1 - g.square()).sqrt() * v) * torch.polar(torch.ones_like(phase), -phase)
     return (u, s2) if amplitude is None else (amplitude * u, amplitude * s2)
 
 
-def _speckle(like: Tensor, generator: torch.Generator, oversampling: tuple[float, float]) -> Tensor:
+def _speckle(
+    like: Tensor,
+    generator: torch.Generator,
+    oversampling: tuple[float, float],
+    taper: float,
+    reflectivity: Tensor | None,
+) -> Tensor:
     """CN(0, 1) of the shape of `like`; frequencies beyond 1 / (2 oversampling) cycles per pixel removed."""
     dtype = torch.complex128 if like.dtype == torch.float64 else torch.complex64
     white = torch.randn(like.shape, dtype=dtype, generator=generator, device=generator.device).to(like.device)
-    if oversampling == (1, 1):
+    if reflectivity is not None:
+        white = white * reflectivity
+    if oversampling == (1, 1) and not taper:
         return white
-    sides = zip(like.shape[-2:], oversampling)
-    kept = [torch.fft.fftfreq(n, device=like.device).abs() <= 0.5 / rate for n, rate in sides]
-    band = kept[0].unsqueeze(1) & kept[1]
-    return torch.fft.ifft2(torch.fft.fft2(white) * band) / band.float().mean().sqrt()
+    bands = []
+    for n, rate in zip(like.shape[-2:], oversampling):
+        place = torch.fft.fftfreq(n, device=like.device, dtype=like.dtype) * rate  # within +-1/2 inside the band
+        bands.append((1 - taper * (math.pi * place).sin().square()) * (place.abs() <= 0.5))
+    band = bands[0].unsqueeze(1) * bands[1]
+    return torch.fft.ifft2(torch.fft.fft2(white) * band) / band.square().mean().sqrt()
 
 
 def _slope(phase: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ benchmarks: .venv/installed
 	$(BIN)/python -m benchmarks.kernels
 	$(BIN)/python -m benchmarks.dti
 	$(BIN)/python -m benchmarks.field_dti
+	$(BIN)/python -m benchmarks.field_insar
 
 .venv/installed: pyproject.toml setup.py constraints.txt
 	$(PYTHON) -m venv .venv

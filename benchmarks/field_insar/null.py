@@ -26,7 +26,7 @@ def measure(setup: Setup) -> tuple[list[dict[str, Any]], list[Target]]:
     rows, targets = [], []
     images = {name: make(flat, 0.0, 0) for name, make in ({"white": white} | OTHERS | CORRELATED).items()}
     images["SLC, simulated"] = speckle(flat.shape, 1.25, np.random.default_rng(0)).astype(np.complex64)
-    pair = sentinel_pair()
+    pair = sentinel_pair(setup.quick)
     if pair is not None:
         first, second = pair
         images["real speckle"] = first * np.roll(second, SHIFT, (0, 1)).conj()

@@ -20,15 +20,16 @@ def _folder(name: str) -> Path | None:
     return None
 
 
-def sentinel_pair() -> tuple[np.ndarray, np.ndarray] | None:
-    """Two co-registered single-look images (84, 338), complex64, of sarxarray."""
+def sentinel_pair(quick: bool = False) -> tuple[np.ndarray, np.ndarray] | None:
+    """Two co-registered single-look images (84, 338), complex64, of sarxarray; quick: their first 84 columns."""
     folder = _folder("sarxarray")
     if folder is None:
         return None
     parts = [
         [np.fromfile(folder / f"{part}_VV_{day}.f4be", dtype=">f4").reshape(_SHAPE) for part in "iq"] for day in _DAYS
     ]
-    first, second = ((real + 1j * imaginary).astype(np.complex64) for real, imaginary in parts)
+    shown = slice(_SHAPE[0] if quick else None)
+    first, second = ((real + 1j * imaginary).astype(np.complex64)[:, shown] for real, imaginary in parts)
     return first, second
 
 

@@ -43,8 +43,10 @@ PEERS: dict[str, Filter] = {
 
 def measure(setup: Setup) -> tuple[list[dict[str, Any]], list[Target]]:
     """A row for every filter and scene; nothing without the data."""
-    scenes, pair, phase = {}, sentinel_pair(), sentinel_phase()
-    if phase is not None:
+    scenes, pair, phase = {}, sentinel_pair(setup.quick), sentinel_phase()
+    if phase is not None and setup.quick:
+        scenes["eo_tools, window"] = (phase[WORST], EVERYWHERE)
+    elif phase is not None:
         scenes["eo_tools"], scenes["eo_tools, window"] = (phase, EVERYWHERE), (phase, WORST)
     if pair is not None:
         scenes["sarxarray"] = (pair[0] * pair[1].conj(), EVERYWHERE)

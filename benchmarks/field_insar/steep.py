@@ -22,7 +22,8 @@ MORE, WITHOUT_AMPLITUDE = 1.015, 1.10
 
 def measure(setup: Setup) -> tuple[list[dict[str, Any]], list[Target]]:
     """Two rows for every scene and coherence."""
-    scenes = {"steep": true_phase(SCENES["steep"]), "gentle": gentle(setup.side)}
+    steep = true_phase(SCENES["steep"])
+    scenes = {"steep": steep[: setup.side, : setup.side], "gentle": gentle(setup.side)}
     rows, targets = [], []
     for scene, phase in scenes.items():
         for coherence in (0.5,) if setup.quick else REACHED:

@@ -199,6 +199,21 @@ class MaskedLayer(Layer):
         return np.where(lost, values.dtype.type(np.nan), values)
 
 
+@dataclass(frozen=True, kw_only=True)
+class FlippedLayer(Layer):
+    """Another layer from its last row to its first."""
+
+    layer: Layer
+
+    def with_nodata(self, nodata: float) -> Self:
+        """The layer with another stored number that means none."""
+        return replace(self, layer=self.layer.with_nodata(nodata), nodata=nodata)
+
+    def _read(self, rows: slice, columns: slice) -> np.ndarray:
+        n = self.shape[0]
+        return self.layer.read((slice(n - rows.stop, n - rows.start), columns))[::-1]
+
+
 def gdal() -> Any:
     """The rasterio module; it no longer warns of rasters in radar geometry, which are no fault."""
     rasterio = import_optional("rasterio", "insar")
@@ -220,13 +235,23 @@ def join(real: Layer, imaginary: Layer) -> PairLayer:
     return PairLayer(path=real.path, shape=real.shape, dtype="complex64", real=real, imaginary=imaginary, **common)
 
 
+def flip(layer: Layer) -> FlippedLayer:
+    """The layer north up, if its rows go north."""
+    common = _common(layer)
+    if layer.transform is not None:
+        t, affine = layer.transform, import_optional("affine", "insar").Affine
+        common["transform"] = t * affine(1, 0, 0, 0, -1, layer.shape[0])
+    return FlippedLayer(**common, layer=layer)
+
+
 def mask_by(phase: Layer, mask: Layer, zero: bool = False, digits: bool = False) -> MaskedLayer:
     """The phase, NaN where the mask says so; see `MaskedLayer`."""
-    common: dict[str, Any] = {
-        name: getattr(phase, name) for name in ("path", "shape", "dtype", "nodata", "part", "units")
-    }
-    common |= {"crs": phase.crs, "transform": phase.transform, "tags": phase.tags}
-    return MaskedLayer(**common, phase=phase, mask=mask, zero=zero, digits=digits)
+    return MaskedLayer(**_common(phase), phase=phase, mask=mask, zero=zero, digits=digits)
+
+
+def _common(layer: Layer) -> dict[str, Any]:
+    names = ("path", "shape", "dtype", "nodata", "crs", "transform", "tags", "part", "units")
+    return {name: getattr(layer, name) for name in names}
 
 
 def raster_layer(uri: str | Path, band: int = 1, shown: str | Path | None = None) -> RasterLayer:

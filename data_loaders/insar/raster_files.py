@@ -8,7 +8,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.errors import DataError, reading
+from mvnet.data_loaders.optional import import_optional
 
 
 def check_whole(source: Any, band: int, shown: str) -> frozenset[tuple[int, int]]:
@@ -46,16 +47,25 @@ def check_whole(source: Any, band: int, shown: str) -> frozenset[tuple[int, int]
 
 
 _PLACE = ("OFFSET", "SIZE")
+_OPENED = 50  # sources of a VRT at most that are looked into
 
 
-def _check_sources(path: Path, shown: str, depth: int = 0) -> None:
-    """DataError for a file that a VRT, or a VRT that it refers to, names and that is not there."""
-    for element in ElementTree.parse(path).iter("SourceFilename"):
-        name = (element.text or "").strip()
-        if not name or name.startswith("/vsi") or "://" in name or ":" in name[2:]:
-            continue
-        place = path.parent / name if element.get("relativeToVRT", "0") in ("1", "true") else Path(name)
-        if not place.exists():
-            raise DataError(f"{shown}: found no file {place}, to which it refers, expected it")
-        if place.suffix == ".vrt" and depth < 8:
-            _check_sources(place, shown, depth + 1)
+def _check_sources(path: Path, shown: str) -> None:
+    """DataError for a file that a VRT names and that is missing, damaged or truncated."""
+    opened = 0
+    for band in ElementTree.parse(path).iter("VRTRasterBand"):
+        for element in band.iter("SourceFilename"):
+            name = (element.text or "").strip()
+            if not name or name.startswith("/vsi") or ":" in name[2:]:
+                continue
+            place = path.parent / name if element.get("relativeToVRT", "0") in ("1", "true") else Path(name)
+            if not place.exists():
+                raise DataError(f"{shown}: found no file {place}, to which it refers, expected it")
+            opened += 1
+            if band.get("subClass") != "VRTRawRasterBand" and opened <= _OPENED and place != path:
+                with reading(place, f"a raster, to which {shown} refers"), _open(place) as source:
+                    check_whole(source, 1, str(place))
+
+
+def _open(path: Path) -> Any:
+    return import_optional("rasterio", "insar").open(path)

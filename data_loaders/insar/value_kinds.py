@@ -34,7 +34,8 @@ OTHER_CYCLES = (
 """Start, period and name of the unit of wrapped phases."""
 
 _SLACK, _EDGE = 0.004, 0.03  # of a period: beyond its ends, and before them
-_SENTINELS = (-9999.0, -99999.0, -32768.0, 9.969209968386869e36)
+SENTINELS = (-9999.0, -99999.0, -32768.0, 9.969209968386869e36)
+"""Numbers that usually mean no data."""
 _ROUGH = 0.35  # of the spread is in the steps from pixel to pixel: 1 for white noise, near 0 for smooth values
 
 
@@ -78,12 +79,17 @@ def sample_windows(shape: tuple[int, int], count: int = 5, side: int = 128) -> l
     return [(rows, columns) for rows in axes[0] for columns in axes[1]]
 
 
+def clean(window: np.ndarray) -> np.ndarray:
+    """The values of a window as float64, NaN in place of usual fill values and what is not finite."""
+    values = np.asarray(window, np.float64)
+    return np.where(np.isfinite(values) & ~np.isin(values, SENTINELS) & (np.abs(values) < 1e30), values, np.nan)
+
+
 def gather(windows: Sequence[np.ndarray]) -> Values:
     """Statistics of windows of shape (h, w), NaN where there are no data; usual fill values are left out."""
     cleaned, steps = [], []
     for window in windows:
-        values = np.asarray(window, np.float64)
-        values = np.where(np.isfinite(values) & ~np.isin(values, _SENTINELS) & (np.abs(values) < 1e30), values, np.nan)
+        values = clean(window)
         cleaned.append(values.ravel())
         steps += [np.diff(values, axis=axis).ravel() for axis in (0, 1)]
     flat, step = (np.concatenate(parts) if parts else np.zeros(0) for parts in (cleaned, steps))

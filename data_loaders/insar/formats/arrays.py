@@ -134,22 +134,19 @@ class _Variable:
 
 
 def netcdf_layers(path: Path, wanted: str | int | None, coherence: bool) -> tuple[Layer, Layer | None] | None:
-    """Interferogram and coherence of a NetCDF file of several rasters; None if it has one, as a GMT grid.
+    """Interferogram and coherence of a NetCDF file, also of a GMT grid; None if it needs GDAL.
 
-    Arguments and errors as `hdf5_layers`; classic files, and NetCDF-4 ones.
+    Arguments and errors as `hdf5_layers`.
     """
     if is_hdf5(path):
-        with reading(path, "NetCDF"), import_optional("h5py", "insar").File(path, "r") as file:
-            several = sum(getattr(item, "ndim", 0) > 1 for item in file.values()) > 1
-        return hdf5_layers(path, wanted, "any", coherence) if several else None
+        return hdf5_layers(path, wanted, "any", coherence)
     with open(path, "rb") as start:
-        if start.read(4)[3:] == b"\x05":  # of 64-bit sizes, which GDAL reads
+        if start.read(4)[3:] == b"\x05":  # of 64-bit sizes
             return None
     with reading(path, "NetCDF"):
         variables, attributes = _classic_variables(path)
-        if sum(variable.ndim > 1 for variable in variables.values()) < 2:
-            return None
-        return select_layers(DatasetFile(path, variables, attributes, NetcdfLayer), wanted, PRODUCTS["any"], coherence)
+        file = DatasetFile(path, variables, attributes, NetcdfLayer)
+        return select_layers(file, wanted, PRODUCTS["any"], coherence) if file.rasters() else None
 
 
 def _classic_variables(path: Path) -> tuple[dict[str, _Variable], dict[str, Any]]:

@@ -18,7 +18,7 @@ _NAMES: tuple[tuple[Axis, str], ...] = (
     ("bands", r"bands?|layers?|variables?|channels?"),
 )
 _FAR = 2  # a stack is told by its axis being shorter than both others by this factor
-_STACK_LAST = r"(^|/)ifgs$"  # SARvey's (length, width, number)
+_STACK_LAST = r"[/:]ifgs$"  # SARvey's (length, width, number)
 
 
 def find_axes(

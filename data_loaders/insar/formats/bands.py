@@ -17,12 +17,12 @@ import numpy as np
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.insar.formats.products import imaginary_names, names_slc, role_of
 from mvnet.data_loaders.insar.layers import Layer, join, mask_by
-from mvnet.data_loaders.insar.value_kinds import Values, gather, is_complex, kind_of, sample_windows
+from mvnet.data_loaders.insar.value_kinds import SENTINELS, Values, clean, gather, is_complex, kind_of, sample_windows
 
 _SHOWN = 12  # bands listed in a message
 _KINDS = {
     "wrapped phase": "wrapped phase",
-    "phase of another unit": "wrapped phase",
+    "phase of another unit": "perhaps phase",
     "coherence": "coherence",
     "amplitude": "amplitude",
     "phase": "perhaps phase",
@@ -69,7 +69,8 @@ def choose_layers(layers: Sequence[Layer], wanted: str | int | None, coherence: 
     bands = [Band(layer, number, role_of(layer.part)) for number, layer in enumerate(layers, 1)]
     chosen = _named(bands, wanted)
     if coherence:
-        return _part(_coherence_band(bands), len(bands)), None
+        found = _coherence_band(bands)
+        return _part(found, len(bands)) if len(bands) > 1 else replace(found.layer, part=""), None
     if isinstance(wanted, str) and "+" in wanted and len(chosen) == 2:
         return _joined(chosen[0], chosen[1], bands, "as asked"), None
     if len(bands) == 1:
@@ -98,21 +99,23 @@ def _named(bands: list[Band], wanted: str | int | None) -> list[Band]:
 
 def _single(band: Band) -> Layer:
     """The only band; refused if its name says that it is something else."""
-    if band.role in ("coherence", "amplitude", "other") and not band.layer.is_complex:
+    if band.role in ("coherence", "amplitude", "other", "real", "imaginary") and not band.layer.is_complex:
         raise DataError(f"{band.layer.path}: found one band, {band.name}, expected an interferogram")
     return replace(band.layer, part=band.name and f"band {band.name}")
 
 
 def _asked(band: Band, bands: list[Band]) -> tuple[Layer, Layer | None]:
     """The band that was named, joined with its other part if it is one of two, and its coherence."""
-    pairs = [] if band.layer.is_complex else _complex_pairs(bands)
+    pairs, by = ([] if band.layer.is_complex else _complex_pairs(bands)), "by their names"
     if not pairs and not band.layer.is_complex and band.role is None:
         _look(bands)
-        pairs = _complex_pairs_by_value(bands)
+        pairs, by = _complex_pairs_by_value(bands), "by their values"
     pair = next((pair for pair in pairs if band in pair), None)
     if pair is not None:
-        return _joined(*pair, bands), _partner(pair[0], [real for real, _ in pairs], bands)
+        return _joined(*pair, bands, by), _partner(pair[0], [real for real, _ in pairs], bands)
     _look(bands)
+    if band.role == "coherence":
+        return _part(band, len(bands)), None
     alike = [other for other in bands if other.role == band.role or (band.role is None and other is band)]
     return _masked(band, bands), _partner(band, alike, bands)
 
@@ -208,12 +211,22 @@ def _sample(bands: list[Band]) -> None:
     for window in sample_windows(bands[0].layer.shape, 3):
         stored = [band.layer.read(window) for band in bands]
         real = [np.abs(values) if np.iscomplexobj(values) else values.astype(np.float64) for values in stored]
+        for band, values in zip(bands, stored):
+            _adopt_nodata(band, values)
         lost = [b.layer.nodata is not None and s == b.layer.nodata for b, s in zip(bands, stored)]
         empty = np.all([values == 0 for values in real], axis=0)
-        stacks.append([np.where(empty | gone, np.nan, values) for values, gone in zip(real, lost)])
+        stacks.append([clean(np.where(empty | gone, np.nan, values)) for values, gone in zip(real, lost)])
     for band, windows in zip(bands, zip(*stacks)):
         band.values = gather(windows)
         band.windows = windows
+
+
+def _adopt_nodata(band: Band, values: np.ndarray) -> None:
+    """A usual fill value among the values of a band that declares none means no data, which its name then says."""
+    found = next((fill for fill in SENTINELS if band.layer.nodata is None and (values == fill).any()), None)
+    if found is not None and not band.layer.is_complex and band.layer.fill is None:
+        said = f"{band.name}, ".lstrip(", ") + f"{found:.5g} taken as no data"
+        band.layer = replace(band.layer.with_nodata(found), part=said)
 
 
 def _complex_pairs(bands: list[Band]) -> list[tuple[Band, Band]]:

@@ -14,7 +14,7 @@ from mvnet.data_loaders.insar.formats.axes import Axis
 from mvnet.data_loaders.insar.formats.bands import choose_layers
 from mvnet.data_loaders.insar.formats.datasets import DatasetFile
 from mvnet.data_loaders.insar.formats.headers import text
-from mvnet.data_loaders.insar.formats.products import imaginary_names, names_slc
+from mvnet.data_loaders.insar.formats.products import imaginary_names, names_slc, role_of
 from mvnet.data_loaders.insar.layers import Layer, join, mask_by
 from mvnet.data_loaders.insar.value_kinds import gather, is_complex, kind_of, sample_windows
 
@@ -79,7 +79,8 @@ def select_layers(
     """
     asked = _parse(file, wanted)
     if coherence:
-        hits = _matches(file.rasters(), [product.coherence])
+        rasters = file.rasters()
+        hits = _matches(rasters, [product.coherence]) or _of_role(rasters, "coherence")
         return _raster(file, _pick(file, hits, asked.name, "a coherence")[0], asked.position or 0, product), None
     candidates = _candidates(file, product)
     chosen = _pick(file, candidates, asked.name, "an interferogram")
@@ -132,12 +133,20 @@ def _candidates(file: DatasetFile, product: Product) -> list[str]:
     pairs = [f"{n}+{lower[o]}" for n in rasters for o in _beside(n) if o in lower]
     both = {name for pair in pairs for name in pair.split("+")}
     others = [n for n in rasters if file.is_complex(n) and n not in named]
+    if not named and not pairs:
+        others = others or [n for role in ("wrapped phase", "unwrapped phase") for n in _of_role(rasters, role)]
     found = [n for n in named if n not in both] + pairs + others
     if product.flat:
         found = [n for n in found if file.datasets[n.split("+")[0]].ndim == 2]
-    if not named and not pairs and len(others) > 1 and not any(names_slc(n) for n in others):
+    if not named and not pairs and len(others) > 1 and not any(names_slc(n) or _of_role([n]) for n in others):
         return [f"?{n}" for n in others]
     return found
+
+
+def _of_role(names: list[str], *roles: str) -> list[str]:
+    """The rasters whose own names, without their groups, give them one of these roles; any phase without."""
+    wanted = roles or ("wrapped phase", "unwrapped phase")
+    return [name for name in names if role_of(name.rpartition("/")[2]) in wanted]
 
 
 def _beside(name: str) -> list[str]:
@@ -153,7 +162,7 @@ def _pick(file: DatasetFile, candidates: list[str], name: str | None, expected: 
         whole = "+".join(part.strip() for part in name.split("+"))
         return next((pair for pair in plain if "+" in pair and whole in pair.split("+")), whole)
     hits = [candidate for candidate in plain if (name or "").lower() in candidate.lower()]
-    if not hits and name is None and len(rasters) == 1 and expected == "an interferogram":
+    if not hits and name is None and len(rasters) == 1:
         return rasters[0]
     if not hits or (name is None and candidates[0].startswith("?")):
         found = ", ".join(f"{n} {tuple(file.datasets[n].shape)}" for n in rasters[:12]) or "no raster"
@@ -242,7 +251,8 @@ def _coherence_of(
     file: DatasetFile, phase: str, shape: tuple[int, int], position: int, product: Product
 ) -> Layer | None:
     """The coherence in the group of the phase and of its shape, None if there is none."""
-    for name in _matches(file.rasters(), [product.coherence]):
+    rasters = file.rasters()
+    for name in _matches(rasters, [product.coherence]) or _of_role(rasters, "coherence"):
         if name != phase and name.rpartition("/")[0] == phase.rpartition("/")[0]:
             try:
                 axes = file.axes(name, product.first)
@@ -267,5 +277,6 @@ def _masked(file: DatasetFile, layer: Layer, name: str, product: Product) -> Lay
     mask = replace(file.layer(nearest, ("y", "x")), nodata=None)
     values = np.concatenate([mask.read(window).ravel() for window in sample_windows(mask.shape)])
     digits = bool((values[values != 255] >= 10).any())
-    part = f"{layer.part}, without the pixels that {nearest.rpartition('/')[2]} leaves out"
+    said = f"without the pixels that {nearest.rpartition('/')[2]} leaves out"
+    part = ", ".join(filter(None, (layer.part, said)))
     return replace(mask_by(layer, mask, digits=digits), part=part)

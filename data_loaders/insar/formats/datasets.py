@@ -50,7 +50,7 @@ class DatasetFile:
     def axes(self, name: str, first: bool = False) -> tuple[Axis, ...]:
         """The role of each axis of a raster; `first`, and errors, as for `find_axes`."""
         data = self.datasets[name]
-        axes = find_axes(name or str(self.path), tuple(data.shape), _dimensions(data), self._images(name), first)
+        axes = find_axes(f"{self.path}:{name}", tuple(data.shape), _dimensions(data), self._images(name), first)
         if axes.count("stack") + axes.count("bands") > 1:
             raise DataError(f"layer: found shape {tuple(data.shape)} of {name}, expected one stack of images")
         return axes

@@ -29,7 +29,7 @@ from mvnet.data_loaders.insar.formats.bands import choose_layers
 from mvnet.data_loaders.insar.formats.headers import gamma_layer
 from mvnet.data_loaders.insar.formats.products import coherence_names
 from mvnet.data_loaders.insar.formats.units import in_radians
-from mvnet.data_loaders.insar.layers import Layer, join, raster_layer, raster_layers
+from mvnet.data_loaders.insar.layers import Layer, flip, join, raster_layer, raster_layers
 
 
 class ReadOptions(NamedTuple):
@@ -109,16 +109,15 @@ def _gamma(path: Path, options: ReadOptions) -> OpenedLayers:
 
 def _netcdf(path: Path, options: ReadOptions) -> OpenedLayers:
     """GMT and GMTSAR grids, classic NetCDF or HDF5, flipped north up; real*.grd is joined with imag*.grd."""
-    several = netcdf_layers(path, options.layer, options.coherence)
-    if several is not None:
-        return OpenedLayers(*several)
-    layer = raster_layer(path)
-    if layer.transform is None:  # GDAL wants units or a projection to believe the coordinates
-        layer = replace(layer, transform=grid_transform(path))
+    found, partner = netcdf_layers(path, options.layer, options.coherence) or (raster_layer(path), None)
+    if found.transform is None:  # GDAL wants units or a projection to believe the coordinates
+        found = replace(found, transform=grid_transform(path))
+    layer, partner = (flip(f) if f and f.transform and f.transform.e > 0 else f for f in (found, partner))
+    assert layer is not None
     other = path.with_name(path.name.replace("real", "imag", 1))
     if path.name.startswith("real") and other.is_file() and not options.coherence:
-        layer = join(layer, raster_layer(other, 1))
-    return OpenedLayers(layer)
+        layer = join(layer, _netcdf(other, options._replace(coherence=True)).layer)
+    return OpenedLayers(layer, partner)
 
 
 def _dimap(path: Path, options: ReadOptions) -> OpenedLayers:

@@ -53,6 +53,11 @@ class Layer:
         """Whether the stored values are complex, not phases."""
         return np.dtype(self.dtype).kind == "c"
 
+    @property
+    def origin(self) -> Layer:
+        """The layer whose file tells where this one lies: itself, or the first of those that it is made of."""
+        return self
+
     def read(self, window: Window | None = None) -> np.ndarray:
         """The stored values of a window (all of it for None), NaN where the file masks them.
 
@@ -155,6 +160,11 @@ class PairLayer(Layer):
     real: Layer
     imaginary: Layer
 
+    @property
+    def origin(self) -> Layer:
+        """That of the real part."""
+        return self.real.origin
+
     def with_nodata(self, nodata: float) -> Self:
         """The layer whose parts have another stored number that means none."""
         return replace(self, real=self.real.with_nodata(nodata), imaginary=self.imaginary.with_nodata(nodata))
@@ -184,6 +194,11 @@ class MaskedLayer(Layer):
     mask: Layer
     zero: bool = False
     digits: bool = False
+
+    @property
+    def origin(self) -> Layer:
+        """That of the phase."""
+        return self.phase.origin
 
     def with_nodata(self, nodata: float) -> Self:
         """The layer whose phase has another stored number that means none."""

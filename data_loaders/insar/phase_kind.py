@@ -52,31 +52,33 @@ def _check_values(image: Interferogram) -> list[str]:
         return []
     reason = _why_not(found, kind, image.layer.units)
     if reason:
-        raise DataError(f"{image.path}: found values from {found.low:.4g} to {found.high:.4g}, {reason}")
+        expected = "phases in radians" if kind in ("noise", "amplitude", "labels") else _DECLARED
+        values = f"{found.low:.4g} to {found.high:.4g}"
+        raise DataError(f"{image.path}: found values from {values}, {reason}, expected {expected}")
     if kind == "unwrapped phase" or found.high > math.pi * 1.01:
         return [f"values from {found.low:.4g} to {found.high:.4g} are taken as unwrapped phase; the output is wrapped"]
     return []
 
 
 def _why_not(found: Values, kind: str, units: str) -> str:
-    """Why values are no phases in radians, with what was expected; empty if they may be."""
+    """Why values are no phases in radians; empty if they may be."""
     if kind == "phase of another unit":
-        return f"wrapped as {other_cycle(found)} are, expected phases in radians, or their unit declared in the file"
+        return f"wrapped as {other_cycle(found)} are"
     if kind in ("noise", "amplitude"):
-        what = "that jump from pixel to pixel" if found.step > math.pi else f"distributed as {_NAMES[kind]}"
-        return f"{what}, expected phases in radians"
+        return "that jump from pixel to pixel" if found.step > math.pi else f"distributed as {_NAMES[kind]}"
     if kind == "labels":
-        return "all whole numbers, expected phases in radians"
+        return "all whole numbers"
     if units:  # declared, and radians by now
         return ""
     low, high = np.percentile(found.values, [0.5, 99.5])
     if _LEAST_RANGE[0] < high - low < _LEAST_RANGE[1]:
-        return "too small for phases with noise (metres?), expected radians, or their unit declared in the file"
+        return "too small for phases with noise (metres?)"
     if kind == "coherence" and found.rough > 0.2:
-        return "those of a coherence, expected phases in radians, or their unit declared in the file"
+        return "those of a coherence"
     return ""
 
 
+_DECLARED = "phases in radians, or their unit declared in the file"
 _NAMES = {"noise": "the real part of a complex image", "amplitude": "amplitudes are"}
 
 

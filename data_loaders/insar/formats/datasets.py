@@ -185,7 +185,7 @@ def _fill(value: Any, dtype: Any) -> float | None:
 
 
 def _short_tags(attributes: Mapping[str, Any]) -> dict[str, str]:
-    """Attributes of one value of less than 500 characters, without those that HDF5 keeps for itself."""
+    """Attributes of one value of less than 500 characters, without those of HDF5 itself and of stored numbers."""
     single = {key: text(value) for key, value in attributes.items() if np.size(value) == 1}
-    internal = ("CLASS", "NAME")
+    internal = ("CLASS", "NAME", "scale_factor", "add_offset", *_NODATA, *_UNITS)
     return {k: v for k, v in single.items() if len(v) < 500 and not k.startswith("_") and k not in internal}

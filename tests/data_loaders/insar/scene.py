@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,12 +12,12 @@ from mvnet.data_loaders.insar import Interferogram
 SHAPE = (96, 120)
 
 
-def normal(shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
+def normal(shape: tuple[int, ...], random: np.random.Generator) -> Any:
     """Circular complex normal numbers of unit variance."""
     return (random.standard_normal(shape) + 1j * random.standard_normal(shape)) / 2**0.5
 
 
-def fringes(coherence: float = 0.8, slope: float = 0.15, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def fringes(coherence: float = 0.8, slope: float = 0.15, seed: int = 0) -> tuple[Any, Any]:
     """Single-look interferogram of `SHAPE`, complex64, and its true phase, float32, 0 to some ten radians."""
     random = np.random.default_rng(seed)
     y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
@@ -26,7 +27,7 @@ def fringes(coherence: float = 0.8, slope: float = 0.15, seed: int = 0) -> tuple
     return (one * two.conj()).astype(np.complex64), phase.astype(np.float32)
 
 
-def smooth(seed: int = 1) -> np.ndarray:
+def smooth(seed: int = 1) -> Any:
     """A smooth field in (0, 1), as a coherence."""
     from scipy.ndimage import gaussian_filter
 

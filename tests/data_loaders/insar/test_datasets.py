@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,8 +20,8 @@ from tests.data_loaders.insar.scene import SHAPE, deviation, fringes, smooth
 Z, PHASE = fringes()
 UNIT = Z / np.abs(Z)
 T, G = np.angle(Z), smooth()
-STACK = np.stack([Z, Z.conj(), 1j * Z])
-LAST = np.moveaxis(STACK, 0, -1)
+STACK: Any = np.stack([Z, Z.conj(), 1j * Z])
+LAST: Any = np.moveaxis(STACK, 0, -1)
 
 
 def hdf5(path: Path, data: dict[str, np.ndarray], **attributes: object) -> Path:
@@ -31,7 +32,7 @@ def hdf5(path: Path, data: dict[str, np.ndarray], **attributes: object) -> Path:
     return path
 
 
-def compound(values: np.ndarray, dtype: str, names: str) -> np.ndarray:
+def compound(values: Any, dtype: str, names: Any) -> np.ndarray:
     return np.rec.fromarrays([values.real.astype(dtype), values.imag.astype(dtype)], names=names)
 
 
@@ -171,7 +172,9 @@ def _write(data: xarray.Dataset, folder: Path, kind: str, encoding: dict) -> Pat
     if kind.startswith("zarr"):
         data.to_zarr(folder / "a.zarr", zarr_format=int(kind[-1]), encoding=encoding, consolidated=False)
         return folder / "a.zarr"
-    engine = {"engine": "h5netcdf"} if kind == "netcdf 4" else {"engine": "scipy", "format": "NETCDF3_64BIT"}
+    engine: dict[str, Any] = (
+        {"engine": "h5netcdf"} if kind == "netcdf 4" else {"engine": "scipy", "format": "NETCDF3_64BIT"}
+    )
     data.to_netcdf(folder / "a.nc", encoding=encoding, **engine)
     return folder / "a.nc"
 

@@ -16,8 +16,6 @@ UNWRAPPERS = ("snaphu", "skimage")
 SMALLEST_TILE, TILE_STEP = 64, 16
 """Pixels along the side of a tile; a block of the output is a multiple of TILE_STEP."""
 NO_COHERENCE = "none"
-_FULL_CYCLE, _SLACK = 2 * math.pi, 0.02
-_SAMPLES, _SIDE = 5, 128  # windows along each axis, and their side, in which values are looked at
 
 
 @dataclass(frozen=True)
@@ -79,6 +77,7 @@ def open_input(options: InSAROptions) -> Interferogram:
         DataError: as `open_interferogram`, or when the values are no phase.
     """
     from mvnet.data_loaders.insar import open_interferogram
+    from mvnet.data_loaders.insar.phase_kind import check_phase
 
     without = options.coherence == NO_COHERENCE
     image = open_interferogram(
@@ -93,55 +92,8 @@ def open_input(options: InSAROptions) -> Interferogram:
     )
     if image.coherence is None:
         image.messages[-1] = "coherence: none, the network goes by the phase alone"
-    if image.kind == "phase":
-        image.messages.extend(check_phase(image))
+    image.messages.extend(check_phase(image))
     return image
-
-
-def check_phase(image: Interferogram) -> list[str]:
-    """Look at some of the values of a real raster: are they phases in radians?
-
-    Wrapped ones lie in [-pi, pi] or [0, 2 pi]. Unwrapped ones go beyond, but most of their steps from pixel to pixel
-    are below pi, which is what unwrapping is.
-
-    Returns:
-        a message when they are unwrapped.
-    Raises:
-        DataError: they are neither.
-    """
-    import numpy as np
-
-    from mvnet.data_loaders.errors import DataError
-
-    low, high, steps = math.inf, -math.inf, []
-    for window in _samples(image.shape):
-        stored = image.read_stored(window).astype(np.float64)
-        stored[~image.read(window, with_coherence=False).valid] = np.nan
-        if np.isfinite(stored).any():
-            low, high = min(low, float(np.nanmin(stored))), max(high, float(np.nanmax(stored)))
-            steps.append(np.abs(np.diff(stored, axis=int(stored.shape[1] > 1))).ravel())
-    if (
-        not steps
-        or (low >= -math.pi - _SLACK and high <= math.pi + _SLACK)
-        or (low >= 0 and high <= _FULL_CYCLE + _SLACK)
-    ):
-        return []
-    step: Any = np.concatenate(steps)
-    step = step[np.isfinite(step)]
-    if not len(step) or np.median(step) > math.pi:
-        raise DataError(
-            f"{image.path}: found values from {low:.4g} to {high:.4g} that jump from pixel to pixel, "
-            "expected phases in radians"
-        )
-    return [f"values from {low:.4g} to {high:.4g} are taken as unwrapped phase; the output is wrapped"]
-
-
-def _samples(shape: tuple[int, int]) -> list[tuple[slice, slice]]:
-    axes = []
-    for n in shape:
-        starts = sorted({round(k * max(n - _SIDE, 0) / (_SAMPLES - 1)) for k in range(_SAMPLES)})
-        axes.append([slice(start, min(start + _SIDE, n)) for start in starts])
-    return [(rows, columns) for rows in axes[0] for columns in axes[1]]
 
 
 def to_json(options: InSAROptions) -> dict[str, Any]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError, reading
+from mvnet.data_loaders.insar.raster_files import check_whole
 from mvnet.data_loaders.optional import import_optional
 
 Window = tuple[slice, slice]
@@ -26,10 +27,12 @@ class Layer:
     """A raster of (rows, columns).
 
     path: what to call it in messages.
-    dtype: numpy name of the stored values; "complex64" also for pairs of integers.
+    dtype: numpy name of the values read; "complex64" also for pairs of integers.
     nodata: the value that means none, if one is declared. NaN always does.
     crs: rasterio CRS, None for radar geometry. transform: affine from (column, row) corners, None if unknown.
     tags: metadata of the file.
+    part: which of several rasters of the file it is, for messages. units: as the file declares them.
+    scale, offset: value = stored * scale + offset. fill: stored number that is read as NaN.
     """
 
     path: str
@@ -39,11 +42,21 @@ class Layer:
     crs: Any = None
     transform: Any = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    part: str = ""
+    units: str = ""
+    scale: float = 1.0
+    offset: float = 0.0
+    fill: float | None = None
 
     @property
     def is_complex(self) -> bool:
         """Whether the stored values are complex, not phases."""
         return np.dtype(self.dtype).kind == "c"
+
+    @property
+    def origin(self) -> Layer:
+        """The layer whose file tells where this one lies: itself, or the first of those that it is made of."""
+        return self
 
     def read(self, window: Window | None = None) -> np.ndarray:
         """The stored values of a window (all of it for None), NaN where the file masks them.
@@ -53,7 +66,35 @@ class Layer:
         """
         rows, columns = self.bounds(window)
         with reading(f"{self.path}: rows {rows.start} to {rows.stop}", "a raster"):
-            return self._read(rows, columns)
+            return self._values(self._read(rows, columns))
+
+    def scaled(self, scale: float, offset: float = 0.0) -> Self:
+        """The layer of values * scale + offset; nodata become NaN. Float32 unless the values are wider."""
+        if (scale, offset) == (1.0, 0.0):
+            return self
+        wide = np.result_type(self.dtype, np.float32)
+        return replace(
+            self,
+            dtype=str(wide),
+            nodata=None,
+            fill=self.fill if self.nodata is None else self.nodata,
+            scale=self.scale * scale,
+            offset=self.offset * scale + offset,
+        )
+
+    def with_nodata(self, nodata: float) -> Self:
+        """The layer with another stored number that means none."""
+        plain = (self.scale, self.offset) == (1.0, 0.0)
+        return replace(self, nodata=nodata) if plain else replace(self, fill=nodata)
+
+    def _values(self, stored: np.ndarray) -> np.ndarray:
+        if (self.scale, self.offset) == (1.0, 0.0) and self.fill is None:
+            return stored
+        lost = None if self.fill is None else stored == self.fill
+        values = (stored * self.scale + self.offset).astype(self.dtype)
+        if lost is not None:
+            values[lost] = np.nan
+        return values
 
     def bounds(self, window: Window | None) -> Window:
         """The window with plain bounds, checked."""
@@ -73,13 +114,12 @@ class Layer:
 
 @dataclass(frozen=True, kw_only=True)
 class RasterLayer(Layer):
-    """A band of anything GDAL opens. scale, offset: value = stored * scale + offset. masked: has a mask of its own."""
+    """A band of anything GDAL opens. masked: has a mask of its own. gaps: blocks (row, column) never written."""
 
     uri: str
     band: int = 1
-    scale: float = 1.0
-    offset: float = 0.0
     masked: bool = False
+    gaps: frozenset[tuple[int, int]] = frozenset()
 
     def _read(self, rows: slice, columns: slice) -> np.ndarray:
         rasterio = gdal()
@@ -87,14 +127,14 @@ class RasterLayer(Layer):
         with rasterio.open(self.uri) as source:
             values = source.read(self.band, window=window)
             inside = source.read_masks(self.band, window=window) if self.masked else None
-        if (self.scale, self.offset) != (1.0, 0.0):
-            lost = values == self.nodata if self.nodata is not None else None
-            values = (values * self.scale + self.offset).astype(self.dtype)
-            if lost is not None:
-                values[lost] = self.nodata
+            block = source.block_shapes[self.band - 1]
+        if inside is None and not self.gaps:
+            return values
+        values = values.astype(np.result_type(values.dtype, np.float32), copy=False)
         if inside is not None:
-            values = values.astype(np.result_type(values.dtype, np.float32), copy=False)
             values[inside == 0] = np.nan
+        for place in self.gaps:
+            values[tuple(part_of(k, size, part) for k, size, part in zip(place, block, (rows, columns)))] = np.nan
         return values
 
 
@@ -114,43 +154,79 @@ class RawLayer(Layer):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hdf5Layer(Layer):
-    """A dataset of an HDF5 or NetCDF-4 file; index: the leading coordinates of a stack."""
-
-    dataset: str
-    index: tuple[int, ...] = ()
-
-    def _read(self, rows: slice, columns: slice) -> np.ndarray:
-        with import_optional("h5py", "insar").File(self.path, "r") as file:
-            return np.asarray(file[self.dataset][(*self.index, rows, columns)], dtype=self.dtype)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ZarrLayer(Layer):
-    """An array of a Zarr store, "" for the store itself. index: the leading coordinates of a stack."""
-
-    dataset: str = ""
-    index: tuple[int, ...] = ()
-
-    def _read(self, rows: slice, columns: slice) -> np.ndarray:
-        store = import_optional("zarr", "insar").open(self.path, mode="r")
-        array = store[self.dataset] if self.dataset else store
-        return np.asarray(array[(*self.index, rows, columns)], dtype=self.dtype)
-
-
-@dataclass(frozen=True, kw_only=True)
 class PairLayer(Layer):
-    """Real and imaginary part in two layers."""
+    """Real and imaginary part in two layers. A nodata of 0 must be in both parts, any other in one."""
 
     real: Layer
     imaginary: Layer
 
+    @property
+    def origin(self) -> Layer:
+        """That of the real part."""
+        return self.real.origin
+
+    def with_nodata(self, nodata: float) -> Self:
+        """The layer whose parts have another stored number that means none."""
+        return replace(self, real=self.real.with_nodata(nodata), imaginary=self.imaginary.with_nodata(nodata))
+
     def _read(self, rows: slice, columns: slice) -> np.ndarray:
-        parts = []
+        parts, lost = [], []
         for layer in (self.real, self.imaginary):
-            values = layer.read((rows, columns)).astype(np.float32, copy=False)
-            parts.append(np.where(values == layer.nodata, np.nan, values) if layer.nodata is not None else values)
-        return (parts[0] + 1j * parts[1]).astype(np.complex64)
+            stored = layer.read((rows, columns))
+            lost.append(np.zeros(stored.shape, bool) if layer.nodata is None else stored == layer.nodata)
+            parts.append(stored.astype(np.float32, copy=False))
+        both = self.real.nodata == 0
+        values = np.empty(parts[0].shape, np.complex64)
+        values.real, values.imag = parts
+        values[lost[0] & lost[1] if both else lost[0] | lost[1]] = complex(np.nan, np.nan)
+        return values
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskedLayer(Layer):
+    """A phase that is NaN where its mask says so.
+
+    mask: on the same grid. zero: a 0 in both the phase and the mask means no data; otherwise 0 or 255 in the mask
+    alone do, and of NISAR's three digits (water, subswath of the one and of the other image) a 0 among the last two.
+    """
+
+    phase: Layer
+    mask: Layer
+    zero: bool = False
+    digits: bool = False
+
+    @property
+    def origin(self) -> Layer:
+        """That of the phase."""
+        return self.phase.origin
+
+    def with_nodata(self, nodata: float) -> Self:
+        """The layer whose phase has another stored number that means none."""
+        return replace(self, phase=self.phase.with_nodata(nodata), nodata=nodata)
+
+    def _read(self, rows: slice, columns: slice) -> np.ndarray:
+        values, mask = self.phase.read((rows, columns)), self.mask.read((rows, columns))
+        if self.zero:
+            lost = (values == 0) & ((mask == 0) | ~np.isfinite(mask))
+        else:
+            lost = (mask == 0) | (mask == 255)
+            lost |= (mask // 10 % 10 == 0) | (mask % 10 == 0) if self.digits else False
+        return np.where(lost, values.dtype.type(np.nan), values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlippedLayer(Layer):
+    """Another layer from its last row to its first."""
+
+    layer: Layer
+
+    def with_nodata(self, nodata: float) -> Self:
+        """The layer with another stored number that means none."""
+        return replace(self, layer=self.layer.with_nodata(nodata), nodata=nodata)
+
+    def _read(self, rows: slice, columns: slice) -> np.ndarray:
+        n = self.shape[0]
+        return self.layer.read((slice(n - rows.stop, n - rows.start), columns))[::-1]
 
 
 def gdal() -> Any:
@@ -158,6 +234,12 @@ def gdal() -> Any:
     rasterio = import_optional("rasterio", "insar")
     warnings.filterwarnings("ignore", category=rasterio.errors.NotGeoreferencedWarning)
     return rasterio
+
+
+def part_of(block: int, size: int, window: slice) -> slice:
+    """What of a window lies in a block, counted from the start of the window; may be empty."""
+    start, stop = block * size - window.start, (block + 1) * size - window.start
+    return slice(max(0, start), max(0, min(stop, window.stop - window.start)))
 
 
 def join(real: Layer, imaginary: Layer) -> PairLayer:
@@ -168,55 +250,63 @@ def join(real: Layer, imaginary: Layer) -> PairLayer:
     return PairLayer(path=real.path, shape=real.shape, dtype="complex64", real=real, imaginary=imaginary, **common)
 
 
-def raster_layer(uri: str | Path, band: int | None = None, shown: str | Path | None = None) -> RasterLayer:
-    """A band of a file that GDAL opens; None takes the last one.
+def flip(layer: Layer) -> FlippedLayer:
+    """The layer north up, if its rows go north."""
+    common = _common(layer)
+    if layer.transform is not None:
+        t, affine = layer.transform, import_optional("affine", "insar").Affine
+        common["transform"] = t * affine(1, 0, 0, 0, -1, layer.shape[0])
+    return FlippedLayer(**common, layer=layer)
+
+
+def mask_by(phase: Layer, mask: Layer, zero: bool = False, digits: bool = False) -> MaskedLayer:
+    """The phase, NaN where the mask says so; see `MaskedLayer`."""
+    return MaskedLayer(**_common(phase), phase=phase, mask=mask, zero=zero, digits=digits)
+
+
+def _common(layer: Layer) -> dict[str, Any]:
+    names = ("path", "shape", "dtype", "nodata", "crs", "transform", "tags", "part", "units")
+    return {name: getattr(layer, name) for name in names}
+
+
+def raster_layer(uri: str | Path, band: int = 1, shown: str | Path | None = None) -> RasterLayer:
+    """A band of a file that GDAL opens.
 
     Raises:
         DataError: not readable, truncated, no such band.
     """
-    rasterio = gdal()
     shown = str(uri if shown is None else shown)
-    with reading(shown, "a raster that GDAL opens"), rasterio.open(str(uri)) as source:
-        if source.count == 0:
-            raise DataError(f"{shown}: found {len(source.subdatasets)} subdatasets, expected a layer to be named")
-        chosen: int = source.count if band is None else band
-        if not 1 <= chosen <= source.count:
-            raise DataError(f"layer: found band {chosen} of {shown}, expected 1 to {source.count}")
-        _check_size(source, chosen, shown)
-        kind = source.dtypes[chosen - 1]
-        known = not (source.transform.is_identity and source.crs is None)
-        return RasterLayer(
-            path=shown,
-            shape=(source.height, source.width),
-            dtype="complex64" if kind == "complex_int16" else kind,
-            nodata=source.nodatavals[chosen - 1],
-            crs=source.crs,
-            transform=source.transform if known else None,
-            tags={**source.tags(), **source.tags(chosen)},
-            uri=str(uri),
-            band=chosen,
-            scale=source.scales[chosen - 1],
-            offset=source.offsets[chosen - 1],
-            masked=rasterio.enums.MaskFlags.per_dataset in source.mask_flag_enums[chosen - 1],
-        )
+    with reading(shown, "a raster that GDAL opens"), gdal().open(str(uri)) as source:
+        if not 1 <= band <= max(1, source.count):
+            raise DataError(f"layer: found band {band} of {shown}, expected 1 to {source.count}")
+        return _band_layer(source, uri, band, shown)
 
 
-def _check_size(source: Any, band: int, shown: str) -> None:
-    """DataError if the file ends before its data do, which GDAL itself says only when the end is read."""
-    data = next((Path(name) for name in source.files if Path(name).is_file()), None)
-    if data is None:
-        return
-    size, needed = data.stat().st_size, 0
-    if source.driver in ("ISCE", "ENVI", "ROI_PAC"):
-        needed = sum(source.width * source.height * np.dtype(kind).itemsize for kind in source.dtypes)
-    elif source.driver == "GTiff":
-        height, width = source.block_shapes[band - 1]
-        for row in range(-(-source.height // height)):
-            for column in range(-(-source.width // width)):
-                place = (source.get_tag_item(f"BLOCK_{what}_{column}_{row}", "TIFF", band) for what in _PLACE)
-                needed = max(needed, sum(int(number or 0) for number in place))
-    if size < needed:
-        raise DataError(f"{shown}: found {size} bytes, expected at least {needed}: the file is truncated")
+def raster_layers(uri: str | Path) -> list[RasterLayer]:
+    """All bands of a file that GDAL opens, `part` their names, "" without; errors as `raster_layer`."""
+    with reading(uri, "a raster that GDAL opens"), gdal().open(str(uri)) as source:
+        return [_band_layer(source, uri, band, str(uri)) for band in range(1, max(1, source.count) + 1)]
 
 
-_PLACE = ("OFFSET", "SIZE")
+def _band_layer(source: Any, uri: str | Path, band: int, shown: str) -> RasterLayer:
+    if source.count == 0:
+        names = ", ".join(name.rpartition(":")[2] for name in source.subdatasets[:12])
+        raise DataError(f"{shown}: found {len(source.subdatasets)} subdatasets ({names}), expected a layer to be named")
+    kind, tags = source.dtypes[band - 1], source.tags(band)
+    known = not (source.transform.is_identity and source.crs is None)
+    nodata, gaps = source.nodatavals[band - 1], check_whole(source, band, shown)
+    return RasterLayer(
+        path=shown,
+        shape=(source.height, source.width),
+        dtype="complex64" if kind == "complex_int16" else kind,
+        nodata=nodata,
+        crs=source.crs,
+        transform=source.transform if known else None,
+        tags={**source.tags(), **tags},
+        part=source.descriptions[band - 1] or tags.get("long_name") or tags.get("NETCDF_VARNAME") or "",
+        units=source.units[band - 1] or "",
+        uri=str(uri),
+        band=band,
+        masked=import_optional("rasterio.enums", "insar").MaskFlags.per_dataset in source.mask_flag_enums[band - 1],
+        gaps=gaps if nodata is None else frozenset(),
+    ).scaled(source.scales[band - 1], source.offsets[band - 1])

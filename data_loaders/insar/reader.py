@@ -31,7 +31,7 @@ def open_interferogram(
     window: int = 5,
     find_coherence: bool = True,
 ) -> Interferogram:
-    """Open an interferogram of any format; nothing but headers is read.
+    """Open an interferogram of any format; headers are read, and some values where they must tell bands apart.
 
     Args:
         path: file, or folder of a product: complex, or phase in radians.
@@ -39,7 +39,7 @@ def open_interferogram(
             it under the processor's name; if there is none it is estimated from the phase.
         format: a name in `FORMATS`; None recognises it.
         layer: what to read of several: a band (from 1), a dataset, a polarisation, a pair of a stack by its position
-            (from 0) or dates.
+            (from 0) or dates, "NAME:PAIR" for both, "A+B" for a real and an imaginary part.
         header: GAMMA parameter file of a headerless raster.
         nodata: value that means no data, instead of the one the file declares. 0 in a phase raster is data unless it is
             declared or given.
@@ -56,11 +56,12 @@ def open_interferogram(
         raise DataError(f"window: found {window}, expected an odd number of at least 3")
     path, parameters = Path(path), None if header is None else Path(header)
     (stored, inside), name = open_layers(path, ReadOptions(layer, parameters), format)
+    stored = stored if nodata is None else stored.with_nodata(nodata)
     if np.dtype(stored.dtype).kind not in "fc":
         raise DataError(f"{path}: found values of type {stored.dtype}, expected complex numbers or phases in radians")
     if min(stored.shape) < 1:
         raise DataError(f"{path}: found shape {stored.shape}, expected at least one pixel")
-    messages = [f"{path.name}: {name}, {stored.dtype}, {stored.shape[0]} x {stored.shape[1]}"]
+    messages = [f"{path.name}: {name}, {stored.dtype}, {stored.shape[0]} x {stored.shape[1]}" + _named(stored)]
     partner, source = _partner(path, coherence, inside if find_coherence else None, parameters, find_coherence)
     if partner is not None:
         partner = _on_grid(partner, stored)
@@ -82,7 +83,7 @@ def _partner(
 ) -> tuple[Layer | None, str]:
     """The coherence given, in the product, or beside it; and what to say of it."""
     if given is None and inside is not None:
-        return inside, f"in {path.name}"
+        return inside, f"in {path.name}{_named(inside)}"
     beside = coherence_beside(path) if given is None and look else None
     if given is None and beside is None:
         return None, "estimated from the phase"
@@ -90,7 +91,12 @@ def _partner(
     found, name = open_layers(place, ReadOptions(None, header if _headerless(place) else None, coherence=True))
     if found.layer.is_complex:
         raise DataError(f"coherence: found complex values in {place}, expected real ones from 0 to 1")
-    return found.layer, f"{place.name}, {name}"
+    return found.layer, f"{place.name}, {name}{_named(found.layer)}"
+
+
+def _named(layer: Layer) -> str:
+    """What of the file was read, for messages."""
+    return f", {layer.part}" if layer.part else ""
 
 
 def _headerless(path: Path) -> bool:

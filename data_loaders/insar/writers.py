@@ -294,9 +294,9 @@ def _write_tiff(
 
 def _copy_metadata(target: Any, image: Interferogram, same_values: bool) -> None:
     """Tags of every namespace, ground control points and rational polynomials of the file read."""
-    layer = image.layer
+    layer = image.layer.origin
     if not isinstance(layer, RasterLayer):
-        target.update_tags(**layer.tags)
+        target.update_tags(**image.layer.tags)
         return
     with gdal().open(layer.uri) as source:
         target.update_tags(**_lasting(source.tags()))

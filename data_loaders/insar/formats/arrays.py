@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mvnet.data_loaders.errors import reading
-from mvnet.data_loaders.insar.formats.datasets import PRODUCTS, DatasetFile, select_layers
+from mvnet.data_loaders.insar.formats.array_layers import Hdf5Layer, NetcdfLayer, ZarrLayer, netcdf_file
+from mvnet.data_loaders.insar.formats.bands import choose_layers
+from mvnet.data_loaders.insar.formats.choice import PRODUCTS, select_layers
+from mvnet.data_loaders.insar.formats.datasets import DatasetFile
 from mvnet.data_loaders.insar.formats.headers import from_centres, text
-from mvnet.data_loaders.insar.formats.products import snap_bands
-from mvnet.data_loaders.insar.layers import Hdf5Layer, Layer, ZarrLayer, join
+from mvnet.data_loaders.insar.layers import Layer
 from mvnet.data_loaders.optional import import_optional
 
 _AXES = ("x", "y", "lon", "lat")
@@ -33,8 +36,8 @@ def grid_transform(path: Path) -> Any:
             with import_optional("h5py", "insar").File(path, "r") as file:
                 axes = {name: np.asarray(file[name]) for name in _AXES if name in file}
         else:
-            with import_optional("scipy.io", "insar").netcdf_file(path, "r", mmap=False) as file:
-                axes = {name: np.asarray(file.variables[name][:]) for name in _AXES if name in file.variables}
+            with netcdf_file(path) as file:
+                axes = {name: np.array(file.variables[name][:]) for name in _AXES if name in file.variables}
     except (OSError, TypeError, ValueError):
         return None
     x, y = axes.get("x", axes.get("lon")), axes.get("y", axes.get("lat"))
@@ -101,19 +104,61 @@ def zarr_layers(path: Path, wanted: str | int | None, coherence: bool) -> tuple[
     zarr = import_optional("zarr", "insar")
     with reading(path, "a Zarr store"):
         store = zarr.open(str(path), mode="r")
-        if not hasattr(store, "members"):  # a single array
-            return DatasetFile(path, {"": store}, {}, ZarrLayer).layer(""), None
-        datasets = {name: item for name, item in store.members(max_depth=4) if hasattr(item, "shape")}
-    if not coherence and any(name.startswith("i_") and len(item.shape) == 2 for name, item in datasets.items()):
-        return _snap_layers(DatasetFile(path, datasets, {}, ZarrLayer), wanted)
-    opened = DatasetFile(path, datasets, dict(store.attrs), ZarrLayer)
-    return select_layers(opened, wanted, PRODUCTS["any"], coherence)
+        single = not hasattr(store, "members")
+        members = [("", store)] if single else store.members(max_depth=4)
+        datasets = {name: item for name, item in members if hasattr(item, "shape")}
+        opened = DatasetFile(path, datasets, {} if single else dict(store.attrs), ZarrLayer)
+        flat = [name for name, item in datasets.items() if len(item.shape) == 2]
+        if not coherence and any(name.startswith("i_") for name in flat):  # SNAP
+            layers = [replace(opened.layer(name, ("y", "x")), part=name) for name in flat]
+            return choose_layers(layers, wanted, False)
+        return select_layers(opened, wanted, PRODUCTS["any"], coherence)
 
 
-def _snap_layers(file: DatasetFile, wanted: str | int | None) -> tuple[Layer, Layer | None]:
-    """The bands i_* and q_* of SNAP as one complex layer, and its coherence."""
-    flat = [name for name, item in file.datasets.items() if len(item.shape) == 2]
-    names, coherence = snap_bands(flat, None if wanted is None else str(wanted), str(file.path))
-    parts = [file.layer(name) for name in names]
-    layer = join(*parts) if len(parts) == 2 else parts[0]
-    return layer, file.layer(coherence) if coherence else None
+@dataclass(frozen=True)
+class _Variable:
+    """What there is to know of a variable of a classic NetCDF file; values only of at most one axis, shape (n,)."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    attrs: Mapping[str, Any]
+    dims: tuple[str, ...]
+    values: np.ndarray | None
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    def __getitem__(self, index: Any) -> Any:
+        return None if self.values is None else self.values[index]
+
+
+def netcdf_layers(path: Path, wanted: str | int | None, coherence: bool) -> tuple[Layer, Layer | None] | None:
+    """Interferogram and coherence of a NetCDF file, also of a GMT grid; None if it needs GDAL.
+
+    Arguments and errors as `hdf5_layers`.
+    """
+    if is_hdf5(path):
+        return hdf5_layers(path, wanted, "any", coherence)
+    with open(path, "rb") as start:
+        if start.read(4)[3:] == b"\x05":  # of 64-bit sizes
+            return None
+    with reading(path, "NetCDF"):
+        variables, attributes = _classic_variables(path)
+        file = DatasetFile(path, variables, attributes, NetcdfLayer)
+        return select_layers(file, wanted, PRODUCTS["any"], coherence) if file.rasters() else None
+
+
+def _classic_variables(path: Path) -> tuple[dict[str, _Variable], dict[str, Any]]:
+    with netcdf_file(path) as file:
+        found = {
+            name: _Variable(
+                shape=tuple(int(n) for n in item.shape),
+                dtype=np.dtype(item.data.dtype),
+                attrs=dict(item._attributes),
+                dims=tuple(item.dimensions),
+                values=np.array(item[:]) if len(item.shape) == 1 else None,
+            )
+            for name, item in file.variables.items()
+        }
+        return found, dict(file._attributes)

@@ -1,9 +1,10 @@
-"""Which dataset of an HDF5 or Zarr file is the interferogram, which the coherence, and where they lie."""
+"""The rasters of an HDF5, NetCDF or Zarr file: their axes, scales, nodata, and where they lie."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+import base64
+import binascii
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,40 +12,15 @@ from typing import Any
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.insar.formats.array_layers import ArrayLayer
+from mvnet.data_loaders.insar.formats.axes import Axis, find_axes
 from mvnet.data_loaders.insar.formats.headers import cf_georeference, crs_from, number, text
-from mvnet.data_loaders.insar.layers import Hdf5Layer, Layer, ZarrLayer
+from mvnet.data_loaders.insar.layers import Layer
 from mvnet.data_loaders.optional import import_optional
 
-_PHASE = r"(^|/)(wrapped_?phase|wrapphase|phase|phasefilt|interferogram|ifg|wrappedinterferogram|z)$"
-_COHERENCE = r"(^|/)(coherence|coherencemagnitude|corr|cor|coh|correlation)$"
 _NODATA = ("_FillValue", "missing_value", "nodata")
+_UNITS = ("units", "unit", "UNIT")
 _MINTPY_CORNER = ("X_FIRST", "X_STEP", "Y_FIRST", "Y_STEP")
-
-
-@dataclass(frozen=True)
-class Product:
-    """Where a product keeps its rasters.
-
-    Args:
-        phase: patterns of the names of the phase, best first.
-        coherence: pattern of the names of the coherence.
-        zero: 0 means no data.
-        flat: stacks are not meant.
-    """
-
-    phase: tuple[str, ...]
-    coherence: str
-    zero: bool = False
-    flat: bool = False
-
-
-PRODUCTS: dict[str, Product] = {
-    "nisar": Product((r"/wrappedInterferogram$", r"/unwrappedPhase$"), r"/coherenceMagnitude$", flat=True),
-    "aria": Product((r"^science/grids/data/unwrappedPhase$",), r"^science/grids/data/coherence$", zero=True),
-    "mintpy": Product((r"^wrapPhase$", r"^unwrapPhase$"), r"^coherence$", zero=True),
-    "any": Product((_PHASE,), _COHERENCE),
-}
-"""A new HDF5 product is one line here, one predicate in `arrays` and one line in `FORMATS`."""
 
 
 @dataclass(frozen=True)
@@ -61,41 +37,75 @@ class DatasetFile:
     path: Path
     datasets: Mapping[str, Any]
     attributes: Mapping[str, Any]
-    layer_type: type[Hdf5Layer] | type[ZarrLayer]
+    layer_type: type[ArrayLayer]
 
     def rasters(self) -> list[str]:
         """Names of the datasets that are images, or stacks of images, of numbers."""
         return [name for name, data in self.datasets.items() if _is_raster(data)]
 
-    def layer(self, name: str, position: int = 0, zero_is_nodata: bool = False) -> Layer:
+    def is_complex(self, name: str) -> bool:
+        """Whether a dataset holds complex numbers, as such or as a compound of two."""
+        return _number_type(self.datasets[name].dtype).kind == "c"
+
+    def axes(self, name: str, first: bool = False) -> tuple[Axis, ...]:
+        """The role of each axis of a raster; `first`, and errors, as for `find_axes`."""
+        data = self.datasets[name]
+        axes = find_axes(f"{self.path}:{name}", tuple(data.shape), _dimensions(data), self._images(name), first)
+        if axes.count("stack") + axes.count("bands") > 1:
+            raise DataError(f"layer: found shape {tuple(data.shape)} of {name}, expected one stack of images")
+        return axes
+
+    def layer(self, name: str, axes: tuple[Axis, ...], position: int = 0, part: int = 0, zero: bool = False) -> Layer:
         """The raster `name`, or of a stack the one at `position`.
 
+        Args:
+            name: of the dataset.
+            axes: roles of its axes.
+            position: along a stack, or among bands.
+            part: 0 for the real, 1 for the imaginary one, where an axis holds both.
+            zero: 0 means no data if the file does not declare another value.
         Raises:
-            DataError: neither 2 nor 3 dimensions, a position outside the stack.
+            DataError: a position outside the stack.
         """
         data = self.datasets[name]
         attributes = dict(data.attrs)
-        self._check_position(name, position)
+        self._check_position(name, axes, position)
         crs, transform = self._georeference(name, attributes)
-        nodata = _declared_nodata(attributes, self.attributes)
+        dtype = _number_type(data.dtype)
+        nodata = _declared_nodata(data, attributes, self.attributes)
+        declared = {**self.attributes, **attributes}
+        coordinates = {"parts": part, "stack": position, "bands": position, "one": 0, "y": "y", "x": "x"}
         return self.layer_type(
             path=str(self.path),
             dataset=name,
-            index=(position,) if data.ndim == 3 else (),
-            shape=(int(data.shape[-2]), int(data.shape[-1])),
-            dtype=str(np.dtype(data.dtype).newbyteorder("=")),
-            nodata=0.0 if nodata is None and zero_is_nodata else nodata,
+            index=tuple(coordinates[axis] for axis in axes),
+            shape=(int(data.shape[axes.index("y")]), int(data.shape[axes.index("x")])),
+            dtype=str(dtype),
+            nodata=0.0 if nodata is None and zero else nodata,
             crs=crs,
             transform=transform,
-            tags=_short_tags({**self.attributes, **attributes}),
-        )
+            tags=_short_tags(declared),
+            units=next((text(declared[key]) for key in _UNITS if key in declared), ""),
+        ).scaled(number(attributes.get("scale_factor", 1)) or 1.0, number(attributes.get("add_offset", 0)) or 0.0)
 
-    def _check_position(self, name: str, position: int) -> None:
-        shape = tuple(self.datasets[name].shape)
-        if len(shape) not in (2, 3):
-            raise DataError(f"layer: found shape {shape} of {name or self.path}, expected 2 or 3 dimensions")
-        if len(shape) == 3 and not 0 <= position < shape[0]:
-            raise DataError(f"layer: found {position}, expected 0 to {shape[0] - 1} in the stack {name} of {self.path}")
+    def count(self, name: str, axes: tuple[Axis, ...]) -> int:
+        """Length of the stack, or number of bands; 1 without."""
+        return max([int(n) for n, axis in zip(self.datasets[name].shape, axes) if axis in ("stack", "bands")] + [1])
+
+    def _check_position(self, name: str, axes: tuple[Axis, ...], position: int) -> None:
+        count = self.count(name, axes)
+        if "stack" in axes and not 0 <= position < count:
+            raise DataError(f"layer: found {position}, expected 0 to {count - 1} in the stack {name} of {self.path}")
+
+    def _images(self, name: str) -> list[tuple[int, int]]:
+        """(rows, columns) of the other images, and in the attributes LENGTH and WIDTH of MintPy and its kin."""
+        flat = [tuple(data.shape) for other, data in self.datasets.items() if other != name and data.ndim == 2]
+        found = [(int(shape[0]), int(shape[1])) for shape in flat]
+        for attributes in (dict(self.datasets[name].attrs), self.attributes):
+            size = [number(attributes[key]) for key in ("LENGTH", "WIDTH") if key in attributes]
+            if len(size) == 2 and None not in size:
+                found.insert(0, (int(size[0] or 0), int(size[1] or 0)))
+        return found
 
     def _georeference(self, name: str, attributes: Mapping[str, Any]) -> tuple[Any, Any]:
         """CRS and transform of a dataset: by CF in its group or, if that holds none, in one above; by MintPy's keys."""
@@ -110,93 +120,72 @@ class DatasetFile:
             return crs, transform
         x, dx, y, dy = (float(text(self.attributes[key])) for key in _MINTPY_CORNER)  # the corner of the first pixel
         transform = import_optional("affine", "insar").Affine(dx, 0, x, 0, dy, y)
-        return crs or crs_from(text(self.attributes.get("EPSG", 4326))), transform
+        return crs or _mintpy_crs(self.attributes, (x, y)), transform
 
 
-def select_layers(
-    file: DatasetFile, wanted: str | int | None, product: Product, coherence: bool
-) -> tuple[Layer, Layer | None]:
-    """The interferogram of a file and the coherence beside it; only the coherence if that is what is asked for.
-
-    Args:
-        file: open.
-        wanted: name or part of the name of a dataset, position in a stack, or its dates "20200101_20200113".
-        product: of the file.
-        coherence: open the coherence as the layer.
-    Raises:
-        DataError: no such dataset.
-    """
-    position, name = _find_position(file, wanted)
-    if coherence:
-        hits = _matches(file.rasters(), [product.coherence])
-        return file.layer(_pick(file, hits, name, "a coherence"), position), None
-    chosen = _pick(file, _phase_candidates(file, product), name, "an interferogram")
-    layer = file.layer(chosen, position, zero_is_nodata=product.zero)
-    partner = _coherence_of(file, chosen, layer.shape, product)
-    return layer, None if partner is None else file.layer(partner, position)
+def _mintpy_crs(attributes: Mapping[str, Any], corner: tuple[float, float]) -> Any:
+    """By EPSG or UTM_ZONE ("11N"); degrees are WGS 84, other units without a zone are unknown."""
+    if "EPSG" in attributes:
+        return crs_from(text(attributes["EPSG"]))
+    zone = text(attributes.get("UTM_ZONE", "")).strip().upper()
+    if zone[:-1].isdigit() and zone[-1] in "CDEFGHJKLMNPQRSTUVWX":  # the letter is a hemisphere, or a band of latitude
+        south = zone[-1] == "S" or zone[-1] < "N"
+        return crs_from((32700 if south else 32600) + int(zone[:-1]))
+    degrees = text(attributes.get("X_UNIT", "degrees")).lower().startswith("deg")
+    return crs_from(4326) if degrees and abs(corner[0]) <= 360 and abs(corner[1]) <= 90 else None
 
 
 def _is_raster(data: Any) -> bool:
-    return data.ndim in (2, 3) and data.dtype.kind in "fciu" and min(data.shape[-2:]) > 1
+    return sum(n > 1 for n in data.shape) >= 2 and _number_type(data.dtype).kind in "fciu"
 
 
-def _matches(names: Iterable[str], patterns: Iterable[str]) -> list[str]:
-    names = list(names)
-    return [name for pattern in patterns for name in names if re.search(pattern, name, re.IGNORECASE)]
+def _number_type(dtype: Any) -> np.dtype:
+    """The native type of numbers; of a compound of two floats the complex one; void for anything else."""
+    dtype = np.dtype(dtype)
+    if dtype.names and len(dtype.names) == 2 and all(dtype[name].kind in "fi" for name in dtype.names):
+        return np.result_type(dtype[0], np.complex64) if dtype[0].kind == "f" else np.dtype(np.complex64)
+    return dtype.newbyteorder("=") if dtype.names is None else np.dtype("V1")
 
 
-def _phase_candidates(file: DatasetFile, product: Product) -> list[str]:
-    """Rasters called as the product calls its phase, best first, then all other complex ones."""
-    rasters = file.rasters()
-    named = _matches(rasters, product.phase)
-    candidates = named + [n for n in rasters if file.datasets[n].dtype.kind == "c" and n not in named]
-    return [n for n in candidates if file.datasets[n].ndim == 2] if product.flat else candidates
+def _dimensions(data: Any) -> list[str]:
+    """Names of the dimensions: scales of HDF5, attributes or metadata of Zarr, of classic NetCDF; "" where unknown."""
+    names = dict(data.attrs).get("_ARRAY_DIMENSIONS")
+    if names is None:
+        names = getattr(getattr(data, "metadata", None), "dimension_names", None)
+    if names is None and hasattr(data, "dims"):
+        names = [_hdf5_dimension(dim) for dim in data.dims]
+    return [str(name or "") for name in (names if names is not None else [""] * data.ndim)]
 
 
-def _pick(file: DatasetFile, candidates: list[str], name: str | None, expected: str) -> str:
-    """The dataset of this name, else the first candidate whose name holds it."""
-    rasters = file.rasters()
-    if name is not None and name.strip("/") in rasters:
-        return name.strip("/")
-    hits = [candidate for candidate in candidates if (name or "").lower() in candidate.lower()]
-    if not hits:
-        found = ", ".join(rasters[:12]) or "no raster"
-        raise DataError(f"layer: found {found} in {file.path}, expected {repr(name) if name else expected}")
-    return hits[0]
+def _hdf5_dimension(dim: Any) -> str:
+    if isinstance(dim, str):
+        return dim
+    scales = [scale.name for scale in dim.values()] if len(dim) else []
+    return str(dim.label or (scales[0] if scales else "")).rpartition("/")[2]
 
 
-def _coherence_of(file: DatasetFile, phase: str, shape: tuple[int, int], product: Product) -> str | None:
-    """The coherence in the group of the phase and of its shape, None if there is none."""
-    for name in _matches(file.rasters(), [product.coherence]):
-        same_group = name.rpartition("/")[0] == phase.rpartition("/")[0]
-        if name != phase and same_group and tuple(file.datasets[name].shape[-2:]) == shape:
-            return name
-    return None
-
-
-def _find_position(file: DatasetFile, wanted: str | int | None) -> tuple[int, str | None]:
-    """Position in a stack, and name of a dataset, of what is asked for."""
-    if wanted is None:
-        return 0, None
-    if isinstance(wanted, int) or (wanted.isdigit() and len(wanted) < 8):
-        return int(wanted), None
-    dates = re.fullmatch(r"(\d{8})[_-](\d{8})", wanted)
-    if dates and "date" in file.datasets and file.datasets["date"].ndim == 2:
-        pairs = [tuple(text(day) for day in pair) for pair in np.asarray(file.datasets["date"][:])]
-        if dates.groups() not in pairs:
-            raise DataError(f"layer: found no pair {wanted}, expected one of the {len(pairs)} of {file.path}")
-        return pairs.index(dates.groups()), None
-    return 0, wanted
-
-
-def _declared_nodata(dataset: Mapping[str, Any], file: Mapping[str, Any]) -> float | None:
-    """The value that attributes declare to mean no data, those of the dataset first."""
-    declared = next((number(dataset[key]) for key in _NODATA if key in dataset), None)
+def _declared_nodata(data: Any, dataset: Mapping[str, Any], file: Mapping[str, Any]) -> float | None:
+    """The value that attributes declare to mean no data, those of the dataset first, or a Zarr array of integers."""
+    declared = next((_fill(dataset[key], data.dtype) for key in _NODATA if key in dataset), None)
+    if declared is None and np.dtype(data.dtype).kind == "i" and getattr(data, "fill_value", 0) not in (0, None):
+        declared = float(data.fill_value)
     return number(file["NO_DATA_VALUE"]) if declared is None and "NO_DATA_VALUE" in file else declared
 
 
+def _fill(value: Any, dtype: Any) -> float | None:
+    """A fill value, in Zarr as the base 64 of its bytes."""
+    found = number(value)
+    if found is not None or not isinstance(value, str):
+        return found
+    try:
+        stored = np.frombuffer(base64.b64decode(value, validate=True), "<f8")
+    except (ValueError, binascii.Error):
+        return None
+    return float(stored[0]) if len(stored) == 1 and np.isfinite(stored[0]) else None
+
+
 def _short_tags(attributes: Mapping[str, Any]) -> dict[str, str]:
-    """Attributes of one value of less than 500 characters, without those that HDF5 keeps for itself."""
+    """Attributes of one value of less than 500 characters, without those of HDF5 itself and of stored numbers."""
     single = {key: text(value) for key, value in attributes.items() if np.size(value) == 1}
-    internal = ("CLASS", "NAME")
+    internal = ("CLASS", "NAME", "scale_factor", "add_offset", *_NODATA, *_UNITS)
     return {k: v for k, v in single.items() if len(v) < 500 and not k.startswith("_") and k not in internal}

@@ -1,11 +1,9 @@
-"""What processors call their files and bands, and where the coherence of an interferogram is."""
+"""What processors call their files and rasters, and where the coherence of an interferogram is."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-
-from mvnet.data_loaders.errors import DataError
 
 _HEADERS = (".xml", ".vrt", ".rsc", ".hdr")
 
@@ -38,19 +36,46 @@ def coherence_beside(path: Path) -> Path | None:
     return next((path.with_name(name) for name in coherence_names(path.name) if path.with_name(name).is_file()), None)
 
 
-def snap_bands(names: list[str], wanted: str | None, shown: str) -> tuple[list[str], str | None]:
-    """Names of the bands (real and imaginary, or one phase) and of the coherence, of SNAP's band names.
+ROLES: tuple[tuple[str, str], ...] = (
+    (
+        "other",
+        r"conn_?c|component|mask(?!ed)|label|flag|(^|_)dem|elev|height|^topo_?phase|incid|(^|_)(lat|lon)|baseline",
+    ),
+    ("other", r"disp(?!er)|veloc|offset|uncert|std|sigma_?phase|water"),
+    ("real", r"^(i|re)([_\W]|$)|(^|[_\W\d])(real|inphase|in_phase)(part|[_\W\d]|$)|_re$"),
+    ("imaginary", r"^(q|im)([_\W]|$)|(^|[_\W\d])(imag(inary)?|quadrature|quad)(part|[_\W\d]|$)|_im$"),
+    ("coherence", r"coh|corr(?!ect)|(^|[_\W])(cor|cc)($|[_\W])|phsig"),
+    ("amplitude", r"(?<![rs])amp(?!le)|magn|(^|[_\W])mag|intens|power|sigma0|gamma0|(^|[_\W])abs|backscatter"),
+    ("unwrapped phase", r"unw"),
+    ("wrapped phase", r"pha|phs|wrap|ifg|interf|(^|[_\W])(arg|angle)"),
+)
+"""Role of a raster, and a pattern of the names of such; the first that is found in a name says its role."""
 
-    wanted: a part of the name, such as a polarisation or a date, when there are several.
-    """
-    chosen = [name for name in names if wanted is None or wanted.lower() in name.lower()]
-    coherence = next((name for name in chosen if re.match(r"coh", name, re.I)), None)
-    for name in chosen:
-        other = "q" + name[1:]
-        if re.match(r"i_", name) and other in names:
-            return [name, other], coherence
-    phase = next((name for name in chosen if re.match(r"(wrapped_?)?phase", name, re.I)), None)
-    if phase is None:
-        asked = f" with {wanted!r} in the name" if wanted else ""
-        raise DataError(f"{shown}: found bands {', '.join(names)}, expected i_ and q_ bands or a phase band{asked}")
-    return [phase], coherence
+_IMAGINARY = (
+    (r"^i(?=[_\W]|$)", "q"),
+    (r"^re(?=[_\W]|$)", "im"),
+    (r"_re$", "_im"),
+    (r"real", "imag"),
+    (r"real", "imaginary"),
+    (r"in_?phase", "quadrature"),
+)
+
+
+def role_of(name: str) -> str | None:
+    """What a raster of this name is, by `ROLES`; None if the name does not say."""
+    return next((role for role, pattern in ROLES if re.search(pattern, name, re.I)), None)
+
+
+def imaginary_names(name: str) -> list[str]:
+    """Names in lower case that the imaginary part of the real part `name` may have; none if it is no real part."""
+    name = name.lower()
+    if role_of(name) != "real":
+        return []
+    found = (re.sub(pattern, other, name, count=1) for pattern, other in _IMAGINARY)
+    return [other for other in dict.fromkeys(found) if other != name]
+
+
+def names_slc(name: str) -> bool:
+    """Whether a name says that something is a single-look complex image, or a stack of such."""
+    words = r"(^|[^a-z])(slcs?|[rg]slc)([^a-z]|stack|$)|slc_?stack|_(mst|slv\d*)_"
+    return re.search(words, name, re.I) is not None

@@ -22,11 +22,14 @@ from mvnet.data_loaders.insar.formats.arrays import (
     is_mintpy,
     is_nisar,
     is_zarr,
+    netcdf_layers,
     zarr_layers,
 )
+from mvnet.data_loaders.insar.formats.bands import choose_layers
 from mvnet.data_loaders.insar.formats.headers import gamma_layer
-from mvnet.data_loaders.insar.formats.products import coherence_names, snap_bands
-from mvnet.data_loaders.insar.layers import Layer, join, raster_layer
+from mvnet.data_loaders.insar.formats.products import coherence_names
+from mvnet.data_loaders.insar.formats.units import in_radians
+from mvnet.data_loaders.insar.layers import Layer, flip, join, raster_layer, raster_layers
 
 
 class ReadOptions(NamedTuple):
@@ -58,11 +61,7 @@ class Format:
 
 
 def _raster(path: Path, options: ReadOptions) -> OpenedLayers:
-    """Band 1; of a coherence file the last band, as ISCE's and ROI_PAC's hold the amplitude first."""
-    if isinstance(options.layer, str) and not options.layer.isdigit():
-        raise DataError(f"layer: found {options.layer!r}, expected the number of a band of {path}")
-    band = None if options.coherence else int(options.layer or 1)
-    return OpenedLayers(raster_layer(path, band))
+    return OpenedLayers(*choose_layers(raster_layers(path), options.layer, options.coherence))
 
 
 def _isce(path: Path, options: ReadOptions) -> OpenedLayers:
@@ -110,14 +109,15 @@ def _gamma(path: Path, options: ReadOptions) -> OpenedLayers:
 
 def _netcdf(path: Path, options: ReadOptions) -> OpenedLayers:
     """GMT and GMTSAR grids, classic NetCDF or HDF5, flipped north up; real*.grd is joined with imag*.grd."""
-    uri = f"netcdf:{path}:{options.layer}" if options.layer is not None else str(path)
-    layer = raster_layer(uri, 1, path)
-    if layer.transform is None:  # GDAL wants units or a projection to believe the coordinates
-        layer = replace(layer, transform=grid_transform(path))
+    found, partner = netcdf_layers(path, options.layer, options.coherence) or (raster_layer(path), None)
+    if found.transform is None:  # GDAL wants units or a projection to believe the coordinates
+        found = replace(found, transform=grid_transform(path))
+    layer, partner = (flip(f) if f and f.transform and f.transform.e > 0 else f for f in (found, partner))
+    assert layer is not None
     other = path.with_name(path.name.replace("real", "imag", 1))
     if path.name.startswith("real") and other.is_file() and not options.coherence:
-        layer = join(layer, raster_layer(other, 1))
-    return OpenedLayers(layer)
+        layer = join(layer, _netcdf(other, options._replace(coherence=True)).layer)
+    return OpenedLayers(layer, partner)
 
 
 def _dimap(path: Path, options: ReadOptions) -> OpenedLayers:
@@ -126,10 +126,8 @@ def _dimap(path: Path, options: ReadOptions) -> OpenedLayers:
     bands = {file.stem: file for file in sorted(folder.glob("*.img"))}
     if not bands:
         raise DataError(f"{folder}: found no *.img, expected the bands of {path}")
-    names, coherence = snap_bands(list(bands), None if options.layer is None else str(options.layer), str(path))
-    layers = [raster_layer(bands[name]) for name in names]
-    layer = join(*layers) if len(layers) == 2 else layers[0]
-    return OpenedLayers(layer, raster_layer(bands[coherence]) if coherence else None)
+    layers = [replace(raster_layer(file), part=name) for name, file in bands.items()]
+    return OpenedLayers(*choose_layers(layers, options.layer, options.coherence))
 
 
 _PRODUCT = (r"wrapped_phase\.tif$", r"\.geo\.diff_pha\.tif$", r"\.geo\.diff_unfiltered_pha\.tif$", r"unw_phase\.tif$")
@@ -177,6 +175,8 @@ def _is_tiff(path: Path) -> bool:
 
 
 def _is_gdal(path: Path) -> bool:
+    if path.suffix == ".vrt":  # whose reader says which source is missing
+        return True
     try:
         return bool(raster_layer(path, 1).shape)
     except DataError:
@@ -227,5 +227,7 @@ def open_layers(path: Path, options: ReadOptions, format: str | None = None) -> 
     for entry in FORMATS:
         with reading(path, entry.name):
             if entry.name == format or (format is None and entry.recognises(path)):
-                return entry.open(path, options), entry.name
+                opened = entry.open(path, options)
+                layer = opened.layer if options.coherence else in_radians(opened.layer)
+                return OpenedLayers(layer, opened.coherence), entry.name
     raise DataError(f"{path}: found an unknown format, expected one of {', '.join(names)}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +20,7 @@ import numpy as np
 
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.insar.block_store import BlockStore, OutputSpec
+from mvnet.data_loaders.insar.formats.locations import local_file
 from mvnet.data_loaders.insar.interferogram import Interferogram
 from mvnet.data_loaders.insar.layers import RasterLayer, Window, gdal
 from mvnet.data_loaders.optional import import_optional
@@ -115,7 +117,7 @@ class OutputSet:
             self._write(place, spec, lambda window, name=name: self._store.read(name, window))
         staged = [*((self.staged(name), path) for name, path in self.extra.items()), *reversed(staged)]
         for place, target in staged:
-            os.replace(place, target)
+            _put(place, target)
         self._store.discard()
         self.committed = True
         return [target for _, target in reversed(staged)]
@@ -180,6 +182,7 @@ def open_outputs(
         "kind": kind,
         "nodata": str(specs["values"].nodata),
         **(job or {}),
+        "missing": str(image.missing),
         "looks": image.looks,
         "window": image.window,
     }
@@ -218,10 +221,25 @@ def _check_target(target: Path, inputs: Sequence[str], overwrite: bool) -> None:
     """DataError where a file cannot be written without the loss of another."""
     if any(target.resolve() == Path(name).resolve() for name in inputs):
         raise DataError(f"output: found {target}, which is an input, expected another file")
+    if target.is_symlink() and not Path(os.path.realpath(target)).parent.is_dir():
+        raise DataError(f"output: found a link {target} into a folder that does not exist, expected one that does")
     if target.is_dir():
         raise DataError(f"output: found a folder {target}, expected a file or nothing")
     if target.exists() and not overwrite:
         raise DataError(f"output: found that {target} exists, expected no such file; give --overwrite to replace it")
+
+
+def _put(place: Path, target: Path) -> None:
+    """Move a file where it belongs; a link is written through."""
+    target = Path(os.path.realpath(target))
+    try:
+        os.replace(place, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        beside = target.with_name(f".{target.name}.partial")
+        shutil.copyfile(place, beside)
+        os.replace(beside, target)
 
 
 def encode(values: np.ndarray, valid: np.ndarray, spec: OutputSpec) -> np.ndarray:
@@ -240,11 +258,11 @@ def encode(values: np.ndarray, valid: np.ndarray, spec: OutputSpec) -> np.ndarra
 
 
 def _fingerprint(name: str) -> list[str | int]:
-    path = Path(name)
-    if not path.exists():  # inside an archive
+    path = Path(name) if Path(name).exists() else local_file(name)
+    if path is None:  # not on this computer
         return [name]
     state = path.stat()
-    return [str(path.resolve()), state.st_size if path.is_file() else 0, state.st_mtime_ns]
+    return [name if str(path) != name else str(path.resolve()), state.st_size if path.is_file() else 0, state.st_mtime_ns]
 
 
 def _write_tiff(

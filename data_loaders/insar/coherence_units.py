@@ -56,7 +56,7 @@ def find_unit(
     kind = np.dtype(dtype).kind
     if kind not in "fiub":
         raise DataError(f"coherence: found values of type {dtype} in {name}, expected real ones from 0 to 1")
-    odd = [value.real for value in find_missing(read, shape, nodata, count=False)[0].sentinels]
+    odd = [value.real for value in find_missing(read, shape, nodata, count_all=False)[0].sentinels]
     parts = [read(window).ravel() for window in sample_windows(shape)]
     known = np.concatenate([part[np.isfinite(part)] for part in parts])
     declared = [] if nodata is None else [nodata]

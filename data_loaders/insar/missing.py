@@ -22,7 +22,10 @@ _SIDE, _ALONG = 128, 9  # pixels of a sampled block, and blocks along an axis at
 _COUNTED = 1 << 25  # pixels up to which all are counted, not a sample
 _STRIP = 1 << 20  # pixels counted at a time
 _PAIRS = 32  # equal neighbours that make a fill value
-_CROWD = 20  # times the equal neighbours of another value
+_CROWD = 20  # times as often as a usual value
+_SCATTERED = 0.01  # share of lone pixels of a fill value that makes all of them no data
+_SUBSAMPLE = 1 << 16  # values in which repetitions are counted
+_PROGRAMS = (-9999, -99999, -32768, 32767, 1e20, -1e20, 9.969209968386869e36, -3.4028234663852886e38, -3.4e38)
 _REPEATED, _FAR = 10, 1000  # spreads from the median beyond which a repeated phase, and any, is no data
 _HOT, _DEAD = 1e6, 1e-9  # of the typical modulus: beyond is no data
 _BRIGHT = 1e3  # of it, beyond which a repeated value is no data
@@ -55,7 +58,7 @@ class Missing:
     @property
     def unit(self) -> float:
         """What float32 amplitudes are multiplied by to be in the unit of the file; 1 where float32 cannot hold it."""
-        return self.scale if 2.0**-90 < self.scale < 2.0**90 else 1.0
+        return self.scale if 2.0**-104 < self.scale < 2.0**104 else 1.0
 
     def valid(self, stored: np.ndarray) -> np.ndarray:
         """Whether pixels are data.
@@ -76,7 +79,7 @@ class Missing:
 
 
 def find_missing(
-    read: Read, shape: tuple[int, int], declared: float | None = None, detect: bool = True, count: bool = True
+    read: Read, shape: tuple[int, int], declared: float | None = None, detect: bool = True, count_all: bool = True
 ) -> tuple[Missing, list[str]]:
     """Look for undeclared no data.
 
@@ -85,7 +88,7 @@ def find_missing(
         shape: (rows, columns) of the raster.
         declared: value that is known to mean no data.
         detect: look for fill values and sentinels; without, only what cannot be computed with is no data.
-        count: go through the raster again to tell how many pixels it is.
+        count_all: go through the raster again to tell how many pixels it is.
     Returns:
         what is no data, and a line for every kind of it.
     """
@@ -94,19 +97,25 @@ def find_missing(
     if not len(known):
         return Missing(), []
     repeated = _repeated(sample)
-    others = known[~np.isin(known, repeated.values)]
+    others = known[~np.isin(known, repeated)]
+    usual = _usual_count(others, len(known))
     rest = np.concatenate([part.values[part.known & ~part.paired] for part in sample])
     if len(rest) < 0.01 * len(known):  # pixels were repeated by resampling, or the raster is constant
         rest = others if len(others) else known
     is_complex = known.dtype.kind == "c"
     bounds = _complex_bounds(rest) if is_complex else _phase_bounds(rest) if detect else Missing()
     if detect and len(others):
-        sentinels = _sentinels(known, rest, bounds, repeated.crowd)
         edge = np.concatenate([part.edge for part in sample])
-        fills = tuple(v for v in repeated.values if v not in sentinels and (is_complex or v == 0 or v in edge))
-        bounds = replace(bounds, sentinels=sentinels, fills=fills)
+        sentinels = list(_sentinels(known, rest, bounds, usual))
+        fills = []
+        for value in repeated:
+            count, alone = (known == value).sum(), (rest == value).sum()
+            if value in sentinels or count < _CROWD * usual or not (is_complex or value == 0 or value in edge):
+                continue
+            (fills if alone < _SCATTERED * len(known) else sentinels).append(value)
+        bounds = replace(bounds, sentinels=tuple(sentinels), fills=tuple(fills))
     typical = float(np.median(np.abs(rest)))
-    return bounds, _describe(bounds, read, shape, declared, sample, typical) if count else []
+    return bounds, _describe(bounds, read, shape, declared, sample, typical) if count_all else []
 
 
 class _Sampled(NamedTuple):
@@ -153,23 +162,21 @@ def sample_windows(shape: tuple[int, int]) -> list[Window]:
     return [(rows, columns) for rows in axes[0] for columns in axes[1]]
 
 
-class _Repeated(NamedTuple):
-    """values that equal a neighbour far more often than others do, and how often a usual one does."""
-
-    values: tuple[complex, ...]
-    crowd: float
-
-
-def _repeated(sample: list[_Sampled]) -> _Repeated:
+def _repeated(sample: list[_Sampled]) -> tuple[complex, ...]:
+    """The values that equal a neighbour most often."""
     values, counts = np.unique(np.concatenate([part.values[part.paired] for part in sample]), return_counts=True)
-    order, found, crowd = np.argsort(-counts, kind="stable"), [], 0.0
-    for place, index in enumerate(order[:_KINDS]):
-        behind = counts[order[place + 1 :]]
-        crowd = float(np.median(behind)) if len(behind) >= _KINDS else 0.0
-        if counts[index] < max(_PAIRS, _CROWD * crowd):
-            break
-        found.append(values[index].item())
-    return _Repeated(tuple(found), crowd)
+    order = np.argsort(-counts, kind="stable")[:_KINDS]
+    return tuple(values[index].item() for index in order if counts[index] >= _PAIRS)
+
+
+def _usual_count(values: np.ndarray, total: int) -> float:
+    """How often the value of a typical pixel occurs among `total` pixels, from some of the values."""
+    if not len(values):
+        return 0.0
+    some = values[:: max(1, len(values) // _SUBSAMPLE)]
+    _, place, counts = np.unique(some, return_inverse=True, return_counts=True)
+    count = float(np.median(counts[place]))
+    return 1.0 if count <= 1 else count * total / len(some)
 
 
 def _complex_bounds(rest: np.ndarray) -> Missing:
@@ -197,8 +204,8 @@ def _spread(rest: np.ndarray) -> tuple[float, float]:
     return float(centre), max(float(high - low), 2 * math.pi)
 
 
-def _sentinels(known: np.ndarray, rest: np.ndarray, bounds: Missing, crowd: float) -> tuple[complex, ...]:
-    """Repeated values far outside the rest."""
+def _sentinels(known: np.ndarray, rest: np.ndarray, bounds: Missing, usual: float) -> tuple[complex, ...]:
+    """Values far outside the rest that are repeated, or that are fill values of many programs."""
     with np.errstate(over="ignore", invalid="ignore"):
         if known.dtype.kind == "c":
             far = np.abs(known) > bounds.high / _HOT * _BRIGHT
@@ -207,7 +214,10 @@ def _sentinels(known: np.ndarray, rest: np.ndarray, bounds: Missing, crowd: floa
             far = np.abs(known.astype(np.float64) - centre) > _REPEATED * spread
     values, counts = np.unique(known[far], return_counts=True)
     order = np.argsort(-counts, kind="stable")[:_KINDS]
-    return tuple(values[index].item() for index in order if counts[index] > max(1, _CROWD * crowd))
+    often = (counts > 1) & (counts >= (_CROWD * usual if usual > 1 else 2))
+    single = np.result_type(values.real.dtype, np.float32)
+    known_fills = np.isin(values.real.astype(single), np.asarray(_PROGRAMS).astype(single))
+    return tuple(values[index].item() for index in order if often[index] or known_fills[index])
 
 
 def _describe(

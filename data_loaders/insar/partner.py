@@ -178,7 +178,9 @@ def _apply(transform: Any, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np
 
 
 def _moved(transform: Any, window: Window) -> Any:
-    return transform * import_optional("affine", "insar").Affine.translation(window[1].start, window[0].start)
+    t = transform
+    x, y = _apply(t, np.float64(window[1].start), np.float64(window[0].start))
+    return import_optional("affine", "insar").Affine(t.a, t.b, float(x), t.d, t.e, float(y))
 
 
 def _distance(one: Any, other: Any, shape: tuple[int, int]) -> float:

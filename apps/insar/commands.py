@@ -13,8 +13,8 @@ from mvnet.apps.common.summary import Summary, format_timing, print_summary
 Input = Annotated[
     str,
     typer.Argument(
-        help="Interferogram, complex or phase in radians: GeoTIFF, ISCE2, ROI_PAC, GAMMA, NISAR, ...; also as GDAL names "
-        "it, such as /vsizip/FILE.zip/IMAGE.tif or NETCDF:FILE:VARIABLE."
+        help="Interferogram, complex or phase in radians: GeoTIFF, ISCE2, ROI_PAC, GAMMA, NISAR, ...; also as GDAL "
+        "names it, such as /vsizip/FILE.zip/IMAGE.tif or NETCDF:FILE:VARIABLE."
     ),
 ]
 Coherence = Annotated[

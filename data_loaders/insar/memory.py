@@ -12,10 +12,10 @@ from torch import Tensor
 
 from mvnet.data_loaders.confident_array import ConfidentArray
 from mvnet.data_loaders.errors import DataError
-from mvnet.data_loaders.insar.coherence_units import find_unit
 from mvnet.data_loaders.insar.interferogram import Block, Interferogram, decode
 from mvnet.data_loaders.insar.layers import Window
 from mvnet.data_loaders.insar.missing import find_missing
+from mvnet.data_loaders.insar.partner.units import find_unit
 from mvnet.data_loaders.insar.reader import open_interferogram
 
 
@@ -55,14 +55,14 @@ def read_interferogram(z: Any, coherence: Any = None, valid: Any = None) -> Inte
     Args:
         z: path; or array, tensor or DataArray (H, W), complex in any unit or phase in radians. NaN, 0 in complex ones,
             and what `mvnet.data_loaders.insar.missing` finds, are no data.
-        coherence: path; or (H, W) in a unit of `mvnet.data_loaders.insar.coherence_units`, NaN where unknown; None
+        coherence: path; or (H, W) in a unit of `mvnet.data_loaders.insar.partner.units`, NaN where unknown; None
             takes the one beside a file.
         valid: (H, W) bool of pixels to use, in memory only; None uses all with data.
     Returns:
         what `mvnet.models.insar.raster.denoise_tiles` takes.
     Raises:
-        DataError: values that are neither complex nor phases, shapes that differ, a coherence of no known unit, no pixel
-            with data, and as of `open_interferogram`.
+        DataError: values that are neither complex nor phases, shapes that differ, a coherence of no known unit, no
+            pixel with data, and as of `open_interferogram`.
     """
     if isinstance(z, str | Path):
         if valid is not None:
@@ -87,7 +87,9 @@ def read_interferogram(z: Any, coherence: Any = None, valid: Any = None) -> Inte
     return ArrayInterferogram(np.where(known, values, 0), known, partner, messages)
 
 
-def _read_coherence(coherence: Any, shape: tuple[int, ...], valid: np.ndarray, messages: list[str]) -> np.ndarray | None:
+def _read_coherence(
+    coherence: Any, shape: tuple[int, ...], valid: np.ndarray, messages: list[str]
+) -> np.ndarray | None:
     if coherence is None:
         return None
     found = to_numpy(coherence)

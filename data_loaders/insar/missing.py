@@ -215,8 +215,9 @@ def _sentinels(known: np.ndarray, rest: np.ndarray, bounds: Missing, usual: floa
     values, counts = np.unique(known[far], return_counts=True)
     order = np.argsort(-counts, kind="stable")[:_KINDS]
     often = (counts > 1) & (counts >= (_CROWD * usual if usual > 1 else 2))
-    single = np.result_type(values.real.dtype, np.float32)
-    known_fills = np.isin(values.real.astype(single), np.asarray(_PROGRAMS).astype(single))
+    real = np.real(values)
+    single = np.result_type(real.dtype, np.float32)
+    known_fills = np.isin(real.astype(single), np.asarray(_PROGRAMS).astype(single))
     return tuple(values[index].item() for index in order if often[index] or known_fills[index])
 
 

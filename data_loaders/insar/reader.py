@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.insar.formats.chunks import without_unwritten
 from mvnet.data_loaders.insar.formats.locations import Location, locate
 from mvnet.data_loaders.insar.formats.products import coherence_beside
-from mvnet.data_loaders.insar.formats.raw import RawShape, parse_raw
 from mvnet.data_loaders.insar.formats.registry import OpenedLayers, ReadOptions, open_layers, open_virtual
+from mvnet.data_loaders.insar.headerless.raw import RawShape, parse_raw
 from mvnet.data_loaders.insar.interferogram import Interferogram
 from mvnet.data_loaders.insar.layers import Layer
 from mvnet.data_loaders.insar.missing import find_missing
-from mvnet.data_loaders.insar.partner import left_out, try_partner
+from mvnet.data_loaders.insar.partner.grid import left_out, try_partner
 
 KEEP = "none"
 """The nodata of a file whose undeclared fill values are data."""
@@ -53,8 +54,8 @@ def open_interferogram(
             do are no data as well; "none" keeps them. A 0 in a phase raster is data unless it is one of these.
         looks, window: for estimating the coherence.
         find_coherence: False to estimate it even if there is one beside.
-        shape, dtype, byte_order: of a headerless file: (rows, columns) or "ROWS,COLUMNS", a key of `TYPES` and of
-            `ORDERS` in `mvnet.data_loaders.insar.formats.raw`; without the last two the size and the magnitudes tell.
+        shape, dtype, byte_order: of a headerless file: (rows, columns) or "ROWS,COLUMNS", keys of `TYPES` and `ORDERS` in
+            `mvnet.data_loaders.insar.headerless.raw`; without the last two the size and the magnitudes tell.
         allow_network: let the path be an address on a network.
     Raises:
         DataError: no such file, unknown format, truncated or damaged file, no such layer, values that are no phase,
@@ -76,6 +77,7 @@ def open_interferogram(
     if place.network:
         messages.insert(0, f"network access: {place.shown}")
     detect, known = nodata != KEEP, stored.nodata if nodata is None or nodata == KEEP else _number(nodata)
+    stored, unwritten = without_unwritten(stored)
     missing, words = find_missing(stored.read, stored.shape, known, detect)
     if given := None if coherence is None else locate(coherence, allow_network):
         partner, more = _given(given, stored, parameters, told)
@@ -92,7 +94,7 @@ def open_interferogram(
         looks=looks,
         window=window,
         missing=missing,
-        messages=[*messages, *words, *more, *([] if partner else ["coherence: estimated from the phase"])],
+        messages=[*messages, *unwritten, *words, *more, *([] if partner else ["coherence: estimated from the phase"])],
     )
 
 
@@ -129,9 +131,7 @@ def _given(
     return partner, [f"coherence: {Path(place.shown).name}, {name}", *opened.notes, *words]
 
 
-def _found(
-    place: Location, inside: Layer | None, stored: Layer, header: Path | None
-) -> tuple[Layer | None, list[str]]:
+def _found(place: Location, inside: Layer | None, stored: Layer, header: Path | None) -> tuple[Layer | None, list[str]]:
     """The coherence in the product, or beside it, if it fits, and what to say of it."""
     if inside is not None:
         partner, words = try_partner(inside, stored, given=False)

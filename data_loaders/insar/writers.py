@@ -262,7 +262,11 @@ def _fingerprint(name: str) -> list[str | int]:
     if path is None:  # not on this computer
         return [name]
     state = path.stat()
-    return [name if str(path) != name else str(path.resolve()), state.st_size if path.is_file() else 0, state.st_mtime_ns]
+    return [
+        name if str(path) != name else str(path.resolve()),
+        state.st_size if path.is_file() else 0,
+        state.st_mtime_ns,
+    ]
 
 
 def _write_tiff(

@@ -40,9 +40,7 @@ def npy_layer(path: Path, wanted: str | int | None = None) -> RawLayer:
     if size < needed:
         raise DataError(f"{path}: found {size} bytes, expected at least {needed}: the file is truncated")
     plain = str(dtype.newbyteorder("="))
-    return RawLayer(
-        path=str(path), shape=shape, dtype=plain, stored=dtype.str, start=start, by_column=by_column
-    )
+    return RawLayer(path=str(path), shape=shape, dtype=plain, stored=dtype.str, start=start, by_column=by_column)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +73,7 @@ def _only_one(images: dict[str, Any]) -> str | None:
 class _Named(np.ndarray):
     """An array with the attributes of a dataset."""
 
-    attrs: dict[str, Any] = {}  # noqa: RUF012  none
+    attrs: dict[str, Any] = {}
 
 
 @lru_cache(maxsize=2)

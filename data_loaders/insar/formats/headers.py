@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError
-from mvnet.data_loaders.insar.formats.byte_order import detect_order
+from mvnet.data_loaders.insar.headerless.byte_order import detect_order
 from mvnet.data_loaders.insar.layers import RawLayer
 from mvnet.data_loaders.optional import import_optional
 

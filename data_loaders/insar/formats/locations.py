@@ -1,9 +1,9 @@
 """Where an interferogram is: a path, a part of an archive, a subdataset, or an address on a network.
 
-    scene.tif                        a file or folder
-    /vsizip/pair.zip/phase.tif       any file system of GDAL
-    NETCDF:"scene.nc":phase          a dataset of a file, as GDAL names it
-    https://..., s3://..., /vsicurl/...   on a network: only where that is allowed
+scene.tif                        a file or folder
+/vsizip/pair.zip/phase.tif       any file system of GDAL
+NETCDF:"scene.nc":phase          a dataset of a file, as GDAL names it
+https://..., s3://..., /vsicurl/...   on a network: only where that is allowed
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ _NETWORK = re.compile(
     r"|^(?:wms|wmts|wcs|daas|eeda|eedai|plmosaic|stacit|stacta|ogcapi):",
     re.IGNORECASE,
 )
-_SUBDATASET = re.compile(r'^(?P<driver>[A-Za-z0-9_]+):(?:"(?P<quoted>[^"]+)"|(?P<plain>[^"]+?))(?::/*(?P<name>[^"]+))?$')
+_SUBDATASET = re.compile(
+    r'^(?P<driver>[A-Za-z0-9_]+):(?:"(?P<quoted>[^"]+)"|(?P<plain>[^"]+?))(?::/*(?P<name>[^"]+))?$'
+)
 _OWN_READERS = ("netcdf", "hdf5", "zarr")  # formats whose subdatasets are read without GDAL
 _SOURCES = re.compile(r"<(?:SourceFilename|SourceDataset|ServerUrl)[^>]*>\s*([^<\s][^<]*)", re.IGNORECASE)
 _LONGEST = 1 << 22  # bytes of a text that may name sources

@@ -27,8 +27,8 @@ from mvnet.data_loaders.insar.formats.arrays import (
 )
 from mvnet.data_loaders.insar.formats.headers import gamma_layer
 from mvnet.data_loaders.insar.formats.products import coherence_names, snap_bands
-from mvnet.data_loaders.insar.formats.raw import RawShape, raw_layer
-from mvnet.data_loaders.insar.formats.uavsar import find_annotation, uavsar_layer
+from mvnet.data_loaders.insar.headerless.raw import RawShape, raw_layer
+from mvnet.data_loaders.insar.headerless.uavsar import find_annotation, uavsar_layer
 from mvnet.data_loaders.insar.layers import Layer, join, raster_layer
 
 

@@ -54,7 +54,7 @@ def test_units_are_recognised_and_said(name, z, tmp_path):
 
 @pytest.mark.parametrize("stored", [np.full(SHAPE, 7.0), np.full(SHAPE, np.nan), np.full(SHAPE, 3e5)])
 def test_values_of_no_unit_are_refused_before_anything_is_read(stored, z, tmp_path):
-    with pytest.raises(DataError, match="0 to 1.*--coherence none"):
+    with pytest.raises(DataError, match=r"0 to 1.*--coherence none"):
         open_interferogram(tiff(tmp_path / "a.tif", z), tiff(tmp_path / "c.tif", stored))
 
 
@@ -120,7 +120,9 @@ def test_another_projection_is_resampled(z, tmp_path):
     g = np.full((300, 300), 0.5, np.float32)
     west, south, east, north = rasterio.warp.transform_bounds("EPSG:4326", "EPSG:32632", 9.9, 44.8, 10.2, 45.1)
     place = Affine((east - west) / 300, 0, west, 0, (south - north) / 300, north)
-    image = open_interferogram(tiff(tmp_path / "a.tif", z), tiff(tmp_path / "c.tif", g, crs="EPSG:32632", transform=place))
+    image = open_interferogram(
+        tiff(tmp_path / "a.tif", z), tiff(tmp_path / "c.tif", g, crs="EPSG:32632", transform=place)
+    )
     np.testing.assert_allclose(image.read().coherence, 0.5, atol=1e-6)
 
 

@@ -14,8 +14,8 @@ import pytest
 pytest.importorskip("rasterio", reason="needs mvnet[insar]")
 
 from mvnet.data_loaders.insar import DataError, open_interferogram
-from mvnet.data_loaders.insar.formats.byte_order import detect_order
 from mvnet.data_loaders.insar.formats.locations import locate
+from mvnet.data_loaders.insar.headerless.byte_order import detect_order
 from tests.data_loaders.insar.files import CRS, TRANSFORM, tiff
 
 SHAPE = (23, 31)
@@ -106,7 +106,9 @@ def test_uavsar(z, tmp_path):
     np.testing.assert_allclose(values(tmp_path / "site_01.unw.grd"), z / np.abs(z), atol=1e-6)
     slant = open_interferogram(tmp_path / "site_01.int", find_coherence=False)
     assert slant.shape == (31, 23) and slant.transform is None
-    moved = annotation.rename(tmp_path / "elsewhere" if (tmp_path / "elsewhere").mkdir() else tmp_path / "elsewhere/x.ann")
+    moved = annotation.rename(
+        tmp_path / "elsewhere" if (tmp_path / "elsewhere").mkdir() else tmp_path / "elsewhere/x.ann"
+    )
     np.testing.assert_array_equal(values(tmp_path / "site_01.int.grd", header=moved), z)
     (tmp_path / "site_01.int.grd").write_bytes(b"12345678")
     with pytest.raises(DataError, match="found 8 bytes, expected 5704"):
@@ -251,6 +253,41 @@ def test_subdatasets_as_gdal_names_them(z, tmp_path, monkeypatch):
     np.testing.assert_array_equal(values("a:b.tif"), z)
 
 
+@pytest.mark.parametrize("kind", ["hdf5", "hdf5 stack", "zarr", "zarr v2"])
+def test_chunks_never_written_are_no_data(kind, z, tmp_path):
+    phase, path = np.angle(z), tmp_path / ("a.zarr" if "zarr" in kind else "a.h5")
+    lost = np.zeros(SHAPE, bool)
+    lost[10:20, 10:20] = lost[20:, 30:] = True
+    shape, chunks = ((3, *SHAPE), (1, 10, 10)) if "stack" in kind else (SHAPE, (10, 10))
+    if "zarr" in kind:
+        import zarr
+
+        store = zarr.open_group(path, mode="w", zarr_format=2 if "v2" in kind else 3)
+        data = store.create_array("phase", shape=shape, chunks=chunks, dtype="f4")
+        _fill(data, np.where(lost, 0, phase), ())
+    else:
+        import h5py
+
+        with h5py.File(path, "w") as file:
+            _fill(
+                file.create_dataset("phase", shape, "f4", chunks=chunks), phase, (1,) if "stack" in kind else (), lost
+            )
+    image = open_interferogram(path, layer=1 if "stack" in kind else None, nodata="none")
+    np.testing.assert_array_equal(image.read(with_coherence=False).valid, ~lost)
+    window = slice(15, 23), slice(12, 31)
+    np.testing.assert_array_equal(image.read(window, with_coherence=False).valid, ~lost[window])
+    assert any("2 of 12 chunks" in message for message in image.messages)
+
+
+def _fill(data, phase, index, lost=None):
+    """Write the chunks of 10 x 10 pixels that are not lost."""
+    for row in range(0, SHAPE[0], 10):
+        for column in range(0, SHAPE[1], 10):
+            part = slice(row, row + 10), slice(column, column + 10)
+            if lost is None or not lost[part].any():
+                data[(*index, *part)] = phase[part]
+
+
 NETWORK = [
     "https://host/a.tif",
     "http://user:secret@host/a.tif?token=secret",
@@ -268,7 +305,7 @@ NETWORK = [
 
 @pytest.mark.parametrize("place", NETWORK, ids=str)
 def test_a_network_is_asked_nothing_unless_allowed(place, z, tmp_path):
-    with pytest.raises(DataError, match="network.*--allow-network") as caught:
+    with pytest.raises(DataError, match=r"network.*--allow-network") as caught:
         open_interferogram(place)
     assert "secret" not in str(caught.value)
     with pytest.raises(DataError, match="--allow-network"):
@@ -280,7 +317,7 @@ def test_a_network_is_asked_nothing_unless_allowed(place, z, tmp_path):
 def test_a_file_that_refers_to_a_network_is_refused(name, tmp_path):
     source = "<SourceFilename relativeToVRT='0'>/vsicurl/https://host/a.tif</SourceFilename>"
     (tmp_path / name).write_text(f"<VRTDataset rasterXSize='3' rasterYSize='3'>{source}</VRTDataset>")
-    with pytest.raises(DataError, match="network.*--allow-network"):
+    with pytest.raises(DataError, match=r"network.*--allow-network"):
         open_interferogram(tmp_path / name.removesuffix(".vrt") if name.startswith("pair") else tmp_path / name)
 
 

@@ -154,7 +154,7 @@ def test_a_hot_pixel_is_no_data_and_counted(hot, z, tmp_path):
     assert np.argwhere(~block.valid).tolist() == [[40, 41]]
     assert np.isfinite(block.values).all() and np.abs(block.values).max() < 1e6
     assert any("no data" in message for message in image.messages)
-    assert read_interferogram(values).valid.sum() == z.size - 1
+    assert read_interferogram(values).read().valid.sum() == z.size - 1
 
 
 def test_bright_targets_are_data(z):
@@ -173,7 +173,7 @@ def test_amplitudes_of_any_unit(factor, dtype, z, tmp_path):
     np.testing.assert_allclose(block.values.astype(complex) * image.missing.scale, stored, rtol=1e-5)
     assert any("divided by" in message for message in image.messages)
     assert (image.missing.unit == image.missing.scale) == (factor < 1)
-    assert read_interferogram(stored).valid.all()
+    assert read_interferogram(stored).read().valid.all()
 
 
 def test_ordinary_amplitudes_are_read_as_they_are(z):

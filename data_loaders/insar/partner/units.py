@@ -70,7 +70,9 @@ def find_unit(
         lines.append(f"coherence: values up to {positive.max():.4g} in {name} are taken as {full:g} for 1")
     stray = float((positive > full * (1 + 1e-6)).mean()) if len(positive) else 0.0
     if stray:
-        lines.append(f"coherence: {100 * stray:.2g} % of {name} lie above {full:g}, up to {positive.max():.4g}: clipped")
+        lines.append(
+            f"coherence: {100 * stray:.2g} % of {name} lie above {full:g}, up to {positive.max():.4g}: clipped"
+        )
     return CoherenceUnit(full, tuple([*odd, *declared])), lines
 
 

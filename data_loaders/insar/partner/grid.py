@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError
-from mvnet.data_loaders.insar.coherence_units import CoherenceUnit, find_unit
 from mvnet.data_loaders.insar.layers import Layer, Window
+from mvnet.data_loaders.insar.partner.units import CoherenceUnit, find_unit
 from mvnet.data_loaders.optional import import_optional
 
 _PIXELS = 0.1  # by which two grids may be apart
@@ -131,10 +131,9 @@ def _same_grid(source: Layer, stored: Layer) -> bool:
     """
     if stored.transform is not None and stored.transform.is_degenerate:
         raise DataError(f"{stored.path}: found pixels without extent in its georeference, expected some size")
-    placed = source.transform is not None and stored.transform is not None
-    if source.shape != stored.shape and not placed:
-        raise DataError(f"coherence: found shape {source.shape} in {source.path}, expected {stored.shape}")
-    if not placed:
+    if source.transform is None or stored.transform is None:
+        if source.shape != stored.shape:
+            raise DataError(f"coherence: found shape {source.shape} in {source.path}, expected {stored.shape}")
         return True
     if source.transform.is_degenerate:
         raise DataError(f"{source.path}: found pixels without extent in its georeference, expected some size")
@@ -155,7 +154,9 @@ def _overlap(source: Layer, stored: Layer) -> float:
         return float(inside.mean())
     if None not in (source.crs, stored.crs) and source.crs != stored.crs:
         found, expected = (crs.to_string()[:60] for crs in (source.crs, stored.crs))
-        raise DataError(f"coherence: found {source.path} in CRS {found} elsewhere, expected it on the grid in {expected}")
+        raise DataError(
+            f"coherence: found {source.path} in CRS {found} elsewhere, expected it on the grid in {expected}"
+        )
     apart = _distance(stored.transform, source.transform, stored.shape)
     raise DataError(f"coherence: found {source.path} {apart:.3g} pixels away, expected the grid of {stored.path}")
 
@@ -173,14 +174,15 @@ def _places_in(source: Layer, stored: Layer, window: Window) -> tuple[np.ndarray
     return rows, columns
 
 
-def _apply(transform: Any, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _apply(transform: Any, x: Any, y: Any) -> tuple[Any, Any]:
     return transform.a * x + transform.b * y + transform.c, transform.d * x + transform.e * y + transform.f
 
 
 def _moved(transform: Any, window: Window) -> Any:
-    t = transform
-    x, y = _apply(t, np.float64(window[1].start), np.float64(window[0].start))
-    return import_optional("affine", "insar").Affine(t.a, t.b, float(x), t.d, t.e, float(y))
+    """The transform of a window."""
+    x, y = _apply(transform, window[1].start, window[0].start)
+    parts = (transform.a, transform.b, x, transform.d, transform.e, y)
+    return import_optional("affine", "insar").Affine(*parts)
 
 
 def _distance(one: Any, other: Any, shape: tuple[int, int]) -> float:
@@ -188,6 +190,6 @@ def _distance(one: Any, other: Any, shape: tuple[int, int]) -> float:
     steps = np.array([[one.a, one.b], [one.d, one.e]])
     distances = []
     for x, y in ((0, 0), (shape[1], shape[0])):
-        corners = [_apply(t, np.float64(x), np.float64(y)) for t in (one, other)]
+        corners = [_apply(t, x, y) for t in (one, other)]
         distances.append(np.linalg.norm(np.linalg.solve(steps, np.subtract(corners[0], corners[1]))))
     return float(max(distances))

@@ -54,7 +54,7 @@ def open_interferogram(
             do are no data as well; "none" keeps them. A 0 in a phase raster is data unless it is one of these.
         looks, window: for estimating the coherence.
         find_coherence: False to estimate it even if there is one beside.
-        shape, dtype, byte_order: of a headerless file: (rows, columns) or "ROWS,COLUMNS", keys of `TYPES` and `ORDERS` in
+        shape, dtype, byte_order: of a headerless file: (rows, columns) or "ROWS,COLUMNS", keys of `TYPES`, `ORDERS` in
             `mvnet.data_loaders.insar.headerless.raw`; without the last two the size and the magnitudes tell.
         allow_network: let the path be an address on a network.
     Raises:

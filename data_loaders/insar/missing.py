@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -92,7 +93,7 @@ def find_missing(
     Returns:
         what is no data, and a line for every kind of it.
     """
-    sample = [_Sampled.of(window, read(window), declared, shape) for window in sample_windows(shape)]
+    sample = [_Sampled.of(window, values, declared, shape) for window, values in sampled(read, shape)]
     known = np.concatenate([part.values[part.known] for part in sample])
     if not len(known):
         return Missing(), []
@@ -160,6 +161,14 @@ def sample_windows(shape: tuple[int, int]) -> list[Window]:
             starts = [round(k * (n - _SIDE) / (count - 1)) for k in range(count)]
         axes.append([slice(start, min(start + _SIDE, n)) for start in starts])
     return [(rows, columns) for rows in axes[0] for columns in axes[1]]
+
+
+def sampled(read: Read, shape: tuple[int, int]) -> Iterator[tuple[Window, np.ndarray]]:
+    """The blocks of `sample_windows` and their values; whole rows are read, as most files store them."""
+    for rows, windows in groupby(sample_windows(shape), key=lambda window: window[0]):
+        lines = read((rows, slice(0, shape[1])))
+        for window in windows:
+            yield window, lines[:, window[1]].copy()
 
 
 def _repeated(sample: list[_Sampled]) -> tuple[complex, ...]:

@@ -219,7 +219,7 @@ def _output_specs(
 
 def _check_target(target: Path, inputs: Sequence[str], overwrite: bool) -> None:
     """DataError where a file cannot be written without the loss of another."""
-    if any(target.resolve() == Path(name).resolve() for name in inputs):
+    if any(os.path.realpath(target) == os.path.realpath(name) for name in inputs):
         raise DataError(f"output: found {target}, which is an input, expected another file")
     if target.is_symlink() and not Path(os.path.realpath(target)).parent.is_dir():
         raise DataError(f"output: found a link {target} into a folder that does not exist, expected one that does")

@@ -42,6 +42,8 @@ def archive_layers(path: Path, wanted: str | int | None, coherence: bool) -> tup
         DataError: no raster that GDAL opens, or several.
     """
     names = zip_names(path)
+    if any(name.rpartition("/")[2] in (".zgroup", ".zarray", "zarr.json") for name in names):
+        raise DataError(f"{path}: found a Zarr store in an archive, expected it unpacked")
     opened = {}
     for name in _rasters(names)[:_MANY]:
         try:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError
-from mvnet.data_loaders.insar.missing import Read, find_missing, sample_windows
+from mvnet.data_loaders.insar.missing import Read, find_missing, sampled
 
 _STRAY = 0.05  # share of values above 1 that an estimator may give
 _BEYOND = 1.5  # times the full value: above, and below minus a tenth of it, nothing is known
@@ -57,8 +57,7 @@ def find_unit(
     if kind not in "fiub":
         raise DataError(f"coherence: found values of type {dtype} in {name}, expected real ones from 0 to 1")
     odd = [value.real for value in find_missing(read, shape, nodata, count_all=False)[0].sentinels]
-    parts = [read(window).ravel() for window in sample_windows(shape)]
-    known = np.concatenate([part[np.isfinite(part)] for part in parts])
+    known = np.concatenate([part[np.isfinite(part)] for _, part in sampled(read, shape)])
     declared = [] if nodata is None else [nodata]
     known = known[~np.isin(known, np.asarray([*odd, *declared]).astype(known.dtype))].astype(np.float64)
     positive = known[known > 0]

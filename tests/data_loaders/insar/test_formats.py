@@ -235,6 +235,15 @@ def test_a_zip_archive_with_one_raster(z, tmp_path):
     assert "\n" not in str(caught.value)
 
 
+def test_a_zipped_zarr_store_is_to_be_unpacked(z, tmp_path):
+    import zarr
+
+    with zarr.storage.ZipStore(tmp_path / "pair.zarr.zip", mode="w") as store:
+        zarr.open_group(store, mode="w").create_array("ifg", data=z, chunks=(10, 10))
+    with pytest.raises(DataError, match="expected it unpacked"):
+        open_interferogram(tmp_path / "pair.zarr.zip")
+
+
 def test_subdatasets_as_gdal_names_them(z, tmp_path, monkeypatch):
     import h5py
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError
-from mvnet.data_loaders.insar.formats.chunks import without_unwritten
 from mvnet.data_loaders.insar.formats.locations import Location, locate
 from mvnet.data_loaders.insar.formats.products import coherence_beside
 from mvnet.data_loaders.insar.formats.registry import OpenedLayers, ReadOptions, open_layers, open_virtual
@@ -77,7 +76,6 @@ def open_interferogram(
     if place.network:
         messages.insert(0, f"network access: {place.shown}")
     detect, known = nodata != KEEP, stored.nodata if nodata is None or nodata == KEEP else _number(nodata)
-    stored, unwritten = without_unwritten(stored)
     missing, words = find_missing(stored.read, stored.shape, known, detect)
     if given := None if coherence is None else locate(coherence, allow_network):
         partner, more = _given(given, stored, parameters, told)
@@ -94,7 +92,7 @@ def open_interferogram(
         looks=looks,
         window=window,
         missing=missing,
-        messages=[*messages, *unwritten, *words, *more, *([] if partner else ["coherence: estimated from the phase"])],
+        messages=[*messages, *words, *more, *([] if partner else ["coherence: estimated from the phase"])],
     )
 
 
@@ -106,7 +104,9 @@ def _open(place: Location, options: ReadOptions, format: str | None = None) -> t
     try:
         return open_virtual(place.uri, options), "gdal"
     except DataError as error:
-        raise DataError(str(error).replace(place.uri, place.shown)) from error
+        if place.network:
+            raise DataError(f"{place.shown}: found nothing there that GDAL opens, expected a raster") from error
+        raise
 
 
 def _number(nodata: float | str) -> float:

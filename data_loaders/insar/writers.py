@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -20,11 +19,12 @@ import numpy as np
 
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.insar.block_store import BlockStore, OutputSpec
-from mvnet.data_loaders.insar.formats.locations import local_file
+from mvnet.data_loaders.insar.formats.locations import fingerprint
 from mvnet.data_loaders.insar.interferogram import Interferogram
 from mvnet.data_loaders.insar.layers import RasterLayer, Window, gdal
 from mvnet.data_loaders.optional import import_optional
 from mvnet.errors import MvnetError, first_line
+from mvnet.storage import put
 
 KINDS = {"phase": "float32", "complex": "complex64"}
 _TILES = (512, 256, 128, 64, 32, 16)
@@ -117,7 +117,7 @@ class OutputSet:
             self._write(place, spec, lambda window, name=name: self._store.read(name, window))
         staged = [*((self.staged(name), path) for name, path in self.extra.items()), *reversed(staged)]
         for place, target in staged:
-            _put(place, target)
+            put(place, target)
         self._store.discard()
         self.committed = True
         return [target for _, target in reversed(staged)]
@@ -178,7 +178,7 @@ def open_outputs(
     for target in [*(spec.path for spec in specs.values()), *further.values()]:
         _check_target(target, inputs, overwrite)
     whole_job = {
-        "input": [_fingerprint(name) for name in inputs],
+        "input": [fingerprint(name) for name in inputs],
         "kind": kind,
         "nodata": str(specs["values"].nodata),
         **(job or {}),
@@ -229,19 +229,6 @@ def _check_target(target: Path, inputs: Sequence[str], overwrite: bool) -> None:
         raise DataError(f"output: found that {target} exists, expected no such file; give --overwrite to replace it")
 
 
-def _put(place: Path, target: Path) -> None:
-    """Move a file where it belongs; a link is written through."""
-    target = Path(os.path.realpath(target))
-    try:
-        os.replace(place, target)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        beside = target.with_name(f".{target.name}.partial")
-        shutil.copyfile(place, beside)
-        os.replace(beside, target)
-
-
 def encode(values: np.ndarray, valid: np.ndarray, spec: OutputSpec) -> np.ndarray:
     """Values as stored: wrapped phase or complex64, nodata where not valid; data equal to nodata move 1e-6 away."""
     if spec.dtype == "complex64":
@@ -255,18 +242,6 @@ def encode(values: np.ndarray, valid: np.ndarray, spec: OutputSpec) -> np.ndarra
     stored[valid & (stored == fill)] += np.asarray(1e-6, dtype=spec.dtype)
     stored[~valid] = fill
     return stored
-
-
-def _fingerprint(name: str) -> list[str | int]:
-    path = Path(name) if Path(name).exists() else local_file(name)
-    if path is None:  # not on this computer
-        return [name]
-    state = path.stat()
-    return [
-        name if str(path) != name else str(path.resolve()),
-        state.st_size if path.is_file() else 0,
-        state.st_mtime_ns,
-    ]
 
 
 def _write_tiff(

@@ -85,6 +85,16 @@ def local_file(uri: str) -> Path | None:
     return next((part for part in (Path(uri), path, *path.parents) if part.is_file()), None)
 
 
+def fingerprint(name: str) -> list[str | int]:
+    """What tells that a place holds the same as before: its path, size and time of change, where they can be known."""
+    path = Path(name) if Path(name).exists() else local_file(name)
+    if path is None:  # not on this computer
+        return [name]
+    state = path.stat()
+    shown = str(path.resolve()) if str(path) == name else name
+    return [shown, state.st_size if path.is_file() else 0, state.st_mtime_ns]
+
+
 def _restored(text: str) -> str:
     """With the two slashes that a path object makes one of."""
     if not Path(text).exists():

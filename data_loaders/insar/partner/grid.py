@@ -20,7 +20,6 @@ from mvnet.data_loaders.optional import import_optional
 _PIXELS = 0.1  # by which two grids may be apart
 _POINTS = 33  # along each axis, where the overlap of two grids is looked at
 _NOWHERE = 1e30  # coordinates of a point that a map projection does not reach
-_WITHOUT = "; --coherence none does without"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +113,9 @@ def try_partner(source: Layer, stored: Layer, given: bool) -> tuple[CoherenceLay
         return fit_partner(source, stored, given)
     except DataError as error:
         if given:
-            raise DataError(f"{error}{_WITHOUT}") from error
+            found, _, expected = str(error).partition(", expected ")
+            argument, _, found = found.partition(": found ")
+            raise DataError(f"{argument}: found {found}, expected {expected}; --coherence none does without") from error
         return None, [left_out(source.path, error)]
 
 

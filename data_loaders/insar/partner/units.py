@@ -87,5 +87,5 @@ def _full(positive: np.ndarray, dtype: np.dtype, name: str) -> float:
     for full in (100.0, 255.0, 1000.0, 10000.0, largest) if whole else (100.0, 255.0):
         if 0.15 * full <= top <= full * 1.001:
             return full
-    found = f"found values up to {positive.max():.4g} in {name}"
-    raise DataError(f"coherence: {found}, expected 0 to 1, or to 100, 255 or 10000 for 1")
+    top_value = f"values up to {positive.max():.4g}"
+    raise DataError(f"coherence: found {top_value} in {name}, expected 0 to 1, or to 100, 255 or 10000 for 1")

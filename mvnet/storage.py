@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,19 +20,39 @@ if TYPE_CHECKING:
 def replacing(path: Path) -> Iterator[Path]:
     """Write a file atomically: to a temporary file beside it inside, which replaces it afterwards.
 
-    The temporary file is removed on an error.
+    The temporary file is removed on an error. A link is written through.
 
     Args:
-        path: in a folder that exists; its name ends the temporary one, so that suffixes are kept.
+        path: in a folder that exists, or a link into one; its name ends the temporary one, so that suffixes are kept.
     Yields:
         the path to write to.
     """
-    temporary = path.with_name(f".{secrets.token_hex(4)}.{path.name}")
+    real = Path(os.path.realpath(path))
+    temporary = real.with_name(f".{secrets.token_hex(4)}.{path.name}")
     try:
         yield temporary
-        os.replace(temporary, path)
+        os.replace(temporary, real)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def put(source: Path, path: Path) -> None:
+    """Move a finished file where it belongs, atomically; a link is written through, to another disk as well.
+
+    Args:
+        source: path of the file.
+        path: its new path.
+    Raises:
+        OSError: no such folder, no permission, no space.
+    """
+    try:
+        os.replace(source, os.path.realpath(path))
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        with replacing(path) as temporary:
+            shutil.copyfile(source, temporary)
+        source.unlink()
 
 
 def write_atomically(path: Path, data: bytes) -> None:

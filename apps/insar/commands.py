@@ -11,13 +11,33 @@ from mvnet.apps.common.options import Checkpoint, Device, Json, Overwrite, Quiet
 from mvnet.apps.common.summary import Summary, format_timing, print_summary
 
 Input = Annotated[
-    Path,
-    typer.Argument(help="Interferogram, complex or phase in radians: GeoTIFF, ISCE2, ROI_PAC, GAMMA, NISAR, ..."),
+    str,
+    typer.Argument(
+        help="Interferogram, complex or phase in radians: GeoTIFF, ISCE2, ROI_PAC, GAMMA, NISAR, ...; also as GDAL "
+        "names it, such as /vsizip/FILE.zip/IMAGE.tif or NETCDF:FILE:VARIABLE."
+    ),
 ]
 Coherence = Annotated[
     str | None,
-    typer.Option(help="Coherence on the same grid, or none; by default the one in or beside the input, if any."),
+    typer.Option(
+        help="Coherence, on the same grid or georeferenced, or none; by default the one in or beside the input, if any."
+    ),
 ]
+Nodata = Annotated[
+    str | None,
+    typer.Option(
+        help="Value that means no data, instead of the declared one. Undeclared fill values are found and told; "
+        "none keeps them."
+    ),
+]
+Shape = Annotated[str | None, typer.Option(help="ROWS,COLUMNS of a headerless file.")]
+Dtype = Annotated[
+    str | None, typer.Option(help="Type in a headerless file: complex64, float32, ... (default: by its size).")
+]
+ByteOrder = Annotated[
+    str | None, typer.Option(help="little or big, of a headerless file (default: by the magnitudes).")
+]
+Network = Annotated[bool, typer.Option("--allow-network", help="Let the input be an address on a network.")]
 Tile = Annotated[
     int, typer.Option(help="Side of a tile in pixels; a larger tile takes more memory and gives the same result.")
 ]
@@ -66,8 +86,14 @@ def denoise(
         typer.Option("--layer", "--band", help="Band, dataset, polarisation or pair of dates, if there are several."),
     ] = None,
     format: Annotated[str | None, typer.Option(help="Format of the input; detected by default.")] = None,
-    header: Annotated[Path | None, typer.Option(help="GAMMA parameter file of a headerless raster.")] = None,
-    nodata: Annotated[float | None, typer.Option(help="Value that means no data, instead of the declared one.")] = None,
+    header: Annotated[
+        Path | None, typer.Option(help="GAMMA parameter file or UAVSAR annotation of a headerless raster.")
+    ] = None,
+    nodata: Nodata = None,
+    shape: Shape = None,
+    dtype: Dtype = None,
+    byte_order: ByteOrder = None,
+    allow_network: Network = False,
     report: Report = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
@@ -103,6 +129,10 @@ def denoise(
         format=format,
         header=header,
         nodata=nodata,
+        shape=shape,
+        dtype=dtype,
+        byte_order=byte_order,
+        allow_network=allow_network,
         unwrap=unwrap,
     )
     print_summary(run(options, Console(quiet)), _headline, quiet=quiet, as_json=as_json)

@@ -146,7 +146,7 @@ def _outputs(options: InSAROptions, image: Interferogram, model: InSARDenoiser, 
     step = math.lcm(TILE_STEP, model.alignment)
     tags = {
         "MVNET_VERSION": __version__,
-        "MVNET_INPUT": options.input.name,
+        "MVNET_INPUT": Path(options.input).name,
         "MVNET_COHERENCE": "none" if image.coherence is None else Path(image.coherence.path).name,
         "MVNET_STRENGTH": f"{options.strength:g}",
         "MVNET_WEIGHTS": f"{weights['name']}, sha256 {weights['sha256']}",
@@ -234,14 +234,15 @@ def _result(
     if not np.isfinite(filtered.phase[valid]).all():
         raise RuntimeError("the network returned phases that are not finite")
     if options.strength == 0:
-        same = options.complex == (image.kind == "complex")
+        same = options.complex == (image.kind == "complex") and image.missing.unit == image.missing.scale
         return image.read_stored(tile.inner) if same else z, valid
     phase = filtered.phase
     if options.strength < 1:
         import torch
 
         phase = blend(torch.from_numpy(np.angle(z)), torch.from_numpy(phase), options.strength).numpy()
-    return (np.abs(z) * np.exp(1j * phase)).astype(np.complex64) if options.complex else phase, valid
+    modulus = np.abs(z) * np.float32(image.missing.unit)
+    return (modulus * np.exp(1j * phase)).astype(np.complex64) if options.complex else phase, valid
 
 
 def _survey(options: InSAROptions, console: Console, image: Interferogram, out: OutputSet) -> Survey:

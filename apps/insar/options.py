@@ -31,11 +31,11 @@ class InSAROptions:
     workers: tiles computed at the same time; None is one for every core, or all of a cluster.
     scheduler: of a dask.distributed cluster.
     device: "auto", "cpu", "cuda", ...  model: checkpoint instead of the shipped weights.
-    layer, format, header, nodata: of `open_interferogram`.
+    layer, format, header, nodata, shape, dtype, byte_order, allow_network: of `open_interferogram`.
     unwrap: one of UNWRAPPERS, None for no unwrapped phase.
     """
 
-    input: Path
+    input: Path | str
     output: Path
     coherence: str | None = None
     looks: float | None = None
@@ -52,7 +52,11 @@ class InSAROptions:
     layer: str | None = None
     format: str | None = None
     header: Path | None = None
-    nodata: float | None = None
+    nodata: float | str | None = None
+    shape: str | tuple[int, int] | None = None
+    dtype: str | None = None
+    byte_order: str | None = None
+    allow_network: bool = False
     unwrap: str | None = None
 
 
@@ -87,6 +91,10 @@ def open_input(options: InSAROptions) -> Interferogram:
         layer=options.layer,
         header=options.header,
         nodata=options.nodata,
+        shape=options.shape,
+        dtype=options.dtype,
+        byte_order=options.byte_order,
+        allow_network=options.allow_network,
         looks=options.looks,
         find_coherence=not without,
     )

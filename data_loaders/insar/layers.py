@@ -140,14 +140,18 @@ class RasterLayer(Layer):
 
 @dataclass(frozen=True, kw_only=True)
 class RawLayer(Layer):
-    """A headerless file. stored: numpy type in the file; pairs: two stored numbers, real and imaginary, a pixel."""
+    """Numbers one after the other. stored: numpy type in the file; pairs: two stored numbers, real and imaginary, a
+    pixel; start: of the first, in bytes; by_column: the numbers of a column follow each other."""
 
     stored: str
     pairs: bool = False
+    start: int = 0
+    by_column: bool = False
 
     def _read(self, rows: slice, columns: slice) -> np.ndarray:
         shape = (*self.shape, 2) if self.pairs else self.shape
-        values = np.memmap(self.path, dtype=self.stored, mode="r", shape=shape)[rows, columns]
+        order = "F" if self.by_column else "C"
+        values = np.memmap(self.path, self.stored, "r", offset=self.start, shape=shape, order=order)[rows, columns]
         if self.pairs:
             return (values[..., 0] + 1j * values[..., 1]).astype(self.dtype)
         return np.array(values, dtype=self.dtype)  # native byte order, no longer bound to the file
@@ -282,10 +286,11 @@ def raster_layer(uri: str | Path, band: int = 1, shown: str | Path | None = None
         return _band_layer(source, uri, band, shown)
 
 
-def raster_layers(uri: str | Path) -> list[RasterLayer]:
+def raster_layers(uri: str | Path, shown: str | Path | None = None) -> list[RasterLayer]:
     """All bands of a file that GDAL opens, `part` their names, "" without; errors as `raster_layer`."""
-    with reading(uri, "a raster that GDAL opens"), gdal().open(str(uri)) as source:
-        return [_band_layer(source, uri, band, str(uri)) for band in range(1, max(1, source.count) + 1)]
+    shown = str(uri if shown is None else shown)
+    with reading(shown, "a raster that GDAL opens"), gdal().open(str(uri)) as source:
+        return [_band_layer(source, uri, band, shown) for band in range(1, max(1, source.count) + 1)]
 
 
 def _band_layer(source: Any, uri: str | Path, band: int, shown: str) -> RasterLayer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,10 @@ from torch import Tensor
 
 from mvnet.data_loaders.confident_array import ConfidentArray
 from mvnet.data_loaders.errors import DataError
-from mvnet.data_loaders.insar.interferogram import Block, Interferogram
+from mvnet.data_loaders.insar.interferogram import Block, Interferogram, decode
 from mvnet.data_loaders.insar.layers import Window
+from mvnet.data_loaders.insar.missing import find_missing
+from mvnet.data_loaders.insar.partner.units import find_unit
 from mvnet.data_loaders.insar.reader import open_interferogram
 
 
@@ -24,12 +26,14 @@ class ArrayInterferogram:
     Attributes:
         values: (H, W) complex64, 0 where not valid.
         valid: (H, W) bool.
-        coherence: (H, W) float32 in [0, 1], 0 where unknown; or None.
+        coherence: (H, W) float32 in [0, 1], NaN where unknown; or None.
+        messages: what was found, one line each.
     """
 
     values: np.ndarray
     valid: np.ndarray
     coherence: np.ndarray | None
+    messages: list[str] = field(default_factory=list)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -41,7 +45,7 @@ class ArrayInterferogram:
         place = window or (slice(None), slice(None))
         values, valid = self.values[place], self.valid[place]
         if not with_coherence or self.coherence is None:
-            return Block(values, valid, np.zeros(valid.shape, np.float32))
+            return Block(values, valid, np.full(valid.shape, np.nan, np.float32))
         return Block(values, valid, self.coherence[place])
 
 
@@ -49,15 +53,16 @@ def read_interferogram(z: Any, coherence: Any = None, valid: Any = None) -> Inte
     """An interferogram in a file or in memory.
 
     Args:
-        z: path; or array, tensor or DataArray (H, W), complex in any unit or phase in radians; NaN, and 0 in complex
-            ones, are no data.
-        coherence: path; or (H, W) in [0, 1], 0 or NaN where unknown; None takes the one beside a file.
+        z: path; or array, tensor or DataArray (H, W), complex in any unit or phase in radians. NaN, 0 in complex ones,
+            and what `mvnet.data_loaders.insar.missing` finds, are no data.
+        coherence: path; or (H, W) in a unit of `mvnet.data_loaders.insar.partner.units`, NaN where unknown; None
+            takes the one beside a file.
         valid: (H, W) bool of pixels to use, in memory only; None uses all with data.
     Returns:
         what `mvnet.models.insar.raster.denoise_tiles` takes.
     Raises:
-        DataError: values that are neither complex nor phases, shapes that differ, coherence outside [0, 1], no pixel
-            with data, and as of `open_interferogram`.
+        DataError: values that are neither complex nor phases, shapes that differ, a coherence of no known unit, no
+            pixel with data, and as of `open_interferogram`.
     """
     if isinstance(z, str | Path):
         if valid is not None:
@@ -69,12 +74,8 @@ def read_interferogram(z: Any, coherence: Any = None, valid: Any = None) -> Inte
         raise DataError(
             f"z: found shape {stored.shape} of {stored.dtype}, expected (H, W), complex or phase in radians"
         )
-    known = np.isfinite(stored)
-    if stored.dtype.kind == "c":
-        values = np.where(known, stored, 0).astype(np.complex64)
-        known &= values != 0
-    else:
-        values = np.exp(1j * np.where(known, stored, 0)).astype(np.complex64)
+    missing, messages = find_missing(stored.__getitem__, stored.shape)
+    values, known = decode(stored, missing.valid(stored), scale=missing.scale)
     if valid is not None:
         given = to_numpy(valid)
         if given.shape != stored.shape or given.dtype != bool:
@@ -82,23 +83,29 @@ def read_interferogram(z: Any, coherence: Any = None, valid: Any = None) -> Inte
         known &= given
     if not known.any():
         raise DataError("z: found no pixel with data, expected at least one")
-    return ArrayInterferogram(np.where(known, values, 0), known, _read_coherence(coherence, stored.shape))
+    partner = _read_coherence(coherence, stored.shape, known, messages)
+    return ArrayInterferogram(np.where(known, values, 0), known, partner, messages)
 
 
-def _read_coherence(coherence: Any, shape: tuple[int, ...]) -> np.ndarray | None:
+def _read_coherence(
+    coherence: Any, shape: tuple[int, ...], valid: np.ndarray, messages: list[str]
+) -> np.ndarray | None:
     if coherence is None:
         return None
-    found = np.nan_to_num(to_numpy(coherence).astype(np.float32), nan=0.0)
+    found = to_numpy(coherence)
     if found.shape != shape:
         raise DataError(f"coherence: found shape {found.shape}, expected {shape}")
-    if found.min() < 0 or found.max() > 1:
-        raise DataError(f"coherence: found values from {found.min():.4g} to {found.max():.4g}, expected 0 to 1")
-    return found
+    unit, lines = find_unit(found.__getitem__, (shape[0], shape[1]), found.dtype.name, None, "the array")
+    messages.extend(lines)
+    return np.where(valid, unit.decode(found), np.float32(np.nan))
 
 
 def to_numpy(values: Any) -> np.ndarray:
-    """The values of an array, a tensor or a DataArray."""
-    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    """The values of an array, a tensor or a DataArray; in single precision what NumPy knows no type of."""
+    if not isinstance(values, Tensor):
+        return np.asarray(values)
+    wider = {torch.complex32: torch.complex64, torch.bfloat16: torch.float32}.get(values.dtype, values.dtype)
+    return values.detach().cpu().to(wider).numpy()
 
 
 def like_interferogram(z: Any, image: Any, phase: np.ndarray, confidence: np.ndarray) -> Any:
@@ -122,7 +129,7 @@ def like_interferogram(z: Any, image: Any, phase: np.ndarray, confidence: np.nda
         values = np.where(np.isnan(phase), 0, np.abs(stored) * np.exp(1j * phase)).astype(stored.dtype)
     confidence = confidence.astype(real)
     if isinstance(z, Tensor):
-        result = torch.from_numpy(values).to(z.device)
+        result = torch.from_numpy(values).to(z.device, z.dtype)
         result.confidence = torch.from_numpy(confidence).to(z.device)  # type: ignore[attr-defined]
         return result
     if isinstance(z, np.ndarray):

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.insar.formats.locations import Location, locate
 from mvnet.data_loaders.insar.formats.looks import looks_of
 from mvnet.data_loaders.insar.formats.products import coherence_beside
-from mvnet.data_loaders.insar.formats.registry import ReadOptions, open_layers
+from mvnet.data_loaders.insar.formats.registry import OpenedLayers, ReadOptions, open_layers, open_virtual
+from mvnet.data_loaders.insar.headerless.raw import RawShape, parse_raw
 from mvnet.data_loaders.insar.interferogram import Interferogram
 from mvnet.data_loaders.insar.layers import Layer
+from mvnet.data_loaders.insar.missing import find_missing
+from mvnet.data_loaders.insar.partner.grid import left_out, try_partner
 
-_PIXELS = 0.1  # by which two grids may be apart
+KEEP = "none"
+"""The nodata of a file whose undeclared fill values are data."""
 
 
 def open_interferogram(
@@ -26,72 +29,129 @@ def open_interferogram(
     format: str | None = None,
     layer: str | int | None = None,
     header: str | os.PathLike[str] | None = None,
-    nodata: float | None = None,
+    nodata: float | str | None = None,
     looks: float | None = None,
     window: int = 5,
     find_coherence: bool = True,
+    shape: str | tuple[int, int] | None = None,
+    dtype: str | None = None,
+    byte_order: str | None = None,
+    allow_network: bool = False,
 ) -> Interferogram:
-    """Open an interferogram of any format; headers are read, and some values where they must tell bands apart.
+    """Open an interferogram of any format; a sample of its values, or a small file's all, are looked at.
 
     Args:
-        path: file, or folder of a product: complex, or phase in radians.
-        coherence: its coherence on the same grid, 0 to 1 (bytes: 0 to 255). None takes the one in the product or beside
-            it under the processor's name; if there is none it is estimated from the phase.
+        path: file, or folder of a product: complex, or phase in radians; also what GDAL opens, see
+            `mvnet.data_loaders.insar.formats.locations`.
+        coherence: its coherence, 0 to 1, per cent, bytes or 10000ths, on the same grid or georeferenced. None takes the
+            one in the product or beside it under the processor's name if it fits; if there is none it is estimated from
+            the phase.
         format: a name in `FORMATS`; None recognises it.
         layer: what to read of several: a band (from 1), a dataset, a polarisation, a pair of a stack by its position
             (from 0) or dates, "NAME:PAIR" for both, "A+B" for a real and an imaginary part.
         header: GAMMA parameter file of a headerless raster.
-        nodata: value that means no data, instead of the one the file declares. 0 in a phase raster is data unless it is
-            declared or given.
+        nodata: value that means no data, instead of the one the file declares. Values that repeat as no measured ones
+            do are no data as well; "none" keeps them. A 0 in a phase raster is data unless it is one of these.
         looks: of the interferogram; None takes those of the file's metadata, where it tells them.
         window: for estimating the coherence.
         find_coherence: False to estimate it even if there is one beside.
+        shape, dtype, byte_order: of a headerless file: (rows, columns) or "ROWS,COLUMNS", keys of `TYPES`, `ORDERS` in
+            `mvnet.data_loaders.insar.headerless.raw`; without the last two the size and the magnitudes tell.
+        allow_network: let the path be an address on a network.
     Raises:
         DataError: no such file, unknown format, truncated or damaged file, no such layer, values that are no phase,
-            coherence of another shape, CRS or position.
+            a coherence that was given and does not fit, an address on a network.
     """
     if looks is not None and looks < 1:
         raise DataError(f"looks: found {looks}, expected at least 1")
     if window < 3 or window % 2 == 0:
         raise DataError(f"window: found {window}, expected an odd number of at least 3")
-    path, parameters = Path(path), None if header is None else Path(header)
-    (stored, inside), name = open_layers(path, ReadOptions(layer, parameters), format)
-    stored = stored if nodata is None else stored.with_nodata(nodata)
+    place, parameters = locate(path, allow_network), None if header is None else Path(header)
+    told = parse_raw(shape, dtype, byte_order)
+    (stored, inside, notes), name = _open(place, ReadOptions(layer, parameters, raw=told), format)
+    given_nodata = None if nodata is None or nodata == KEEP else _number(nodata)
+    stored = stored if given_nodata is None else stored.with_nodata(given_nodata)
     if np.dtype(stored.dtype).kind not in "fc":
         raise DataError(f"{path}: found values of type {stored.dtype}, expected complex numbers or phases in radians")
     if min(stored.shape) < 1:
         raise DataError(f"{path}: found shape {stored.shape}, expected at least one pixel")
-    messages = [f"{path.name}: {name}, {stored.dtype}, {stored.shape[0]} x {stored.shape[1]}" + _named(stored)]
-    partner, source = _partner(path, coherence, inside if find_coherence else None, parameters, find_coherence)
-    if partner is not None:
-        partner = _on_grid(partner, stored)
-    messages.append(f"coherence: {source}")
+    title = Path(place.shown).name
+    messages = [f"{title}: {name}, {stored.dtype}, {stored.shape[0]} x {stored.shape[1]}{_named(stored)}", *notes]
+    if place.network:
+        messages.insert(0, f"network access: {place.shown}")
+    known, detect = stored.nodata, nodata != KEEP
+    missing, words = find_missing(stored.read, stored.shape, known, detect)
+    if given := None if coherence is None else locate(coherence, allow_network):
+        partner, more = _given(given, stored, parameters, told)
+    elif find_coherence:
+        partner, more = _found(place, inside, stored, parameters)
+    else:
+        partner, more = None, []
     return Interferogram(
         layer=stored,
         kind="complex" if stored.is_complex else "phase",
         format=name,
-        nodata=stored.nodata if nodata is None else nodata,
+        nodata=known,
         coherence=partner,
         looks=looks_of(stored.tags) if looks is None else looks,
         window=window,
-        messages=messages,
+        missing=missing,
+        messages=[*messages, *words, *more, *([] if partner else ["coherence: estimated from the phase"])],
     )
 
 
-def _partner(
-    path: Path, given: str | os.PathLike[str] | None, inside: Layer | None, header: Path | None, look: bool
-) -> tuple[Layer | None, str]:
-    """The coherence given, in the product, or beside it; and what to say of it."""
-    if given is None and inside is not None:
-        return inside, f"in {path.name}{_named(inside)}"
-    beside = coherence_beside(path) if given is None and look else None
-    if given is None and beside is None:
-        return None, "estimated from the phase"
-    place = Path(beside if given is None else given)  # type: ignore[arg-type]
-    found, name = open_layers(place, ReadOptions(None, header if _headerless(place) else None, coherence=True))
-    if found.layer.is_complex:
-        raise DataError(f"coherence: found complex values in {place}, expected real ones from 0 to 1")
-    return found.layer, f"{place.name}, {name}{_named(found.layer)}"
+def _open(place: Location, options: ReadOptions, format: str | None = None) -> tuple[OpenedLayers, str]:
+    """The layers of a place and the name of its format."""
+    if place.path is not None:
+        layer = place.layer if options.layer is None else options.layer
+        return open_layers(place.path, options._replace(layer=layer), format)
+    try:
+        return open_virtual(place.uri, options), "gdal"
+    except DataError as error:
+        if place.network:
+            raise DataError(f"{place.shown}: found nothing there that GDAL opens, expected a raster") from error
+        raise
+
+
+def _number(nodata: float | str) -> float:
+    try:
+        return float(nodata)
+    except ValueError as error:
+        raise DataError(f"nodata: found {nodata!r}, expected a number or {KEEP}") from error
+
+
+def _given(
+    place: Location, stored: Layer, header: Path | None, told: RawShape | None
+) -> tuple[Layer | None, list[str]]:
+    """The coherence that was asked for, and what to say of it."""
+    options = ReadOptions(None, header if _headerless(Path(place.uri)) else None, coherence=True)
+    try:
+        opened, name = _open(place, options)
+    except DataError:
+        if told is None:
+            raise
+        opened, name = _open(place, options._replace(raw=RawShape(told.shape, None, told.byte_order)))
+    partner, words = try_partner(opened.layer, stored, given=True)
+    said = f"coherence: {Path(place.shown).name}, {name}{_named(opened.layer)}"
+    return partner, [said, *opened.notes, *words]
+
+
+def _found(place: Location, inside: Layer | None, stored: Layer, header: Path | None) -> tuple[Layer | None, list[str]]:
+    """The coherence in the product, or beside it, if it fits, and what to say of it."""
+    if inside is not None:
+        partner, words = try_partner(inside, stored, given=False)
+        return partner, [f"coherence: in {Path(place.shown).name}{_named(inside)}"] * (partner is not None) + words
+    beside = None if place.path is None else coherence_beside(place.path)
+    if beside is None:
+        return None, []
+    try:
+        options = ReadOptions(None, header if _headerless(beside) else None, coherence=True)
+        opened, name = open_layers(beside, options)
+    except (DataError, OSError) as error:
+        return None, [left_out(beside, error)]
+    partner, words = try_partner(opened.layer, stored, given=False)
+    said = f"coherence: {beside.name}, {name}{_named(opened.layer)}"
+    return partner, [said, *opened.notes] * (partner is not None) + words
 
 
 def _named(layer: Layer) -> str:
@@ -101,31 +161,3 @@ def _named(layer: Layer) -> str:
 
 def _headerless(path: Path) -> bool:
     return path.suffix in (".cc", ".coh", ".cor")
-
-
-def _on_grid(partner: Layer, stored: Layer) -> Layer:
-    """The coherence, checked to lie on the grid of the interferogram."""
-    if partner.shape != stored.shape:
-        raise DataError(f"coherence: found shape {partner.shape} in {partner.path}, expected {stored.shape}")
-    if partner.crs is not None and stored.crs is not None and partner.crs != stored.crs:
-        found, expected = (crs.to_string()[:60] for crs in (partner.crs, stored.crs))
-        raise DataError(f"coherence: found CRS {found} in {partner.path}, expected {expected}")
-    if partner.transform is not None and stored.transform is not None:
-        if stored.transform.is_degenerate:
-            raise DataError(f"{stored.path}: found pixels without extent in its georeference, expected some size")
-        apart = _distance(stored.transform, partner.transform, stored.shape)
-        if apart > _PIXELS:
-            raise DataError(
-                f"coherence: found {partner.path} {apart:.3g} pixels away, expected the grid of {stored.path}"
-            )
-    return replace(partner, tags={})
-
-
-def _distance(one: Any, other: Any, shape: tuple[int, int]) -> float:
-    """Pixels of `one` by which the corners of the image lie apart in two affine transforms."""
-    steps = np.array([[one.a, one.b], [one.d, one.e]])
-    distances = []
-    for x, y in ((0, 0), (shape[1], shape[0])):
-        corners = [(t.a * x + t.b * y + t.c, t.d * x + t.e * y + t.f) for t in (one, other)]
-        distances.append(np.linalg.norm(np.linalg.solve(steps, np.subtract(corners[0], corners[1]))))
-    return float(max(distances))

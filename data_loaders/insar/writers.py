@@ -19,10 +19,12 @@ import numpy as np
 
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.insar.block_store import BlockStore, OutputSpec
+from mvnet.data_loaders.insar.formats.locations import fingerprint
 from mvnet.data_loaders.insar.interferogram import Interferogram
 from mvnet.data_loaders.insar.layers import RasterLayer, Window, gdal
 from mvnet.data_loaders.optional import import_optional
 from mvnet.errors import MvnetError, first_line
+from mvnet.storage import put
 
 KINDS = {"phase": "float32", "complex": "complex64"}
 _TILES = (512, 256, 128, 64, 32, 16)
@@ -115,7 +117,7 @@ class OutputSet:
             self._write(place, spec, lambda window, name=name: self._store.read(name, window))
         staged = [*((self.staged(name), path) for name, path in self.extra.items()), *reversed(staged)]
         for place, target in staged:
-            os.replace(place, target)
+            put(place, target)
         self._store.discard()
         self.committed = True
         return [target for _, target in reversed(staged)]
@@ -176,10 +178,11 @@ def open_outputs(
     for target in [*(spec.path for spec in specs.values()), *further.values()]:
         _check_target(target, inputs, overwrite)
     whole_job = {
-        "input": [_fingerprint(name) for name in inputs],
+        "input": [fingerprint(name) for name in inputs],
         "kind": kind,
         "nodata": str(specs["values"].nodata),
         **(job or {}),
+        "missing": str(image.missing),
         "looks": image.looks,
         "window": image.window,
     }
@@ -216,8 +219,10 @@ def _output_specs(
 
 def _check_target(target: Path, inputs: Sequence[str], overwrite: bool) -> None:
     """DataError where a file cannot be written without the loss of another."""
-    if any(target.resolve() == Path(name).resolve() for name in inputs):
+    if any(os.path.realpath(target) == os.path.realpath(name) for name in inputs):
         raise DataError(f"output: found {target}, which is an input, expected another file")
+    if target.is_symlink() and not Path(os.path.realpath(target)).parent.is_dir():
+        raise DataError(f"output: found a link {target} into a folder that does not exist, expected one that does")
     if target.is_dir():
         raise DataError(f"output: found a folder {target}, expected a file or nothing")
     if target.exists() and not overwrite:
@@ -237,14 +242,6 @@ def encode(values: np.ndarray, valid: np.ndarray, spec: OutputSpec) -> np.ndarra
     stored[valid & (stored == fill)] += np.asarray(1e-6, dtype=spec.dtype)
     stored[~valid] = fill
     return stored
-
-
-def _fingerprint(name: str) -> list[str | int]:
-    path = Path(name)
-    if not path.exists():  # inside an archive
-        return [name]
-    state = path.stat()
-    return [str(path.resolve()), state.st_size if path.is_file() else 0, state.st_mtime_ns]
 
 
 def _write_tiff(

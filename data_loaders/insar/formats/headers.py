@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.insar.headerless.byte_order import detect_order
 from mvnet.data_loaders.insar.layers import RawLayer
 from mvnet.data_loaders.optional import import_optional
 
@@ -30,7 +31,8 @@ def keywords(path: Path) -> dict[str, str]:
 
 
 class _GammaType(NamedTuple):
-    """How GAMMA stores a raster. pairs: two stored numbers, real and imaginary, a pixel; size: bytes of a pixel."""
+    """How GAMMA stores a raster. stored: numpy type without byte order; pairs: two stored numbers, real and imaginary,
+    a pixel; size: bytes of a pixel."""
 
     stored: str
     pairs: bool
@@ -39,18 +41,23 @@ class _GammaType(NamedTuple):
 
 
 _GAMMA_TYPES = (
-    _GammaType(">i2", True, "complex64", 4),  # SCOMPLEX
-    _GammaType(">c8", False, "complex64", 8),  # FCOMPLEX
-    _GammaType(">f4", False, "float32", 4),  # FLOAT
+    _GammaType("i2", True, "complex64", 4),  # SCOMPLEX
+    _GammaType("c8", False, "complex64", 8),  # FCOMPLEX
+    _GammaType("f4", False, "float32", 4),  # FLOAT
+    _GammaType("u1", False, "uint8", 1),  # coherence of LiCSBAS
 )
+_COHERENCES = (".cc", ".coh", ".cor")
 
 
 def gamma_layer(path: Path, header: Path | None) -> RawLayer | None:
-    """The headerless big-endian raster described by a GAMMA parameter file, None if none fits its size.
+    """The headerless raster described by a GAMMA parameter file, None if none fits its size.
+
+    GAMMA's numbers are big-endian, those of LiCSBAS and of some conversions little-endian: their magnitudes tell.
 
     Args:
         path: of the data: FCOMPLEX, SCOMPLEX or FLOAT, which the size and `image_format` distinguish.
-        header: .par, .off, .diff_par or .dem_par; None looks beside `path`, first for the same name.
+        header: .par, .off, .diff_par or .dem_par; None looks beside `path`, first for the same name, and for a
+            .dem_par in the folder above.
     Raises:
         DataError: the header given is missing, or does not fit the size of the file.
     """
@@ -77,16 +84,19 @@ def _described_raster(path: Path, words: Mapping[str, str]) -> RawLayer | None:
         fits = size == row * lines if lines else size % row == 0
         if not fits or (kind.pairs and not short):
             continue
+        if kind.size == 1 and not (lines and path.suffix in _COHERENCES):
+            continue
+        order = detect_order(path, kind.stored, ">")
         crs, transform = _gamma_georeference(words)
         return RawLayer(
             path=str(path),
             shape=(size // row, width),
             dtype=kind.dtype,
-            nodata=None if kind.dtype == "complex64" else 0.0,
+            nodata=None if kind.dtype == "complex64" or (path.suffix in _COHERENCES and kind.size > 1) else 0.0,
             crs=crs,
             transform=transform,
             tags={key.upper(): value for key, value in words.items()},
-            stored=kind.stored,
+            stored=order + kind.stored,
             pairs=kind.pairs,
         )
     return None
@@ -97,7 +107,8 @@ def _beside(path: Path) -> Iterator[Path]:
     stems = (path.name, path.stem, path.name.split(".")[0])
     named = [path.with_name(stem + ending) for stem in stems for ending in _ENDINGS]
     others = sorted(other for other in path.parent.iterdir() if other.suffix in _ENDINGS or other.name == "dem_par")
-    for candidate in dict.fromkeys([*named, *others]):
+    above = sorted(path.resolve().parent.parent.glob("*.dem_par"))
+    for candidate in dict.fromkeys([*named, *others, *above]):
         if candidate.is_file() and candidate != path and candidate.stat().st_size < 1_000_000:
             yield candidate
 

@@ -17,6 +17,8 @@ SIBLINGS: tuple[tuple[str, tuple[str, ...]], ...] = (
         r"^(?:filt_)?(.+)\.(?:int|flat)$",
         (r"filt_\1.cor", r"\1.cor", "phsig.cor", r"\1.cc", r"\1.coh"),
     ),
+    (r"^(.+)\.unw$", (r"\1.cc", r"\1.cor", "phsig.cor")),
+    (r"^(.+)\.(?:int|unw)\.grd$", (r"\1.cor.grd",)),  # UAVSAR
     (r"^(?:phase\w*|real\w*)\.grd$", ("corr.grd", "corr_cut.grd")),  # GMTSAR, before its phasefilt
     (r"^(.+?)\.(?:adf\.)?(?:diff|flt|sm)(?:_\w+)?$", (r"\1.cc", r"\1.adf.cc", r"\1.diff.cc", r"\1.coh")),  # GAMMA
 )

@@ -7,13 +7,14 @@ wins, so the specific ones come first. A product that holds its coherence gives 
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from mvnet.data_loaders.errors import DataError, reading
+from mvnet.data_loaders.insar.formats.archives import archive_layers, is_archive, zip_names
+from mvnet.data_loaders.insar.formats.array_files import npy_layer, saved_layers
 from mvnet.data_loaders.insar.formats.arrays import (
     grid_transform,
     hdf5_layers,
@@ -29,6 +30,8 @@ from mvnet.data_loaders.insar.formats.bands import choose_layers
 from mvnet.data_loaders.insar.formats.headers import gamma_layer
 from mvnet.data_loaders.insar.formats.products import coherence_names
 from mvnet.data_loaders.insar.formats.units import in_radians
+from mvnet.data_loaders.insar.headerless.raw import RawShape, raw_layer
+from mvnet.data_loaders.insar.headerless.uavsar import find_annotation, uavsar_layer
 from mvnet.data_loaders.insar.layers import Layer, flip, join, raster_layer, raster_layers
 
 
@@ -36,19 +39,21 @@ class ReadOptions(NamedTuple):
     """What is asked of a format.
 
     layer: band number, name or pair of dates inside the file; None chooses. header: parameter file of a headerless
-    raster. coherence: the file is read for its coherence, not for its phase.
+    raster. coherence: the file is read for its coherence, not for its phase. raw: shape and type of a headerless file.
     """
 
     layer: str | int | None = None
     header: Path | None = None
     coherence: bool = False
+    raw: RawShape | None = None
 
 
 class OpenedLayers(NamedTuple):
-    """The interferogram, and its coherence where the same product holds it."""
+    """The interferogram, and its coherence where the same product holds it. notes: what was guessed, a line each."""
 
     layer: Layer
     coherence: Layer | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ class Format:
     open: Callable[[Path, ReadOptions], OpenedLayers]
 
 
-def _raster(path: Path, options: ReadOptions) -> OpenedLayers:
+def _raster(path: Path | str, options: ReadOptions) -> OpenedLayers:
     return OpenedLayers(*choose_layers(raster_layers(path), options.layer, options.coherence))
 
 
@@ -104,7 +109,15 @@ def _gamma(path: Path, options: ReadOptions) -> OpenedLayers:
         raise DataError(
             f"header: found none beside {path} that fits its size, expected a GAMMA parameter file; name it"
         )
-    return OpenedLayers(layer)
+    little = f"{path.name}: little-endian, by the magnitudes of its values"
+    return OpenedLayers(layer, notes=(little,) if layer.stored.startswith("<") else ())
+
+
+def _raw(path: Path, options: ReadOptions) -> OpenedLayers:
+    if options.raw is None:
+        raise DataError("shape: found none, expected ROWS,COLUMNS of a headerless file")
+    layer, notes = raw_layer(path, options.raw)
+    return OpenedLayers(layer, notes=tuple(notes))
 
 
 def _netcdf(path: Path, options: ReadOptions) -> OpenedLayers:
@@ -139,18 +152,10 @@ def _product_file(names: list[str]) -> str | None:
     return next((name for pattern in _PRODUCT for name in sorted(names) if re.search(pattern, name)), None)
 
 
-def _zip_names(path: Path) -> list[str]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.namelist()
-    except (zipfile.BadZipFile, OSError):
-        return []
-
-
 def _product_names(path: Path) -> list[str]:
     if path.is_dir():
         return [str(file) for file in path.glob("*.tif")]
-    return [f"/vsizip/{path}/{name}" for name in _zip_names(path)] if path.suffix == ".zip" else []
+    return [f"/vsizip/{path}/{name}" for name in zip_names(path)] if path.suffix == ".zip" else []
 
 
 def _product(path: Path, options: ReadOptions) -> OpenedLayers:
@@ -172,6 +177,10 @@ def head(path: Path, count: int) -> bytes:
 
 def _is_tiff(path: Path) -> bool:
     return head(path, 4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+def _saved(path: Path, options: ReadOptions) -> OpenedLayers:
+    return OpenedLayers(*saved_layers(path, options.layer, options.coherence))
 
 
 def _is_gdal(path: Path) -> bool:
@@ -196,8 +205,14 @@ FORMATS: tuple[Format, ...] = (
     Format("isce2", lambda p: _isce_file(p) is not None, _isce),
     Format("roi_pac", lambda p: Path(f"{p}.rsc").is_file(), _raster),
     Format("envi", _has_envi_header, _envi),
+    Format("uavsar", lambda p: find_annotation(p) is not None, lambda p, r: OpenedLayers(uavsar_layer(p, r.header))),
     Format("gamma", lambda p: p.is_file() and gamma_layer(p, None) is not None, _gamma),
+    Format("npy", lambda p: head(p, 6) == b"\x93NUMPY", lambda p, r: OpenedLayers(npy_layer(p, r.layer))),
+    Format("npz", lambda p: p.suffix == ".npz", _saved),
+    Format("matlab", lambda p: p.suffix == ".mat" and p.is_file(), _saved),
+    Format("zip", is_archive, lambda p, r: OpenedLayers(*archive_layers(p, r.layer, r.coherence))),
     Format("gdal", _is_gdal, _raster),
+    Format("raw", lambda p: False, _raw),  # by its shape only
 )
 """Every format read. A new one is one line here and the function that opens it."""
 
@@ -222,12 +237,23 @@ def open_layers(path: Path, options: ReadOptions, format: str | None = None) -> 
         raise DataError(f"{path}: found no such file, expected an interferogram")
     if path.is_file() and path.stat().st_size == 0:
         raise DataError(f"{path}: found an empty file, expected an interferogram")
+    if format is None and options.raw is not None:
+        format = "raw"
     if format is None and options.header is not None:
-        format = "gamma"
+        format = "uavsar" if options.header.suffix == ".ann" else "gamma"
     for entry in FORMATS:
         with reading(path, entry.name):
             if entry.name == format or (format is None and entry.recognises(path)):
-                opened = entry.open(path, options)
-                layer = opened.layer if options.coherence else in_radians(opened.layer)
-                return OpenedLayers(layer, opened.coherence), entry.name
-    raise DataError(f"{path}: found an unknown format, expected one of {', '.join(names)}")
+                return _in_radians(entry.open(path, options), options), entry.name
+    raise DataError(
+        f"{path}: found an unknown format, expected one of {', '.join(names)}; raw needs --shape ROWS,COLUMNS"
+    )
+
+
+def open_virtual(uri: str, options: ReadOptions) -> OpenedLayers:
+    """The layers of a place that GDAL alone opens; errors as `open_layers`."""
+    return _in_radians(_raster(uri, options), options)
+
+
+def _in_radians(opened: OpenedLayers, options: ReadOptions) -> OpenedLayers:
+    return opened if options.coherence else opened._replace(layer=in_radians(opened.layer))

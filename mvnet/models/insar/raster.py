@@ -109,7 +109,7 @@ class FilteredTile(NamedTuple):
 
 
 def read_tile(image: Readable, tile: tiling.Tile) -> TileData:
-    """Read a tile. A coherence of 0 is unknown: processors write it where they have none.
+    """Read a tile.
 
     Args:
         image: on disk or in memory.
@@ -120,8 +120,7 @@ def read_tile(image: Readable, tile: tiling.Tile) -> TileData:
     known = image.coherence is not None
     outer, inner, place = ((rows, columns) for rows, columns in tile)
     block = image.read(outer, with_coherence=known)
-    coherence = np.where(block.coherence > 0, block.coherence, np.float32(np.nan)) if known else None
-    return TileData(inner, place, block.values, block.valid, coherence)
+    return TileData(inner, place, block.values, block.valid, block.coherence if known else None)
 
 
 def measure_noise(image: Readable, looks: float = math.nan) -> PhaseNoise:

@@ -116,7 +116,7 @@ def another_crs(folder):
 
 
 def another_shape(folder):
-    return [good(folder), *coherence(folder, (80, 99))], "(80, 99)"
+    return [good(folder), *coherence(folder, (80, 99), crs=None, transform=None)], "(80, 99)"
 
 
 def another_place(folder):

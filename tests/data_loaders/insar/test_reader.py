@@ -136,16 +136,6 @@ def test_unwrapped_phase_is_wrapped_when_read(tmp_path):
     np.testing.assert_allclose(values, np.exp(1j * phase), atol=1e-6)
 
 
-def test_coherence_of_another_range(pair, tmp_path):
-    path = tiff(tmp_path / "a.tif", pair[0])
-    image = open_interferogram(path, tiff(tmp_path / "c.tif", pair[1] * 100))
-    with pytest.raises(DataError, match="expected 0 to 1"):
-        image.read()
-    gaps = np.where(pair[1] > 0.5, np.nan, pair[1])
-    found = open_interferogram(path, tiff(tmp_path / "g.tif", gaps)).read()
-    assert found.valid.all() and (found.coherence[pair[1] > 0.5] == 0).all()
-
-
 @pytest.mark.parametrize(("coherence", "looks"), [(0.9, 1), (0.7, 1), (0.5, 4), (0.8, 4)])
 def test_estimated_coherence(coherence, looks, generator):
     y, x = torch.meshgrid(torch.arange(90.0), torch.arange(90.0), indexing="ij")
@@ -158,7 +148,7 @@ def test_estimated_coherence(coherence, looks, generator):
 
 def test_estimate_does_not_depend_on_the_window(pair, tmp_path):
     image = open_interferogram(tiff(tmp_path / "a.tif", pair[0]))
-    assert image.coherence is None and "estimated" in image.messages[1]
+    assert image.coherence is None and "estimated" in image.messages[-1]
     whole = image.read()
     for window in ((slice(0, 5), slice(7, 20)), (slice(9, 23), slice(30, 31))):
         np.testing.assert_allclose(image.read(window).coherence, whole.coherence[window], atol=1e-5)
@@ -241,14 +231,14 @@ def test_unusable_files_give_one_line(name, pair, tmp_path):
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
 
 
-MOVED = Affine(TRANSFORM.a, 0, TRANSFORM.c + 10 * TRANSFORM.a, 0, TRANSFORM.e, TRANSFORM.f)
+MOVED = Affine(TRANSFORM.a, 0, TRANSFORM.c + 50 * TRANSFORM.a, 0, TRANSFORM.e, TRANSFORM.f)
 PARTNERS = {
     "missing": (lambda d, g: d / "none.tif", "no such file"),
-    "shape": (lambda d, g: tiff(d / "c.tif", g[:-1]), r"shape \(22, 31\)"),
+    "shape": (lambda d, g: tiff(d / "c.tif", g[:-1], crs=None, transform=None), r"shape \(22, 31\)"),
     "CRS": (lambda d, g: tiff(d / "c.tif", g, crs="EPSG:32633"), "EPSG:32633"),
     "place": (
         lambda d, g: tiff(d / "c.tif", g, transform=MOVED),
-        "10 pixels away",
+        "50 pixels away",
     ),
     "complex": (lambda d, g: tiff(d / "c.tif", g.astype(np.complex64)), "complex"),
 }

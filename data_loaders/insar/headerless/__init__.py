@@ -1,0 +1,1 @@
+"""Files of numbers and nothing else: their shape, type and byte order come from elsewhere."""

@@ -173,7 +173,7 @@ def denoise_insar(
     Args:
         z: path; or array, tensor or DataArray (H, W), complex in any unit or phase in radians; NaN, and 0 in complex
             ones, are no data.
-        coherence: path, or (H, W) in [0, 1], 0 or NaN where unknown; None takes the one beside a file, else none.
+        coherence: path, or (H, W) in [0, 1], NaN where unknown; None takes the one beside a file, else none.
         valid: (H, W) bool of pixels to use, in memory only; None uses all with data.
         strength: 0 keeps the phase, 1 is the network's output, between them lies the shorter arc of the circle.
         tile: side of a tile in pixels; memory grows with its square, the result does not depend on it.

@@ -20,7 +20,7 @@ from mvnet.data_loaders.insar.layers import Window
 Read = Callable[[Window], np.ndarray]
 
 _SIDE, _ALONG = 128, 9  # pixels of a sampled block, and blocks along an axis at most
-_COUNTED = 1 << 25  # pixels up to which all are counted, not a sample
+_COUNTED = 1 << 27  # pixels up to which all are counted, not a sample
 _STRIP = 1 << 20  # pixels counted at a time
 _PAIRS = 32  # equal neighbours that make a fill value
 _CROWD = 20  # times as often as a usual value
@@ -257,7 +257,8 @@ def _describe(
         share = f"{about}{100 * count / total:.2g} % of the pixels"
         lines.append(f"{_shown(value)}{where} is taken as no data, {share}; --nodata none keeps it")
     if outside:
-        lines.append(f"{about}{_plural(outside)} far outside the rest (median modulus {typical:.3g}), taken as no data")
+        rest = f"the rest, of typically {typical:.3g}"
+        lines.append(f"{about}{_plural(outside)} far outside {rest}: taken as no data")
     if found.scale != 1:
         written = "" if found.unit != 1 else "; float32 cannot hold them, so complex output stays divided"
         lines.append(f"amplitudes around {typical:.3g} are divided by {found.scale:.3g} before float32{written}")

@@ -21,7 +21,7 @@ Read = Callable[[Window], np.ndarray]
 
 _SIDE, _ALONG = 128, 9  # pixels of a sampled block, and blocks along an axis at most
 _COUNTED = 1 << 27  # pixels up to which all are counted, not a sample
-_STRIP = 1 << 20  # pixels counted at a time
+_STRIP, _TILE = 1 << 22, 256  # pixels counted at a time, and rows of a tile that these are whole numbers of
 _PAIRS = 32  # equal neighbours that make a fill value
 _CROWD = 20  # times as often as a usual value
 _SCATTERED = 0.01  # share of lone pixels of a fill value that makes all of them no data
@@ -269,7 +269,7 @@ def _counting(read: Read, shape: tuple[int, int], margin: int) -> Iterator[tuple
     """Values with a margin, and the place of the window in them, over all of a raster or a sample of a large one."""
     windows = sample_windows(shape)
     if shape[0] * shape[1] <= _COUNTED:
-        rows = max(1, _STRIP // shape[1])
+        rows = max(1, _STRIP // shape[1] // _TILE) * _TILE
         windows = [(slice(k, min(k + rows, shape[0])), slice(0, shape[1])) for k in range(0, shape[0], rows)]
     for window in windows:
         outer, inner = widened(window, shape, margin)

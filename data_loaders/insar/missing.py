@@ -20,8 +20,8 @@ from mvnet.data_loaders.insar.layers import Window
 Read = Callable[[Window], np.ndarray]
 
 _SIDE, _ALONG = 128, 9  # pixels of a sampled block, and blocks along an axis at most
-_COUNTED = 1 << 25  # pixels up to which all are counted, not a sample
-_STRIP = 1 << 20  # pixels counted at a time
+_COUNTED = 1 << 27  # pixels up to which all are counted, not a sample
+_STRIP, _TILE = 1 << 22, 256  # pixels counted at a time, and rows of a tile that these are whole numbers of
 _PAIRS = 32  # equal neighbours that make a fill value
 _CROWD = 20  # times as often as a usual value
 _SCATTERED = 0.01  # share of lone pixels of a fill value that makes all of them no data
@@ -257,7 +257,8 @@ def _describe(
         share = f"{about}{100 * count / total:.2g} % of the pixels"
         lines.append(f"{_shown(value)}{where} is taken as no data, {share}; --nodata none keeps it")
     if outside:
-        lines.append(f"{about}{_plural(outside)} far outside the rest (median modulus {typical:.3g}), taken as no data")
+        rest = f"the rest, of typically {typical:.3g}"
+        lines.append(f"{about}{_plural(outside)} far outside {rest}: taken as no data")
     if found.scale != 1:
         written = "" if found.unit != 1 else "; float32 cannot hold them, so complex output stays divided"
         lines.append(f"amplitudes around {typical:.3g} are divided by {found.scale:.3g} before float32{written}")
@@ -268,7 +269,7 @@ def _counting(read: Read, shape: tuple[int, int], margin: int) -> Iterator[tuple
     """Values with a margin, and the place of the window in them, over all of a raster or a sample of a large one."""
     windows = sample_windows(shape)
     if shape[0] * shape[1] <= _COUNTED:
-        rows = max(1, _STRIP // shape[1])
+        rows = max(1, _STRIP // shape[1] // _TILE) * _TILE
         windows = [(slice(k, min(k + rows, shape[0])), slice(0, shape[1])) for k in range(0, shape[0], rows)]
     for window in windows:
         outer, inner = widened(window, shape, margin)

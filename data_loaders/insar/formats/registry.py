@@ -205,12 +205,12 @@ FORMATS: tuple[Format, ...] = (
     Format("isce2", lambda p: _isce_file(p) is not None, _isce),
     Format("roi_pac", lambda p: Path(f"{p}.rsc").is_file(), _raster),
     Format("envi", _has_envi_header, _envi),
-    Format("uavsar", lambda p: find_annotation(p) is not None, lambda p, r: OpenedLayers(uavsar_layer(p, r.header))),
-    Format("gamma", lambda p: p.is_file() and gamma_layer(p, None) is not None, _gamma),
     Format("npy", lambda p: head(p, 6) == b"\x93NUMPY", lambda p, r: OpenedLayers(npy_layer(p, r.layer))),
     Format("npz", lambda p: p.suffix == ".npz", _saved),
     Format("matlab", lambda p: p.suffix == ".mat" and p.is_file(), _saved),
     Format("zip", is_archive, lambda p, r: OpenedLayers(*archive_layers(p, r.layer, r.coherence))),
+    Format("uavsar", lambda p: find_annotation(p) is not None, lambda p, r: OpenedLayers(uavsar_layer(p, r.header))),
+    Format("gamma", lambda p: p.is_file() and gamma_layer(p, None) is not None, _gamma),
     Format("gdal", _is_gdal, _raster),
     Format("raw", lambda p: False, _raw),  # by its shape only
 )

@@ -46,7 +46,7 @@ def test_gamma_through_pyrate(data_root):
     image = open_interferogram(folder / "cropA_20180106-20180130_VV_8rlks_eqa_unw.tif")
     assert image.coherence is not None and image.nodata == 0
     block = image.read()
-    assert (~block.valid).sum() == 102 and 0 < block.coherence[block.valid].mean() < 1
+    assert (~block.valid).sum() == 102 and 0 < np.nanmean(block.coherence) < 1
     large = open_interferogram(folder / "20180106-20180130_ifg.tif")
     assert large.coherence is None and large.read().valid.any()
 

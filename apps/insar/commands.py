@@ -12,7 +12,10 @@ from mvnet.apps.common.summary import Summary, format_timing, print_summary
 
 Input = Annotated[
     Path,
-    typer.Argument(help="Interferogram, complex or phase in radians: GeoTIFF, ISCE2, ROI_PAC, GAMMA, NISAR, ..."),
+    typer.Argument(
+        help="Interferogram, complex or phase in radians: GeoTIFF, ISCE2, ROI_PAC, GAMMA, NISAR, ...; or a stack of "
+        "them: MintPy's ifgramStack.h5, a folder of dolphin, ISCE2, HyP3 or LiCSAR, Zarr or NetCDF (pair, y, x)."
+    ),
 ]
 Coherence = Annotated[
     str | None,
@@ -43,7 +46,10 @@ Unwrap = Annotated[
 
 def denoise(
     input: Input,
-    output: Annotated[Path, typer.Option("--output", "-o", help="OUT.tif; the other files are named after it.")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="OUT.tif; the other files are named after it. Of a stack: its own form."),
+    ],
     coherence: Coherence = None,
     looks: Annotated[float, typer.Option(help="Number of looks, for --unwrap snaphu.")] = 1.0,
     strength: Annotated[
@@ -56,12 +62,15 @@ def denoise(
     overlap: Overlap = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Of a stack: pairs done at a time by processes here.")] = 1,
     unwrap: Unwrap = None,
     device: Device = "auto",
     model: Checkpoint = None,
     layer: Annotated[
         str | None,
-        typer.Option("--layer", "--band", help="Band, dataset, polarisation or pair of dates, if there are several."),
+        typer.Option(
+            "--layer", "--band", "--pair", help="Band, dataset, polarisation or pair of dates, if there are several."
+        ),
     ] = None,
     format: Annotated[str | None, typer.Option(help="Format of the input; detected by default.")] = None,
     header: Annotated[Path | None, typer.Option(help="GAMMA parameter file of a headerless raster.")] = None,
@@ -77,10 +86,14 @@ def denoise(
     of the denoised phase, in [0, 1]; a circular standard deviation of sqrt(-2 ln c) rad) and OUT_mask.tif (1 where
     there are data). Nodata, georeferencing and metadata of the input are kept. An interrupted run continues when the
     same command is given again.
+
+    All pairs of a stack are denoised, unless --pair names one, and written in the form of the stack: a copy of the
+    file, or a folder with the same names. A pair that fails stops no other.
     """
     from mvnet.apps.common.console import Console
     from mvnet.apps.insar.denoise import run
     from mvnet.apps.insar.options import InSAROptions
+    from mvnet.data_loaders.insar.stacks.registry import find_stack
 
     options = InSAROptions(
         input=input,
@@ -103,7 +116,16 @@ def denoise(
         nodata=nodata,
         unwrap=unwrap,
     )
-    print_summary(run(options, Console(quiet)), _headline, quiet=quiet, as_json=as_json)
+    stack = find_stack(input) if layer is None and input.exists() else None
+    if stack is None:
+        print_summary(run(options, Console(quiet)), _headline, quiet=quiet, as_json=as_json)
+        return
+    from mvnet.apps.insar.stack.run import StackJob, run_stack, table
+
+    summary = run_stack(StackJob(stack, jobs, scheduler), options, Console(quiet))
+    print_summary(summary, lambda found: "\n".join(table(found)), quiet=quiet, as_json=as_json)
+    if summary["exit_status"]:
+        raise typer.Exit(summary["exit_status"])
 
 
 def _headline(summary: Summary) -> str:

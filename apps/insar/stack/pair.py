@@ -74,6 +74,7 @@ def denoise_pair(task: Task) -> Outcome:
         same = record is not None and record["Fingerprint"] == task.fingerprint
         files = [task.target / output for output in task.pair.outputs]
         if record is not None and same and all(file.is_file() for file in files):
+            shutil.rmtree(staging(task.state, name), ignore_errors=True)  # of a run that was killed at its end
             return Outcome(name, SKIPPED, **{key.lower(): record[key] for key in _PARTS})
         if not (same or task.replaces):
             _refuse(files)

@@ -156,7 +156,7 @@ def _check_output(stack: Stack, output: Path, suffixes: tuple[str, ...]) -> None
 
 def _tasks(stack: Stack, options: InSAROptions, weights: dict[str, str], places: _Places) -> list[Task]:
     states: dict[Path, str] = {}
-    settings = (replace(options, overwrite=False), places.target, places.state)
+    settings = (replace(options, overwrite=False, scheduler=None), places.target, places.state)
     replaces = options.overwrite or places.is_file
     return [
         Task(pair, stack.kind, stack.is_complex, *settings, fingerprint_of(pair, options, weights, states), replaces)

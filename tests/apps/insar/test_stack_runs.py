@@ -74,7 +74,7 @@ def test_one_failing_pair_does_not_stop_the_rest(kind, stack, tmp_path):
 
 def test_nothing_is_written_where_every_pair_fails(stack, tmp_path):
     for kind in ("dolphin", "mintpy"):
-        WRITERS[kind](tmp_path / "in", 0 * Z, G)
+        WRITERS[kind](tmp_path / "in", np.zeros_like(Z), G)
         before = tree(tmp_path)
         status, found, _ = stack(kind)
         assert status == 2 and found == ["failed"] * 3 and tree(tmp_path) == before

@@ -8,15 +8,15 @@ Source: github.com/isce-framework/isce2, contrib/stack/topsStack, FilterAndCoher
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from mvnet.data_loaders.errors import DataError, reading
 from mvnet.data_loaders.insar.formats.products import coherence_beside
-from mvnet.data_loaders.insar.layers import gdal
-from mvnet.data_loaders.insar.stacks.base import DenoisedPair, Pair, Stack, StackKind, windows
+from mvnet.data_loaders.insar.layers import Window, gdal
+from mvnet.data_loaders.insar.stacks.base import DenoisedPair, Pair, Stack, StackKind, read_window, windows
 from mvnet.data_loaders.optional import import_optional
 
 NAME = "isce2"
@@ -76,33 +76,34 @@ def store(pair: Pair, denoised: DenoisedPair, folder: Path) -> None:
     for source, name in ((denoised.quality, pair.outputs[2]), (denoised.values, pair.outputs[-1])):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         with gdal().open(source) as raster:
-            kind = {} if source == denoised.quality else raster.tags(ns="ISCE")
-        write_isce(source, folder / name, kind)
+            shape, dtype, properties = raster.shape, raster.dtypes[0], raster.tags(ns="ISCE")
+        write_isce(folder / name, shape, dtype, partial(read_window, source), properties)
 
 
-def write_isce(source: Path, target: Path, properties: Mapping[str, str]) -> None:
+def write_isce(
+    target: Path,
+    shape: tuple[int, int],
+    dtype: str,
+    read: Callable[[Window], np.ndarray],
+    properties: Mapping[str, str] | None = None,
+) -> None:
     """A raster as ISCE2 has it: raw, with NAME.xml and NAME.vrt; 0 where there are no data.
 
     Args:
-        source: a raster of one band, float32 or complex64.
         target: where the data will be.
+        dtype: "float32" or "complex64".
+        read: gives the values of a window.
         properties: of the header of the file it comes from.
-    Raises:
-        DataError: the source cannot be read, or is of another type.
     """
     place = import_optional("rasterio.windows", "insar").Window
-    with reading(source, "a raster"), gdal().open(source) as raster:
-        if raster.dtypes[0] not in _KINDS:
-            raise DataError(f"{source}: found values of type {raster.dtypes[0]}, expected {' or '.join(_KINDS)}")
-        shape = {"height": raster.height, "width": raster.width}
-        with gdal().open(target, "w", driver="ISCE", count=1, dtype=raster.dtypes[0], **shape) as written:
-            written.update_tags(ns="ISCE", **{k: v for k, v in properties.items() if k.upper() not in _OWN})
-            for window in windows(raster.shape):
-                part = place.from_slices(*window)
-                written.write(np.nan_to_num(raster.read(1, window=part), nan=0.0), 1, window=part)
-        size = np.dtype(raster.dtypes[0]).itemsize
-        layout = {"kind": _KINDS[raster.dtypes[0]], "size": size, "line": size * raster.width}
-    text = _VRT.format(**shape, **layout, name=target.name)
+    size = {"height": shape[0], "width": shape[1]}
+    kept = {key: value for key, value in (properties or {}).items() if key.upper() not in _OWN}
+    with gdal().open(target, "w", driver="ISCE", count=1, dtype=dtype, **size) as raster:
+        raster.update_tags(ns="ISCE", **kept)
+        for window in windows(shape):
+            raster.write(np.nan_to_num(read(window), nan=0.0), 1, window=place.from_slices(*window))
+    pixel = np.dtype(dtype).itemsize
+    text = _VRT.format(**size, kind=_KINDS[dtype], name=target.name, size=pixel, line=pixel * shape[1])
     Path(f"{target}.vrt").write_text(text, encoding="utf-8")
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mvnet.apps.common.options import Checkpoint, Device, Json, Overwrite, Quiet, Report
 from mvnet.apps.common.summary import Summary, format_timing, print_summary
+
+if TYPE_CHECKING:
+    from mvnet.apps.insar.options import InSAROptions
 
 Input = Annotated[
     Path,
@@ -90,10 +93,7 @@ def denoise(
     All pairs of a stack are denoised, unless --pair names one, and written in the form of the stack: a copy of the
     file, or a folder with the same names. A pair that fails stops no other.
     """
-    from mvnet.apps.common.console import Console
-    from mvnet.apps.insar.denoise import run
     from mvnet.apps.insar.options import InSAROptions
-    from mvnet.data_loaders.insar.stacks.registry import find_stack
 
     options = InSAROptions(
         input=input,
@@ -116,13 +116,24 @@ def denoise(
         nodata=nodata,
         unwrap=unwrap,
     )
-    stack = find_stack(input) if layer is None and input.exists() else None
+    _run(options, jobs, quiet=quiet, as_json=as_json)
+
+
+def _run(options: InSAROptions, jobs: int, *, quiet: bool, as_json: bool) -> None:
+    """Denoise one scene, or all pairs of a stack where none is named."""
+    from mvnet.apps.common.console import Console
+    from mvnet.data_loaders.insar.stacks.registry import find_stack
+
+    stack = find_stack(options.input) if options.layer is None and options.input.exists() else None
     if stack is None:
+        from mvnet.apps.insar.denoise import run
+
         print_summary(run(options, Console(quiet)), _headline, quiet=quiet, as_json=as_json)
         return
-    from mvnet.apps.insar.stack.run import StackJob, run_stack, table
+    from mvnet.apps.insar.stack.run import StackJob, run_stack
+    from mvnet.apps.insar.stack.table import table
 
-    summary = run_stack(StackJob(stack, jobs, scheduler), options, Console(quiet))
+    summary = run_stack(StackJob(stack, jobs, options.scheduler), options, Console(quiet))
     print_summary(summary, lambda found: "\n".join(table(found)), quiet=quiet, as_json=as_json)
     if summary["exit_status"]:
         raise typer.Exit(summary["exit_status"])

@@ -10,7 +10,8 @@ import numpy as np
 
 from mvnet.apps.common import page
 from mvnet.apps.common.figures import new_figure, png
-from mvnet.apps.insar.stack.run import FAILED, cells
+from mvnet.apps.insar.stack.pair import FAILED
+from mvnet.apps.insar.stack.table import cells
 from mvnet.apps.insar.stack.thumbnails import read_thumbnails
 
 if TYPE_CHECKING:

@@ -141,14 +141,14 @@ def _check(stack: Stack, options: InSAROptions) -> _Places:
 def _check_output(stack: Stack, output: Path, suffixes: tuple[str, ...]) -> None:
     root, place = stack.path.resolve(), output.resolve()
     form = f"a name ending in {' or '.join(suffixes)}" if suffixes else "a folder"
-    text = f"output: found {output} for a stack of {len(stack.pairs)} pairs, expected {form}, or one pair by --pair"
-    if suffixes and output.suffix.lower() not in suffixes:
-        raise UserError(text)
-    if not suffixes and (output.is_file() or output.suffix.lower() in (".tif", ".tiff")):
-        raise UserError(text)
+    ending = output.suffix.lower()
+    if ending not in suffixes if suffixes else output.is_file() or ending in (".tif", ".tiff"):
+        raise UserError(
+            f"output: found {output} for a stack of {len(stack.pairs)} pairs, expected {form}, or one pair by --pair"
+        )
     if place == root or place in root.parents or root in place.parents:
         raise UserError(f"output: found {output}, which is or holds the stack or lies in it, expected another place")
-    if suffixes and output.is_dir() and output.suffix.lower() != ".zarr":
+    if suffixes and output.is_dir() and ending != ".zarr":
         raise UserError(f"output: found a folder at {output}, expected a file or nothing")
     if not place.parent.is_dir():
         raise UserError(f"output: found no folder {place.parent}, expected the parent of the output")
@@ -256,26 +256,3 @@ def _tell(outcome: Outcome, console: Console, *, first: bool) -> None:
             console.say(f"{outcome.name}: {message}")
     if outcome.status == FAILED:
         console.say(f"{outcome.name} failed: {outcome.message}")
-
-
-def table(summary: dict[str, Any]) -> list[str]:
-    """One line for every pair, under a header."""
-    rows = [("pair", "status", "valid", "residues", "after", "quality", "seconds")]
-    for pair in summary["pairs"]:
-        rows.append((pair["name"], pair["status"], *cells(pair), f"{pair['seconds']:.1f}"))
-    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-    lines = [
-        "  ".join(cell.ljust(w) if k < 2 else cell.rjust(w) for k, (cell, w) in enumerate(zip(row, widths)))
-        for row in rows
-    ]
-    lines += [f"{pair['name']}: {pair['message']}" for pair in summary["pairs"] if pair["status"] == FAILED]
-    return [line.rstrip() for line in lines]
-
-
-def cells(pair: dict[str, Any]) -> tuple[str, str, str, str]:
-    """Valid share, residues before and after, and mean quality of a pair, as text; empty where it failed."""
-    numbers = pair["statistics"]
-    if not numbers:
-        return "", "", "", ""
-    before, after = (f"{numbers[f'residues_{when}']:,}" for when in ("before", "after"))
-    return f"{numbers['valid_share']:.1%}", before, after, f"{numbers['mean_confidence']:.3f}"

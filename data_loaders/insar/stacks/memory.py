@@ -82,7 +82,8 @@ def _map_now(denoise: Denoise, z: np.ndarray, partners: list[Any]) -> tuple[np.n
             try:
                 found = denoise(one, *(None if partner is None else partner[k] for partner in partners))
             except MvnetError as error:
-                raise DataError(f"pair {k}: {error}") from error
+                error.args = (f"pair {k}: {error}",)
+                raise
             values[k], confidence[k] = found, found.confidence
     return values, confidence
 

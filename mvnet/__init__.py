@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         curves,
         data_loaders,
         equivariant,
+        insar_filters,
         integrators,
         linalg,
         losses,
@@ -53,6 +54,7 @@ __all__ = [
     "denoise_dti",
     "denoise_insar",
     "equivariant",
+    "insar_filters",
     "integrators",
     "linalg",
     "load_model",
@@ -76,8 +78,8 @@ _PLACES = {
     "MotionClassifier": "models.activity.classifier",
     "load_motion": "data_loaders.motion",
     "odeint": "integrators",
-    **dict.fromkeys(("curves", "data_loaders", "equivariant", "integrators", "linalg", "losses", "manifolds"), ""),
-    **dict.fromkeys(("metrics", "models", "nn", "optim", "training"), ""),
+    **dict.fromkeys(("curves", "data_loaders", "equivariant", "insar_filters", "integrators"), ""),
+    **dict.fromkeys(("linalg", "losses", "manifolds", "metrics", "models", "nn", "optim", "training"), ""),
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _PLACES)

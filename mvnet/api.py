@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from mvnet.data_loaders.dti.masks import MaskLike
 from mvnet.data_loaders.dti.memory import like_image, read_volume
 from mvnet.data_loaders.dti.volume import DTIVolume
 from mvnet.data_loaders.insar.memory import like_interferogram, read_interferogram
+from mvnet.data_loaders.insar.stacks.memory import is_many, map_pairs
 from mvnet.errors import MvnetError
 from mvnet.models.checkpoint import find_model, save_checkpoint
 from mvnet.models.dti.adaptation import adapt as adapt_network
@@ -168,13 +170,13 @@ def denoise_insar(
     model: Model = "insar",
     progress: Progress | None = None,
 ) -> Any:
-    """Denoise an interferogram.
+    """Denoise an interferogram, or a stack of them pair by pair.
 
     Args:
-        z: path; or array, tensor or DataArray (H, W), complex in any unit or phase in radians; NaN, and 0 in complex
-            ones, are no data.
-        coherence: path, or (H, W) in [0, 1], NaN where unknown; None takes the one beside a file, else none.
-        valid: (H, W) bool of pixels to use, in memory only; None uses all with data.
+        z: path; or array, tensor, DataArray or dask array (H, W) or (pair, H, W), complex in any unit or phase in
+            radians; NaN, and 0 in complex ones, are no data.
+        coherence: path, or as z in [0, 1], NaN where unknown; None takes the one beside a file, else none.
+        valid: as z, bool, pixels to use, in memory only; None uses all with data.
         strength: 0 keeps the phase, 1 is the network's output, between them lies the shorter arc of the circle.
         tile: side of a tile in pixels; memory grows with its square, the result does not depend on it.
         workers: tiles computed at the same time; None is one for every thread of torch on the CPU, else one.
@@ -183,8 +185,9 @@ def denoise_insar(
         model: name, path or network.
         progress: called as progress(done, total) after every tile.
     Returns:
-        what came in: complex with the amplitude of the input, or phase in (-pi, pi]; array, tensor, or DataArray (also
-        for a path). Its `confidence` (H, W) is the expected cosine of the error, in [0, 1], 0 where there are no data.
+        what came in: complex with the amplitude of the input, or phase in (-pi, pi]; array, tensor, DataArray (also
+        for a path), or dask array, computed pair by pair when asked for. Its `confidence`, of the shape of z, is the
+        expected cosine of the error, in [0, 1], 0 where there are no data.
     Raises:
         MvnetError: what cannot be read; shapes that differ; a strength, tile or device that cannot be.
     """
@@ -194,11 +197,30 @@ def denoise_insar(
         raise MvnetError(f"tile: found {tile}, expected a positive number of pixels")
     network = _network(model, InSARDenoiser)
     place = str(find_device(device))
+    work = partial(_denoise_scene, strength=strength, tile=tile, workers=workers, executor=executor, device=place)
+    work = partial(work, network=network, progress=progress)
+    return map_pairs(work, z, coherence, valid) if is_many(z) else work(z, coherence, valid)
+
+
+def _denoise_scene(
+    z: Any,
+    coherence: Any,
+    valid: Any,
+    *,
+    strength: float,
+    tile: int,
+    workers: int | None,
+    executor: Executor | None,
+    device: str,
+    network: InSARDenoiser,
+    progress: Progress | None,
+) -> Any:
+    """As `denoise_insar`, of one interferogram."""
     image = read_interferogram(z, coherence, valid)
     phase = np.full(image.shape, np.nan, np.float32)
     confidence = np.zeros(image.shape, np.float32)
     tiles = plan_tiles(image.shape, None, tile, network.receptive_radius, network.alignment)
-    results = denoise_tiles(image, tiles, network.float(), device=place, workers=workers, executor=executor)
+    results = denoise_tiles(image, tiles, network.float(), device=device, workers=workers, executor=executor)
     with closing(results):
         for done, (read, found) in enumerate(results, start=1):
             known = read.valid[read.place]

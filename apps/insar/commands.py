@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mvnet.apps.common.options import Checkpoint, Device, Json, Overwrite, Quiet, Report
 from mvnet.apps.common.summary import Summary, format_timing, print_summary
 
+if TYPE_CHECKING:
+    from mvnet.apps.insar.options import InSAROptions
+
 Input = Annotated[
     str,
     typer.Argument(
-        help="Interferogram, complex or phase in radians: GeoTIFF, ISCE2, ROI_PAC, GAMMA, NISAR, ...; also as GDAL "
-        "names it, such as /vsizip/FILE.zip/IMAGE.tif or NETCDF:FILE:VARIABLE."
+        help="Interferogram, complex or phase in radians: GeoTIFF, ISCE2, ROI_PAC, GAMMA, NISAR, ..., also as GDAL "
+        "names it, such as /vsizip/FILE.zip/IMAGE.tif or NETCDF:FILE:VARIABLE; or a stack of them: MintPy's "
+        "ifgramStack.h5, a folder of dolphin, ISCE2, HyP3 or LiCSAR, Zarr or NetCDF (pair, y, x)."
     ),
 ]
 Coherence = Annotated[
@@ -63,7 +67,10 @@ Unwrap = Annotated[
 
 def denoise(
     input: Input,
-    output: Annotated[Path, typer.Option("--output", "-o", help="OUT.tif; the other files are named after it.")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="OUT.tif; the other files are named after it. Of a stack: its own form."),
+    ],
     coherence: Coherence = None,
     looks: Annotated[
         float | None, typer.Option(help="Number of looks; by default that of the file's metadata, if it is there.")
@@ -78,12 +85,15 @@ def denoise(
     overlap: Overlap = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Of a stack: pairs done at a time by processes here.")] = 1,
     unwrap: Unwrap = None,
     device: Device = "auto",
     model: Checkpoint = None,
     layer: Annotated[
         str | None,
-        typer.Option("--layer", "--band", help="Band, dataset, polarisation or pair of dates, if there are several."),
+        typer.Option(
+            "--layer", "--band", "--pair", help="Band, dataset, polarisation or pair of dates, if there are several."
+        ),
     ] = None,
     format: Annotated[str | None, typer.Option(help="Format of the input; detected by default.")] = None,
     header: Annotated[
@@ -105,9 +115,10 @@ def denoise(
     of the denoised phase, in [0, 1]; a circular standard deviation of sqrt(-2 ln c) rad) and OUT_mask.tif (1 where
     there are data). Nodata, georeferencing and metadata of the input are kept. An interrupted run continues when the
     same command is given again.
+
+    All pairs of a stack are denoised, unless --pair names one, and written in the form of the stack: a copy of the
+    file, or a folder with the same names. A pair that fails stops no other.
     """
-    from mvnet.apps.common.console import Console
-    from mvnet.apps.insar.denoise import run
     from mvnet.apps.insar.options import InSAROptions
 
     options = InSAROptions(
@@ -135,7 +146,28 @@ def denoise(
         allow_network=allow_network,
         unwrap=unwrap,
     )
-    print_summary(run(options, Console(quiet)), _headline, quiet=quiet, as_json=as_json)
+    _run(options, jobs, quiet=quiet, as_json=as_json)
+
+
+def _run(options: InSAROptions, jobs: int, *, quiet: bool, as_json: bool) -> None:
+    """Denoise one scene, or all pairs of a stack where none is named."""
+    from mvnet.apps.common.console import Console
+    from mvnet.data_loaders.insar.stacks.registry import find_stack
+
+    place = Path(options.input)
+    stack = find_stack(place) if options.layer is None and place.exists() else None
+    if stack is None:
+        from mvnet.apps.insar.denoise import run
+
+        print_summary(run(options, Console(quiet)), _headline, quiet=quiet, as_json=as_json)
+        return
+    from mvnet.apps.insar.stack.run import StackJob, run_stack
+    from mvnet.apps.insar.stack.table import table
+
+    summary = run_stack(StackJob(stack, jobs, options.scheduler), options, Console(quiet))
+    print_summary(summary, lambda found: "\n".join(table(found)), quiet=quiet, as_json=as_json)
+    if summary["exit_status"]:
+        raise typer.Exit(summary["exit_status"])
 
 
 def _headline(summary: Summary) -> str:

@@ -27,6 +27,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("mvnet.models.checkpoint",),
     ("mvnet.models", "mvnet.models.activity.lie_classifier"),  # the classifier reads and writes checkpoints
     ("mvnet.api",),
+    ("mvnet.insar_filters",),
     ("mvnet",),
     ("mvnet.apps", "mvnet.apps.common", "mvnet.apps.optimizers", "mvnet.apps.verify"),
     ("mvnet.apps.activity", "mvnet.apps.dti", "mvnet.apps.insar"),

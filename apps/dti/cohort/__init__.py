@@ -2,6 +2,6 @@
 
     run_cohort(Cohort(root, output, labels=("01", "02"), jobs=2), options)
 
-`dataset` finds the images, `subject` does one subject, `pool` has several done at a time, `run` brings them together,
-and `validator` calls the standard's own validator.
+`dataset` finds the images, `subject` does one subject, `run` brings them together, and `validator` calls the standard's
+own validator.
 """

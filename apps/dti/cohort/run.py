@@ -9,10 +9,10 @@ from typing import Any
 
 from mvnet.apps.common.console import Console
 from mvnet.apps.common.errors import UserError
+from mvnet.apps.common.pool import run_tasks
 from mvnet.apps.dti import bids
 from mvnet.apps.dti.cohort.dataset import Subject, find_subjects
-from mvnet.apps.dti.cohort.pool import run_tasks
-from mvnet.apps.dti.cohort.subject import DONE, EMPTY, FAILED, SKIPPED, Outcome, Task, remove_partial
+from mvnet.apps.dti.cohort.subject import DONE, EMPTY, FAILED, SKIPPED, WORK, Outcome, Task, remove_partial
 from mvnet.apps.dti.options import Options, check
 from mvnet.storage import write_atomically, write_json
 
@@ -69,7 +69,7 @@ def run_cohort(cohort: Cohort, options: Options, console: Console | None = None)
     outcomes: dict[str, Outcome] = {}
     try:
         with console.progress("subjects") as progress:
-            for done, outcome in enumerate(run_tasks(tasks, cohort.jobs, cohort.scheduler), start=1):
+            for done, outcome in enumerate(run_tasks(tasks, cohort.jobs, cohort.scheduler, WORK), start=1):
                 outcomes[outcome.label] = outcome
                 _tell(outcome, console)
                 progress(done, len(tasks))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mvnet.apps.common.errors import DEFECT, USER_ERROR, UserError, is_out_of_memory, one_line
+from mvnet.apps.common.pool import Work
 from mvnet.apps.dti import bids
 from mvnet.apps.dti.cohort.dataset import Series, Subject
 from mvnet.apps.dti.options import Options
@@ -81,6 +82,14 @@ def denoise_subject(task: Task) -> Outcome:
             raise
         text = one_line(error) if mendable else f"defect of mvnet: {type(error).__name__}: {one_line(error)}"
         return Outcome(label, FAILED, USER_ERROR if mendable else DEFECT, text, seconds=clock.total())
+
+
+def lost_subject(task: Task, text: str) -> Outcome:
+    """The outcome of a subject whose worker died."""
+    return Outcome(task.subject.label, FAILED, USER_ERROR, text)
+
+
+WORK = Work(denoise_subject, lost_subject)
 
 
 def summary_name(label: str) -> str:

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mvnet.apps.common.pool import Work, run_tasks
 from mvnet.apps.dti import bids
 from mvnet.apps.dti.cohort import validator
 from mvnet.apps.dti.cohort.dataset import Subject, entities, find_subjects, mask_beside
-from mvnet.apps.dti.cohort.pool import run_tasks
-from mvnet.apps.dti.cohort.subject import Task
+from mvnet.apps.dti.cohort.subject import Task, lost_subject
 from mvnet.apps.dti.options import Options
 from tests.apps.dti.cohorts import add_series, killed_once, write_data_set
 from tests.apps.files import tree
@@ -180,7 +180,7 @@ def test_a_cluster_gives_the_same(cohort, tmp_path):
 def test_processes_that_are_killed_cost_their_own_subject_at_most(tmp_path):
     options = Options(Path("in"), tmp_path)
     tasks = [Task(Subject(f"0{k}", ()), tmp_path, tmp_path, options, {}) for k in range(1, 6)]
-    found = {outcome.label: outcome for outcome in run_tasks(tasks, 2, None, killed_once)}
+    found = {outcome.label: outcome for outcome in run_tasks(tasks, 2, None, Work(killed_once, lost_subject))}
     assert {label: outcome.status for label, outcome in found.items()} == {
         "01": "done",
         "02": "done",

@@ -1,4 +1,4 @@
-"""Subjects one after another, on several processes, or on a cluster; a worker that is killed costs no subject."""
+"""Tasks one after another, on several processes, or on a cluster; a worker that is killed costs no task but its own."""
 
 from __future__ import annotations
 
@@ -8,26 +8,33 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
-from mvnet.apps.common.errors import USER_ERROR, one_line
-from mvnet.apps.dti.cohort.subject import FAILED, Outcome, Task, denoise_subject
+from mvnet.apps.common.errors import one_line
 
-_ATTEMPTS = 3  # of a subject whose process was killed
+_ATTEMPTS = 3  # of a task whose process was killed
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
-Work = Callable[[Task], Outcome]
+@dataclass(frozen=True)
+class Work(Generic[T, R]):
+    """What is done with a task, and the outcome of one whose worker did not live to tell; both can be pickled."""
+
+    do: Callable[[T], R]
+    lost: Callable[[T, str], R]
 
 
-def run_tasks(
-    tasks: Sequence[Task], jobs: int, scheduler: str | None, work: Work = denoise_subject
-) -> Iterator[Outcome]:
+def run_tasks(tasks: Sequence[T], jobs: int, scheduler: str | None, work: Work[T, R]) -> Iterator[R]:
     """The outcome of every task as it is known.
 
     Args:
-        tasks: one for every subject.
+        tasks: what is to be done.
         jobs: processes on this machine.
         scheduler: address of a cluster that does the work instead.
-        work: what is done with a task.
+        work: what is done with a task; it raises nothing.
     """
     if scheduler is not None:
         from mvnet.apps.common.cluster import cluster
@@ -37,22 +44,22 @@ def run_tasks(
     elif jobs > 1:
         yield from _on_processes(tasks, jobs, work)
     else:
-        yield from map(work, tasks)
+        yield from map(work.do, tasks)
 
 
-def _on(executor: Executor, tasks: Sequence[Task], work: Work) -> Iterator[Outcome]:
+def _on(executor: Executor, tasks: Sequence[T], work: Work[T, R]) -> Iterator[R]:
     """On the workers of a cluster, which gives a task to another worker when one is gone."""
-    futures = {executor.submit(work, task): task for task in tasks}
+    futures = {executor.submit(work.do, task): task for task in tasks}
     try:
         for future in as_completed(futures):
-            yield _outcome(future, futures[future])
+            yield _outcome(future, futures[future], work)
     finally:
         for future in futures:
             future.cancel()
 
 
-def _on_processes(tasks: Sequence[Task], jobs: int, work: Work) -> Iterator[Outcome]:
-    """On processes of this machine. Where one is killed, what was being done is done again, one subject at a time."""
+def _on_processes(tasks: Sequence[T], jobs: int, work: Work[T, R]) -> Iterator[R]:
+    """On processes of this machine. Where one is killed, what was being done is done again, one task at a time."""
     waiting = deque(tasks)
     while waiting:
         for task in (yield from _round(waiting, jobs, work)):
@@ -61,27 +68,27 @@ def _on_processes(tasks: Sequence[Task], jobs: int, work: Work) -> Iterator[Outc
                     break
             else:
                 text = f"its process was killed {_ATTEMPTS} times, expected enough memory for it"
-                yield Outcome(task.subject.label, FAILED, USER_ERROR, text)
+                yield work.lost(task, text)
 
 
-def _round(waiting: deque[Task], jobs: int, work: Work) -> Generator[Outcome, None, list[Task]]:
+def _round(waiting: deque[T], jobs: int, work: Work[T, R]) -> Generator[R, None, list[T]]:
     """A pool of processes until nothing is waiting, or one of them is killed; returns what was being done then."""
     threads = max(1, (os.cpu_count() or 1) // jobs)
     context = multiprocessing.get_context("spawn")  # threads of torch do not survive a fork
     pool = ProcessPoolExecutor(min(jobs, len(waiting)), context, _set_threads, (threads,))
-    flying: dict[Future[Outcome], Task] = {}
-    lost: list[Task] = []
+    flying: dict[Future[R], T] = {}
+    lost: list[T] = []
     try:
         while (waiting and not lost) or flying:
             while waiting and not lost and len(flying) < jobs:
-                future = pool.submit(work, waiting[0])
+                future = pool.submit(work.do, waiting[0])
                 flying[future] = waiting.popleft()
             for future in wait(flying, return_when=FIRST_COMPLETED).done:
                 task = flying.pop(future)
                 if isinstance(future.exception(), BrokenProcessPool):
                     lost.append(task)
                 else:
-                    yield _outcome(future, task)
+                    yield _outcome(future, task, work)
     except BrokenProcessPool:  # noticed while handing out work
         lost += flying.values()
     except BaseException:
@@ -94,12 +101,12 @@ def _round(waiting: deque[Task], jobs: int, work: Work) -> Generator[Outcome, No
     return lost
 
 
-def _outcome(future: Future[Outcome], task: Task) -> Outcome:
+def _outcome(future: Future[R], task: T, work: Work[T, R]) -> R:
     error = future.exception()
     if error is None:
         return future.result()
     text = f"its worker died ({type(error).__name__}: {one_line(error)}), expected enough memory for it"
-    return Outcome(task.subject.label, FAILED, USER_ERROR, text)
+    return work.lost(task, text)
 
 
 def _set_threads(threads: int) -> None:

@@ -254,8 +254,8 @@ def flip(layer: Layer) -> FlippedLayer:
     """The layer north up, if its rows go north."""
     common = _common(layer)
     if layer.transform is not None:
-        t, affine = layer.transform, import_optional("affine", "insar").Affine
-        common["transform"] = t * affine(1, 0, 0, 0, -1, layer.shape[0])
+        t, n = layer.transform, layer.shape[0]
+        common["transform"] = type(t)(t.a, -t.b, t.c + t.b * n, t.d, -t.e, t.f + t.e * n)
     return FlippedLayer(**common, layer=layer)
 
 

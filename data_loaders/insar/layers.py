@@ -288,6 +288,9 @@ def raster_layers(uri: str | Path) -> list[RasterLayer]:
         return [_band_layer(source, uri, band, str(uri)) for band in range(1, max(1, source.count) + 1)]
 
 
+_BAND_NAMES = ("long_name", "NETCDF_VARNAME", "BandName", "BAND_NAME", "band_name", "NAME", "Name")
+
+
 def _band_layer(source: Any, uri: str | Path, band: int, shown: str) -> RasterLayer:
     if source.count == 0:
         names = ", ".join(name.rpartition(":")[2] for name in source.subdatasets[:12])
@@ -303,7 +306,7 @@ def _band_layer(source: Any, uri: str | Path, band: int, shown: str) -> RasterLa
         crs=source.crs,
         transform=source.transform if known else None,
         tags={**source.tags(), **tags},
-        part=source.descriptions[band - 1] or tags.get("long_name") or tags.get("NETCDF_VARNAME") or "",
+        part=source.descriptions[band - 1] or next((tags[key] for key in _BAND_NAMES if tags.get(key)), ""),
         units=source.units[band - 1] or "",
         uri=str(uri),
         band=band,

@@ -75,6 +75,12 @@ def imaginary_names(name: str) -> list[str]:
     return [other for other in dict.fromkeys(found) if other != name]
 
 
+def names_displacement(name: str) -> bool:
+    """Whether a name says that something is a displacement or a velocity, and not a phase."""
+    words = r"(^|[^a-z])(disp|displacements?|vel|velocity|velocities)([^a-z]|$)"
+    return re.search(words, name, re.I) is not None and re.search(ROLES[-1][1], name, re.I) is None
+
+
 def names_slc(name: str) -> bool:
     """Whether a name says that something is a single-look complex image, or a stack of such."""
     words = r"(^|[^a-z])(slcs?|[rg]slc)([^a-z]|stack|$)|slc_?stack|_(mst|slv\d*)_"

@@ -44,7 +44,7 @@ ROLES: tuple[tuple[str, str], ...] = (
     ("other", r"disp(?!er)|veloc|offset|uncert|std|sigma_?phase|water"),
     ("real", r"^(i|re)([_\W]|$)|(^|[_\W\d])(real|inphase|in_phase)(part|[_\W\d]|$)|_re$"),
     ("imaginary", r"^(q|im)([_\W]|$)|(^|[_\W\d])(imag(inary)?|quadrature|quad)(part|[_\W\d]|$)|_im$"),
-    ("coherence", r"coh|corr(?!ect)|(^|[_\W])(cor|cc)($|[_\W])|phsig"),
+    ("coherence", r"coh|corr(?!ec)|(^|[_\W])(cor|cc)($|[_\W])|phsig"),
     ("amplitude", r"(?<![rs])amp(?!le)|magn|(^|[_\W])mag|intens|power|sigma0|gamma0|(^|[_\W])abs|backscatter"),
     ("unwrapped phase", r"unw"),
     ("wrapped phase", r"pha|phs|wrap|ifg|interf|(^|[_\W])(arg|angle)"),

@@ -258,8 +258,8 @@ def flip(layer: Layer) -> FlippedLayer:
     """The layer north up, if its rows go north."""
     common = _common(layer)
     if layer.transform is not None:
-        t, affine = layer.transform, import_optional("affine", "insar").Affine
-        common["transform"] = t * affine(1, 0, 0, 0, -1, layer.shape[0])
+        t, n = layer.transform, layer.shape[0]
+        common["transform"] = type(t)(t.a, -t.b, t.c + t.b * n, t.d, -t.e, t.f + t.e * n)
     return FlippedLayer(**common, layer=layer)
 
 
@@ -293,6 +293,9 @@ def raster_layers(uri: str | Path, shown: str | Path | None = None) -> list[Rast
         return [_band_layer(source, uri, band, shown) for band in range(1, max(1, source.count) + 1)]
 
 
+_BAND_NAMES = ("long_name", "NETCDF_VARNAME", "BandName", "BAND_NAME", "band_name", "NAME", "Name")
+
+
 def _band_layer(source: Any, uri: str | Path, band: int, shown: str) -> RasterLayer:
     if source.count == 0:
         names = ", ".join(name.rpartition(":")[2] for name in source.subdatasets[:12])
@@ -308,7 +311,7 @@ def _band_layer(source: Any, uri: str | Path, band: int, shown: str) -> RasterLa
         crs=source.crs,
         transform=source.transform if known else None,
         tags={**source.tags(), **tags},
-        part=source.descriptions[band - 1] or tags.get("long_name") or tags.get("NETCDF_VARNAME") or "",
+        part=source.descriptions[band - 1] or next((tags[key] for key in _BAND_NAMES if tags.get(key)), ""),
         units=source.units[band - 1] or "",
         uri=str(uri),
         band=band,

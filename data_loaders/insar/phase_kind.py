@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError
-from mvnet.data_loaders.insar.formats.products import names_slc
+from mvnet.data_loaders.insar.formats.products import names_displacement, names_slc
+from mvnet.data_loaders.insar.formats.units import UNITS
 from mvnet.data_loaders.insar.value_kinds import Values, gather, kind_of, other_cycle, sample_windows
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ def check_phase(image: Interferogram) -> list[str]:
 
 
 def _check_values(image: Interferogram) -> list[str]:
+    if names_displacement(image.path.rpartition("/")[2]) and not _is_radian(image.layer.units):
+        raise DataError(f"{image.path}: found the name of a displacement or a velocity, expected {_DECLARED}")
     windows = []
     for window in sample_windows(image.shape):
         stored = image.read_stored(window).astype(np.float64)
@@ -68,18 +72,22 @@ def _why_not(found: Values, kind: str, units: str) -> str:
         return "that jump from pixel to pixel" if found.step > math.pi else f"distributed as {_NAMES[kind]}"
     if kind == "labels":
         return "all whole numbers"
-    if units:  # declared, and radians by now
+    if _is_radian(units):
         return ""
     low, high = np.percentile(found.values, [0.5, 99.5])
     if _LEAST_RANGE[0] < high - low < _LEAST_RANGE[1]:
         return "too small for phases with noise (metres?)"
-    if kind == "coherence" and found.rough > 0.2:
+    if kind == "coherence" and not units and found.rough > 0.2:
         return "those of a coherence"
     return ""
 
 
 _DECLARED = "phases in radians, or their unit declared in the file"
 _NAMES = {"noise": "the real part of a complex image", "amplitude": "amplitudes are"}
+
+
+def _is_radian(units: str) -> bool:
+    return re.fullmatch(UNITS[0][0], units.strip().lower()) is not None
 
 
 def has_fringes(image: Interferogram) -> bool | None:

@@ -36,6 +36,7 @@ OTHER_CYCLES = (
 _SLACK, _EDGE = 0.004, 0.03  # of a period: beyond its ends, and before them
 SENTINELS = (-9999.0, -99999.0, -32768.0, 9.969209968386869e36)
 """Numbers that usually mean no data."""
+_HOT = 1000  # ranges of nearly all values: a value farther from their median is no measurement
 _ROUGH = 0.35  # of the spread is in the steps from pixel to pixel: 1 for white noise, near 0 for smooth values
 
 
@@ -86,14 +87,18 @@ def clean(window: np.ndarray) -> np.ndarray:
 
 
 def gather(windows: Sequence[np.ndarray]) -> Values:
-    """Statistics of windows of shape (h, w), NaN where there are no data; usual fill values are left out."""
-    cleaned, steps = [], []
-    for window in windows:
-        values = clean(window)
-        cleaned.append(values.ravel())
-        steps += [np.diff(values, axis=axis).ravel() for axis in (0, 1)]
-    flat, step = (np.concatenate(parts) if parts else np.zeros(0) for parts in (cleaned, steps))
-    flat, step = flat[np.isfinite(flat)], step[np.isfinite(step)]
+    """Statistics of windows of shape (h, w), NaN where there are no data, without usual fill values and hot pixels."""
+    cleaned = [clean(window) for window in windows]
+    flat = np.concatenate([values.ravel() for values in cleaned]) if cleaned else np.zeros(0)
+    flat = flat[np.isfinite(flat)]
+    if len(flat):
+        low, middle, high = np.percentile(flat, [0.1, 50, 99.9])
+        far = _HOT * max(high - low, 1e-30)
+        cleaned = [np.where(np.abs(values - middle) <= far, values, np.nan) for values in cleaned]
+        flat = flat[np.abs(flat - middle) <= far]
+    steps = [np.diff(values, axis=axis).ravel() for values in cleaned for axis in (0, 1)]
+    step = np.concatenate(steps) if steps else np.zeros(0)
+    step = step[np.isfinite(step)]
     spread = float(flat.std()) if len(flat) else 0.0
     rough = float(np.sqrt(np.mean(step**2)) / (math.sqrt(2) * spread)) if spread and len(step) else 0.0
     return Values(flat, step, rough)
@@ -165,12 +170,13 @@ def is_complex(real: Sequence[np.ndarray], imaginary: Sequence[np.ndarray]) -> b
     """Whether two rasters are the parts of complex numbers whose phases go all around.
 
     With x + j y = m exp(j t): m is constant, or x and y have zero mean, equal variance and no correlation, and
-    |mean exp(j t)|, |mean exp(2 j t)| are small.
+    |mean exp(j t)|, |mean exp(2 j t)| are small. Two smooth rasters that have nothing to do with each other are told
+    by the zeros of x + j y, around which its phase turns: s^2 / (2 pi) of them a pixel, s the size of phase steps.
 
     Args:
         real, imaginary: the same windows of both, NaN where there are no data.
     """
-    x, y = (np.concatenate([np.asarray(w, np.float64).ravel() for w in windows]) for windows in (real, imaginary))
+    x, y = (np.concatenate([np.ravel(window) for window in windows]).astype(float) for windows in (real, imaginary))
     inside = np.isfinite(x) & np.isfinite(y) & ((x != 0) | (y != 0))
     x, y = x[inside], y[inside]
     if len(x) < 50 or min(x.max(), y.max()) <= 0 or max(x.min(), y.min()) >= 0:
@@ -187,4 +193,18 @@ def is_complex(real: Sequence[np.ndarray], imaginary: Sequence[np.ndarray]) -> b
         abs(turn.mean()),
         abs(np.mean(turn**2)),
     )
-    return bool(max(unlike) < 0.2 and 0.75 < sizes[0] / sizes[1] < 1.33)
+    if max(unlike) > 0.2 or not 0.75 < sizes[0] / sizes[1] < 1.33:
+        return False
+    smooth = max(gather(windows).rough for windows in (real, imaginary)) < _ROUGH
+    return not smooth or any(_few_zeros(np.arctan2(b, a)) for a, b in zip(real, imaginary))
+
+
+def _few_zeros(phase: np.ndarray) -> bool:
+    """Whether a phase, shape (h, w), turns around fewer points than that of two unrelated smooth fields would."""
+    across, down = ((np.diff(phase, axis=axis) + np.pi) % (2 * np.pi) - np.pi for axis in (1, 0))
+    turns = across[:-1] + down[:, 1:] - across[1:] - down[:, :-1]
+    turns = turns[np.isfinite(turns)]
+    if not len(turns):
+        return False
+    square = (np.nanmean(across**2) + np.nanmean(down**2)) / 2
+    return bool(np.mean(np.abs(turns) > np.pi) < 0.2 * square / (2 * np.pi))

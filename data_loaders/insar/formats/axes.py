@@ -50,7 +50,7 @@ def find_axes(
     long = long if len(long) > 1 else list(range(len(shape)))[-2:]
     if len(long) == 2:
         return _place(len(shape), {long[0]: "y", long[1]: "x"})
-    if len(long) == 4 and shape[long[1]] == 2 and not any(dims):
+    if len(long) == 4 and shape[long[1]] == 2 and not any(named):
         return _place(len(shape), {long[0]: "stack", long[1]: "parts", long[2]: "y", long[3]: "x"})
     if len(long) != 3:
         raise DataError(f"layer: found shape {tuple(shape)} of {name}, expected (y, x), or one axis more for a stack")

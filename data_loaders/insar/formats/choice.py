@@ -163,7 +163,9 @@ def _pick(file: DatasetFile, candidates: list[str], name: str | None, expected: 
         return next((pair for pair in plain if "+" in pair and whole in pair.split("+")), whole)
     hits = [candidate for candidate in plain if (name or "").lower() in candidate.lower()]
     if not hits and name is None and len(rasters) == 1:
-        return rasters[0]
+        role = role_of(rasters[0].rpartition("/")[2])
+        if expected == "a coherence" or role not in ("coherence", "amplitude", "other", "real", "imaginary"):
+            return rasters[0]
     if not hits or (name is None and candidates[0].startswith("?")):
         found = ", ".join(f"{n} {tuple(file.datasets[n].shape)}" for n in rasters[:12]) or "no raster"
         wish = repr(name) if name else f"{expected}: name it with --layer"

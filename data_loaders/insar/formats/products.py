@@ -46,7 +46,7 @@ ROLES: tuple[tuple[str, str], ...] = (
     ("other", r"disp(?!er)|veloc|offset|uncert|std|sigma_?phase|water"),
     ("real", r"^(i|re)([_\W]|$)|(^|[_\W\d])(real|inphase|in_phase)(part|[_\W\d]|$)|_re$"),
     ("imaginary", r"^(q|im)([_\W]|$)|(^|[_\W\d])(imag(inary)?|quadrature|quad)(part|[_\W\d]|$)|_im$"),
-    ("coherence", r"coh|corr(?!ect)|(^|[_\W])(cor|cc)($|[_\W])|phsig"),
+    ("coherence", r"coh|corr(?!ec)|(^|[_\W])(cor|cc)($|[_\W])|phsig"),
     ("amplitude", r"(?<![rs])amp(?!le)|magn|(^|[_\W])mag|intens|power|sigma0|gamma0|(^|[_\W])abs|backscatter"),
     ("unwrapped phase", r"unw"),
     ("wrapped phase", r"pha|phs|wrap|ifg|interf|(^|[_\W])(arg|angle)"),
@@ -75,6 +75,12 @@ def imaginary_names(name: str) -> list[str]:
         return []
     found = (re.sub(pattern, other, name, count=1) for pattern, other in _IMAGINARY)
     return [other for other in dict.fromkeys(found) if other != name]
+
+
+def names_displacement(name: str) -> bool:
+    """Whether a name says that something is a displacement or a velocity, and not a phase."""
+    words = r"(^|[^a-z])(disp|displacements?|vel|velocity|velocities)([^a-z]|$)"
+    return re.search(words, name, re.I) is not None and re.search(ROLES[-1][1], name, re.I) is None
 
 
 def names_slc(name: str) -> bool:

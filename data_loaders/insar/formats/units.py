@@ -18,7 +18,7 @@ UNITS: tuple[tuple[str, float], ...] = (
 )
 """Pattern of a unit -> radians in it."""
 
-_NO_ANGLE = r"([cmk]?m|[a-z]*met(er|re)s?|d[bn]|inch(es)?|f(ee|oo)t|hz|s(ec(ond)?s?)?|k(elvin)?|percent|%)([ /*^.].*)?"
+_NO_ANGLE = r"([cmk]?m|[a-z]*met(er|re)s?|d[bn]|inch(es)?|f(ee|oo)t|hz|s|sec|seconds?|kelvins?|percent|%)([ /*^.].*)?"
 
 
 def in_radians(layer: Layer) -> Layer:

@@ -153,6 +153,7 @@ REFUSED = {
     "phases": ([T, -T], (), None, "2 bands"),
     "flat real and imaginary": ([*(lambda z: (z.real, z.imag))(fringes(slope=0.01)[0])], (), None, "--layer N or N"),
     "amplitude and coherence": ([A, G], (), None, "amplitude"),
+    "two displacements": ([smooth(2) - 0.6, smooth(3) - 0.6], (), None, "2 bands"),
     "complex": ([Z, Z], (), None, "complex bands"),
     "two single images": (
         [Z.real, Z.imag, Z.real, Z.imag],

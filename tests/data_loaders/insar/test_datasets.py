@@ -78,6 +78,7 @@ REFUSED = {
     "position": ("a.h5", {"ifg": STACK}, 3, "expected 0 to 2"),
     "no stack": ("a.h5", {"ifg": Z}, 5, "is one image"),
     "name": ("a.h5", {"ifg": STACK}, "unw:1", "expected 'unw'"),
+    "only a velocity": ("a.h5", {"velocity": PHASE}, None, "velocity"),
 }
 
 

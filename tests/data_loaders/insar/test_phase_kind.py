@@ -40,7 +40,8 @@ def test_kinds_of_values(kind):
 def test_parts_of_complex_numbers():
     assert is_complex([Z.real], [Z.imag]) and is_complex([np.cos(PHASE)], [np.sin(PHASE)])
     assert not is_complex([PHASE], [PHASE]) and not is_complex([np.abs(Z)], [T]) and not is_complex([Z.real], [G])
-    assert not is_complex([Z.real], [10 * Z.imag]) and not is_complex([Z.real], [Z.real + 0.1 * Z.imag])
+    assert not is_complex([smooth(2) - 0.6], [smooth(3) - 0.6]) and not is_complex([Z.real], [10 * Z.imag])
+    assert not is_complex([Z.real], [Z.real + 0.1 * Z.imag])
 
 
 READ = {
@@ -89,6 +90,22 @@ def test_what_is_no_phase_in_radians_is_refused(case, tmp_path):
     image = open_interferogram(tiff(tmp_path / "a.tif", values.astype(np.float32)))
     with pytest.raises(DataError, match=f"found values from .*{reason}.*radians"):
         check_phase(image)
+
+
+def test_names_of_displacements_and_wrong_units_are_refused(tmp_path):
+    for name in ("S1_vert_disp.tif", "velocity.tif", "cum.vel.tif"):
+        with pytest.raises(DataError, match="displacement"):
+            check_phase(open_interferogram(tiff(tmp_path / name, PHASE)))
+    check_phase(open_interferogram(tiff(tmp_path / "unw_disp_phase.tif", PHASE)))
+    path = names(tiff(tmp_path / "a.tif", T), units=("degrees",))
+    with pytest.raises(DataError, match="too small"):
+        check_phase(open_interferogram(path))
+
+
+def test_a_hot_pixel_does_not_change_the_kind(tmp_path):
+    hot = T.copy()
+    hot[5, 6] = 1e25
+    assert kind_of(gather([hot])) == "wrapped phase"
 
 
 @pytest.mark.parametrize("unit", ["m", "metres", "mm/year", "dB"])

@@ -1,5 +1,6 @@
 """The noises, the scenes and the measures of `benchmarks.field_insar`, small."""
 
+import argparse
 import json
 from importlib import import_module
 
@@ -171,6 +172,15 @@ def test_the_command_unwraps_the_phase_of_an_array(setup):
     z = noises.white(np.indices((64, 64)).sum(0) / 5, 0.99, 0)
     found = water.unwrapped_by_command(setup, z)
     assert np.abs(wrapped(found - np.angle(z))).max() < 1e-3 and np.ptp(found) > 2 * np.pi
+
+
+def test_no_part_is_all_parts(capsys):
+    parser = argparse.ArgumentParser()
+    field._add_options(parser)
+    assert parser.parse_args([]).parts == [] and parser.parse_args(["real", "null"]).parts == ["real", "null"]
+    with pytest.raises(SystemExit):
+        parser.parse_args(["nothing"])
+    assert "found nothing, expected some of correlated" in capsys.readouterr().err
 
 
 def test_a_part_and_a_checkpoint_can_be_named(setup, tmp_path, monkeypatch, capsys):

@@ -86,7 +86,7 @@ def _named(bands: list[Band], wanted: str | int | None) -> list[Band]:
         return bands
     if isinstance(wanted, str) and "+" in wanted:
         return [band for word in wanted.split("+", 1) for band in _named(bands, word.strip())[:1]]
-    if isinstance(wanted, int) or wanted.isdigit():
+    if isinstance(wanted, int) or (wanted.isdigit() and len(wanted) < 6):  # eight are a date
         if not 1 <= int(wanted) <= len(bands):
             raise DataError(f"layer: found band {wanted} of {bands[0].layer.path}, expected 1 to {len(bands)}")
         return [bands[int(wanted) - 1]]

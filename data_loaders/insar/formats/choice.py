@@ -81,7 +81,7 @@ def select_layers(
     if coherence:
         rasters = file.rasters()
         hits = _matches(rasters, [product.coherence]) or _of_role(rasters, "coherence")
-        return _raster(file, _pick(file, hits, asked.name, "a coherence")[0], asked.position or 0, product), None
+        return _raster(file, _pick(file, hits, asked.name, "a coherence"), asked.position or 0, product), None
     candidates = _candidates(file, product)
     chosen = _pick(file, candidates, asked.name, "an interferogram")
     parts = chosen.split("+")

@@ -85,7 +85,9 @@ class DatasetFile:
             crs=crs,
             transform=transform,
             tags=_short_tags(declared),
-            units=next((text(declared[key]) for key in _UNITS if key in declared), ""),
+            units=next(
+                (text(attributes[key]) for key in _UNITS if key in attributes), text(self.attributes.get("UNIT", ""))
+            ),
         ).scaled(number(attributes.get("scale_factor", 1)) or 1.0, number(attributes.get("add_offset", 0)) or 0.0)
 
     def count(self, name: str, axes: tuple[Axis, ...]) -> int:

@@ -101,6 +101,7 @@ NAMED = {
     "HyP3": ([PHASE, T, G], ("unw_phase", "wrapped_phase", "corr"), None, UNIT, "corr"),
     "unwrapped asked": ([PHASE, T, G], ("unw_phase", "wrapped_phase", "corr"), "unw", np.exp(1j * PHASE), "corr"),
     "by number": ([PHASE, T, G], ("unw_phase", "wrapped_phase", "corr"), 1, np.exp(1j * PHASE), "corr"),
+    "by date": ([T, -T], ("ifg_20200101", "ifg_20200113"), "20200113", UNIT.conj(), None),
     "part of a pair": ([Z.real, Z.imag], ("i_ifg", "q_ifg"), "1", UNIT, None),
     "as asked": ([Z.real, Z.imag, G, A], (), "1+2", UNIT, None),
     "six bands, one named": ([C, A**2, T, G, A**2, -T], (), "6", UNIT.conj(), "band 4"),

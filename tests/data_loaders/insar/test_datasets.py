@@ -90,6 +90,12 @@ def test_what_cannot_be_read_is_refused(case, tmp_path):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("data", [{"coherence": G}, {"z": G}, {"phase": T, "my_coh": G}, {"coh": np.stack([G] * 3)}])
+def test_a_coherence_in_a_file_of_its_own(data, tmp_path):
+    image = open_interferogram(hdf5(tmp_path / "a.h5", {"ifg": Z}), hdf5(tmp_path / "b.h5", data))
+    np.testing.assert_array_equal(image.read().coherence, G)
+
+
 def test_axes_by_attributes_and_other_images():
     shape = (60, 96, 120)
     assert find_axes("a", shape, [""] * 3, [(96, 120)]) == ("stack", "y", "x")

@@ -24,7 +24,7 @@ from mvnet.data_loaders.insar.training.acquisition import Acquisition, draw_acqu
 from mvnet.data_loaders.random_fields import log_uniform, smooth_field, uniform
 from mvnet.errors import MvnetError
 
-P_SMOOTH = 0.15  # probability of a scene without a discontinuity
+P_SMOOTH, P_SMOOTH_CORRELATED = 0.15, 0.35  # probability of a scene without a discontinuity, by its noise
 P_STEEP = 0.6  # of the others, steepness distributed as the root of a uniform number; else log-uniform
 MIN_GRADIENT = 0.02  # rad/pixel
 P_TEXTURE = 0.5  # of a small texture, as turbulence and errors of the terrain model leave
@@ -32,13 +32,13 @@ MAX_TEXTURE = 0.2  # radians
 MAX_TEXTURE_PITCH = 12.0  # pixels between the knots of the texture
 P_CONSTANT_COHERENCE = 0.6
 P_SINGLE_LOOK = 0.6
-P_NOISE_ONLY = 0.12  # of patches without coherence
+P_NOISE_ONLY = 0.08  # of patches without coherence
 P_PHASE_ONLY = 0.5  # of a file that holds the wrapped phase, no amplitude
 P_COHERENCE_GIVEN = 0.3
 P_COHERENCE_TRUE = 0.3  # of those: without the noise of an estimate
 P_LOOKS_GIVEN = 0.5
 P_HOLES = 0.15
-P_POINTS = 0.08  # of patches with data at single pixels
+P_POINTS = 0.06  # of patches with data at single pixels
 MIN_POINTS = 0.04  # share of them
 MIN_COHERENCE, MAX_COHERENCE = 0.1, 0.97
 MAX_LOOKS = 30
@@ -110,7 +110,7 @@ class PhaseTrainingSet(Dataset):
         coherence = (0.0, MAX_COHERENCE) if varying else uniform(MIN_COHERENCE, MAX_COHERENCE, random)
         if uniform(0, 1, random) < P_NOISE_ONLY:
             coherence = 0.0
-        smooth = uniform(0, 1, random) < P_SMOOTH
+        smooth = uniform(0, 1, random) < (P_SMOOTH if acquisition == Acquisition() else P_SMOOTH_CORRELATED)
         scene = simulate_scene(
             (self.patch, self.patch),
             steepness=self._steepness(random, smooth, MAX_TURN / acquisition.reach),

@@ -9,6 +9,7 @@ The command line calls these functions, and nothing else computes for it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
@@ -33,9 +34,9 @@ from mvnet.models.dti.adaptation import adapt as adapt_network
 from mvnet.models.dti.inference import denoise_loaded
 from mvnet.models.dti.network import DTIDenoiser
 from mvnet.models.guarantee import Guarantee
-from mvnet.models.insar.inference import blend
+from mvnet.models.insar.inference import blend, overlap_of
 from mvnet.models.insar.network import InSARDenoiser
-from mvnet.models.insar.raster import denoise_tiles, plan_tiles
+from mvnet.models.insar.raster import denoise_tiles, measure_noise, plan_tiles
 from mvnet.models.registry import verify as verify_network
 from mvnet.nn.trust_region import TRUST_REGION
 from mvnet.runtime import find_device
@@ -162,6 +163,7 @@ def denoise_insar(
     coherence: Any = None,
     *,
     valid: Any = None,
+    looks: float | None = None,
     strength: float = 1.0,
     tile: int = 1024,
     workers: int | None = None,
@@ -177,6 +179,7 @@ def denoise_insar(
             radians; NaN, and 0 in complex ones, are no data.
         coherence: path, or as z in [0, 1], NaN where unknown; None takes the one beside a file, else none.
         valid: as z, bool, pixels to use, in memory only; None uses all with data.
+        looks: number of looks; None takes that of a file's metadata, else it is unknown.
         strength: 0 keeps the phase, 1 is the network's output, between them lies the shorter arc of the circle.
         tile: side of a tile in pixels; memory grows with its square, the result does not depend on it.
         workers: tiles computed at the same time; None is one for every thread of torch on the CPU, else one.
@@ -193,12 +196,14 @@ def denoise_insar(
     """
     if not 0 <= strength <= 1:
         raise MvnetError(f"strength: found {strength}, expected a number in [0, 1]")
+    if looks is not None and not looks >= 1:
+        raise MvnetError(f"looks: found {looks}, expected a number of at least 1")
     if tile < 1:
         raise MvnetError(f"tile: found {tile}, expected a positive number of pixels")
     network = _network(model, InSARDenoiser)
     place = str(find_device(device))
     work = partial(_denoise_scene, strength=strength, tile=tile, workers=workers, executor=executor, device=place)
-    work = partial(work, network=network, progress=progress)
+    work = partial(work, network=network, progress=progress, looks=looks)
     return map_pairs(work, z, coherence, valid) if is_many(z) else work(z, coherence, valid)
 
 
@@ -214,13 +219,18 @@ def _denoise_scene(
     device: str,
     network: InSARDenoiser,
     progress: Progress | None,
+    looks: float | None,
 ) -> Any:
     """As `denoise_insar`, of one interferogram."""
     image = read_interferogram(z, coherence, valid)
+    looks = getattr(image, "looks", None) if looks is None else looks
+    noise = measure_noise(image, math.nan if looks is None else looks)
     phase = np.full(image.shape, np.nan, np.float32)
     confidence = np.zeros(image.shape, np.float32)
-    tiles = plan_tiles(image.shape, None, tile, network.receptive_radius, network.alignment)
-    results = denoise_tiles(image, tiles, network.float(), device=device, workers=workers, executor=executor)
+    tiles = plan_tiles(image.shape, None, tile, overlap_of(network), network.alignment)
+    results = denoise_tiles(
+        image, tiles, network.float(), device=device, workers=workers, executor=executor, noise=noise
+    )
     with closing(results):
         for done, (read, found) in enumerate(results, start=1):
             known = read.valid[read.place]

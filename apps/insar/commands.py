@@ -47,7 +47,7 @@ Tile = Annotated[
 ]
 Overlap = Annotated[
     int | None,
-    typer.Option(help="Overlap of tiles in pixels (default and least: the receptive radius of the network)."),
+    typer.Option(help="Overlap of tiles in pixels (default and least: what the result of a tile depends on)."),
 ]
 Workers = Annotated[
     int | None,

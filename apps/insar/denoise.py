@@ -126,11 +126,13 @@ def _model(options: InSAROptions) -> tuple[InSARDenoiser, dict[str, str]]:
 
 
 def _overlap(options: InSAROptions, model: InSARDenoiser) -> int:
-    least = model.receptive_radius
+    from mvnet.models.insar.inference import overlap_of
+
+    least = overlap_of(model)
     if options.overlap is not None and options.overlap < least:
         raise UserError(
-            f"--overlap: found {options.overlap}, expected at least {least}, the receptive radius of the network; "
-            "less would leave seams"
+            f"--overlap: found {options.overlap}, expected at least {least}, the pixels around a tile that its "
+            "result depends on; less would leave seams"
         )
     return least if options.overlap is None else options.overlap
 

@@ -27,7 +27,7 @@ class InSAROptions:
     looks: of the interferogram; None where unknown.
     strength: 0 keeps the phase, 1 is the network's output, between them lies the shorter arc of the circle.
     tile: side in pixels, rounded up to a multiple of 16 and of what the network needs.
-    overlap: pixels read around a tile, at least the network's receptive radius, which None takes.
+    overlap: pixels read around a tile, at least those that its result depends on, which None takes.
     workers: tiles computed at the same time; None is one for every core, or all of a cluster.
     scheduler: of a dask.distributed cluster.
     device: "auto", "cpu", "cuda", ...  model: checkpoint instead of the shipped weights.

@@ -14,7 +14,7 @@ from torch import Tensor
 from mvnet.equivariant import FieldType, Trivial, equivariance_error, field_type, group
 from mvnet.manifolds.circle import wrap
 from mvnet.models.guarantee import LIMITS, Guarantee, precision
-from mvnet.models.insar.inference import denoise_interferogram
+from mvnet.models.insar.inference import denoise_interferogram, overlap_of
 from mvnet.models.insar.inputs import interferogram_planes, scalar_planes
 from mvnet.models.insar.network import InSARDenoiser, noise_type
 
@@ -54,7 +54,7 @@ def verify_insar(model: InSARDenoiser, seed: int) -> list[Guarantee]:
         name = f"equivariance error, global phase ({_ANGLES} angles), {precision(dtype)}"
         found.append(Guarantee(name, phase_error(network, y), limit))
     model.to(given)
-    side = 2 * (model.receptive_radius + 4 * model.alignment)
+    side = 2 * (overlap_of(model) + 4 * model.alignment)
     z, valid = random_interferogram(seed, side)
     whole, tiled = (
         denoise_interferogram(model, z.to(torch.complex64), valid=valid, block=b) for b in (side, side // 2)

@@ -25,6 +25,7 @@ from mvnet.errors import MvnetError
 from mvnet.manifolds import Circle
 from mvnet.models.insar.inputs import interferogram_planes, noise_features, scalar_planes
 from mvnet.models.insar.network import InSARDenoiser
+from mvnet.models.insar.points import REACH, average_points
 from mvnet.models.tiling import Tile, aligned_tiles, map_tiles
 
 _REACH = 35  # pixels, side of the window whose information bounds the concentration
@@ -81,7 +82,7 @@ def denoise_interferogram(
         windows = sample_windows((z.shape[0], z.shape[1]))
         noise = PhaseNoise(measure_correlation((z[w].cpu(), valid[w].cpu()) for w in windows))
     phase, concentration = z.angle(), torch.zeros_like(z.real)
-    jobs = list(aligned_tiles(tuple(z.shape), block, model.receptive_radius, model.alignment))
+    jobs = list(aligned_tiles(tuple(z.shape), block, overlap_of(model), model.alignment))
     if workers is None:
         workers = torch.get_num_threads() if next(model.parameters()).device.type == "cpu" else 1
 
@@ -109,7 +110,7 @@ def denoise_window(
     coherence: Tensor | None = None,
     noise: PhaseNoise | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Denoise a window in one piece; pixels at least `receptive_radius` inside are as in the whole scene.
+    """Denoise a window in one piece; pixels at least `overlap_of(model)` inside are as in the whole scene.
 
     Args:
         model: on any device.
@@ -127,10 +128,16 @@ def denoise_window(
     told = None if noise is None else noise_features(noise.correlation, torch.tensor(noise.looks))[None].to(like)
     out, (height, width) = model(planes, features, told), z.shape
     phase, concentration = (x[0, :height, :width].to(z.real) for x in (out.phase, out.log_concentration.exp()))
+    phase = average_points(phase, valid)
     if coherence is not None:
         looks = 1.0 if noise is None or math.isnan(noise.looks) else noise.looks
         concentration = torch.minimum(concentration, looks * information(coherence, valid).to(concentration))
     return phase, concentration
+
+
+def overlap_of(model: InSARDenoiser) -> int:
+    """Pixels around a tile that its result depends on."""
+    return model.receptive_radius + REACH
 
 
 def information(coherence: Tensor, valid: Tensor) -> Tensor:

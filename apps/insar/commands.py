@@ -86,6 +86,9 @@ def denoise(
     workers: Workers = None,
     scheduler: Scheduler = None,
     jobs: Annotated[int, typer.Option(min=1, help="Of a stack: pairs done at a time by processes here.")] = 1,
+    joint: Annotated[
+        bool, typer.Option("--joint", help="Of a stack: bring the denoised phases to one phase for every date.")
+    ] = False,
     unwrap: Unwrap = None,
     device: Device = "auto",
     model: Checkpoint = None,
@@ -146,17 +149,20 @@ def denoise(
         allow_network=allow_network,
         unwrap=unwrap,
     )
-    _run(options, jobs, quiet=quiet, as_json=as_json)
+    _run(options, jobs, joint, quiet=quiet, as_json=as_json)
 
 
-def _run(options: InSAROptions, jobs: int, *, quiet: bool, as_json: bool) -> None:
+def _run(options: InSAROptions, jobs: int, joint: bool, *, quiet: bool, as_json: bool) -> None:
     """Denoise one scene, or all pairs of a stack where none is named."""
     from mvnet.apps.common.console import Console
+    from mvnet.apps.common.errors import UserError
     from mvnet.data_loaders.insar.stacks.registry import find_stack
 
     place = Path(options.input)
     stack = find_stack(place) if options.layer is None and place.exists() else None
     if stack is None:
+        if joint or jobs > 1:
+            raise UserError(f"{'--joint' if joint else '--jobs'}: found one scene, expected it for a stack of several")
         from mvnet.apps.insar.denoise import run
 
         print_summary(run(options, Console(quiet)), _headline, quiet=quiet, as_json=as_json)
@@ -164,7 +170,7 @@ def _run(options: InSAROptions, jobs: int, *, quiet: bool, as_json: bool) -> Non
     from mvnet.apps.insar.stack.run import StackJob, run_stack
     from mvnet.apps.insar.stack.table import table
 
-    summary = run_stack(StackJob(stack, jobs, options.scheduler), options, Console(quiet))
+    summary = run_stack(StackJob(stack, jobs, options.scheduler, joint), options, Console(quiet))
     print_summary(summary, lambda found: "\n".join(table(found)), quiet=quiet, as_json=as_json)
     if summary["exit_status"]:
         raise typer.Exit(summary["exit_status"])

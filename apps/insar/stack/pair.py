@@ -14,7 +14,7 @@ from mvnet.apps.common.errors import DEFECT, USER_ERROR, UserError, is_out_of_me
 from mvnet.apps.common.pool import Work
 from mvnet.apps.insar.options import InSAROptions
 from mvnet.data_loaders.errors import DataError
-from mvnet.data_loaders.insar.stacks.base import DenoisedPair, Pair, state_of
+from mvnet.data_loaders.insar.stacks.base import DenoisedPair, Pair, keep, state_of
 from mvnet.data_loaders.insar.stacks.registry import find_kind
 from mvnet.errors import MvnetError
 from mvnet.storage import write_json
@@ -27,7 +27,8 @@ _PARTS = ("Counts", "Statistics", "Messages")
 class Task:
     """What a worker needs to know.
 
-    kind: of the stack.  is_complex: whether the pair is written as complex values.
+    kind: of the stack, "" where the pair waits as two rasters until all are there.
+    is_complex: whether the pair is written as complex values.
     options: of every pair; input, layer and output are set from the pair.
     target: folder that the files of a pair go to.  state: folder of the records, and of what is unfinished.
     fingerprint: digest of what the result depends on.
@@ -169,7 +170,7 @@ def _place(task: Task, denoised: DenoisedPair, folder: Path, summary: dict[str, 
     """Make the files of a pair and move them into place, the interferogram last: where it is, all of them are."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    find_kind(task.kind).store(task.pair, denoised, folder)
+    (find_kind(task.kind).store if task.kind else keep)(task.pair, denoised, folder)
     for name in reversed(task.pair.outputs):
         (task.target / name).unlink(missing_ok=True)
     record = {"Fingerprint": task.fingerprint, **{key: summary[key.lower()] for key in _PARTS}}

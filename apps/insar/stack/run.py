@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +26,8 @@ from mvnet.apps.insar.stack.pair import (
     fingerprint_of,
     read_record,
 )
-from mvnet.data_loaders.insar.stacks.base import Stack, kept
+from mvnet.data_loaders.insar.stacks.base import DenoisedPair, Stack, in_two_rasters, kept
+from mvnet.data_loaders.insar.stacks.linking import edges_of, link_pairs
 from mvnet.data_loaders.insar.stacks.registry import find_kind
 from mvnet.storage import replacing, write_json
 
@@ -36,21 +37,29 @@ _JOB = "job.json"
 
 @dataclass(frozen=True)
 class StackJob:
-    """A stack and who does the work: processes on this machine, or the dask cluster of a scheduler."""
+    """A stack and who does the work: processes on this machine, or the dask cluster of a scheduler.
+
+    joint: whether the denoised phases are brought to the differences of one phase for every date.
+    """
 
     stack: Stack
     jobs: int = 1
     scheduler: str | None = None
+    joint: bool = False
 
 
 @dataclass(frozen=True)
 class _Places:
-    """output: the file or folder asked for.  target: folder that the files of pairs go to.  state: of the records."""
+    """output: the file or folder asked for.  target: folder that the files of pairs go to.  state: of the records.
+
+    gathered: whether the pairs wait in `state` until all are done.
+    """
 
     output: Path
     target: Path
     state: Path
     is_file: bool
+    gathered: bool
 
     @property
     def job(self) -> Path:
@@ -78,14 +87,14 @@ def run_stack(job: StackJob, options: InSAROptions, console: Console | None = No
     """
     console, clock = Console(quiet=True) if console is None else console, Clock()
     check(options)
-    places = _check(job.stack, options)
-    for message in _introduction(job.stack):
+    places = _check(job, options)
+    for message in _introduction(job):
         console.say(message)
     from mvnet import __version__
     from mvnet.models.checkpoint import load_identified
 
     _, weights = load_identified("insar", options.model)
-    tasks = _tasks(job.stack, options, weights, places)
+    tasks = _tasks(job, options, weights, places)
     outcomes, written = _do(job, options, tasks, places, console, clock)
     troubles = {outcome.exit_status for outcome in outcomes} - {0}
     counts = {status: sum(o.status == status for o in outcomes) for status in (DONE, SKIPPED, FAILED)}
@@ -98,8 +107,8 @@ def run_stack(job: StackJob, options: InSAROptions, console: Console | None = No
         "left_out": list(job.stack.left_out),
         "weights": weights,
         "device": options.device if job.scheduler is None else job.scheduler,
-        "options": to_json(options) | {"jobs": job.jobs},
-        "messages": _introduction(job.stack),
+        "options": to_json(options) | {"jobs": job.jobs, "joint": job.joint},
+        "messages": _introduction(job),
         "exit_status": min(troubles, default=0),
     }
     if options.report and any(outcome.statistics for outcome in outcomes):
@@ -108,18 +117,24 @@ def run_stack(job: StackJob, options: InSAROptions, console: Console | None = No
         with replacing(places.report) as path:
             write_report(path, summary, places.state)
         summary["outputs"]["report"] = str(places.report)
-    if places.is_file and written and not troubles:
+    if places.gathered and written and not troubles:
         shutil.rmtree(places.state, ignore_errors=True)
     summary["timings"] = clock.laps | {"total": clock.total()}
     return summary
 
 
-def _introduction(stack: Stack) -> list[str]:
-    return [f"{stack.path.name}: a stack of {len(stack.pairs)} pairs ({stack.kind})", *stack.messages]
+def _introduction(job: StackJob) -> list[str]:
+    stack, messages = job.stack, list(job.stack.messages)
+    if job.joint:
+        dates = 1 + max(max(edge) for edge in edges_of([pair.name for pair in stack.pairs]))
+        text = f"the phases of {len(stack.pairs)} pairs are brought to those of {dates} dates; residues, quality and "
+        messages.append(text + "pictures of a pair are those before")
+    return [f"{stack.path.name}: a stack of {len(stack.pairs)} pairs ({stack.kind})", *messages]
 
 
-def _check(stack: Stack, options: InSAROptions) -> _Places:
+def _check(job: StackJob, options: InSAROptions) -> _Places:
     """Where everything goes; UserError for what would be wrong with every pair."""
+    stack = job.stack
     for name, value in (("unwrap", options.unwrap), ("header", options.header), ("format", options.format)):
         if value is not None:
             raise UserError(f"--{name}: found it beside a stack, expected it for one pair only, with --pair")
@@ -132,10 +147,10 @@ def _check(stack: Stack, options: InSAROptions) -> _Places:
         )
     output, kind = options.output, find_kind(stack.kind)
     _check_output(stack, output, kind.suffixes)
-    if not kind.suffixes:
-        return _Places(output, output, output / _RECORDS, False)
+    if not kind.suffixes and not job.joint:
+        return _Places(output, output, output / _RECORDS, False, False)
     state = output.with_name(f".{output.name}.partial")
-    return _Places(output, state, state, True)
+    return _Places(output, state, state, bool(kind.suffixes), True)
 
 
 def _check_output(stack: Stack, output: Path, suffixes: tuple[str, ...]) -> None:
@@ -154,12 +169,19 @@ def _check_output(stack: Stack, output: Path, suffixes: tuple[str, ...]) -> None
         raise UserError(f"output: found no folder {place.parent}, expected the parent of the output")
 
 
-def _tasks(stack: Stack, options: InSAROptions, weights: dict[str, str], places: _Places) -> list[Task]:
-    states: dict[Path, str] = {}
+def _tasks(job: StackJob, options: InSAROptions, weights: dict[str, str], places: _Places) -> list[Task]:
+    stack, states = job.stack, dict[Path, str]()
     settings = (replace(options, overwrite=False, scheduler=None), places.target, places.state)
-    replaces = options.overwrite or places.is_file
+    replaces = options.overwrite or places.gathered
     return [
-        Task(pair, stack.kind, stack.is_complex, *settings, fingerprint_of(pair, options, weights, states), replaces)
+        Task(
+            in_two_rasters(pair) if places.gathered else pair,
+            "" if places.gathered else stack.kind,
+            stack.is_complex,
+            *settings,
+            fingerprint_of(pair, options, weights, states),
+            replaces,
+        )
         for pair in stack.pairs
     ]
 
@@ -168,8 +190,8 @@ def _do(
     job: StackJob, options: InSAROptions, tasks: Sequence[Task], places: _Places, console: Console, clock: Clock
 ) -> tuple[list[Outcome], bool]:
     """The outcomes in the order of the pairs, and whether there is a result."""
-    fingerprints = {task.pair.name: task.fingerprint for task in tasks}
-    if places.is_file and places.output.exists() and not options.overwrite:
+    fingerprints = {task.pair.name: task.fingerprint for task in tasks} | {"joint": str(job.joint)}
+    if places.gathered and places.output.exists() and not options.overwrite:
         if not _is_ours(places, fingerprints):
             raise UserError(f"output: found that {places.output} exists, expected no such file, or --overwrite")
         if not places.state.is_dir():
@@ -188,8 +210,8 @@ def _do(
     if all(outcome.status == FAILED for outcome in ordered):
         _remove_empty(places, existed)
         return ordered, False
-    if places.is_file:
-        _gather(job.stack, ordered, places, console)
+    if places.gathered:
+        _gather(job, ordered, places, console)
         write_json(places.job, fingerprints)
         clock.lap("write")
     return ordered, True
@@ -213,25 +235,48 @@ def _is_ours(places: _Places, fingerprints: dict[str, str]) -> bool:
         return False
 
 
-def _gather(stack: Stack, outcomes: Sequence[Outcome], places: _Places, console: Console) -> None:
-    """Write the copy of the stack with the pairs that were done."""
-    gather = find_kind(stack.kind).gather
-    assert gather is not None
+def _gather(job: StackJob, outcomes: Sequence[Outcome], places: _Places, console: Console) -> None:
+    """Write the copy of the stack, or the folder, with the pairs that were done."""
     failed = {outcome.name for outcome in outcomes if outcome.status == FAILED}
-    denoised = {pair.name: kept(pair, places.state) for pair in stack.pairs if pair.name not in failed}
+    pairs = [pair for pair in job.stack.pairs if pair.name not in failed]
+    denoised = {pair.name: kept(in_two_rasters(pair), places.state) for pair in pairs}
+    if job.joint:
+        with console.progress("linking dates") as progress:
+            denoised = link_pairs(denoised, _empty(places.state / "linked"), progress)
     with console.progress("writing the stack") as progress:
         progress(0, 1)
-        fresh = places.state / f"stack{places.output.suffix}"
-        _remove(fresh)
-        gather(stack, denoised, fresh)
-        _remove(places.output)
-        fresh.rename(places.output)
+        _write(job.stack, denoised, places)
         progress(1, 1)
     if failed:
+        kept_as = "stay as they were read, with quality 0" if places.is_file else "are not there"
         console.say(
-            f"{len(failed)} pairs stay as they were read, with quality 0; {len(denoised)} denoised ones are kept in "
-            f"{places.state}, and the same command tries the others again"
+            f"{len(failed)} pairs {kept_as}; {len(denoised)} denoised ones are kept in {places.state}, and the same "
+            "command tries the others again"
         )
+
+
+def _write(stack: Stack, denoised: Mapping[str, DenoisedPair], places: _Places) -> None:
+    """Make the files beside their place, then move them there."""
+    kind, fresh = find_kind(stack.kind), places.state / f"stack{places.output.suffix}"
+    _remove(fresh)
+    if kind.gather is not None:
+        kind.gather(stack, denoised, fresh)
+        _remove(places.output)
+        fresh.rename(places.output)
+        return
+    fresh.mkdir()
+    for pair in stack.pairs:
+        if pair.name in denoised:
+            kind.store(pair, denoised[pair.name], fresh)
+            for name in pair.outputs:
+                (places.output / name).parent.mkdir(parents=True, exist_ok=True)
+                (fresh / name).replace(places.output / name)
+
+
+def _empty(folder: Path) -> Path:
+    _remove(folder)
+    folder.mkdir()
+    return folder
 
 
 def _remove(path: Path) -> None:
@@ -245,7 +290,7 @@ def _remove_empty(places: _Places, existed: bool) -> None:
     """Leave nothing of a run in which nothing was done."""
     if not any(read_record(places.state, file.stem) for file in places.state.glob("*.json")):
         shutil.rmtree(places.state, ignore_errors=True)
-        if not places.is_file and not existed:
+        if not places.gathered and not existed:
             shutil.rmtree(places.output, ignore_errors=True)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -83,8 +83,13 @@ class StackKind:
     suffixes: tuple[str, ...] = ()
 
 
+def in_two_rasters(pair: Pair) -> Pair:
+    """The pair with outputs that `keep` makes."""
+    return replace(pair, outputs=(f"{pair.name}_quality.tif", f"{pair.name}.tif"))
+
+
 def keep(pair: Pair, denoised: DenoisedPair, folder: Path) -> None:
-    """The `Store` of a file: the two rasters as they are, until all pairs are there."""
+    """The `Store` of pairs that are gathered: the two rasters as they are, until all pairs are there."""
     quality, values = pair.outputs
     os.replace(denoised.quality, folder / quality)
     os.replace(denoised.values, folder / values)

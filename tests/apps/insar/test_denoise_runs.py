@@ -26,7 +26,7 @@ FILES = ["in.tif", "out.tif", "out_mask.tif", "out_quality.tif"]
 
 @pytest.fixture
 def source(tmp_path) -> Path:
-    phase = np.random.default_rng(0).uniform(-1, 1, SHAPE).astype(np.float32)
+    phase = np.random.default_rng(0).uniform(-np.pi, np.pi, SHAPE).astype(np.float32)
     phase[:64, 128:] = -9999  # a tile without data
     return tiff(tmp_path / "in.tif", phase, nodata=-9999)
 

@@ -197,3 +197,36 @@ def test_a_cluster_that_is_not_there(stack, monkeypatch):
     monkeypatch.setattr("mvnet.apps.common.cluster._PATIENCE", 1)
     status, _, err = stack("dolphin", "--scheduler", "tcp://127.0.0.1:9")
     assert status == 2 and "--scheduler: found no dask scheduler" in err
+
+
+@pytest.mark.parametrize("kind", ["mintpy", "dolphin"])
+def test_pairs_of_a_stack_close_where_it_is_asked_for(kind, stack, tmp_path):
+    alone = f"alone{output_name(kind)}"
+    assert stack(kind, output=alone)[0] == 0
+    status, found, err = stack(kind, "--joint")
+    assert status == 0 and found == ["done"] * 3 and "brought to those of 3 dates" in err
+    known = (Z != 0).all(0)
+    before, after = (phases(tmp_path / name, kind) for name in (alone, output_name(kind)))
+
+    def loop(pairs: np.ndarray) -> np.ndarray:
+        return abs(np.angle(np.exp(1j * (pairs[0] + pairs[2] - pairs[1]))))[known]
+
+    assert loop(before).mean() > 0.1 and loop(after).max() < 1e-3
+    assert stack(kind, "--joint")[:2] == (0, ["skipped"] * 3)
+    assert not list(tmp_path.rglob(".*.partial"))
+    status, _, err = stack(kind, *(["--strength", 0.5, "--joint"]))
+    assert status == 2 and "exists, expected no such file" in err
+
+
+def phases(output: Path, kind: str) -> np.ndarray:
+    """(3, h, w) in radians."""
+    import rasterio
+
+    if kind == "mintpy":
+        with h5py.File(output) as file:
+            return file["wrapPhase"][:]
+    found = []
+    for name in NAMES:
+        with rasterio.open(output / f"interferograms/{name}.int.tif") as file:
+            found.append(np.angle(file.read(1)))
+    return np.stack(found)

@@ -65,19 +65,24 @@ Unwrap = Annotated[
 ]
 
 
+Output = Annotated[
+    Path,
+    typer.Option("--output", "-o", help="OUT.tif; the other files are named after it. Of a stack: its own form."),
+]
+Looks = Annotated[
+    float | None, typer.Option(help="Number of looks; by default that of the file's metadata, if it is there.")
+]
+Strength = Annotated[
+    float, typer.Option(help="From the input phase (0) to the denoised one (1), along the shorter arc.")
+]
+
+
 def denoise(
     input: Input,
-    output: Annotated[
-        Path,
-        typer.Option("--output", "-o", help="OUT.tif; the other files are named after it. Of a stack: its own form."),
-    ],
+    output: Output,
     coherence: Coherence = None,
-    looks: Annotated[
-        float | None, typer.Option(help="Number of looks; by default that of the file's metadata, if it is there.")
-    ] = None,
-    strength: Annotated[
-        float, typer.Option(help="From the input phase (0) to the denoised one (1), along the shorter arc.")
-    ] = 1.0,
+    looks: Looks = None,
+    strength: Strength = 1.0,
     complex: Annotated[
         bool, typer.Option("--complex", help="Write complex64 with the amplitude of the input, 1 where it has none.")
     ] = False,

@@ -136,7 +136,13 @@ def denoise_window(
 
 
 def overlap_of(model: InSARDenoiser) -> int:
-    """Pixels around a tile that its result depends on."""
+    """Pixels around a tile that its result depends on.
+
+    Args:
+        model: the network.
+    Returns:
+        the least overlap of tiles without seams.
+    """
     return model.receptive_radius + REACH
 
 

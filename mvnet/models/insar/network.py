@@ -140,9 +140,8 @@ class InSARDenoiser(nn.Module):
         ]
         self.banks = nn.ModuleList(nn.Identity() if bank is None else bank for bank in banks)
         entering = [None if bank is None else bank.fields_out for bank in banks]
-        local = local_type(symmetry)
         self.noise = noise_type(symmetry) if noise else None
-        for level, given in ((0, local), (-1, self.noise)):
+        for level, given in ((0, local_type(symmetry)), (-1, self.noise)):
             if given is not None:
                 bank = entering[level]
                 entering[level] = given if bank is None else FieldType(*given.fields, *bank.fields)
@@ -226,7 +225,13 @@ class InSARDenoiser(nn.Module):
 
 
 def log_strength(planes: Tensor) -> Tensor:
-    """log |z'| of the corners of 2x2 blocks: (B, 2, H, W) -> (B, 4, H / 2, W / 2)."""
+    """log |z'| of the corners of 2x2 blocks.
+
+    Args:
+        planes: z', shape (B, 2, H, W).
+    Returns:
+        shape (B, 4, H / 2, W / 2).
+    """
     return F.pixel_unshuffle(0.5 * (planes.square().sum(1, keepdim=True) + _EPS).log(), 2)
 
 

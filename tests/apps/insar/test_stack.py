@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 pytest.importorskip("rasterio", reason="needs mvnet[insar]")
-import h5py
 import rasterio
 
 from tests.apps.files import tree
 from tests.data_loaders.insar.files import tiff
 from tests.data_loaders.insar.stack_files import NAMES, WRITERS, output_name, pairs
+
+h5py: Any = pytest.importorskip("h5py", reason="needs mvnet[insar]")
 
 Z, G = pairs()
 NO_DATA = Z[0] == 0

@@ -9,17 +9,19 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 pytest.importorskip("rasterio", reason="needs mvnet[insar]")
-import h5py
 
 from mvnet.models.insar import raster as insar_tiles
 from tests.apps.files import tree
 from tests.data_loaders.insar.files import tiff
 from tests.data_loaders.insar.stack_files import NAMES, WRITERS, output_name, pairs
+
+h5py: Any = pytest.importorskip("h5py", reason="needs mvnet[insar]")
 
 Z, G = pairs()
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 pytest.importorskip("rasterio", reason="needs mvnet[insar]")
-import h5py
 
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.insar import open_interferogram
@@ -18,6 +18,8 @@ from mvnet.data_loaders.insar.stacks.registry import find_stack
 from tests.data_loaders.insar.files import WRITERS as SCENES
 from tests.data_loaders.insar.files import tiff
 from tests.data_loaders.insar.stack_files import KINDS, NAMES, SHAPE, WRITERS, dataset, pairs
+
+h5py: Any = pytest.importorskip("h5py", reason="needs mvnet[insar]")
 
 Z, G = pairs()
 

@@ -1,6 +1,7 @@
 """Guarantees of the network for interferograms, measured on a random interferogram.
 
-The network is equivariant to a constant phase, to conjugation and to the symmetries of the square; tiles have no seams.
+The network is equivariant to a constant phase, to conjugation and to the symmetries of the square; tiles have no seams;
+its quality is measured by `mvnet.models.insar.quality`.
 """
 
 from __future__ import annotations
@@ -17,18 +18,19 @@ from mvnet.models.guarantee import LIMITS, Guarantee, precision
 from mvnet.models.insar.inference import denoise_interferogram, overlap_of
 from mvnet.models.insar.inputs import interferogram_planes, scalar_planes
 from mvnet.models.insar.network import InSARDenoiser, noise_type
+from mvnet.models.insar.quality import verify_quality
 
 _ANGLES = 8
 
 
 def verify_insar(model: InSARDenoiser, seed: int) -> list[Guarantee]:
-    """Measure equivariance under D4, conjugation and the global phase in both precisions, and the seams of tiles.
+    """Measure equivariance (D4, conjugation, the global phase) in both precisions, the seams of tiles, and the quality.
 
     Args:
         model: on the CPU; its dtype is restored.
         seed: random seed of the interferograms.
     Returns:
-        two equivariance errors for each precision, then the difference between tiles and the whole.
+        two equivariance errors for each precision, the difference between tiles and the whole, and `verify_quality`.
     """
     given = next(model.parameters()).dtype
     symmetry = group("D4xZ2")
@@ -61,7 +63,7 @@ def verify_insar(model: InSARDenoiser, seed: int) -> list[Guarantee]:
     )
     seam = wrap(whole.phase - tiled.phase)[valid].abs().max()
     found.append(Guarantee("difference between tiles and the whole, rad", float(seam), 1e-4))
-    return found
+    return found + verify_quality(model, seed)
 
 
 def phase_error(network: Callable[[Tensor], Tensor], x: Tensor) -> float:

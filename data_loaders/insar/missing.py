@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mvnet.data_loaders.insar.layers import Window
+from mvnet.data_loaders.insar.windows import sample_windows
 
 Read = Callable[[Window], np.ndarray]
 
@@ -151,21 +152,9 @@ def _known(values: np.ndarray, declared: float | None) -> np.ndarray:
     return known & (values != 0) if values.dtype.kind == "c" else known
 
 
-def sample_windows(shape: tuple[int, int]) -> list[Window]:
-    """Blocks over all of a small raster, or spread over a large one and along its edges."""
-    axes = []
-    for n in shape:
-        count = min(-(-n // _SIDE), _ALONG)
-        starts = [k * _SIDE for k in range(count)]
-        if n > _SIDE * _ALONG:
-            starts = [round(k * (n - _SIDE) / (count - 1)) for k in range(count)]
-        axes.append([slice(start, min(start + _SIDE, n)) for start in starts])
-    return [(rows, columns) for rows in axes[0] for columns in axes[1]]
-
-
 def sampled(read: Read, shape: tuple[int, int]) -> Iterator[tuple[Window, np.ndarray]]:
     """The blocks of `sample_windows` and their values; whole rows are read, as most files store them."""
-    for rows, windows in groupby(sample_windows(shape), key=lambda window: window[0]):
+    for rows, windows in groupby(sample_windows(shape, _ALONG, _SIDE), key=lambda window: window[0]):
         lines = read((rows, slice(0, shape[1])))
         for window in windows:
             yield window, lines[:, window[1]].copy()
@@ -267,7 +256,7 @@ def _describe(
 
 def _counting(read: Read, shape: tuple[int, int], margin: int) -> Iterator[tuple[np.ndarray, Window]]:
     """Values with a margin, and the place of the window in them, over all of a raster or a sample of a large one."""
-    windows = sample_windows(shape)
+    windows = sample_windows(shape, _ALONG, _SIDE)
     if shape[0] * shape[1] <= _COUNTED:
         rows = max(1, _STRIP // shape[1] // _TILE) * _TILE
         windows = [(slice(k, min(k + rows, shape[0])), slice(0, shape[1])) for k in range(0, shape[0], rows)]

@@ -13,16 +13,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mvnet.errors import MvnetError
-
-if TYPE_CHECKING:
-    from mvnet.data_loaders.insar.layers import Window
+from mvnet.data_loaders.insar.layers import Window
+from mvnet.data_loaders.insar.windows import sample_windows
 
 LAGS = 3
 """Lags, in pixels from 1 on, of which the correlation is told."""
@@ -89,25 +87,6 @@ def _resultants(unit: Tensor, inside: Tensor, axis: int, lag: int) -> tuple[Tens
     return torch.hypot(real, imaginary)[full] / share[full], int(full.sum())
 
 
-def sample_windows(shape: tuple[int, int], samples: int = _SAMPLES, side: int = _SIDE) -> Iterator[Window]:
-    """Windows spread evenly over a raster, all of it when it is small.
-
-    Args:
-        shape: (rows, columns).
-        samples: windows along each axis, at least 1.
-        side: of a window in pixels.
-    Yields:
-        rows and columns of a window.
-    Raises:
-        MvnetError: samples or side below 1.
-    """
-    if min(samples, side) < 1:
-        raise MvnetError(f"samples and side: found {samples} and {side}, expected positive numbers")
-    starts = []
-    for size in shape:
-        number = min(samples, -(-size // side))
-        last = max(size - side, 0)
-        starts.append(sorted({round(last * (i / (number - 1) if number > 1 else 0.5)) for i in range(number)}))
-    for row in starts[0]:
-        for column in starts[1]:
-            yield slice(row, min(row + side, shape[0])), slice(column, min(column + side, shape[1]))
+def noise_windows(shape: tuple[int, int]) -> list[Window]:
+    """Windows of a raster of (rows, columns) that its noise is measured in."""
+    return sample_windows(shape, _SAMPLES, _SIDE)

@@ -11,7 +11,8 @@ import numpy as np
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.insar.formats.products import names_displacement, names_slc
 from mvnet.data_loaders.insar.formats.units import UNITS
-from mvnet.data_loaders.insar.value_kinds import Values, gather, kind_of, other_cycle, sample_windows
+from mvnet.data_loaders.insar.value_kinds import SAMPLE, Values, gather, kind_of, other_cycle
+from mvnet.data_loaders.insar.windows import sample_windows
 
 if TYPE_CHECKING:
     from mvnet.data_loaders.insar.interferogram import Interferogram
@@ -46,7 +47,7 @@ def _check_values(image: Interferogram) -> list[str]:
     if names_displacement(image.path.rpartition("/")[2]) and not _is_radian(image.layer.units):
         raise DataError(f"{image.path}: found the name of a displacement or a velocity, expected {_DECLARED}")
     windows = []
-    for window in sample_windows(image.shape):
+    for window in sample_windows(image.shape, *SAMPLE):
         stored = image.read_stored(window).astype(np.float64)
         stored[~image.read(window, with_coherence=False).valid] = np.nan
         windows.append(stored)
@@ -100,7 +101,7 @@ def has_fringes(image: Interferogram) -> bool | None:
         None if there are too few pixels with data to say.
     """
     seen = False
-    for window in sample_windows(image.shape):
+    for window in sample_windows(image.shape, *SAMPLE):
         values = image.read(window, with_coherence=False).values
         for side, limit in _SPECTRA:
             for y in range(0, values.shape[0] - side + 1, side):

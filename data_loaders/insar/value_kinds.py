@@ -34,6 +34,9 @@ OTHER_CYCLES = (
 """Start, period and name of the unit of wrapped phases."""
 
 _SLACK, _EDGE = 0.004, 0.03  # of a period: beyond its ends, and before them
+SAMPLE = (5, 128)
+"""Windows along each axis that values are told by, and their side in pixels."""
+
 SENTINELS = (-9999.0, -99999.0, -32768.0, 9.969209968386869e36)
 """Numbers that usually mean no data."""
 _HOT = 1000  # ranges of nearly all values: a value farther from their median is no measurement
@@ -69,15 +72,6 @@ class Values:
     def shown(self) -> str:
         """The range, for messages."""
         return f"{self.low:.4g} to {self.high:.4g}" if len(self.values) else "no data"
-
-
-def sample_windows(shape: tuple[int, int], count: int = 5, side: int = 128) -> list[tuple[slice, slice]]:
-    """Windows spread evenly over an image, up to `count` along each axis."""
-    axes = []
-    for n in shape:
-        starts = sorted({round(k * max(n - side, 0) / (count - 1)) for k in range(count)})
-        axes.append([slice(start, min(start + side, n)) for start in starts])
-    return [(rows, columns) for rows in axes[0] for columns in axes[1]]
 
 
 def clean(window: np.ndarray) -> np.ndarray:

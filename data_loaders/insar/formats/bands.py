@@ -17,7 +17,8 @@ import numpy as np
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.insar.formats.products import imaginary_names, names_slc, role_of
 from mvnet.data_loaders.insar.layers import Layer, join, mask_by
-from mvnet.data_loaders.insar.value_kinds import SENTINELS, Values, clean, gather, is_complex, kind_of, sample_windows
+from mvnet.data_loaders.insar.value_kinds import SAMPLE, SENTINELS, Values, clean, gather, is_complex, kind_of
+from mvnet.data_loaders.insar.windows import sample_windows
 
 _SHOWN = 12  # bands listed in a message
 _KINDS = {
@@ -208,7 +209,7 @@ def _sample(bands: list[Band]) -> None:
     if bands[0].values is not None:
         return
     stacks = []
-    for window in sample_windows(bands[0].layer.shape, 3):
+    for window in sample_windows(bands[0].layer.shape, 3, SAMPLE[1]):
         stored = [band.layer.read(window) for band in bands]
         real = [np.abs(values) if np.iscomplexobj(values) else values.astype(np.float64) for values in stored]
         for band, values in zip(bands, stored):

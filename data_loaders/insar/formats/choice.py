@@ -16,7 +16,8 @@ from mvnet.data_loaders.insar.formats.datasets import DatasetFile
 from mvnet.data_loaders.insar.formats.headers import text
 from mvnet.data_loaders.insar.formats.products import imaginary_names, names_slc, role_of
 from mvnet.data_loaders.insar.layers import Layer, join, mask_by
-from mvnet.data_loaders.insar.value_kinds import gather, is_complex, kind_of, sample_windows
+from mvnet.data_loaders.insar.value_kinds import SAMPLE, gather, is_complex, kind_of
+from mvnet.data_loaders.insar.windows import sample_windows
 
 _PHASE = r"(^|/)(wrapped_?phase|wrapphase|phase|phasefilt|interferogram|ifgs?|wrappedinterferogram|z)$"
 _UNWRAPPED = r"(^|/)(unw|unwrapped|unwrapped_?phase|unwrap_?phase)$"
@@ -227,7 +228,7 @@ def _bands(
     count = file.count(name, axes)
     layers = [file.layer(name, axes, k, zero=product.zero) for k in range(count)]
     if count == 2:
-        windows = [[layer.read(window) for window in sample_windows(layers[0].shape, 3)] for layer in layers]
+        windows = [[layer.read(window) for window in sample_windows(layers[0].shape, 3, SAMPLE[1])] for layer in layers]
         if is_complex(*windows):
             part = f"real and imaginary along axis {axes.index('bands')}, by their values"
             return replace(join(*layers), part=part), None
@@ -277,7 +278,7 @@ def _masked(file: DatasetFile, layer: Layer, name: str, product: Product) -> Lay
         return layer
     nearest = max(fitting, key=len)
     mask = replace(file.layer(nearest, ("y", "x")), nodata=None)
-    values = np.concatenate([mask.read(window).ravel() for window in sample_windows(mask.shape)])
+    values = np.concatenate([mask.read(window).ravel() for window in sample_windows(mask.shape, *SAMPLE)])
     digits = bool((values[values != 255] >= 10).any())
     said = f"without the pixels that {nearest.rpartition('/')[2]} leaves out"
     part = ", ".join(filter(None, (layer.part, said)))

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mvnet.data_loaders.insar.noise import PhaseNoise, measure_correlation, sample_windows
+from mvnet.data_loaders.insar.noise import PhaseNoise, measure_correlation, noise_windows
 from mvnet.errors import MvnetError
 from mvnet.manifolds import Circle
 from mvnet.models.insar.inputs import interferogram_planes, noise_features, scalar_planes
@@ -79,7 +79,7 @@ def denoise_interferogram(
         if found is not None and found < 1:
             raise MvnetError(f"{name}: found {found}, expected a positive number")
     if noise is None:
-        windows = sample_windows((z.shape[0], z.shape[1]))
+        windows = noise_windows((z.shape[0], z.shape[1]))
         noise = PhaseNoise(measure_correlation((z[w].cpu(), valid[w].cpu()) for w in windows))
     phase, concentration = z.angle(), torch.zeros_like(z.real)
     jobs = list(aligned_tiles(tuple(z.shape), block, overlap_of(model), model.alignment))

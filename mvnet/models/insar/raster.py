@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 import torch
 
-from mvnet.data_loaders.insar.noise import PhaseNoise, measure_correlation, sample_windows
+from mvnet.data_loaders.insar.noise import PhaseNoise, measure_correlation, noise_windows
 from mvnet.errors import MvnetError
 from mvnet.models import tiling
 from mvnet.models.insar.inference import denoise_window, expected_cosine
@@ -132,7 +132,7 @@ def measure_noise(image: Readable, looks: float = math.nan) -> PhaseNoise:
     Returns:
         the correlation of its phase noise, and the looks.
     """
-    blocks = (image.read(window, with_coherence=False) for window in sample_windows(image.shape))
+    blocks = (image.read(window, with_coherence=False) for window in noise_windows(image.shape))
     windows = ((torch.from_numpy(block.values), torch.from_numpy(block.valid)) for block in blocks)
     return PhaseNoise(measure_correlation(windows), looks)
 

@@ -146,16 +146,20 @@ def test_noise_that_cannot_be_is_refused(noise, match):
         read_noise(noise, (3, 4, 6))
 
 
-def test_a_noise_map_elsewhere_is_refused():
+def test_a_noise_map_elsewhere_is_refused(tmp_path):
     """Where its affine says so; a file that says nothing lies on the grid of the image."""
     affine = np.diag([2.0, 2.0, 2.0, 1.0])
     moved = affine.copy()
     moved[0, 3] = 7
-    values = np.ones((3, 4, 6), dtype=np.float32)
-    assert torch.equal(read_noise(Nifti1Image(values, affine), (3, 4, 6), affine), torch.ones(3, 4, 6))
+
+    def saved(name: str, where: np.ndarray) -> str:
+        Nifti1Image(np.ones((3, 4, 6), dtype=np.float32), where).to_filename(tmp_path / name)
+        return str(tmp_path / name)
+
+    assert torch.equal(read_noise(saved("here.nii", affine), (3, 4, 6), affine), torch.ones(3, 4, 6))
     with pytest.raises(DataError, match=r"noise: found it up to 3\.5 voxels away"):
-        read_noise(Nifti1Image(values, moved), (3, 4, 6), affine)
-    assert read_noise(Nifti1Image(values, np.eye(4)), (3, 4, 6), affine).shape == (3, 4, 6)
+        read_noise(saved("there.nii", moved), (3, 4, 6), affine)
+    assert read_noise(saved("nowhere.nii", np.eye(4)), (3, 4, 6), affine).shape == (3, 4, 6)
 
 
 def test_more_noise_gives_larger_error_maps(brain, scan, write_dwi):

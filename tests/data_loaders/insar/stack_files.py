@@ -57,7 +57,7 @@ def isce2(folder: Path, z, g) -> Path:
 
 def hyp3(folder: Path, z, g) -> Path:
     for k, (name, one, coherence) in enumerate(zip(NAMES, z, g)):
-        product = folder / f"S1AA_{name}_VVP012_INT80_G_ueF_{k:04X}"
+        product = folder / f"S1AA_{name}_VVP012_INT80_G_weF_{k:04X}"
         product.mkdir()
         phase = np.angle(one)
         tiff(product / f"{product.name}_wrapped_phase.tif", phase, nodata=0)

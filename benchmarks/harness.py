@@ -13,6 +13,7 @@ import platform
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,21 @@ def machine() -> str:
         processor = names[0] if names else processor
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     return f"{processor}, {torch.get_num_threads()} threads{gpu}, torch {torch.__version__}"
+
+
+def measure_parts(package: str, parts: Sequence[str], setup: Any) -> tuple[list[dict[str, Any]], list[Target]]:
+    """Rows and targets of modules of a package, by their `measure(setup)`; one that lacks a library is left out."""
+    rows, targets = [], []
+    for part in parts:
+        print(f"{part} ...", file=sys.stderr, flush=True)
+        try:
+            its_rows, its_targets = import_module(f"{package}.{part}").measure(setup)
+        except ModuleNotFoundError as error:
+            print(f"{part}: left out, needs {error.name}", file=sys.stderr)
+            continue
+        rows += its_rows
+        targets += its_targets
+    return rows, targets
 
 
 def _groups(rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:

@@ -10,15 +10,13 @@ slab is read under MVNET_DATA. About 20 minutes on one core, and more where the 
 from __future__ import annotations
 
 import argparse
-import sys
-from importlib import import_module
 from pathlib import Path
 
 import torch
 
 from benchmarks.dti.ours import shipped_or
 from benchmarks.field_dti.methods import Setup
-from benchmarks.harness import Benchmark
+from benchmarks.harness import Benchmark, measure_parts
 
 PARTS = (
     "lesions",
@@ -46,17 +44,7 @@ def main() -> None:
     bench = Benchmark("field_dti", __doc__, add_options=_add_options)
     torch.set_num_threads(1)
     setup = Setup(bench.quick, shipped_or(bench.options.model), bench.options.cache)
-    rows, targets = [], []
-    for part in bench.options.only:
-        print(f"{part} ...", file=sys.stderr, flush=True)
-        try:
-            its_rows, its_targets = import_module(f"benchmarks.field_dti.{part}").measure(setup)
-        except ModuleNotFoundError as error:
-            print(f"{part}: left out, needs {error.name}", file=sys.stderr)
-            continue
-        rows += its_rows
-        targets += its_targets
-    bench.report(rows, targets)
+    bench.report(*measure_parts("benchmarks.field_dti", bench.options.only, setup))
 
 
 if __name__ == "__main__":

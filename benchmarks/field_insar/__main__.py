@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from importlib import import_module
 from pathlib import Path
 
 import torch
 
 import mvnet
 from benchmarks.field_insar.methods import Setup
-from benchmarks.harness import Benchmark
+from benchmarks.harness import Benchmark, measure_parts
 
 PARTS = ("correlated", "steep", "null", "water", "calibration", "real", "sparse", "products")
 """Modules of this folder; each has `measure(setup)`, which returns rows and targets."""
@@ -45,17 +44,7 @@ def main() -> None:
         setup = Setup(bench.quick, mvnet.load_model(bench.options.model), bench.options.cache)
     except ValueError as error:
         sys.exit(str(error))
-    rows, targets = [], []
-    for part in bench.options.parts or PARTS:
-        print(f"{part} ...", file=sys.stderr, flush=True)
-        try:
-            its_rows, its_targets = import_module(f"benchmarks.field_insar.{part}").measure(setup)
-        except ModuleNotFoundError as error:
-            print(f"{part}: left out, needs {error.name}", file=sys.stderr)
-            continue
-        rows += its_rows
-        targets += its_targets
-    bench.report(rows, targets)
+    bench.report(*measure_parts("benchmarks.field_insar", bench.options.parts or PARTS, setup))
 
 
 if __name__ == "__main__":

@@ -10,18 +10,7 @@ pytest.importorskip("rasterio", reason="needs mvnet[insar]")
 from mvnet.data_loaders.insar import DataError, open_interferogram
 from mvnet.data_loaders.insar.headerless.byte_order import detect_order
 from tests.data_loaders.insar.files import CRS, TRANSFORM
-
-SHAPE = (23, 31)
-
-
-@pytest.fixture(scope="module")
-def z() -> np.ndarray:
-    random = np.random.default_rng(0)
-    return (random.standard_normal(SHAPE) + 1j * random.standard_normal(SHAPE)).astype(np.complex64)
-
-
-def values(path, **options) -> np.ndarray:
-    return open_interferogram(path, find_coherence=False, **options).read(with_coherence=False).values
+from tests.data_loaders.insar.formats.conftest import SHAPE, values
 
 
 @pytest.mark.parametrize("order", "<>")

@@ -9,7 +9,6 @@ The command line calls these functions, and nothing else computes for it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
@@ -223,8 +222,7 @@ def _denoise_scene(
 ) -> Any:
     """As `denoise_insar`, of one interferogram."""
     image = read_interferogram(z, coherence, valid)
-    looks = getattr(image, "looks", None) if looks is None else looks
-    noise = measure_noise(image, math.nan if looks is None else looks)
+    noise = measure_noise(image, getattr(image, "looks", None) if looks is None else looks)
     phase = np.full(image.shape, np.nan, np.float32)
     confidence = np.zeros(image.shape, np.float32)
     tiles = plan_tiles(image.shape, None, tile, overlap_of(network), network.alignment)

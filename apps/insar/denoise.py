@@ -63,7 +63,7 @@ def _run(options: InSAROptions, console: Console, clock: Clock) -> dict[str, Any
         raise UserError(f"--unwrap: found shape {image.shape}, expected at least two rows and columns")
     model, weights = _model(options)
     overlap = _overlap(options, model)
-    noise = measure_noise(image, math.nan if image.looks is None else image.looks)
+    noise = measure_noise(image, image.looks)
     told = "unknown" if image.looks is None else f"{image.looks:g}"
     image.messages.append(f"noise correlation at 1, 2, 3 pixels: {noise.describe()}; looks: {told}")
     for message in image.messages:

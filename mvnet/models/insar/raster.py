@@ -123,18 +123,18 @@ def read_tile(image: Readable, tile: tiling.Tile) -> TileData:
     return TileData(inner, place, block.values, block.valid, block.coherence if known else None)
 
 
-def measure_noise(image: Readable, looks: float = math.nan) -> PhaseNoise:
+def measure_noise(image: Readable, looks: float | None = None) -> PhaseNoise:
     """The noise of an interferogram, from windows spread over it.
 
     Args:
         image: on disk or in memory.
-        looks: NaN where unknown.
+        looks: None where unknown.
     Returns:
         the correlation of its phase noise, and the looks.
     """
     blocks = (image.read(window, with_coherence=False) for window in noise_windows(image.shape))
     windows = ((torch.from_numpy(block.values), torch.from_numpy(block.valid)) for block in blocks)
-    return PhaseNoise(measure_correlation(windows), looks)
+    return PhaseNoise(measure_correlation(windows), math.nan if looks is None else looks)
 
 
 def filter_tile(network: Network, noise: PhaseNoise, device: str, tile: TileData) -> FilteredTile:

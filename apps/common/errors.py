@@ -69,6 +69,13 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
+def failure(error: Exception) -> tuple[int, str]:
+    """Exit status and line of an error that ends one task of several."""
+    if isinstance(error, MvnetError | OSError | MemoryError) or is_out_of_memory(error):
+        return USER_ERROR, one_line(error)
+    return DEFECT, f"defect of mvnet: {type(error).__name__}: {one_line(error)}"
+
+
 def one_line(error: BaseException) -> str:
     """The text of an error on one line."""
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 Summary = dict[str, Any]
@@ -22,3 +22,13 @@ def print_summary(summary: Summary, headline: Callable[[Summary], str], *, quiet
 def format_timing(summary: Summary) -> str:
     """The end of a headline: how long it took, and where it ran."""
     return f"{summary['timings']['total']:.1f} s on {summary['device']}"
+
+
+def aligned(rows: Sequence[Sequence[str]], left: int) -> list[str]:
+    """Rows of as many cells each as lines, the first `left` columns to the left and the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    lines = (
+        "  ".join(cell.ljust(w) if k < left else cell.rjust(w) for k, (cell, w) in enumerate(zip(row, widths)))
+        for row in rows
+    )
+    return [line.rstrip() for line in lines]

@@ -10,6 +10,7 @@ from typing import Any
 from mvnet.apps.common.console import Console
 from mvnet.apps.common.errors import UserError
 from mvnet.apps.common.pool import run_tasks
+from mvnet.apps.common.summary import aligned
 from mvnet.apps.dti import bids
 from mvnet.apps.dti.cohort.dataset import Subject, find_subjects
 from mvnet.apps.dti.cohort.subject import DONE, EMPTY, FAILED, SKIPPED, WORK, Outcome, Task, remove_partial
@@ -162,10 +163,6 @@ def table(summary: dict[str, Any]) -> list[str]:
             cells.append(str(sum(outliers)) if outliers else "")
             cells += [f"{numbers[key]:.3g}" if key in numbers else "" for key in ("snr_b0", "mean_change")]
             rows.append((start, series["Name"], subject["status"], *cells, end))
-    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-    lines = [
-        "  ".join(cell.ljust(w) if k < 3 else cell.rjust(w) for k, (cell, w) in enumerate(zip(row, widths)))
-        for row in rows
-    ]
+    lines = aligned(rows, 3)
     lines += [f"sub-{s['label']}: {s['message']}" for s in summary["subjects"] if s["status"] == FAILED]
-    return [line.rstrip() for line in lines]
+    return lines

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mvnet.apps.common.errors import DEFECT, USER_ERROR, UserError, is_out_of_memory, one_line
+from mvnet.apps.common.errors import USER_ERROR, UserError, failure, one_line
 from mvnet.apps.common.pool import Work
 from mvnet.apps.dti import bids
 from mvnet.apps.dti.cohort.dataset import Series, Subject
@@ -77,11 +77,9 @@ def denoise_subject(task: Task) -> Outcome:
         series = _denoise(task, fingerprint, replaces=same or task.options.overwrite)
         return Outcome(label, DONE, series=series, seconds=clock.total())
     except Exception as error:
-        mendable = isinstance(error, MvnetError | OSError | MemoryError) or is_out_of_memory(error)
         if os.environ.get("MVNET_DEBUG"):
             raise
-        text = one_line(error) if mendable else f"defect of mvnet: {type(error).__name__}: {one_line(error)}"
-        return Outcome(label, FAILED, USER_ERROR if mendable else DEFECT, text, seconds=clock.total())
+        return Outcome(label, FAILED, *failure(error), seconds=clock.total())
 
 
 def lost_subject(task: Task, text: str) -> Outcome:

@@ -10,13 +10,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mvnet.apps.common.errors import DEFECT, USER_ERROR, UserError, is_out_of_memory, one_line
+from mvnet.apps.common.errors import USER_ERROR, UserError, failure
 from mvnet.apps.common.pool import Work
 from mvnet.apps.insar.options import InSAROptions
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.insar.stacks.base import DenoisedPair, Pair, keep, state_of
 from mvnet.data_loaders.insar.stacks.registry import find_kind
-from mvnet.errors import MvnetError
 from mvnet.storage import write_json
 
 DONE, SKIPPED, FAILED = "done", "skipped", "failed"
@@ -83,11 +82,9 @@ def denoise_pair(task: Task) -> Outcome:
         parts = {key.lower(): summary[key.lower()] for key in _PARTS}
         return Outcome(name, DONE, **parts, seconds=clock.total())
     except Exception as error:
-        mendable = isinstance(error, MvnetError | OSError | MemoryError) or is_out_of_memory(error)
         if os.environ.get("MVNET_DEBUG"):
             raise
-        text = one_line(error) if mendable else f"defect of mvnet: {type(error).__name__}: {one_line(error)}"
-        return Outcome(name, FAILED, USER_ERROR if mendable else DEFECT, text, seconds=clock.total())
+        return Outcome(name, FAILED, *failure(error), seconds=clock.total())
 
 
 def lost_pair(task: Task, text: str) -> Outcome:

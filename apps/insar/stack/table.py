@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mvnet.apps.common.summary import aligned
 from mvnet.apps.insar.stack.pair import FAILED
 
 
@@ -12,13 +13,9 @@ def table(summary: dict[str, Any]) -> list[str]:
     rows = [("pair", "status", "valid", "residues", "after", "quality", "seconds")]
     for pair in summary["pairs"]:
         rows.append((pair["name"], pair["status"], *cells(pair), f"{pair['seconds']:.1f}"))
-    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-    lines = [
-        "  ".join(cell.ljust(w) if k < 2 else cell.rjust(w) for k, (cell, w) in enumerate(zip(row, widths)))
-        for row in rows
-    ]
+    lines = aligned(rows, 2)
     lines += [f"{pair['name']}: {pair['message']}" for pair in summary["pairs"] if pair["status"] == FAILED]
-    return [line.rstrip() for line in lines]
+    return lines
 
 
 def cells(pair: dict[str, Any]) -> tuple[str, str, str, str]:

@@ -1,5 +1,23 @@
 """Vector fields z' = xi(t, z) . z (paper section 2.1): the input of integrators."""
 
-from mvnet.fields.base import ActingField, Field
+from mvnet.fields.base import (
+    PRESERVED,
+    ActingField,
+    ConstrainedField,
+    EnergyField,
+    Field,
+    Part,
+    SplitField,
+    VectorField,
+)
 
-__all__ = ["ActingField", "Field"]
+__all__ = [
+    "PRESERVED",
+    "ActingField",
+    "ConstrainedField",
+    "EnergyField",
+    "Field",
+    "Part",
+    "SplitField",
+    "VectorField",
+]

@@ -30,9 +30,17 @@ class Method(Protocol):
     takes: ClassVar[type]
     """The kind of field it integrates, such as `mvnet.fields.Field`."""
 
+    kind: ClassVar[str]
+    """Family: "lie_group", "explicit", "adaptive", "implicit", "symplectic", "discrete_gradient", ..."""
+
     @property
     def order(self) -> int:
         """p: the global error is O(h^p)."""
+        ...
+
+    @property
+    def preserves(self) -> frozenset[str]:
+        """Words of `mvnet.fields.PRESERVED`: what it keeps at every step size."""
         ...
 
     def init(self, field: ActingField, t: Tensor, z: Tensor, args: tuple[Tensor, ...]) -> Any:

@@ -53,6 +53,8 @@ class CommutatorFree:
     """
 
     takes: ClassVar[type] = Field
+    kind: ClassVar[str] = "lie_group"
+    preserves: ClassVar[frozenset[str]] = frozenset({"manifold"})
 
     order: int
     stages: tuple[Composition, ...]

@@ -100,6 +100,8 @@ class MuntheKaas:
     """
 
     takes: ClassVar[type] = Field
+    kind: ClassVar[str] = "lie_group"
+    preserves: ClassVar[frozenset[str]] = frozenset({"manifold"})
 
     tableau: Tableau
     coordinates: Coordinates = default(default_factory=Exponential)

@@ -153,8 +153,8 @@ PRESERVED = (
     "reversible",
     "constraint",
 )
-"""What a flow or a method can preserve. A flow is "contractive" where distances do not grow, a method where it passes that
-on at every step size (B-stability). "energy": conserved, or dissipated where the field dissipates it."""
+"""What a flow or a method can preserve. A flow is "contractive" where distances do not grow, a method where it passes
+that on at every step size (B-stability). "energy": conserved, or dissipated where the field dissipates it."""
 
 
 @dataclass(frozen=True)

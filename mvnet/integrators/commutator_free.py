@@ -54,7 +54,7 @@ class CommutatorFree:
 
     takes: ClassVar[type] = Field
     kind: ClassVar[str] = "lie_group"
-    preserves: ClassVar[frozenset[str]] = frozenset({"manifold"})
+    preserves = frozenset({"manifold"})
 
     order: int
     stages: tuple[Composition, ...]

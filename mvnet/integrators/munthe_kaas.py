@@ -101,7 +101,7 @@ class MuntheKaas:
 
     takes: ClassVar[type] = Field
     kind: ClassVar[str] = "lie_group"
-    preserves: ClassVar[frozenset[str]] = frozenset({"manifold"})
+    preserves = frozenset({"manifold"})
 
     tableau: Tableau
     coordinates: Coordinates = default(default_factory=Exponential)

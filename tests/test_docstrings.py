@@ -16,7 +16,7 @@ import pytest
 
 import mvnet
 from mvnet.integrators.base import Method
-from mvnet.integrators.munthe_kaas import Coordinates
+from mvnet.integrators.lie_group.munthe_kaas import Coordinates
 from mvnet.manifolds import Manifold
 
 ROOT = Path(mvnet.__file__).parent

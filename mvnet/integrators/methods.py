@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from mvnet.errors import MvnetError
 from mvnet.integrators.base import Method
-from mvnet.integrators.commutator_free import CF3, CF4, CG3
-from mvnet.integrators.munthe_kaas import TWO_COMMUTATORS, Cayley, Exponential, MuntheKaas
+from mvnet.integrators.lie_group.commutator_free import CF3, CF4, CG3
+from mvnet.integrators.lie_group.munthe_kaas import TWO_COMMUTATORS, Cayley, Exponential, MuntheKaas
 from mvnet.integrators.tableaus import EULER, HEUN, KUTTA3, MIDPOINT, RK4
 
 METHODS: dict[str, Method] = {

@@ -17,7 +17,7 @@ from mvnet.integrators import (
     odeint,
     step,
 )
-from mvnet.integrators.munthe_kaas import Cayley, MuntheKaas
+from mvnet.integrators.lie_group.munthe_kaas import Cayley, MuntheKaas
 from mvnet.linalg import affine_invariant, gl3, so3, sym3
 
 CAYLEY = [n for n, m in METHODS.items() if isinstance(m, MuntheKaas) and isinstance(m.coordinates, Cayley)]

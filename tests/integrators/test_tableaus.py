@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from mvnet.integrators import METHODS, odeint
-from mvnet.integrators.commutator_free import CommutatorFree
-from mvnet.integrators.munthe_kaas import MuntheKaas
+from mvnet.integrators.lie_group.commutator_free import CommutatorFree
+from mvnet.integrators.lie_group.munthe_kaas import MuntheKaas
 from mvnet.integrators.tableaus import Tableau
 
 

@@ -30,6 +30,7 @@ CONTRACTS: dict[str, type] = {
     "LogEuclidean": Manifold,
     "MuntheKaas": Method,
     "CommutatorFree": Method,
+    "ImplicitRungeKutta": Method,
     "Exponential": Coordinates,
     "Cayley": Coordinates,
 }

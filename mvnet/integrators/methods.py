@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from mvnet.errors import MvnetError
 from mvnet.integrators.base import Method
+from mvnet.integrators.implicit import tableaus as implicit
+from mvnet.integrators.implicit.runge_kutta import ImplicitRungeKutta
 from mvnet.integrators.lie_group.commutator_free import CF3, CF4, CG3
 from mvnet.integrators.lie_group.munthe_kaas import TWO_COMMUTATORS, Cayley, Exponential, MuntheKaas
 from mvnet.integrators.tableaus import EULER, HEUN, KUTTA3, MIDPOINT, RK4
@@ -19,6 +21,16 @@ METHODS: dict[str, Method] = {
     "cf3": CF3,
     "cf4": CF4,
     "cayley_rk4": MuntheKaas(RK4, Cayley()),
+    "implicit_euler": ImplicitRungeKutta(implicit.IMPLICIT_EULER),
+    "implicit_midpoint": ImplicitRungeKutta(implicit.IMPLICIT_MIDPOINT),
+    "gauss4": ImplicitRungeKutta(implicit.GAUSS4),
+    "gauss6": ImplicitRungeKutta(implicit.GAUSS6),
+    "radau_ia3": ImplicitRungeKutta(implicit.RADAU_IA3),
+    "radau_ia5": ImplicitRungeKutta(implicit.RADAU_IA5),
+    "radau_iia3": ImplicitRungeKutta(implicit.RADAU_IIA3),
+    "radau_iia5": ImplicitRungeKutta(implicit.RADAU_IIA5),
+    "lobatto_iiic2": ImplicitRungeKutta(implicit.LOBATTO_IIIC2),
+    "lobatto_iiic4": ImplicitRungeKutta(implicit.LOBATTO_IIIC4),
 }
 
 

@@ -12,6 +12,7 @@ from scipy.integrate import solve_ivp
 from torch import Tensor
 
 from mvnet.integrators import (
+    METHODS,
     CircleAction,
     Congruence,
     GroupAction,
@@ -22,6 +23,9 @@ from mvnet.linalg import gl3, so3, sym3
 from mvnet.manifolds.circle import wrap
 
 DTYPE = torch.float64
+
+LIE_GROUP = [name for name, method in METHODS.items() if method.kind == "lie_group"]
+"""Methods for every field and every action."""
 
 
 @dataclass

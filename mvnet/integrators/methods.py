@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from mvnet.errors import MvnetError
 from mvnet.integrators.base import Method
+from mvnet.integrators.constrained import Projection, Rattle
+from mvnet.integrators.discrete_gradient import GONZALEZ, ITOH_ABE, MEAN_VALUE
 from mvnet.integrators.implicit import tableaus as implicit
 from mvnet.integrators.implicit.runge_kutta import ImplicitRungeKutta
 from mvnet.integrators.lie_group.commutator_free import CF3, CF4, CG3
+from mvnet.integrators.lie_group.discrete_gradient import RIEMANNIAN_GONZALEZ
+from mvnet.integrators.lie_group.leapfrog import Leapfrog
+from mvnet.integrators.lie_group.magnus import MAGNUS4, MAGNUS6
 from mvnet.integrators.lie_group.munthe_kaas import TWO_COMMUTATORS, Cayley, Exponential, MuntheKaas
+from mvnet.integrators.lie_group.proximal import PROXIMAL
+from mvnet.integrators.lie_group.spherical_midpoint import SphericalMidpoint
+from mvnet.integrators.symplectic import SYMPLECTIC_EULER, VERLET, YOSHIDA4
 from mvnet.integrators.tableaus import EULER, HEUN, KUTTA3, MIDPOINT, RK4
 
 METHODS: dict[str, Method] = {
@@ -21,6 +29,20 @@ METHODS: dict[str, Method] = {
     "cf3": CF3,
     "cf4": CF4,
     "cayley_rk4": MuntheKaas(RK4, Cayley()),
+    "leapfrog": Leapfrog(),
+    "magnus4": MAGNUS4,
+    "magnus6": MAGNUS6,
+    "spherical_midpoint": SphericalMidpoint(),
+    "proximal": PROXIMAL,
+    "symplectic_euler": SYMPLECTIC_EULER,
+    "verlet": VERLET,
+    "yoshida4": YOSHIDA4,
+    "gonzalez": GONZALEZ,
+    "mean_value": MEAN_VALUE,
+    "itoh_abe": ITOH_ABE,
+    "riemannian_gonzalez": RIEMANNIAN_GONZALEZ,
+    "rattle": Rattle(),
+    "projection": Projection(),
     "implicit_euler": ImplicitRungeKutta(implicit.IMPLICIT_EULER),
     "implicit_midpoint": ImplicitRungeKutta(implicit.IMPLICIT_MIDPOINT),
     "gauss4": ImplicitRungeKutta(implicit.GAUSS4),

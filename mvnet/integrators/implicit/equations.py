@@ -10,7 +10,7 @@ derivative raises.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -64,12 +64,25 @@ def solve(
         found = _find(
             function, [flat(start.detach()) for start in starts], solver, float(size.detach().abs().max()), name
         )
-    x = found.x.detach()
-    if torch.is_grad_enabled():
-        r = function(x)
-        if r.requires_grad:
-            x = _Implicit.apply(r, x, function, solver.dense)
+    x = attach(function, found.x, dense=solver.dense)
     return torch.view_as_complex(x.reshape(*shape, 2)) if is_complex else x.reshape(shape)
+
+
+def attach(function: Function, x: Tensor, *, dense: int) -> Tensor:
+    """Give a solution the gradient of the implicit function theorem.
+
+    Args:
+        function: N systems of n equations, zero at x.
+        x: (N, n).
+        dense: largest n for which the Jacobian of a single system is formed.
+    Returns:
+        x, with a graph where what the function closes over has one.
+    """
+    x = x.detach()
+    if not torch.is_grad_enabled():
+        return x
+    r = function(x)
+    return cast(Tensor, _Implicit.apply(r, x, function, dense)) if r.requires_grad else x
 
 
 def _find(function: Function, starts: list[Tensor], solver: Solver, size: float, name: str) -> Found:

@@ -5,10 +5,11 @@ RATTLE is symplectic on the constraint, and reversible:
     p_h = p - h/2 grad V(t, q) - G(q)^T mu,     q_1 = q + h p_h / m,                        mu:  g(q_1) = 0
     p_1 = p_h - h/2 grad V(t + h, q_1) - G(q_1)^T nu,                                       nu:  G(q_1) p_1 / m = 0
 
-Projection takes a step of RK4 with the multipliers lambda of the differentiated constraint, then the nearest point of the
-constraint along G^T / m, then the part of the momentum that is tangent: of fourth order, and not symplectic.
+Projection takes a step of RK4 with the multipliers lambda of the differentiated constraint, then the nearest point of
+the constraint along G^T / m, then the part of the momentum that is tangent: of fourth order, and not symplectic.
 
-Source: paper section 2.3; Andersen, J. Comput. Phys. 52 (1983) 24; Hairer, Lubich, Wanner (2006), sections IV.4 and VII.1.4.
+Source: paper section 2.3; Andersen, J. Comput. Phys. 52 (1983) 24; Hairer, Lubich, Wanner (2006), sections IV.4
+and VII.1.4.
 """
 
 from __future__ import annotations
@@ -120,7 +121,7 @@ def _check(field: ActingField, z: Tensor) -> None:
         for defect, name in found:
             if not bool((defect <= bound).all()):
                 raise MvnetError(
-                    f"z0: found a state off the constraint, |{name}| = {float(defect.max()):.3g}, expected 0"
+                    f"z0: found |{name}| = {float(defect.max()):.3g}, expected 0, a state on the constraint"
                 )
 
 

@@ -6,8 +6,8 @@ With v = log_z(z_1), the midpoint c = exp_z(v/2) and parallel transport P from z
 
 so that V(z_1) - V(z) = <DV, v> = -|v|^2 / h. V that changes in time is frozen at the middle of the step.
 
-Source: paper section 2.4.3; Celledoni, Eidnes, Owren, Ringholm, Dissipative numerical schemes on Riemannian manifolds with
-applications to gradient flows, SIAM J. Sci. Comput. 40 (2018) A3789.
+Source: paper section 2.4.3; Celledoni, Eidnes, Owren, Ringholm, Dissipative numerical schemes on Riemannian manifolds
+with applications to gradient flows, SIAM J. Sci. Comput. 40 (2018) A3789.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     z_{n+1} = exp( 2 h xi(t_n, z_n) ) . z_{n-1},      undone by  z_{n-1} = exp( -2 h xi(t_n, z_n) ) . z_{n+1}
 
-The pair (z_n, z_{n+1}) gives back every earlier state to rounding. The price is a parasitic mode: it oscillates on fields
-that contract, and grows there. For reversible and conservative fields.
+The pair (z_n, z_{n+1}) gives back every earlier state to rounding. The price is a parasitic mode: it oscillates on
+fields that contract, and grows there. For reversible and conservative fields.
 
 Source: paper section 2.4.3; Hairer, Lubich, Wanner (2006), section XV.5.
 """

@@ -53,7 +53,7 @@ def tangent_momentum(field: ConstrainedField, q: Tensor, p: Tensor) -> Tensor:
         shape (..., n).
     """
     g = constraint_gradients(field, q)
-    return p - _pull(g, _multiplier(field, g, _push(g, p / field.mass)))
+    return p - _pull(g, _multiplier(field, g, _push(g, p / _mass(field, p))))
 
 
 def constrained_velocity(field: ConstrainedField, t: Tensor, z: Tensor, *args: Tensor) -> Tensor:
@@ -70,7 +70,7 @@ def constrained_velocity(field: ConstrainedField, t: Tensor, z: Tensor, *args: T
         shape (..., 2n).
     """
     q, p = z.chunk(2, dim=-1)
-    v = p / field.mass
+    v = p / _mass(field, p)
     g = constraint_gradients(field, q)
     force = -gradient_of(lambda y: field.potential(t, y, *args), q)
     # d/dt(G) v = grad(G v) v, for every constraint
@@ -78,7 +78,7 @@ def constrained_velocity(field: ConstrainedField, t: Tensor, z: Tensor, *args: T
         (gradient_of(lambda y, i=i: (constraint_gradients(field, y)[..., i, :] * v).sum(-1), q) * v).sum(-1)
         for i in range(g.shape[-2])
     ]
-    multiplier = _multiplier(field, g, _push(g, force / field.mass) + torch.stack(turn, -1))
+    multiplier = _multiplier(field, g, _push(g, force / _mass(field, p)) + torch.stack(turn, -1))
     return torch.cat((v, force - _pull(g, multiplier)), -1)
 
 
@@ -92,8 +92,12 @@ def constraint_defects(field: ConstrainedField, z: Tensor) -> tuple[Tensor, Tens
         |g(q)| and |G p / m|, the largest entry of each, shape (...).
     """
     q, p = z.chunk(2, dim=-1)
-    drift = _push(constraint_gradients(field, q), p / field.mass)
+    drift = _push(constraint_gradients(field, q), p / _mass(field, p))
     return field.constraint(q).abs().amax(-1), drift.abs().amax(-1)
+
+
+def _mass(field: ConstrainedField, like: Tensor) -> Tensor:
+    return field.mass.to(like)
 
 
 def _push(g: Tensor, v: Tensor) -> Tensor:
@@ -108,7 +112,7 @@ def _pull(g: Tensor, multiplier: Tensor) -> Tensor:
 
 def _multiplier(field: ConstrainedField, g: Tensor, right: Tensor) -> Tensor:
     """(G G^T / m)^-1 right"""
-    mass = field.mass.expand(g.shape[-1]) if field.mass.ndim == 0 else field.mass
+    mass = _mass(field, g).expand(g.shape[-1]) if field.mass.ndim == 0 else _mass(field, g)
     return torch.linalg.solve(g / mass[..., None, :] @ g.mT, right[..., None])[..., 0]
 
 
@@ -152,16 +156,16 @@ class Rattle:
         of, (q, p) = cast(ConstrainedField, field.function), z.chunk(2, dim=-1)
         g = constraint_gradients(of, q)
         p = p - h / 2 * gradient_of(lambda y: of.potential(t, y, *args), q)
-        free = q + h * p / of.mass
+        free = q + h * p / _mass(of, p)
 
         # kappa = h mu: q_1 = free - G^T kappa / m
         def residual(kappa: Tensor) -> Tensor:
-            return of.constraint(free - _pull(g, kappa) / of.mass)
+            return of.constraint(free - _pull(g, kappa) / _mass(of, q))
 
-        name = f"RATTLE step at t = {float(t):.6g}"
+        name = f"RATTLE step at t = {t.detach():.6g}"
         start = g.new_zeros(g.shape[:-1])
         kappa = solve(residual, start, solver=self.solver, size=q, name=name, independent=True)
-        q1 = free - _pull(g, kappa) / of.mass
+        q1 = free - _pull(g, kappa) / _mass(of, q)
         p = p - _pull(g, kappa) / h - h / 2 * gradient_of(lambda y: of.potential(t + h, y, *args), q1)
         return Step(torch.cat((q1, tangent_momentum(of, q1, p)), -1))
 
@@ -200,10 +204,10 @@ class Projection:
         g = constraint_gradients(of, q)
 
         def residual(kappa: Tensor) -> Tensor:
-            return of.constraint(q - _pull(g, kappa) / of.mass)
+            return of.constraint(q - _pull(g, kappa) / _mass(of, q))
 
-        name = f"projection at t = {float(t):.6g}"
+        name = f"projection at t = {t.detach():.6g}"
         start = g.new_zeros(g.shape[:-1])
         kappa = solve(residual, start, solver=self.solver, size=q, name=name, independent=True)
-        q1 = q - _pull(g, kappa) / of.mass
+        q1 = q - _pull(g, kappa) / _mass(of, q)
         return Step(torch.cat((q1, tangent_momentum(of, q1, p)), -1))

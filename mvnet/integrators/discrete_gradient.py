@@ -147,7 +147,7 @@ class DiscreteGradient:
         with torch.no_grad():
             zero = torch.zeros_like(z)
             start = zero - residual(zero)
-        name = f"discrete gradient step at t = {float(t):.6g}"
+        name = f"discrete gradient step at t = {t.detach():.6g}"
         return Step(z + solve(residual, start, zero, solver=self.solver, size=z, name=name, independent=True))
 
 

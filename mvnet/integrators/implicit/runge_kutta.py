@@ -80,7 +80,7 @@ class ImplicitRungeKutta:
             torch.zeros_like(explicit),
             solver=self.solver,
             size=z,
-            name=f"implicit step at t = {float(t):.6g}",
+            name=f"implicit step at t = {t.detach():.6g}",
         )
         update = combine(self.tableau.b, k.unbind())
         return Step(z if update is None else action.act(update, z))

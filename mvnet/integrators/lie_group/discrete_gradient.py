@@ -71,7 +71,7 @@ class RiemannianGonzalez:
 
         with torch.no_grad():
             start = -h * along_frame(energy, z, basis, nd)
-        name = f"discrete gradient step at t = {float(t):.6g}"
+        name = f"discrete gradient step at t = {t.detach():.6g}"
         starts = (start, torch.zeros_like(start))
         a = solve(residual, *starts, solver=self.solver, size=torch.ones_like(start), name=name, independent=True)
         return Step(manifold.exp(z, from_frame(basis, a, nd)))

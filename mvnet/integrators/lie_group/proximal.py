@@ -76,60 +76,75 @@ class Proximal:
             return slope
 
         with torch.no_grad():
-            frozen = z.detach()
-            x = self._find(manifold, equations, frozen, lambda x: h * of.energy(t + h, x, *args), f"t = {float(t):.6g}")
-        frame = orthonormal_frame(manifold, x)
+            frame = orthonormal_frame(manifold, z.detach())
+            speed = along_frame(lambda x: h * of.energy(t + h, x, *args), z.detach(), frame, nd)
+            size = 1 + speed.reshape(count, -1).norm(dim=1)
+            x, frame = self._find(
+                manifold, equations, z.detach(), frame, size, f"proximal step at t = {t.detach():.6g}"
+            )
         a = attach(equations(x, frame), x.new_zeros(count, manifold.dim), dense=manifold.dim)
-        return Step(
-            manifold.exp(x, from_frame(frame, a.reshape(*z.shape[: z.ndim - nd], -1), nd)) if a.requires_grad else x
-        )
+        return Step(_walk(manifold, x, frame, a) if a.requires_grad else x)
 
     def _find(
         self,
         manifold: Manifold,
         equations: Callable[[Tensor, Tensor], Function],
-        z: Tensor,
-        scaled: Callable[[Tensor], Tensor],
+        x: Tensor,
+        frame: Tensor,
+        size: Tensor,
         name: str,
-    ) -> Tensor:
-        """The minimiser, from z."""
-        nd, x = manifold.point_ndim, z
-        tolerance = 16 * torch.finfo(z.dtype).eps if self.tolerance is None else self.tolerance
-        frame = orthonormal_frame(manifold, x)
-        function = equations(x, frame)
-        zero = z.new_zeros(z[(..., *(0,) * nd)].numel(), manifold.dim)
-        r = function(zero)
+    ) -> tuple[Tensor, Tensor]:
+        """The minimiser, from x, and a frame there. Frames are transported, so that an earlier Hessian serves again."""
+        tolerance = 16 * torch.finfo(x.dtype).eps if self.tolerance is None else self.tolerance
+        zero, count, hessian = x.new_zeros(len(size), manifold.dim), 0, None
+        r = equations(x, frame)(zero)
         if not r.isfinite().all():
-            raise MvnetError(f"proximal step at {name}: found values of the potential that are not finite")
-        stuck = torch.zeros(len(zero), dtype=torch.bool, device=z.device)
-        for count in range(self.iterations + 1):
+            raise MvnetError(f"{name}: found values of the potential that are not finite, expected numbers")
+        stuck = torch.zeros_like(size, dtype=torch.bool)
+        while True:
             norm = r.norm(dim=1)
-            size = 1 + along_frame(scaled, x, frame, nd).reshape(len(zero), -1).norm(dim=1)
             pending = ~((norm <= tolerance * size) | stuck)
             if not pending.any():
-                break
+                return x, frame
             if count == self.iterations:
                 raise MvnetError(
-                    f"proximal step at {name}: found a residual of {float(norm.max()):.1e} after {count} iterations, "
+                    f"{name}: found a residual of {float((norm / size).max()):.1e} after {count} iterations, "
                     f"expected at most {tolerance:.1e}: take smaller steps or a larger tolerance"
                 )
-            direction = -torch.linalg.solve_ex(jacobian(function, zero), r[..., None])[0][..., 0]
-            s = torch.ones_like(norm)
-            for _ in range(self.halvings + 1):
-                a = torch.where(pending, s, 0.0)[:, None] * direction
-                y = manifold.exp(x, from_frame(frame, a.reshape(*z.shape[: z.ndim - nd], -1), nd))
-                moved = orthonormal_frame(manifold, y)
+            fresh, count = hessian is None, count + 1
+            hessian = jacobian(equations(x, frame), zero) if hessian is None else hessian
+            direction = -torch.linalg.solve_ex(hessian, r[..., None])[0][..., 0]
+            s = pending.to(x.dtype)
+            for _ in range(self.halvings + 1 if fresh else 1):
+                y = _walk(manifold, x, frame, s[:, None] * direction)
+                moved = _transport(manifold, x, y, frame)
                 value = equations(y, moved)(zero)
-                worse = pending & ~(value.norm(dim=1) < norm)
+                worse = (s > 0) & ~(value.norm(dim=1) < norm)
+                # rounding is all that is left where a step no longer helps
+                flat = worse & (norm <= rounding(x.dtype) * size)
+                stuck = stuck | flat if fresh else stuck
+                s = torch.where(flat, 0.0, torch.where(worse, s / 2, s))
                 if not worse.any():
                     break
-                flat = worse & (norm <= rounding(z.dtype) * size)
-                stuck, pending = stuck | flat, pending & ~flat
-                s = torch.where(worse, s / 2, s)
-            x, frame = y, moved
-            function = equations(x, frame)
-            r = function(zero)
-        return x
+            if fresh or not worse.any():
+                x, frame, r = y, moved, value
+            if (pending & ~stuck & (value.norm(dim=1) > REUSE * norm)).any():
+                hessian = None
 
+
+def _walk(manifold: Manifold, x: Tensor, frame: Tensor, a: Tensor) -> Tensor:
+    """exp_x(sum_i a_i e_i), a (N, dim)"""
+    nd = manifold.point_ndim
+    return manifold.exp(x, from_frame(frame, a.reshape(*x.shape[: x.ndim - nd], -1), nd))
+
+
+def _transport(manifold: Manifold, x: Tensor, y: Tensor, frame: Tensor) -> Tensor:
+    """The frame at x, moved to y along the geodesic."""
+    nd = manifold.point_ndim
+    return manifold.transport(x.unsqueeze(-nd - 1), y.unsqueeze(-nd - 1), frame)
+
+
+REUSE = 0.2
+"""A Hessian serves again as long as the slope falls by this factor in every iteration."""
 
 PROXIMAL = Proximal()

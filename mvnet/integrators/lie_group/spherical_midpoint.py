@@ -66,6 +66,10 @@ class SphericalMidpoint:
         with torch.no_grad():
             start = increment(torch.zeros_like(z))
         d = solve(
-            lambda d: d - increment(d), start, solver=self.solver, size=z, name=f"spherical step at t = {float(t):.6g}"
+            lambda d: d - increment(d),
+            start,
+            solver=self.solver,
+            size=z,
+            name=f"step at t = {t.detach():.6g}",
         )
         return Step(z + d)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from scipy.integrate import solve_ivp
@@ -26,7 +27,7 @@ def normal(*shape: int, seed: int) -> Tensor:
 class Problem:
     """A field with its start and parameters, and z' = velocity(t, z, theta) in the ambient space."""
 
-    field: Callable[..., Tensor]
+    field: Any
     z0: Tensor
     theta: Tensor
     velocity: Callable[[Tensor, Tensor, Tensor], Tensor]

@@ -33,11 +33,11 @@ def solve(
 ) -> Tensor:
     """Solve r(x) = 0 for x.
 
-    Where Newton's iteration fails, Anderson's gets a try.
+    Where Newton's iteration fails from every start, Anderson's gets a try.
 
     Args:
         residual: r, of the shape of x; gradients flow to all that it closes over.
-        starts: first guesses, all of the shape of x; that with the least residual is taken.
+        starts: first guesses, all of the shape of x; in the order of their residuals.
         solver: the iteration.
         size: any tensor of the size of the state: what residuals are compared with beside x itself.
         name: what is solved, for messages.
@@ -87,21 +87,21 @@ def attach(function: Function, x: Tensor, *, dense: int) -> Tensor:
 
 def _find(function: Function, starts: list[Tensor], solver: Solver, size: float, name: str) -> Found:
     norms = [function(start).norm() for start in starts]
-    finite = [(float(norm), i) for i, norm in enumerate(norms) if norm.isfinite()]
+    finite = sorted((float(norm), i) for i, norm in enumerate(norms) if norm.isfinite())
     if not finite:
         raise MvnetError(f"{name}: found values of the field that are not finite, expected numbers")
-    start = starts[min(finite)[1]]
-    found = solver.find(function, start, size)
-    if not found.converged.all() and isinstance(solver, Newton):
-        other = Anderson(solver.tolerance).find(function, start, size)
-        found = other if other.converged.all() else found
-    if not found.converged.all():
-        i = int(torch.where(found.converged, -1.0, found.residual / found.bound).argmax())
-        raise MvnetError(
-            f"{name}: found a residual of {float(found.residual[i]):.1e} after {found.iterations} iterations, "
-            f"expected at most {float(found.bound[i]):.1e}: take smaller steps or a larger tolerance"
-        )
-    return found
+    attempts = [(solver, starts[i]) for _, i in finite]
+    if isinstance(solver, Newton):
+        attempts.append((Anderson(solver.tolerance), starts[finite[0][1]]))
+    for iteration, start in attempts:
+        found = iteration.find(function, start, size)
+        if found.converged.all():
+            return found
+    i = int(torch.where(found.converged, -1.0, found.residual / found.bound).argmax())
+    raise MvnetError(
+        f"{name}: found a residual of {float(found.residual[i]):.1e} after {found.iterations} iterations, "
+        f"expected at most {float(found.bound[i]):.1e}: take smaller steps or a larger tolerance"
+    )
 
 
 class _Implicit(torch.autograd.Function):

@@ -45,7 +45,7 @@ def test_two_rods(method):
     assert all(float(defect.max()) < 1e-13 for defect in constraint_defects(field, states))  # pyright: ignore[reportArgumentType]
     q, p = states.chunk(2, dim=-1)
     energy = p.square().sum(-1) / 2 + field.potential(t, q)
-    assert (energy - energy[0]).abs().max() < 2e-3
+    assert (energy - energy[0]).abs().max() < 3e-3
 
 
 @torch.no_grad()

@@ -36,15 +36,15 @@ def test_magnus_is_a_quadrature_in_a_commutative_group():
 
 @torch.no_grad()
 def test_leapfrog_returns_to_the_start_from_its_last_two_points():
-    method, field = METHODS["leapfrog"], ActingField.of(ROTATIONS.xi, ROTATIONS.z0, RotationAction())
+    method, field = METHODS["leapfrog"], ActingField.of(ROTATIONS.field, ROTATIONS.z0, RotationAction())
     h, t, state = torch.tensor(0.01, dtype=torch.float64), torch.tensor(0.0, dtype=torch.float64), None
-    points = [ROTATIONS.z0]
-    for n in range(300):
-        z, _, state = method.step(field, t + n * h, h, points[-1], (), state)
+    points, args = [ROTATIONS.z0], (ROTATIONS.theta,)
+    for n in range(100):
+        z, _, state = method.step(field, t + n * h, h, points[-1], args, state)
         points.append(z)
     back, state = points[-2], Previous(points[-1], -h)
-    for n in range(299, 0, -1):
-        back, _, state = method.step(field, t + n * h, -h, back, (), state)
+    for n in range(99, 0, -1):
+        back, _, state = method.step(field, t + n * h, -h, back, args, state)
     torch.testing.assert_close(back, points[0], rtol=0, atol=1e-12)
 
 
@@ -80,14 +80,14 @@ def test_spherical_midpoint_refuses_what_is_not_on_spheres():
 
 
 def tensors(seed: int) -> torch.Tensor:
-    return Tensors.manifold.random_point((12,), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return Tensors.manifold.random_point((6,), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 @torch.no_grad()
 def test_proximal_steps_contract_at_every_size_and_geodesic_explicit_steps_do_not():
     x, y = tensors(1), tensors(2)
     manifold, before = Tensors.manifold, Tensors.manifold.dist(x, y)
-    for h in (0.05, 1.0, 100.0):
+    for h in (0.2, 100.0):
         ends = step("proximal", Tensors(), 0.0, h, torch.stack((x, y)), args=(THETA,))
         assert (manifold.dist(*ends) / before).max() <= 1 + 1e-12
     explicit = step("lie_euler", Tensors(), 0.0, 1.0, torch.stack((x, y)), args=(THETA,))

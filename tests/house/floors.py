@@ -22,7 +22,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("mvnet.data_loaders.dti", "mvnet.data_loaders.image", "mvnet.data_loaders.insar", "mvnet.data_loaders.motion"),
     ("mvnet.control",),
     ("mvnet.nn",),
-    ("mvnet.models.guarantee", "mvnet.models.tiling"),
+    ("mvnet.models.amplification", "mvnet.models.guarantee", "mvnet.models.tiling"),
     ("mvnet.models.activity", "mvnet.models.dti", "mvnet.models.image", "mvnet.models.insar"),
     ("mvnet.models.calibration", "mvnet.models.registry"),
     ("mvnet.models.checkpoint",),

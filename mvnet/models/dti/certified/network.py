@@ -186,7 +186,7 @@ class CertifiedDenoiser(nn.Module):
             number of rounds left; `config` describes what is left.
         """
         kept = [k for k, step in enumerate(self.steps().tolist()) if step > below]
-        steps = SimplexSteps(len(kept), float(self.steps()[kept].sum()))
+        steps = SimplexSteps(len(kept), float(self.steps().detach()[kept].sum()))
         steps.raw.data = self.steps().detach()[kept].clone()
         self.rounds, self.steps = nn.ModuleList(self.rounds[k] for k in kept), steps
         self.config |= {"rounds": len(kept), "length": steps.total}
@@ -202,11 +202,11 @@ class CertifiedDenoiser(nn.Module):
             shape (B, 6, D, H, W).
         """
         mask = features[:, :1]
-        seen, lengths = self.side_information(features), _offset_lengths(features)
+        seen, lengths, expected = self.side_information(features), _offset_lengths(features), _noise_logits(features)
         size, shape = split(logs)
         for step, one in zip(self.steps(), self.rounds, strict=True):
             assert isinstance(one, Round)
-            weights, maps = step.clamp(0, 1) * one.weights(lengths), one.maps(seen)
+            weights, maps = step.clamp(0, 1) * one.weights(lengths), one.maps(seen) + expected
             if self.metric == METRICS[1]:
                 size, shape = sweep(size, shape, mask, maps, weights, one.limits(0.0))
             else:
@@ -226,6 +226,13 @@ class CertifiedDenoiser(nn.Module):
             shape (B, 6, D, H, W), positive definite, in the unit of the input.
         """
         return sym3.exp(self.filter_logs(sym3.log(tensors), features))
+
+
+def _noise_logits(features: Tensor) -> Tensor:
+    """What a voxel's noise adds to `Round.maps`: scales follow the noise of size and of shape, (B, 4, 1, D, H, W)."""
+    noise, ratio = (features[:, k] for k in (SCALARS.index("log_noise"), -1))
+    none = torch.zeros_like(noise)
+    return torch.stack([noise + ratio, none, noise, none], 1).unsqueeze(2) / 2  # a pair adds up two of them
 
 
 def _offset_lengths(features: Tensor) -> Tensor:

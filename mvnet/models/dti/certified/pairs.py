@@ -32,7 +32,7 @@ PARTS = 2  # size and shape
 KNOTS = (0.0, 1.0, 2.0, 4.0)
 """Where the linear pieces of s begin, in units of its scale."""
 
-_TYPICAL_DISTANCE = (0.15, 0.35)  # of two noisy neighbours of one tissue, size and shape
+_TYPICAL_DISTANCE = (0.15, 0.35)  # of neighbours of one tissue, size and shape, at a noise of 0.1 per component
 _SMALLEST_SCALE = 1e-3
 _STRENGTH = 3.0  # logit of the strength at the start
 

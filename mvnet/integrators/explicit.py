@@ -9,7 +9,7 @@ Source: paper section 2.2; Hairer, Norsett, Wanner, Solving Ordinary Differentia
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar
@@ -47,9 +47,8 @@ class RungeKutta:
         self, field: ActingField, t: Tensor, h: Tensor, z: Tensor, args: tuple[Tensor, ...], state: Any = None
     ) -> Step:
         """Step from z at t to t + h."""
-        slopes: list[Tensor] = []
-        for c, row in zip(self.tableau.c, self.tableau.a, strict=True):
-            slopes.append(field(t + c * h, advance(z, h, row, slopes), *args))
+        nodes = [t + c * h for c in self.tableau.c]
+        slopes = stages(self.tableau, field, h, nodes, z, args)
         error = combination(self.tableau.error, slopes)
         return Step(advance(z, h, self.tableau.b, slopes), None if error is None else h * error)
 
@@ -57,14 +56,41 @@ class RungeKutta:
         """The states after every step; the shape of the field's values is checked in the first."""
         function = field
         for h, nodes in stage_grid(self.tableau, times):
-            slopes: list[Tensor] = []
-            for t, row in zip(nodes, self.tableau.a, strict=True):
-                slopes.append(function(t, advance(z, h, row, slopes), *args))
+            slopes = stages(self.tableau, function, h, nodes, z, args)
             z, function = advance(z, h, self.tableau.b, slopes), field.function
             yield z
 
 
-def stage_grid(tableau: Tableau, times: Tensor) -> list[tuple[float | Tensor, tuple[Tensor, ...]]]:
+def stages(
+    tableau: Tableau,
+    function: Callable[..., Tensor],
+    h: float | Tensor,
+    nodes: Sequence[Tensor],
+    z: Tensor,
+    args: tuple[Tensor, ...],
+) -> list[Tensor]:
+    """Slopes of a step.
+
+    Args:
+        tableau: coefficients.
+        function: the field.
+        h: step size, a number or a tensor that broadcasts to z.
+        nodes: times of the stages.
+        z: state at the start.
+        args: further inputs of the field.
+    Returns:
+        k_i.
+    """
+    slopes: list[Tensor] = []
+    for t, row in zip(nodes, tableau.a, strict=True):
+        slopes.append(function(t, advance(z, h, row, slopes), *args))
+    return slopes
+
+
+Steps = list[tuple[float | Tensor, list[Tensor]]]
+
+
+def stage_grid(tableau: Tableau, times: Tensor) -> Steps:
     """Step size and times of the stages, for every step of a grid.
 
     Args:
@@ -73,12 +99,12 @@ def stage_grid(tableau: Tableau, times: Tensor) -> list[tuple[float | Tensor, tu
     Returns:
         n - 1 pairs (h, the scalars t + c_i h); h is a number unless `times` requires a gradient or is being traced.
     """
-    steps = times[1:] - times[:-1]
-    c = torch.tensor(tableau.c, dtype=times.dtype, device=times.device)
+    steps, distinct = times[1:] - times[:-1], sorted(set(tableau.c))
+    c = torch.tensor(distinct, dtype=times.dtype, device=times.device)
     nodes = (times[:-1, None] + c * steps[:, None]).flatten().unbind()
     sizes = steps.unbind() if times.requires_grad or is_traced(times) else steps.tolist()
-    s = len(tableau.c)
-    return [(h, nodes[i * s : (i + 1) * s]) for i, h in enumerate(sizes)]
+    places, s = [distinct.index(x) for x in tableau.c], len(distinct)
+    return [(h, [nodes[k * s + i] for i in places]) for k, h in enumerate(sizes)]
 
 
 def advance(z: Tensor, h: float | Tensor, weights: tuple[float, ...], slopes: Sequence[Tensor]) -> Tensor:

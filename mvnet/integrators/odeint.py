@@ -15,9 +15,10 @@ from torch import Tensor
 
 from mvnet.errors import MvnetError
 from mvnet.fields.base import ActingField, Field
+from mvnet.integrators.adaptive import Adaptive, AdaptiveSolution
 from mvnet.integrators.gradients import Problem, get_gradient
 from mvnet.integrators.loop import check_finite
-from mvnet.integrators.methods import check_combination, configured
+from mvnet.integrators.methods import METHODS, check_combination, configured
 from mvnet.integrators.times import grid_of
 from mvnet.manifolds.actions import GroupAction
 
@@ -54,7 +55,8 @@ def odeint(
         inputs: tensors that the field closes over, for the modes of gradient that have to know them; parameters of a
             field that is a module (or a method of one) are known.
         every: steps between two checkpoints of gradient="checkpoint"; the root of their number when None.
-        **options: settings of the method, such as rtol, atol, max_steps, min_step and per_sample of adaptive methods.
+        **options: settings that the method names in its `options`: rtol, atol, max_steps, min_step and per_sample of
+            adaptive methods.
     Returns:
         (n, *z0.shape), the first entry z0; z0.shape for save="last".
     Raises:
@@ -71,6 +73,40 @@ def odeint(
     if chosen.kind != "adaptive":  # these look after themselves
         check_finite(chosen, acting, times, z0, args, states[-1] if save == "all" else states)
     return states
+
+
+def solve_adaptively(
+    field: Field | Callable[..., Tensor],
+    z0: Tensor,
+    t: Tensor | Sequence[float] | Sequence[Sequence[float]],
+    *,
+    args: tuple[Tensor, ...] = (),
+    method: str = "dopri5",
+    save: str = "all",
+    **options: Any,
+) -> AdaptiveSolution:
+    """Solve by an adaptive method and say what it cost: `odeint` with the statistics of the steps.
+
+    Args:
+        field: (t, z, *args) -> velocities of the shape of z; t (B', 1, ..., 1), z (B', ...), those B' of the B samples
+            that have not reached their last time.
+        z0, t, args, save: as in `odeint`.
+        method: an adaptive one of `METHODS`.
+        **options: rtol, atol, max_steps, min_step; per_sample, the indices of args whose first dimension is that of the
+            samples.
+    Returns:
+        the states as `odeint` returns them, and for every sample the steps accepted and rejected and the evaluations.
+    Raises:
+        MvnetError: as in `odeint`; another kind of method.
+    """
+    chosen = configured(method, **options)
+    if not isinstance(chosen, Adaptive):
+        adaptive = ", ".join(name for name, m in METHODS.items() if isinstance(m, Adaptive))
+        raise MvnetError(f"method: found {method!r}, expected one of {adaptive}")
+    if save not in SAVE:
+        raise MvnetError(f"save: found {save!r}, expected one of {', '.join(SAVE)}")
+    times = grid_of(t, z0, per_sample=True)
+    return chosen.solution(_bind(method, field, z0, None), times, z0, args, save)
 
 
 def step(

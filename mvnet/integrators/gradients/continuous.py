@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import warnings
 
+import torch
 from torch import Tensor
 
 from mvnet.integrators.explicit import RungeKutta, advance, stage_grid
 from mvnet.integrators.gradients.adjoint import solve_with
 from mvnet.integrators.gradients.problem import Problem
-from mvnet.integrators.gradients.replay import inner_product
-from mvnet.integrators.gradients.tape import Tape
+from mvnet.integrators.gradients.tape import Tape, leaf
 from mvnet.integrators.loop import solve
 
 
@@ -80,14 +80,14 @@ class Continuous:
             p = p + cotangent[k] if every else p
         return p
 
-    def _step(
-        self, tape: Tape, h: float | Tensor, nodes: tuple[Tensor, ...], z: Tensor, p: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _step(self, tape: Tape, h: float | Tensor, nodes: list[Tensor], z: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
         """A step of size h < 0 for z and p; the integral over theta goes to the tape."""
         slopes: list[Tensor] = []
         falls: list[Tensor] = []
         for t, row, weight in zip(nodes, self.tableau.a, self.tableau.b, strict=True):
-            t, at, k = tape.evaluate(t, advance(z, h, row, slopes))
+            with torch.enable_grad():
+                at = leaf(advance(z, h, row, slopes))
+                k = tape.field.function(t, at, *tape.args)
             costate = advance(p, h, row, falls)
             # (df/dz)^T p; the weight -h b_i belongs to the integral over theta alone
             (pulled,) = tape.pull(k, (at,), costate, scale=-h * weight)
@@ -98,4 +98,5 @@ class Continuous:
     def _move_end(self, problem: Problem, tape: Tape, index: int, z: Tensor, p: Tensor) -> None:
         """dL/dt = <p, f(t, z)> at an end of the interval or a time of output."""
         if tape.times is not None:
-            tape.times[index] += inner_product(p, problem.field(problem.times[index].detach(), z, *problem.args))
+            slope = problem.field(problem.times[index].detach(), z, *problem.args)
+            tape.times[index] += (p.conj() * slope).sum().real

@@ -17,10 +17,9 @@ import torch
 from torch import Tensor
 
 from mvnet.errors import MvnetError
-from mvnet.integrators.explicit import RungeKutta, advance, stage_grid
+from mvnet.integrators.explicit import RungeKutta, advance, stage_grid, stages
 from mvnet.integrators.gradients.adjoint import Scheme, solve_with
 from mvnet.integrators.gradients.problem import Problem
-from mvnet.integrators.gradients.replay import Replay, pull_step
 from mvnet.integrators.gradients.tape import Tape
 from mvnet.integrators.loop import march
 
@@ -63,11 +62,9 @@ class Coupled:
     def __init__(self, method: RungeKutta):
         self.tableau = method.tableau
 
-    def _increment(self, problem: Problem, step: tuple[float | Tensor, tuple[Tensor, ...]], z: Tensor) -> Tensor:
+    def _increment(self, problem: Problem, h: float | Tensor, nodes: list[Tensor], z: Tensor) -> Tensor:
         """Psi_h(t, z)"""
-        (h, nodes), slopes = step, []
-        for t, row in zip(nodes, self.tableau.a, strict=True):
-            slopes.append(problem.field(t, advance(z, h, row, slopes), *problem.args))
+        slopes = stages(self.tableau, problem.field.function, h, nodes, z, problem.args)
         return advance(torch.zeros_like(z), h, self.tableau.b, slopes)
 
     def forward(self, problem: Problem) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -77,8 +74,8 @@ class Coupled:
         states = [y]
         ahead, back = stage_grid(self.tableau, times), stage_grid(self.tableau, times.flip(0))[::-1]
         for forth, home in zip(ahead, back, strict=True):
-            y = (COUPLING * y).add_(z, alpha=1 - COUPLING).add_(self._increment(problem, forth, z))
-            z = z - self._increment(problem, home, y)
+            y = (COUPLING * y).add_(z, alpha=1 - COUPLING).add_(self._increment(problem, *forth, z))
+            z = z - self._increment(problem, *home, y)
             if problem.save == "all":
                 states.append(y)
         y = y.clone() if len(times) == 1 else y
@@ -92,17 +89,14 @@ class Coupled:
         ahead, back = stage_grid(self.tableau, times), stage_grid(self.tableau, times.flip(0))[::-1]
         for k in reversed(range(len(times) - 1)):
             # z_1 = z - Psi_-h(y_1):  z, then its cotangents
-            second = Replay(tape, self.tableau, *back[k], y)
-            z = second.end(z)
-            pulled, of_t, of_h = second.pull(-of_z)
-            tape.add_step(k, of_t, of_h, backwards=True)
-            of_y = of_y + pulled
+            second = tape.stages(self.tableau, *back[k], y)
+            z = z + second.value.detach()
+            of_y = of_y + tape.pull_step(second, -of_z, k, backwards=True)
             # y_1 = c y + (1 - c) z + Psi_h(z):  y, then its cotangents
-            first = Replay(tape, self.tableau, *ahead[k], z)
-            y = (y - first.end((1 - COUPLING) * z)) / COUPLING
-            pulled, of_t, of_h = first.pull(of_y)
-            tape.add_step(k, of_t, of_h)
-            of_z, of_y = of_z + (1 - COUPLING) * of_y + pulled, COUPLING * of_y
+            first = tape.stages(self.tableau, *ahead[k], z)
+            y = (y - (1 - COUPLING) * z - first.value.detach()) / COUPLING
+            of_z = of_z + (1 - COUPLING) * of_y + tape.pull_step(first, of_y, k)
+            of_y = COUPLING * of_y
             if every:
                 of_y = of_y + cotangent[k]
         return of_y + of_z
@@ -131,8 +125,7 @@ class Inverted:
             start, stop = times[k], times[k + 1]
             state = method.init(field, stop, z, problem.args)
             z = method.step(field, stop, start - stop, z, problem.args, state).z
-            w, of_t, of_h = pull_step(problem, tape, start, stop - start, z, w)
-            tape.add_step(k, of_t, of_h)
+            w = tape.pull_step(tape.step(method, start, stop - start, z), w, k)
             if every:
                 w = w + cotangent[k]
         return w

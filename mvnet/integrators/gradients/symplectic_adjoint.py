@@ -13,7 +13,6 @@ from torch import Tensor
 from mvnet.integrators.explicit import RungeKutta, stage_grid
 from mvnet.integrators.gradients.adjoint import solve_with
 from mvnet.integrators.gradients.problem import Problem
-from mvnet.integrators.gradients.replay import Replay, pull_step
 from mvnet.integrators.gradients.tape import Tape
 from mvnet.integrators.loop import march
 
@@ -52,11 +51,10 @@ class SymplecticAdjoint:
         tableau = method.tableau if isinstance(method, RungeKutta) else None
         grid = stage_grid(tableau, times) if tableau else []
         for k in reversed(range(len(times) - 1)):
-            if tableau:
-                pulled, of_t, of_h = Replay(tape, tableau, *grid[k], states[k]).pull(w)
-                pulled = w + pulled  # z_1 = z + increment
+            if tableau:  # z_1 = z + increment
+                w = w + tape.pull_step(tape.stages(tableau, *grid[k], states[k]), w, k)
             else:
-                pulled, of_t, of_h = pull_step(problem, tape, times[k], times[k + 1] - times[k], states[k], w)
-            tape.add_step(k, of_t, of_h)
-            w = pulled + cotangent[k] if every else pulled
+                replay = tape.step(method, times[k], times[k + 1] - times[k], states[k])
+                w = tape.pull_step(replay, w, k)
+            w = w + cotangent[k] if every else w
         return w

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import get_gradient_edge
 
 from mvnet.errors import MvnetError
+from mvnet.integrators.base import Method
+from mvnet.integrators.explicit import advance, stages
 from mvnet.integrators.gradients.problem import Problem
+from mvnet.integrators.tableaus import Tableau
+
+
+class Replay(NamedTuple):
+    """A step once more: what it gives, and the leaves of its graph."""
+
+    value: Tensor
+    leaves: list[Tensor]
 
 
 class Tape:
@@ -24,65 +34,102 @@ class Tape:
 
     def __init__(self, problem: Problem, tensors: Sequence[Tensor]):
         self.field = problem.field
-        self.args = tuple(_leaf(a) if a.requires_grad else a.detach() for a in problem.args)
+        self.args = tuple(leaf(a) if a.requires_grad else a.detach() for a in problem.args)
         self.sources = (*self.args, *tensors)
         self.wanted = [i for i, x in enumerate(self.sources) if x.requires_grad]
         self.gradients: list[Tensor | None] = [None] * len(self.sources)
+        self._ours: set[int] = set()
         self.times = torch.zeros_like(problem.times) if problem.times.requires_grad else None
 
-    def evaluate(self, t: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """xi(t, z) with its graph.
+    def stages(self, tableau: Tableau, h: float | Tensor, nodes: Sequence[Tensor], z: Tensor) -> Replay:
+        """The increment h sum_i b_i k_i of an explicit step, with its graph.
 
         Args:
-            t: time, a scalar.
-            z: states.
+            tableau: coefficients.
+            h: step size.
+            nodes: times of the stages.
+            z: state at the start.
         Returns:
-            the leaves of t and z, and the value.
+            the increment, and the leaves z or z, t, h.
         """
         with torch.enable_grad():
-            t, z = (_leaf(t) if self.times is not None else t.detach()), _leaf(z)
-            return t, z, self.field.function(t, z, *self.args)
+            points = [leaf(z)]
+            if self.times is not None:
+                t, h = (leaf(torch.as_tensor(x, dtype=nodes[0].dtype, device=z.device)) for x in (nodes[0], h))
+                points, nodes = [*points, t, h], [t + c * h for c in tableau.c]
+            slopes = stages(tableau, self.field.function, h, nodes, points[0], self.args)
+            return Replay(advance(torch.zeros_like(z), h, tableau.b, slopes), points)
 
-    def pull(
-        self, value: Tensor, points: Sequence[Tensor], cotangent: Tensor, scale: float | Tensor = 1.0
-    ) -> list[Tensor]:
-        """J^T w, for the points returned, for the sources added to their gradients.
+    def step(self, method: Method, t: Tensor, h: Tensor, z: Tensor) -> Replay:
+        """The end of a step of any method, with its graph.
 
         Args:
-            value: what was computed from points and sources.
-            points: leaves of its graph.
+            method: whose step it is.
+            t, h: time and step size, scalars.
+            z: state at t.
+        Returns:
+            the state at t + h, and the leaves z or z, t, h.
+        """
+        with torch.enable_grad():
+            points = [leaf(z)]
+            if self.times is not None:
+                t, h = leaf(t), leaf(h)
+                points += [t, h]
+            state = method.init(self.field, t, points[0], self.args)
+            return Replay(method.step(self.field, t, h, points[0], self.args, state).z, points)
+
+    def pull_step(self, replay: Replay, cotangent: Tensor, index: int, backwards: bool = False) -> Tensor:
+        """J^T w of a step; what it says of its times is added to their gradients.
+
+        Args:
+            replay: the step.
+            cotangent: w.
+            index: the step goes from times[index] to times[index + 1].
+            backwards: or the other way.
+        Returns:
+            J^T w for the state where it starts.
+        """
+        of_z, *of_times = self.pull(replay.value, replay.leaves, cotangent)
+        if self.times is not None:
+            start, stop = (index + 1, index) if backwards else (index, index + 1)
+            of_t, of_h = of_times
+            self.times[start] += of_t - of_h
+            self.times[stop] += of_h
+        return of_z
+
+    def pull(
+        self, value: Tensor, leaves: Sequence[Tensor], cotangent: Tensor, scale: float | Tensor = 1.0
+    ) -> list[Tensor]:
+        """J^T w, for the leaves returned, for the sources added to their gradients.
+
+        Args:
+            value: what was computed from leaves and sources.
+            leaves: of its graph.
             cotangent: w, of the shape of the value or one that sums to it.
             scale: factor of what is added to the gradients of the sources.
         Returns:
-            J^T w for every point, zeros where the value does not depend on it.
+            J^T w for every leaf, zeros where the value does not depend on it.
         """
         if not value.requires_grad:
-            return [torch.zeros_like(p) for p in points]
-        leaves = [p for p in points if p.requires_grad]
+            return [torch.zeros_like(x) for x in leaves]
         read = [*leaves, *(self.sources[i] for i in self.wanted)]
         weights = cotangent.sum_to_size(value.shape).to(value.dtype)
-        found = list(torch.autograd.grad(value, read, weights, allow_unused=True))
+        found = torch.autograd.grad(value, read, weights, allow_unused=True)
         for i, gradient in zip(self.wanted, found[len(leaves) :], strict=True):
             if gradient is not None:
-                total, gradient = self.gradients[i], gradient if scale == 1.0 else scale * gradient
-                self.gradients[i] = gradient if total is None else total + gradient
-        slopes = iter(found[: len(leaves)])
-        pulled = [next(slopes) if p.requires_grad else None for p in points]
-        return [torch.zeros_like(p) if g is None else g for p, g in zip(points, pulled, strict=True)]
+                self._add(i, gradient if scale == 1.0 else scale * gradient)
+        return [torch.zeros_like(x) if g is None else g for x, g in zip(leaves, found)]
 
-    def add_step(self, index: int, of_t: Tensor, of_h: Tensor, backwards: bool = False) -> None:
-        """Add what a step from times[index] to times[index + 1] says of the two.
-
-        Args:
-            index: of the step.
-            of_t: cotangent of the time where it starts.
-            of_h: cotangent of its size.
-            backwards: whether it goes from times[index + 1] to times[index].
-        """
-        if self.times is not None:
-            start, stop = (index + 1, index) if backwards else (index, index + 1)
-            self.times[start] += of_t - of_h
-            self.times[stop] += of_h
+    def _add(self, i: int, gradient: Tensor) -> None:
+        """To the gradient of source i; in place from the second time on, when the sum is ours."""
+        total = self.gradients[i]
+        if total is None:
+            self.gradients[i] = gradient
+        elif i in self._ours:
+            total.add_(gradient)
+        else:
+            self.gradients[i] = total + gradient
+            self._ours.add(i)
 
 
 def parameters_of(field: Any) -> Iterator[Tensor]:
@@ -129,7 +176,7 @@ def check_sources(problem: Problem, gradient: str, sources: Sequence[Tensor]) ->
         clock = torch.zeros((), requires_grad=True).clone().grad_fn
         assert clock is not None
         born = clock._sequence_nr()  # pyright: ignore[reportAttributeAccessIssue]
-        z, args = _leaf(problem.z0), tuple(_leaf(a) if a.requires_grad else a for a in problem.args)
+        z, args = leaf(problem.z0), tuple(leaf(a) if a.requires_grad else a for a in problem.args)
         value = problem.field(problem.times[0].detach(), z, *args)
     known = {_edge(x) for x in (z, *args, *sources) if x.requires_grad}
     pending, seen = [_edge(value)] if value.requires_grad else [], set()
@@ -138,9 +185,9 @@ def check_sources(problem: Problem, gradient: str, sources: Sequence[Tensor]) ->
         if node is None or (node, index) in known or node in seen:
             continue
         seen.add(node)
-        leaf = getattr(node, "variable", None)
-        if leaf is not None or node._sequence_nr() < born:
-            which = f"of shape {tuple(leaf.shape)}" if leaf is not None else f"made by {node.name()}"
+        variable = getattr(node, "variable", None)
+        if variable is not None or node._sequence_nr() < born:
+            which = f"of shape {tuple(variable.shape)}" if variable is not None else f"made by {node.name()}"
             found = f"a field that closes over a tensor {which} that requires a gradient"
             raise MvnetError(f"inputs: found {found}, expected it in args or inputs with gradient {gradient!r}")
         pending.extend(node.next_functions)
@@ -170,8 +217,14 @@ def check_no_ancestors(sources: Sequence[Tensor]) -> None:
                 pending.extend(node.next_functions)
 
 
-def _leaf(x: Tensor) -> Tensor:
-    """A leaf with the same values; itself where it can have no gradient."""
+def leaf(x: Tensor) -> Tensor:
+    """A leaf with the same values.
+
+    Args:
+        x: any tensor.
+    Returns:
+        one that requires a gradient, unless it holds integers.
+    """
     x = x.detach()
     return x.requires_grad_() if x.is_floating_point() or x.is_complex() else x
 

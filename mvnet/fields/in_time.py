@@ -63,7 +63,7 @@ class TimeGrid:
             batch: number of batch dims of the states.
         Returns:
             for each parameter a tensor of shape `shape`; with a time for each state (B, ..., *shape), where
-            `batch` dims stand before `shape`.
+            `batch` dims stand before `shape` (unless there is one value only).
         """
         if self.count == 1:
             return tuple(value[0] for value in values)

@@ -20,6 +20,7 @@ def test_constant(intervals, dtype):
     borders = grid.times(dtype=dtype)
     for times in (borders[:-1], borders[:-1] + 0.35 / intervals):
         assert (grid.at(times, values)[0] == values).all()
+        assert [grid.at(t, values)[0].item() for t in times] == values.tolist()
     for time, expected in ((-1.0, 0), (0.7, intervals - 1), (9.0, intervals - 1)):
         assert grid.at(torch.tensor(time, dtype=dtype), values)[0] == expected
 
@@ -31,6 +32,7 @@ def test_linear():
     t = torch.tensor([-1.0, 0.0, 1.0, 2.0, 3.5, 6.0, 8.0], requires_grad=True)
     (found,) = grid.at(t, values)
     torch.testing.assert_close(found, torch.tensor([1.0, 1.0, 2.0, 3.0, 2.25, 2.0, 2.0]))
+    torch.testing.assert_close(torch.stack([grid.at(s, values)[0] for s in t.detach()]), found)
     (slope,) = torch.autograd.grad(found.sum(), t)
     torch.testing.assert_close(slope[[2, 4, 6]], torch.tensor([1.0, -0.5, 0.0]))
 

@@ -11,6 +11,7 @@ from mvnet.integrators.gradients import GRADIENTS
 from mvnet.integrators.methods import METHODS, get_method
 from mvnet.integrators.odeint import odeint, solve_adaptively, step
 from mvnet.manifolds.actions import CircleAction, Congruence, GroupAction, RotationAction, Translation
+from mvnet.manifolds.rigid_motions import RigidMotionAction
 
 __all__ = [
     "GRADIENTS",
@@ -21,6 +22,7 @@ __all__ = [
     "Congruence",
     "GroupAction",
     "Method",
+    "RigidMotionAction",
     "RotationAction",
     "RungeKutta",
     "Statistics",

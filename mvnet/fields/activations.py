@@ -26,11 +26,13 @@ class Activation:
         function: sigma.
         antiderivative: gamma with gamma' = sigma.
         slopes: infimum and supremum of sigma'; sigma is monotone where the first is at least 0.
+        nonnegative: whether sigma >= 0, so that gamma does not fall.
     """
 
     function: Callable[[Tensor], Tensor]
     antiderivative: Callable[[Tensor], Tensor]
     slopes: tuple[float, float]
+    nonnegative: bool = False
 
     def __call__(self, s: Tensor) -> Tensor:
         """sigma(s)
@@ -73,10 +75,10 @@ def _elu_integral(s: Tensor) -> Tensor:
 
 ACTIVATIONS: dict[str, Activation] = {
     "tanh": Activation(torch.tanh, _log_cosh, (0.0, 1.0)),
-    "relu": Activation(F.relu, lambda s: F.relu(s).square() / 2, (0.0, 1.0)),
+    "relu": Activation(F.relu, lambda s: F.relu(s).square() / 2, (0.0, 1.0), True),
     "leaky_relu": Activation(lambda s: F.leaky_relu(s, _LEAK), lambda s: s * F.leaky_relu(s, _LEAK) / 2, (_LEAK, 1.0)),
     "elu": Activation(F.elu, _elu_integral, (0.0, 1.0)),
-    "sigmoid": Activation(torch.sigmoid, F.softplus, (0.0, 0.25)),
+    "sigmoid": Activation(torch.sigmoid, F.softplus, (0.0, 0.25), True),
     "arctan": Activation(torch.atan, _arctan_integral, (0.0, 1.0)),
     "hardtanh": Activation(F.hardtanh, _hardtanh_integral, (0.0, 1.0)),
     "identity": Activation(lambda s: s, lambda s: s.square() / 2, (1.0, 1.0)),

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from mvnet.fields.activations import Activation, get_activation
 from mvnet.fields.base import VectorField
+from mvnet.fields.bounds import largest_growth, spectral_norm
 from mvnet.fields.in_time import TimeGrid, affine, check_count, check_features, draw
 
 
@@ -51,15 +52,42 @@ class LayerField(VectorField):
         self.weight = draw((self.grid.count, features, features), scale / features**0.5, generator)
         self.bias = nn.Parameter(torch.zeros(self.grid.count, features, device=self.weight.device))
 
+    def matrix(self, weight: Tensor) -> Tensor:
+        """A, from its parameters.
+
+        Args:
+            weight: values of `weight`, (..., d, d).
+        Returns:
+            A, the same shape.
+        """
+        return weight
+
     def forward(self, t: Tensor, z: Tensor) -> Tensor:
         """sigma(A(t) z + b(t))
 
         Args:
-            t: time, a scalar tensor, or one time for each sample.
+            t: time, a scalar tensor, or one time for each state.
             z: states (..., d).
         Returns:
             shape (..., d).
         """
         check_features(z, self.features)
-        a, b = self.grid.at(t, self.weight, self.bias)
-        return self.sigma(affine(a, z, b))
+        weight, b = self.grid.at(t, self.weight, self.bias, batch=z.ndim - 1)
+        return self.sigma(affine(self.matrix(weight), z, b))
+
+    def one_sided_bound(self) -> Tensor:
+        """sup lambda_max(sym(D A(t))) over t and diagonal D with entries in the range of sigma': below paper eq. (14).
+
+        Returns:
+            nu, exact up to 12 features and an upper bound above: see `mvnet.fields.bounds`. (It is convex in A, so what
+            lies between two values needs no look.)
+        """
+        return largest_growth(None, self.matrix(self.weight), self.sigma.slopes)
+
+    def lipschitz_bound(self) -> Tensor:
+        """L_sigma max |A(t)|: two solutions part by exp(L T) at most, paper eq. (13).
+
+        Returns:
+            L, a scalar.
+        """
+        return max(map(abs, self.sigma.slopes)) * spectral_norm(self.matrix(self.weight)).amax()

@@ -4,6 +4,7 @@ from mvnet.integrators.base import Method, Step
 from mvnet.integrators.methods import METHODS, get_method
 from mvnet.integrators.odeint import odeint, step
 from mvnet.manifolds.actions import CircleAction, Congruence, GroupAction, RotationAction, Translation
+from mvnet.manifolds.rigid_motions import RigidMotionAction
 
 __all__ = [
     "METHODS",
@@ -11,6 +12,7 @@ __all__ = [
     "Congruence",
     "GroupAction",
     "Method",
+    "RigidMotionAction",
     "RotationAction",
     "Step",
     "Translation",

@@ -16,6 +16,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "mvnet.data_loaders.confident_array",
         "mvnet.data_loaders.optional",
+        "mvnet.data_loaders.point_sets",
         "mvnet.data_loaders.random_fields",
         "mvnet.data_loaders.text_files",
     ),

@@ -12,6 +12,7 @@ from mvnet.integrators import (
     METHODS,
     CircleAction,
     Congruence,
+    RigidMotionAction,
     RotationAction,
     Translation,
     odeint,
@@ -86,6 +87,7 @@ def test_gradient_is_finite_at_the_identity(method, dtype):
         Congruence(): (identity, torch.zeros(1, 3, 3, dtype=dtype)),
         Congruence(dim=1): (sym3.pack(identity, dim=1), torch.zeros(1, 9, dtype=dtype)),
         RotationAction(): (identity, torch.zeros(1, 3, dtype=dtype)),
+        RigidMotionAction(): (torch.eye(3, 4, dtype=dtype)[None], torch.zeros(1, 6, dtype=dtype)),
         CircleAction(): (torch.zeros(1, dtype=dtype), torch.zeros(1, dtype=dtype)),
     }
     for action, (z0, xi) in starts.items():

@@ -12,19 +12,29 @@ from torch import Tensor, nn
 from mvnet.equivariant import field_type, group
 from mvnet.invertible import (
     ActNorm,
+    Additive,
+    Affine,
+    Blocks,
     Chain,
     ChannelMix,
+    Channels,
+    Checkerboard,
     CircleChart,
+    Coupling,
     EquivariantOrthogonal,
     Inverted,
     Invertible,
     PeriodicConv,
     Radial,
+    Residual,
+    Reversible,
     RotationChart,
     SizeShape,
     SPDChart,
+    Spline,
     Split,
     TriangularConv,
+    contraction,
 )
 from mvnet.linalg import so3
 
@@ -60,6 +70,32 @@ def _multiscale() -> Invertible:
     return Chain(ActNorm(4), Split(2, Chain(ChannelMix(2), PeriodicConv(2, 3, 2))), ChannelMix(4, "givens"))
 
 
+class WithContext(nn.Module):
+    """A network of the kept part and the context."""
+
+    def __init__(self, ins: int, outs: int):
+        super().__init__()
+        self.linear = nn.Linear(ins, outs)
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        return torch.tanh(self.linear(torch.cat((x, context), 1)))
+
+
+def _mlp(ins: int, outs: int) -> nn.Module:
+    return nn.Sequential(nn.Linear(ins, 8), nn.SiLU(), nn.Linear(8, outs))
+
+
+def _conv(ins: int, outs: int) -> nn.Module:
+    return nn.Sequential(nn.Conv2d(ins, 4, 3, padding=1), nn.Tanh(), nn.Conv2d(4, outs, 3, padding=1))
+
+
+def _couplings() -> Chain:
+    """Three kinds, with a channel mix, a split and one layer that occurs twice."""
+    mixer = ChannelMix(4, "cayley")
+    inner = Chain(Coupling(_mlp(1, 2), Affine()), Coupling(_mlp(1, 1), partition=Channels(swap=True)))
+    return Chain(mixer, Coupling(_mlp(2, 4), Affine()), Split(2, inner), mixer)
+
+
 LAYERS: list[Layer] = [
     Layer("ActNorm", lambda: ActNorm(3), (3, 4)),
     *(
@@ -80,6 +116,17 @@ LAYERS: list[Layer] = [
     Layer("RotationChart, cayley", lambda: RotationChart("cayley"), (3,), tangent=rotated_frame),
     Layer("CircleChart", CircleChart, (4,), scale=0.5),
     Layer("CircleChart, cayley", lambda: CircleChart("cayley"), (4,)),
+    Layer("Coupling, additive", lambda: Coupling(_mlp(2, 3), Additive(), Channels(first=2)), (5,)),
+    Layer("Coupling, affine", lambda: Coupling(_mlp(2, 4), Affine(), Channels(swap=True)), (4,)),
+    Layer("Coupling, spline", lambda: Coupling(_mlp(2, 2 * 13), Spline(4), Channels()), (4,)),
+    Layer("Coupling, checkerboard", lambda: Coupling(_conv(1, 2), Affine(), Checkerboard()), (1, 3, 4)),
+    Layer("Coupling, blocks", lambda: Coupling(_conv(2, 2), Additive(), Blocks(swap=True)), (1, 4, 4)),
+    Layer("Coupling, conditional", lambda: Coupling(WithContext(4, 4), Affine(), conditional=True), (4,), context=(2,)),
+    Layer("Reversible", lambda: Reversible(_couplings()), (4,)),
+    Layer("Residual, exact", lambda: Residual(contraction(3, 8, 2, 0.7, "sandwich"), tolerance=1e-13), (3,)),
+    Layer(
+        "Residual, 2-D", lambda: Residual(contraction(2, 8, 1, 0.9, "frequency"), tolerance=1e-13), (2,), tolerance=3.0
+    ),
     Layer("Inverted", lambda: Inverted(Radial(4)), (3, 2)),
     Layer("Chain with Split", _multiscale, (4, 3, 4), spread=None),
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
@@ -65,20 +67,23 @@ class Chain(Invertible):
     def __len__(self) -> int:
         return len(self.layers)
 
+    def __iter__(self) -> Iterator[Invertible]:
+        return iter(self.layers)  # pyright: ignore[reportReturnType]
+
     def __getitem__(self, which: slice) -> Chain:
-        return Chain(*self.layers[which])  # pyright: ignore[reportArgumentType]
+        return Chain(*list(self)[which])
 
     def _forward(self, x: Tensor, context: Tensor | None) -> Mapped:
         total = zeros(x)
-        for layer in self.layers:
+        for layer in self:
             x, change = layer(x, context)
             total = total + change
         return x, total
 
     def _inverse(self, z: Tensor, context: Tensor | None) -> Mapped:
         total = zeros(z)
-        for layer in reversed(self.layers):
-            z, change = layer.inverse(z, context)  # pyright: ignore[reportCallIssue]
+        for layer in reversed(list(self)):
+            z, change = layer.inverse(z, context)
             total = total + change
         return z, total
 
@@ -92,7 +97,7 @@ class Chain(Invertible):
             value and log-determinant of each layer, the first first; sums of the latter are those of sub-ranges.
         """
         found = []
-        for layer in self.layers:
+        for layer in self:
             x, change = layer(x, context)
             found.append((x, change))
         return found
@@ -100,8 +105,8 @@ class Chain(Invertible):
     def lipschitz(self, radius: float | None = None) -> tuple[float, float] | None:
         """Products of the layers' constants"""
         forward = inverse = 1.0
-        for layer in self.layers:
-            bounds = layer.lipschitz(radius)  # pyright: ignore[reportCallIssue]
+        for layer in self:
+            bounds = layer.lipschitz(radius)
             if bounds is None:
                 return None
             forward, inverse = forward * bounds[0], inverse * bounds[1]

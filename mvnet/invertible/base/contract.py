@@ -9,7 +9,9 @@ Source: paper section 4, equations (48) and (49).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +20,23 @@ from mvnet.errors import MvnetError
 
 Mapped = tuple[Tensor, Tensor]
 """A value, and log|det| of the map that gave it, shape (B,)."""
+
+
+class Recomputed(NamedTuple):
+    """What `Invertible.recompute` finds.
+
+    Attributes:
+        x: the input of the layer.
+        z, log_det: output and log-determinant, as functions of the leaves, the parameters and the context.
+        leaves: the input in parts.
+        join: from the gradients with respect to the leaves to that with respect to x.
+    """
+
+    x: Tensor
+    z: Tensor
+    log_det: Tensor
+    leaves: tuple[Tensor, ...]
+    join: Callable[..., Tensor]
 
 
 def wide(x: Tensor) -> Tensor:
@@ -99,20 +118,21 @@ class Invertible(nn.Module, ABC):
         with self._precision(z):
             return self._inverse(z, context)
 
-    def recompute(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    def recompute(self, z: Tensor, context: Tensor | None = None) -> Recomputed:
         """From the output of `forward` back to its input, and forward again with gradients.
 
         Args:
             z: what `forward` returned, without gradient.
             context: as `forward` had it.
         Returns:
-            the input as a leaf that requires a gradient, the output and the log-determinant as functions of it.
+            the input, and the output as a function of leaves.
         """
         with torch.no_grad():
             x = self.inverse(z, context)[0]
-        x = x.detach().requires_grad_()
+        leaf = x.detach().requires_grad_()
         with torch.enable_grad():
-            return x, *self(x, context)
+            again, change = self(leaf, context)
+        return Recomputed(x, again, change, (leaf,), lambda gradient: gradient)
 
     def lipschitz(self, radius: float | None = None) -> tuple[float, float] | None:
         """Upper bounds of the Lipschitz constants of the layer and of its inverse, from the parameters.

@@ -93,8 +93,8 @@ class Flow(nn.Module):
 
     Example:
         >>> import torch
-        >>> from mvnet.invertible import ActNorm, Chain, Flow, StandardNormal
-        >>> flow = Flow(StandardNormal(2), Chain(ActNorm(2)))
+        >>> from mvnet.invertible import Chain, ChannelMix, Flow, StandardNormal
+        >>> flow = Flow(StandardNormal(2), Chain(ChannelMix(2)))
         >>> x, density = flow.sample_and_log_prob(3, generator=torch.Generator().manual_seed(0))
         >>> torch.allclose(flow.log_prob(x), density)
         True

@@ -1,8 +1,8 @@
 """Fixed points x = phi(x) of contractions: two iterations, how exact the result is, and its gradient.
 
 With c < 1 the Lipschitz constant of phi and r = phi(x) - x, Banach's theorem bounds the error of phi(x) by
-c |r| / (1 - c). Rounding of phi, some eps |x|, is magnified likewise: below eps |x| / (1 - c) no iteration gets, and one
-that waits for less never ends. So it also ends where the residual no longer falls, and says which bound it reached.
+c |r| / (1 - c). Rounding of phi, some eps |x|, is magnified likewise: below eps |x| / (1 - c) no iteration gets, and
+one that waits for less never ends. So it also ends where the residual no longer falls, and says which bound it reached.
 Source: paper section 4.1.2, equations (45) and (46); Walker and Ni, Anderson acceleration (2011).
 """
 
@@ -151,7 +151,10 @@ def attach_gradient(
         return image
     out = image.clone()
 
-    def adjoint(gradient: Tensor) -> Tensor:
+    def adjoint(gradient: Tensor | None) -> Tensor | None:
+        if gradient is None:
+            return None
+
         def step(v: Tensor) -> Tensor:
             (through,) = torch.autograd.grad(image, at, v, retain_graph=True, allow_unused=True)
             return gradient if through is None else gradient + through

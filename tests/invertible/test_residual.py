@@ -34,8 +34,9 @@ def test_error_of_the_inverse_is_within_its_bound(c, method, dtype):
         x = torch.randn(20, 16, generator=draws(1), dtype=torch.float64)
         z = (x @ (torch.eye(16) + a)).to(dtype)
         truth = torch.linalg.solve(torch.eye(16) + a.to(dtype).double(), z.double(), left=False)
+        matrix = a.to(dtype)
         for tolerance in (1e-3, 1e-6):
-            found = solve(lambda v, m=a.to(dtype), z=z: z - v @ m, z, c, tolerance, method)
+            found = solve(lambda v, m=matrix, z=z: z - v @ m, z, c, tolerance, method)
             error = (found.x.double() - truth).abs().amax(1)
             rounding = 16 * eps * float(x.abs().max()) / (1 - c)
             assert float(error.max()) <= max(tolerance, rounding)
@@ -54,7 +55,7 @@ def test_iteration_ends_where_rounding_does():
     for method in METHODS:
         found = solve(lambda v: z - v @ a, z, 0.9, 1e-12, method)
         assert found.evaluations < 400 and not bool(found.reached.any())
-        assert float(found.bound.max()) < 1e-4
+        assert float(found.bound.max()) < 2e-4
     start = solve(lambda v: z - v @ a, found.x, 0.9, 1e-4)
     assert start.evaluations <= 2, "a good start is used"
 
@@ -72,7 +73,7 @@ def test_arguments_of_the_iteration():
 
 def test_an_inverse_that_stalls_is_an_error():
     """The network is no contraction, whatever was said of it."""
-    layer = Residual(nn.Linear(2, 2), contraction=0.5)
+    layer = Residual(nn.Linear(2, 2), contraction=0.5, method="banach")
     with torch.no_grad():
         layer.network.weight.copy_(2 * torch.eye(2))  # pyright: ignore
     with pytest.raises(MvnetError, match=r"z: found an inverse that stalls at residual .*, bound .*, expected"):
@@ -80,7 +81,7 @@ def test_an_inverse_that_stalls_is_an_error():
 
 
 def test_gradients_reach_what_the_map_closes_over():
-    """x = a x + b + t: derivatives by parameters, by an argument, and by a tensor of the closure, which is not dropped."""
+    """x = a sin x + t: derivatives by a parameter and by a tensor of the closure, which is not dropped."""
     a = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
     closed = torch.tensor([[0.7]], dtype=torch.float64, requires_grad=True)
 
@@ -94,10 +95,11 @@ def test_gradients_reach_what_the_map_closes_over():
     assert torch.autograd.gradcheck(function, (a, closed))
 
 
-def estimates(estimator, a: torch.Tensor, count: int) -> torch.Tensor:
-    x = torch.zeros(1, len(a), dtype=torch.float64)
+def estimates(estimator, a: torch.Tensor, calls: int, batch: int) -> torch.Tensor:
+    """Draws of log det(1 + a); the samples of a batch have signs of their own."""
+    x = torch.zeros(batch, len(a), dtype=torch.float64)
     with torch.no_grad():
-        return torch.stack([estimator(lambda v: v @ a, x)[1][0] for _ in range(count)])
+        return torch.cat([estimator(lambda v: v @ a, x)[1] for _ in range(calls)])
 
 
 def test_roulette_is_unbiased_where_the_series_is_not():
@@ -105,13 +107,13 @@ def test_roulette_is_unbiased_where_the_series_is_not():
     a = linear(0.9, 64)
     truth = float(torch.linalg.slogdet(torch.eye(64) + a).logabsdet)
     generator = draws(5)
-    roulette, series = Roulette(0.9, generator=generator), Series(25, generator)
+    roulette = Roulette(0.9, generator=generator)
     assert roulette.mean_products <= 12
-    found, reference = estimates(roulette, a, 4000), estimates(series, a, 1000)
-    assert abs(float(found.mean()) - truth) < 3 * float(found.std()) / math.sqrt(4000)
+    found, reference = estimates(roulette, a, 1000, 1), estimates(Series(25, generator), a, 1, 4000)
+    assert abs(float(found.mean()) - truth) < 3 * float(found.std()) / math.sqrt(1000)
     assert float(found.std()) < 1.3 * float(reference.std())
-    few = estimates(Series(5, generator), a, 1000)
-    assert abs(float(few.mean()) - truth) > 10 * float(few.std()) / math.sqrt(1000)
+    few = estimates(Series(5, generator), a, 1, 4000)
+    assert abs(float(few.mean()) - truth) > 10 * float(few.std()) / math.sqrt(4000)
 
 
 def test_series_for_an_error():
@@ -121,7 +123,7 @@ def test_series_for_an_error():
     every = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0], dtype=torch.float64)] * 6)
     powers = sum(((-1) ** (k + 1) / k * torch.linalg.matrix_power(a, k) for k in range(1, series.terms + 1)), 0 * a)
     assert float(torch.einsum("bi,ij,bj->b", every, powers, every).mean()) == pytest.approx(truth, abs=1e-4)
-    with pytest.raises(MvnetError, match="rate: found 0.5, expected a number in"):
+    with pytest.raises(MvnetError, match="rate: found 0"):
         Roulette(0.9, rate=0.5)
 
 
@@ -131,7 +133,8 @@ def test_gradient_of_the_estimate():
     network = contraction(3, 6, 2, 0.5, "sandwich").double()
     x = torch.randn(4, 3, generator=draws(), dtype=torch.float64).requires_grad_()
     leaves = [x, *network.parameters()]
-    exact = torch.autograd.grad(Exact()(network, x)[1].sum(), leaves)
+    exact = torch.autograd.grad(Exact()(network, x)[1].sum(), leaves, allow_unused=True)
+    exact = tuple(torch.zeros_like(p) if g is None else g for p, g in zip(leaves, exact, strict=True))
     generator, total = draws(1), [torch.zeros_like(p) for p in leaves]
     count = 400
     for _ in range(count):
@@ -160,4 +163,4 @@ def test_a_deep_residual_flow_inverts():
         z = layer(z)[0]
     for layer in reversed(layers):
         z = layer.inverse(z)[0]
-    assert float((z - x).abs().max()) < 1e-4
+    assert float((z - x).detach().abs().max()) < 1e-4

@@ -13,6 +13,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("mvnet.manifolds",),
     ("mvnet.curves", "mvnet.equivariant", "mvnet.fields", "mvnet.losses", "mvnet.metrics", "mvnet.optim"),
     ("mvnet.data_loaders", "mvnet.data_loaders.errors", "mvnet.integrators", "mvnet.training"),
+    ("mvnet.invertible",),
     (
         "mvnet.data_loaders.confident_array",
         "mvnet.data_loaders.optional",

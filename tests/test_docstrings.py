@@ -15,7 +15,8 @@ from types import ModuleType
 import pytest
 
 import mvnet
-from mvnet.integrators.base import Method
+from mvnet.integrators.base import Marching, Method, Solver
+from mvnet.integrators.gradients.adjoint import Scheme
 from mvnet.integrators.lie_group.munthe_kaas import Coordinates
 from mvnet.manifolds import Manifold
 
@@ -40,6 +41,12 @@ CONTRACTS: dict[str, type] = {
     "DiscreteGradient": Method,
     "Rattle": Method,
     "Projection": Method,
+    "RungeKutta": Marching,
+    "Adaptive": Solver,
+    "SymplecticAdjoint": Scheme,
+    "Coupled": Scheme,
+    "Inverted": Scheme,
+    "Continuous": Scheme,
     "Exponential": Coordinates,
     "Cayley": Coordinates,
 }

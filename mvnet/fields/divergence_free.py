@@ -213,7 +213,8 @@ class SkewPotentialField(ShearField):
 class PairwiseHamiltonianField(ShearField):
     """f = sum_i J_i grad H_i(t, z), i = 1, ..., d - 1: J_i turns the coordinates i and i + 1.
 
-    H_i depends on all of z. Every divergence-free field is such a sum of Hamiltonian fields in planes. Here H_i = sum_k gamma(a_ik . z + b_ik).
+    H_i depends on all of z. Every divergence-free field is such a sum of Hamiltonian fields in planes. Here
+    H_i = sum_k gamma(a_ik . z + b_ik).
 
     Args:
         features: d >= 2.

@@ -20,7 +20,15 @@ def gradient_of(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     Returns:
         shape of x.
     """
-    return torch.func.grad(lambda y: function(y).sum())(x)
+    if torch._C._are_functorch_transforms_active() or torch.compiler.is_compiling():
+        return torch.func.grad(lambda y: function(y).sum())(x)
+    tracked = torch.is_grad_enabled()  # elsewhere this costs a third
+    with torch.enable_grad():
+        y = x.view_as(x) if x.requires_grad else x.detach().requires_grad_()
+        value = function(y).sum()
+        if not value.requires_grad:
+            return torch.zeros_like(x)
+        return torch.autograd.grad(value, y, create_graph=tracked, materialize_grads=True)[0]
 
 
 class EnergyVectorField(VectorField):

@@ -15,18 +15,16 @@ from mvnet.integrators.stability import (
     is_symplectic,
     stability_matrix,
 )
-from mvnet.integrators.tableaus import EULER, HEUN, KUTTA3, MIDPOINT, RK4, Tableau
+from mvnet.integrators.tableaus import EULER, HEUN, KUTTA3, MIDPOINT, RK4, RK38, SSP3
 
 TABLEAUS = {name: method.tableau for name, method in METHODS.items() if isinstance(method, ImplicitRungeKutta)}
-SSP3 = Tableau(3, ((), (1.0,), (1 / 4, 1 / 4)), (1 / 6, 1 / 6, 2 / 3))
-THREE_EIGHTHS = Tableau(4, ((), (1 / 3,), (-1 / 3, 1.0), (1.0, -1.0, 1.0)), (1 / 8, 3 / 8, 3 / 8, 1 / 8))
 TRAPEZOID = ImplicitTableau(2, ((0.0, 0.0), (1 / 2, 1 / 2)), (1 / 2, 1 / 2))
 SDIRK2 = ImplicitTableau(2, ((1 - 0.5**0.5, 0.0), (0.5**0.5, 1 - 0.5**0.5)), (0.5**0.5, 1 - 0.5**0.5))
 
 
 @pytest.mark.parametrize(
     ("tableau", "radius"),
-    [(EULER, 1), (HEUN, 1), (RK4, 1), (SSP3, 1), (KUTTA3, 0.5), (THREE_EIGHTHS, 2 * 3**0.5 - 3), (MIDPOINT, 0)],
+    [(EULER, 1), (HEUN, 1), (RK4, 1), (SSP3, 1), (KUTTA3, 0.5), (RK38, 2 * 3**0.5 - 3), (MIDPOINT, 0)],
 )
 def test_radii_of_explicit_methods(tableau, radius):
     assert contractivity_radius(tableau) == pytest.approx(radius, abs=1e-12)
@@ -36,7 +34,7 @@ def test_radii_of_explicit_methods(tableau, radius):
 def test_the_radius_is_the_circle_in_which_a_disc_stays():
     """|R(z)| <= 1 on the disc |z + r| <= r for scalar equations: necessary, and for Euler's method also sharp."""
     angle = np.linspace(0, 2 * np.pi, 400)
-    for tableau in (EULER, HEUN, KUTTA3, RK4, SSP3, THREE_EIGHTHS):
+    for tableau in (EULER, HEUN, KUTTA3, RK4, SSP3, RK38):
         r, s = contractivity_radius(tableau), len(tableau.b)
         a = np.array([[*row, *[0.0] * (s - len(row))] for row in tableau.a])
         for z in -r + r * np.exp(1j * angle):

@@ -10,8 +10,9 @@ A descent is an element xi of gl(n): xi P + P xi^T = -grad g(P), see `mvnet.mani
 | `InverseTrace` | tr(P^-1 B)                    | B P^-1 / 2                      | B = W W^T              |
 | `LogDet`       | log det P                     | -I / 2                          | none                   |
 
-In the row of `Busemann`, U is a rotation, M = U N with N upper triangular, and g = 2 sum_i L_i log C_ii, C C^T = U^T P^-1 U.
-Source: Bridson, Haefliger, Metric Spaces of Non-Positive Curvature (1999), II.2.5, II.8.24 and II.10.67.
+In the row of `Busemann`, U is a rotation, L diagonal, M = U N with N upper triangular; g = 2 sum_i L_i log C_ii with
+C C^T = U^T P^-1 U.
+Source: Bridson, Haefliger, Metric Spaces of Non-Positive Curvature (1999), chapters II.2, II.8 and II.10.
 """
 
 from __future__ import annotations

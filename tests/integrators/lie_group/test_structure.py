@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 import torch
 
-from mvnet.fields import ActingField
+from mvnet.fields import ActingField, Field
 from mvnet.integrators import METHODS, RotationAction, odeint, step
 from mvnet.integrators.lie_group.leapfrog import Previous
 from tests.integrators.flows import FLOWS
@@ -36,7 +38,7 @@ def test_magnus_is_a_quadrature_in_a_commutative_group():
 
 @torch.no_grad()
 def test_leapfrog_returns_to_the_start_from_its_last_two_points():
-    method, field = METHODS["leapfrog"], ActingField.of(ROTATIONS.field, ROTATIONS.z0, RotationAction())
+    method, field = METHODS["leapfrog"], ActingField.of(cast(Field, ROTATIONS.field), ROTATIONS.z0, RotationAction())
     h, t, state = torch.tensor(0.01, dtype=torch.float64), torch.tensor(0.0, dtype=torch.float64), None
     points, args = [ROTATIONS.z0], (ROTATIONS.theta,)
     for n in range(100):

@@ -14,7 +14,6 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from mvnet.errors import MvnetError
 from mvnet.integrators.implicit.anderson import Anderson
@@ -93,10 +92,13 @@ def _find(function: Function, starts: list[Tensor], solver: Solver, size: float,
     attempts = [(solver, starts[i]) for _, i in finite]
     if isinstance(solver, Newton):
         attempts.append((Anderson(solver.tolerance), starts[finite[0][1]]))
+    results = []
     for iteration, start in attempts:
         found = iteration.find(function, start, size)
         if found.converged.all():
             return found
+        results.append(found)
+    found = min(results, key=lambda found: float(found.residual.max()))
     i = int(torch.where(found.converged, -1.0, found.residual / found.bound).argmax())
     raise MvnetError(
         f"{name}: found a residual of {float(found.residual[i]):.1e} after {found.iterations} iterations, "
@@ -115,9 +117,10 @@ class _Implicit(torch.autograd.Function):
         return x.clone()
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
         """-J^-T g"""
+        if torch.is_grad_enabled():
+            raise MvnetError("create_graph: found True, expected False: implicit steps have a first derivative only")
         (x,) = ctx.saved_tensors
         tolerance = 4 * torch.finfo(x.dtype).eps
         inverse = linearise(ctx.function, x, dense=ctx.dense, tolerance=tolerance, transposed=True)

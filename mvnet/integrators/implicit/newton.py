@@ -62,7 +62,7 @@ class Newton:
     """
 
     tolerance: float | None = None
-    iterations: int = 60
+    iterations: int = 200
     dense: int = 128
     halvings: int = 12
     reuse: float = 0.1

@@ -114,6 +114,7 @@ class Proximal:
             fresh, count = hessian is None, count + 1
             hessian = jacobian(equations(x, frame), zero) if hessian is None else hessian
             direction = -torch.linalg.solve_ex(hessian, r[..., None])[0][..., 0]
+            direction = direction * (REACH / direction.norm(dim=1, keepdim=True)).clamp(max=1)
             s = pending.to(x.dtype)
             for _ in range(self.halvings + 1 if fresh else 1):
                 y = _walk(manifold, x, frame, s[:, None] * direction)
@@ -143,6 +144,9 @@ def _transport(manifold: Manifold, x: Tensor, y: Tensor, frame: Tensor) -> Tenso
     nd = manifold.point_ndim
     return manifold.transport(x.unsqueeze(-nd - 1), y.unsqueeze(-nd - 1), frame)
 
+
+REACH = 3.0
+"""The longest step of an iteration: functions such as traces grow like exp of the distance."""
 
 REUSE = 0.2
 """A Hessian serves again as long as the slope falls by this factor in every iteration."""

@@ -126,8 +126,9 @@ def test_stiff_equations(method):
         lambda t, y: field(t, torch.from_numpy(y)).numpy(), (0, 20), z0.numpy(), method="Radau", rtol=1e-10, atol=1e-12
     )
     end = odeint(field, z0, t, method=method, save="last")
-    torch.testing.assert_close(end, torch.from_numpy(solved.y[:, -1]), rtol=2e-4, atol=1e-6)
-    assert not odeint(field, z0, t, method="rkmk4", save="last").abs().max() < 1e3
+    torch.testing.assert_close(end, torch.from_numpy(solved.y[:, -1]), rtol=1e-7, atol=1e-8)
+    with pytest.raises(ValueError, match="NaN or infinite values"):
+        odeint(field, z0, t, method="rk4")
 
 
 @torch.no_grad()

@@ -50,8 +50,8 @@ class RiemannianGonzalez:
     ) -> Step:
         """Step from z at t to t + h."""
         of, middle = cast(GradientField, field.function), t + h / 2
-        manifold, nd = of.manifold, of.manifold.point_ndim
-        at = z.unsqueeze(-nd - 1)
+        manifold, dims = of.manifold, of.manifold.point_ndim
+        at = z.unsqueeze(-dims - 1)
         # tangent at z also to first order in z, so that the gradient with respect to z is exact
         basis = manifold.to_tangent(at, orthonormal_frame(manifold, z.detach()))
 
@@ -60,21 +60,21 @@ class RiemannianGonzalez:
 
         def residual(a: Tensor) -> Tensor:
             """<v + h DV, e_i>_z"""
-            v = from_frame(basis, a, nd)
+            v = from_frame(basis, a, dims)
             c = manifold.exp(z, v / 2)
-            transported = manifold.transport(at, c.unsqueeze(-nd - 1), basis)
-            g = along_frame(energy, c, transported, nd)
+            transported = manifold.transport(at, c.unsqueeze(-dims - 1), basis)
+            g = along_frame(energy, c, transported, dims)
             defect = energy(manifold.exp(z, v)) - energy(z) - (g * a).sum(-1)
-            inner = manifold.inner(at, v.unsqueeze(-nd - 1), basis)
+            inner = manifold.inner(at, v.unsqueeze(-dims - 1), basis)
             ratio = safe_ratio(defect, manifold.inner(z, v, v), torch.ones_like(defect))
             return inner + h * (g + ratio[..., None] * inner)
 
         with torch.no_grad():
-            start = -h * along_frame(energy, z, basis, nd)
+            start = -h * along_frame(energy, z, basis, dims)
         name = f"discrete gradient step at t = {t.detach():.6g}"
         starts = (start, torch.zeros_like(start))
         a = solve(residual, *starts, solver=self.solver, size=torch.ones_like(start), name=name, independent=True)
-        return Step(manifold.exp(z, from_frame(basis, a, nd)))
+        return Step(manifold.exp(z, from_frame(basis, a, dims)))
 
 
 RIEMANNIAN_GONZALEZ = RiemannianGonzalez()

@@ -20,13 +20,13 @@ def orthonormal_frame(manifold: Manifold, x: Tensor) -> Tensor:
     Returns:
         shape (..., dim, *point_shape).
     """
-    nd = manifold.point_ndim
+    dims = manifold.point_ndim
     with torch.no_grad():
-        basis, at = manifold.tangent_basis(x), x.unsqueeze(-nd - 1)
-        gram = manifold.inner(at.unsqueeze(-nd - 1), basis.unsqueeze(-nd - 1), basis.unsqueeze(-nd - 2))
+        basis, at = manifold.tangent_basis(x), x.unsqueeze(-dims - 1)
+        gram = manifold.inner(at.unsqueeze(-dims - 1), basis.unsqueeze(-dims - 1), basis.unsqueeze(-dims - 2))
         # L L^T = gram;  L^-1 basis
         inverse = torch.linalg.inv(torch.linalg.cholesky(gram))
-        flat = basis.reshape(*basis.shape[: basis.ndim - nd], -1)
+        flat = basis.reshape(*basis.shape[: basis.ndim - dims], -1)
         return (inverse @ flat).reshape(basis.shape)
 
 

@@ -59,25 +59,25 @@ class Proximal:
         if not bool(h > 0):
             raise MvnetError(f"h: found {float(h):.3g}, expected a positive step: the proximal map has no inverse flow")
         of = cast(GradientField, field.function)
-        manifold, nd = of.manifold, of.manifold.point_ndim
-        count = z[(..., *(0,) * nd)].numel()
+        manifold, dims = of.manifold, of.manifold.point_ndim
+        count = z[(..., *(0,) * dims)].numel()
 
         def equations(x: Tensor, frame: Tensor) -> Function:
             """a (N, dim) -> derivative of h V + d^2 / 2 in the directions of the frame at x, at exp_x(a)"""
 
             def potential(a: Tensor) -> Tensor:
-                y = manifold.exp(x, from_frame(frame, a, nd))
+                y = manifold.exp(x, from_frame(frame, a, dims))
                 return h * of.energy(t + h, y, *args) + manifold.squared_dist(y, z) / 2
 
             def slope(a: Tensor) -> Tensor:
-                shaped = a.reshape(*z.shape[: z.ndim - nd], -1)
+                shaped = a.reshape(*z.shape[: z.ndim - dims], -1)
                 return torch.func.grad(lambda b: potential(b).sum())(shaped).reshape(a.shape)
 
             return slope
 
         with torch.no_grad():
             frame = orthonormal_frame(manifold, z.detach())
-            speed = along_frame(lambda x: h * of.energy(t + h, x, *args), z.detach(), frame, nd)
+            speed = along_frame(lambda x: h * of.energy(t + h, x, *args), z.detach(), frame, dims)
             size = 1 + speed.reshape(count, -1).norm(dim=1)
             x, frame = self._find(
                 manifold, equations, z.detach(), frame, size, f"proximal step at t = {t.detach():.6g}"
@@ -135,14 +135,14 @@ class Proximal:
 
 def _walk(manifold: Manifold, x: Tensor, frame: Tensor, a: Tensor) -> Tensor:
     """exp_x(sum_i a_i e_i), a (N, dim)"""
-    nd = manifold.point_ndim
-    return manifold.exp(x, from_frame(frame, a.reshape(*x.shape[: x.ndim - nd], -1), nd))
+    dims = manifold.point_ndim
+    return manifold.exp(x, from_frame(frame, a.reshape(*x.shape[: x.ndim - dims], -1), dims))
 
 
 def _transport(manifold: Manifold, x: Tensor, y: Tensor, frame: Tensor) -> Tensor:
     """The frame at x, moved to y along the geodesic."""
-    nd = manifold.point_ndim
-    return manifold.transport(x.unsqueeze(-nd - 1), y.unsqueeze(-nd - 1), frame)
+    dims = manifold.point_ndim
+    return manifold.transport(x.unsqueeze(-dims - 1), y.unsqueeze(-dims - 1), frame)
 
 
 REACH = 3.0

@@ -13,6 +13,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("mvnet.manifolds",),
     ("mvnet.curves", "mvnet.equivariant", "mvnet.fields", "mvnet.losses", "mvnet.metrics", "mvnet.optim"),
     ("mvnet.data_loaders", "mvnet.data_loaders.errors", "mvnet.integrators", "mvnet.training"),
+    ("mvnet.invertible",),
     (
         "mvnet.data_loaders.confident_array",
         "mvnet.data_loaders.optional",
@@ -23,7 +24,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("mvnet.data_loaders.dti", "mvnet.data_loaders.image", "mvnet.data_loaders.insar", "mvnet.data_loaders.motion"),
     ("mvnet.control",),
     ("mvnet.nn",),
-    ("mvnet.models.guarantee", "mvnet.models.tiling"),
+    ("mvnet.models.amplification", "mvnet.models.guarantee", "mvnet.models.tiling"),
     ("mvnet.models.activity", "mvnet.models.dti", "mvnet.models.image", "mvnet.models.insar"),
     ("mvnet.models.calibration", "mvnet.models.registry"),
     ("mvnet.models.checkpoint",),

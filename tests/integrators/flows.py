@@ -12,6 +12,7 @@ from scipy.integrate import solve_ivp
 from torch import Tensor
 
 from mvnet.integrators import (
+    METHODS,
     CircleAction,
     Congruence,
     GroupAction,
@@ -202,6 +203,16 @@ FLOWS = {
     "circle": _circle(),
     "euclidean": _euclidean(),
 }
+
+
+PAIRS = [
+    pytest.param(name, flow, id=f"{name}-{where}")
+    for name, method in METHODS.items()
+    if method.kind in ("lie_group", "explicit")
+    for where, flow in FLOWS.items()
+    if type(flow.action) in getattr(method, "actions", (type(flow.action),))
+]
+"""Every Lie-group and explicit method with the flows that it integrates."""
 
 
 @pytest.fixture(params=list(FLOWS))

@@ -92,6 +92,7 @@ class InSARDenoiser(nn.Module):
         method: Lie-group integrator of the ODE block, a name of `mvnet.integrators.METHODS`.
         noise: whether the correlation of the noise and the number of looks enter, at the coarsest level, and the
             concentration is told from all filters instead of the last.
+        gradient: how the gradient of the ODE block is found, a name of `mvnet.integrators.GRADIENTS`.
         generator: source of the initial weights; torch's global generator when None.
     Raises:
         MvnetError: features that no pointwise nonlinearity keeps equivariant.
@@ -111,6 +112,7 @@ class InSARDenoiser(nn.Module):
         group: str = "D4xZ2",
         method: str = "rkmk2",
         noise: bool = False,
+        gradient: str = "discrete",
         *,
         generator: torch.Generator | None = None,
     ):
@@ -128,6 +130,9 @@ class InSARDenoiser(nn.Module):
             "group": group,
             "method": method,
             "noise": noise,
+            **(
+                {} if gradient == "discrete" else {"gradient": gradient}
+            ),  # older configurations are those of "discrete"
         }
         symmetry = find_group(group)
         types, inner = [field_type(symmetry, f) for f in fields], field_type(symmetry, hidden)
@@ -149,7 +154,7 @@ class InSARDenoiser(nn.Module):
         self.transports = nn.ModuleList(
             ConnectionFilter(types[0], *kernel, carrier, generator=generator) for kernel in kernels
         )
-        self.move = CircleODE(types[0], inner, move_levels, method=method, generator=generator)
+        self.move = CircleODE(types[0], inner, move_levels, 1, method, gradient, generator=generator)
         corner = FieldType((1, corners(symmetry)))
         self.evidence = GroupConv(types[0], inner, 1, generator=generator)
         self.strength = GroupConv(corner, inner, 1, bias=False, generator=generator)

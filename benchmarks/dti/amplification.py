@@ -1,8 +1,9 @@
 """How much each network amplifies a change of its input, attacked: `python -m benchmarks.dti.amplification [--quick]`.
 
 Data: 10x10x3 voxels in the middle of the Sherbrooke slab of protocol A at SNR 15 and 8, with the maps that the
-command line has, in float64. The change is measured on log-tensors, in the input and in the output: the largest singular
-value of the Jacobian that power iteration finds, beside the largest of 200 random directions, which show nothing.
+command line has, in float64. The change is measured on log-tensors, in the input and in the output: the largest
+singular value of the Jacobian that power iteration finds, beside the largest of 200 random directions, which show
+nothing.
 The certified network may not exceed 1; nothing is claimed about the other one.
 
 usage: python -m benchmarks.dti.amplification [--quick] [--json FILE|-]

@@ -12,12 +12,12 @@ class ConfidentArray(np.ndarray):
 
     Args:
         values: the array.
-        confidence: one number for each voxel or pixel.
+        confidence: one number for each voxel or pixel, or None.
     """
 
     confidence: np.ndarray | None
 
-    def __new__(cls, values: np.ndarray, confidence: np.ndarray) -> ConfidentArray:
+    def __new__(cls, values: np.ndarray, confidence: np.ndarray | None) -> ConfidentArray:
         array = np.asarray(values).view(cls)
         array.confidence = confidence
         return array

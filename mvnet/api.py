@@ -30,6 +30,8 @@ from mvnet.data_loaders.insar.stacks.memory import is_many, map_pairs
 from mvnet.errors import MvnetError
 from mvnet.models.checkpoint import find_model, save_checkpoint
 from mvnet.models.dti.adaptation import adapt as adapt_network
+from mvnet.models.dti.certified.inference import denoise_certified
+from mvnet.models.dti.certified.network import CertifiedDenoiser
 from mvnet.models.dti.inference import denoise_loaded
 from mvnet.models.dti.network import DTIDenoiser
 from mvnet.models.guarantee import Guarantee
@@ -127,7 +129,7 @@ def denoise_dti(
         mask: (X, Y, Z) or a NIfTI, > 0 inside; None makes one from the data.
         strength: 0 keeps the tensors, 1 is the network's output, between them lies the affine-invariant geodesic.
         trust_region: quantile of a voxel's own noise beyond which it is not moved (where the noise is known); 1 is no
-            bound.
+            bound. The certified network has none.
         adapt: fine-tune the network on this DWI first, 12 directions or more; a mapping gives arguments of
             `mvnet.models.dti.adaptation.adapt`, such as {"optimizer": "soap"}.
         device: "auto", or a name of torch.
@@ -142,18 +144,20 @@ def denoise_dti(
     Returns:
         tensors of the kind that came in, with an attribute `confidence` (X, Y, Z) in [0, 1]: array, tensor, or nibabel
         image (also for a path), in the layout, unit and axes of the input; from a DWI in FSL order and mm^2/s. Of a
-        `DTIVolume`: tensors (6, X, Y, Z), um^2/ms, error and confidence.
+        `DTIVolume`: tensors (6, X, Y, Z), um^2/ms, error and confidence. That of the certified network is None.
     Raises:
         MvnetError: what cannot be read, fitted or combined; see `mvnet.data_loaders.dti`.
     """
-    network, place, volume = _network(model, DTIDenoiser), find_device(device), image
+    network, volume = _network(model, DTIDenoiser, CertifiedDenoiser).to(find_device(device)), image
     if not isinstance(image, DTIVolume):
         layout: dict[str, Any] = {"order": order, "unit": unit, "frame": frame, "spacing": spacing, "affine": affine}
         volume = read_volume(image, bvals, bvecs, mask=mask, fit=_fit_options(fit), **layout)
-    network = network.to(place)
     if adapt:
         network = adapt_network(network, volume, **({} if adapt is True else adapt))
-    found = denoise_loaded(network, volume, strength, trust_region, progress, workers, executor)
+    if isinstance(network, CertifiedDenoiser):
+        found = denoise_certified(network, volume, strength, progress, workers, executor)
+    else:
+        found = denoise_loaded(network, volume, strength, trust_region, progress, workers, executor)
     return found if isinstance(image, DTIVolume) else like_image(image, volume, found.tensors, found.confidence)
 
 
@@ -252,9 +256,10 @@ def _fit_options(options: FitOptions | Mapping[str, Any] | None) -> FitOptions:
     return FitOptions(**options)
 
 
-def _network(model: Model, kind: type[Any]) -> Any:
-    """The network, if it is of the kind."""
+def _network(model: Model, *kinds: type[Any]) -> Any:
+    """The network, if it is of one of the kinds."""
     network = model if isinstance(model, nn.Module) else load_model(model)
-    if not isinstance(network, kind):
-        raise MvnetError(f"model: found a {type(network).__name__}, expected a {kind.__name__}")
+    if not isinstance(network, kinds):
+        expected = " or a ".join(kind.__name__ for kind in kinds)
+        raise MvnetError(f"model: found a {type(network).__name__}, expected a {expected}")
     return network

@@ -15,7 +15,8 @@ from types import ModuleType
 import pytest
 
 import mvnet
-from mvnet.integrators.base import Method
+from mvnet.integrators.base import Marching, Method, Solver
+from mvnet.integrators.gradients.adjoint import Scheme
 from mvnet.integrators.munthe_kaas import Coordinates
 from mvnet.manifolds import Manifold
 
@@ -30,6 +31,12 @@ CONTRACTS: dict[str, type] = {
     "LogEuclidean": Manifold,
     "MuntheKaas": Method,
     "CommutatorFree": Method,
+    "RungeKutta": Marching,
+    "Adaptive": Solver,
+    "SymplecticAdjoint": Scheme,
+    "Coupled": Scheme,
+    "Inverted": Scheme,
+    "Continuous": Scheme,
     "Exponential": Coordinates,
     "Cayley": Coordinates,
 }

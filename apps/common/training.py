@@ -52,7 +52,7 @@ def train_network(
     card: dict[str, Any],
     *,
     quiet: bool,
-    finish: Callable[[nn.Module], dict[str, Any]] | None = None,
+    finish: Callable[[Any], dict[str, Any]] | None = None,
 ) -> None:
     """Run to the end of the schedule, then write STEM.safetensors and its card STEM.json.
 

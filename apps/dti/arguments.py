@@ -48,6 +48,11 @@ Rician = Annotated[bool, typer.Option(help="Take the bias of magnitude images in
 FixBvecs = Annotated[
     bool, typer.Option("--fix-bvecs", help="Use the b-vector axes in which fibres are clearly most coherent.")
 ]
+Model = Annotated[
+    str | None,
+    typer.Option(help="dti, or certified: it cannot amplify a difference of two inputs; or a checkpoint."),
+]
+Checkpoint = Annotated[Path | None, typer.Option(help="Checkpoint to use instead of the shipped weights.")]
 TrustRegion = Annotated[
     float, typer.Option(help="Quantile of a voxel's own noise beyond which it is not moved (1: no bound).")
 ]

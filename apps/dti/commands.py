@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from mvnet.apps.common.options import Bval, Bvec, Checkpoint, Device, Json, Overwrite, Quiet, Report
+from mvnet.apps.common.options import Bval, Bvec, Device, Json, Overwrite, Quiet, Report
 from mvnet.apps.common.summary import Summary, format_timing, print_summary
 from mvnet.apps.dti import arguments
 
@@ -51,7 +51,8 @@ def denoise(
     optimizer: arguments.Optimizer = None,
     optimizer_options: arguments.OptimizerOptions = None,
     rate: arguments.Rate = None,
-    checkpoint: Checkpoint = None,
+    model: arguments.Model = None,
+    checkpoint: arguments.Checkpoint = None,
     report: Report = True,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
@@ -131,6 +132,7 @@ def _options(given: SimpleNamespace) -> Options:
         rate=given.rate,
         overwrite=given.overwrite,
         report=given.report,
+        model=given.model,
         checkpoint=given.checkpoint,
         maps=parse_maps(given.maps),
         dwi_output=given.dwi_output,

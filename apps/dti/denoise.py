@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     from mvnet.models.dti.inference import DenoisedVolume
 
 
+_CERTIFICATE = (
+    "certified: for the given mask and maps of b0, noise and residual, two tensor volumes leave the network no farther "
+    "apart (log-Euclidean) than they came (affine-invariant); it estimates no error: no confidence map, no trust region"
+)
+_WITHOUT_MAPS = "certified: a tensor image has no maps of the noise: the certificate holds, the filter is weaker"
+
+
 def run(options: Options, console: Console | None = None) -> dict[str, Any]:
     """Denoise and write all files, or none.
 
@@ -51,7 +58,7 @@ def _run(options: Options, console: Console) -> dict[str, Any]:
 
 
 def _plan(options: Options, stem: str) -> Outputs:
-    maps = chosen_maps(options.maps, is_dwi=options.is_dwi)
+    maps = chosen_maps(options.maps, is_dwi=options.is_dwi, certified=options.certified)
     names = output_names(stem, options.report, maps, outliers=options.is_dwi, dwi=options.dwi_output)
     shared = [] if options.dataset else [bids.DATASET, bids.IGNORE]
     inputs = input_files(options)
@@ -81,7 +88,11 @@ def _work(
     for message in volume.report.messages:
         console.say(message)
     clock.lap("read")
-    model, weights = load_identified("dti", options.checkpoint)
+    model, weights = load_identified(*options.weights)
+    if options.certified:
+        messages = messages + [_CERTIFICATE, *([] if volume.acquisition else [_WITHOUT_MAPS])]
+        for message in messages[-2 if volume.acquisition is None else -1 :]:
+            console.say(message)
     model = model.to(device)
     if options.adapt:
         model = _adapt(model, volume, options.descent(), console, device)
@@ -90,7 +101,7 @@ def _work(
     before, after = (TensorMaps.of(tensors, volume.mask) for tensors in (volume.tensors, found.tensors))
     clock.lap("denoise")
 
-    maps = chosen_maps(options.maps, is_dwi=options.is_dwi)
+    maps = chosen_maps(options.maps, is_dwi=options.is_dwi, certified=options.certified)
     summary: dict[str, Any] = {
         "version": __version__,
         "outputs": _written(options, stem, maps),

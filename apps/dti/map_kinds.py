@@ -22,6 +22,7 @@ class MapKind:
     unit: `DIFFUSIVITY` (that of the tensors), or in words.
     default: whether it is written when nothing is chosen.
     from_dwi: whether it needs the diffusion-weighted images.
+    of_error: whether it is the network's estimate of its own error, which the certified one does not make.
     representation: BIDS OrientationRepresentation of values with axes, None for scalars.
     """
 
@@ -29,6 +30,7 @@ class MapKind:
     unit: str
     default: bool = False
     from_dwi: bool = False
+    of_error: bool = False
     representation: str | None = None
 
 
@@ -46,13 +48,18 @@ MAPS: Mapping[str, MapKind] = {
         "exp(-e), e the expected affine-invariant error of the denoised tensor; 0 outside the mask",
         _SHARE,
         default=True,
+        of_error=True,
     ),
     "AD": MapKind("Axial diffusivity of the denoised tensors, L1", DIFFUSIVITY, default=True),
     "RD": MapKind("Radial diffusivity of the denoised tensors, (L2 + L3) / 2", DIFFUSIVITY, default=True),
     "V1": MapKind("First eigenvector, of the largest eigenvalue", "arbitrary", True, representation="unit3vector"),
     "sigma": MapKind("Standard deviation of the signal noise", SIGNAL, default=True, from_dwi=True),
-    "sigmaFA": MapKind("Expected standard deviation of the error that is left in FA", _SHARE, default=True),
-    "sigmaMD": MapKind("Expected standard deviation of the error that is left in MD", DIFFUSIVITY, default=True),
+    "sigmaFA": MapKind(
+        "Expected standard deviation of the error that is left in FA", _SHARE, default=True, of_error=True
+    ),
+    "sigmaMD": MapKind(
+        "Expected standard deviation of the error that is left in MD", DIFFUSIVITY, default=True, of_error=True
+    ),
     "L1": MapKind("First eigenvalue of the denoised tensors, the largest", DIFFUSIVITY),
     "L2": MapKind("Second eigenvalue of the denoised tensors", DIFFUSIVITY),
     "L3": MapKind("Third eigenvalue of the denoised tensors, the smallest", DIFFUSIVITY),
@@ -60,7 +67,9 @@ MAPS: Mapping[str, MapKind] = {
     "V3": MapKind("Third eigenvector, of the smallest eigenvalue", "arbitrary", representation="unit3vector"),
     "mode": MapKind("Mode of the anisotropy, -1 planar, 1 linear (Ennis and Kindlmann 2006)", "arbitrary, in [-1, 1]"),
     "kept": MapKind(
-        "Share of the network's proposal that the trust region of the measurement left, 1 where it did not bind", _SHARE
+        "Share of the network's proposal that the trust region of the measurement left, 1 where it did not bind",
+        _SHARE,
+        of_error=True,
     ),
     "S0": MapKind("Fitted signal without diffusion weighting", SIGNAL, from_dwi=True),
     "SSE": MapKind(
@@ -97,18 +106,23 @@ def parse_maps(text: str | None) -> tuple[str, ...] | None:
     return tuple(name for name in MAPS if name in chosen)
 
 
-def chosen_maps(chosen: tuple[str, ...] | None, *, is_dwi: bool) -> tuple[str, ...]:
+def chosen_maps(chosen: tuple[str, ...] | None, *, is_dwi: bool, certified: bool = False) -> tuple[str, ...]:
     """The maps to write.
 
     Args:
         chosen: of `parse_maps`.
         is_dwi: whether there are diffusion-weighted images; without them what needs them is left out of the usual
             maps and of all maps.
+        certified: whether the network is; the maps of its error are left out likewise.
     Raises:
-        UserError: a map that needs them was asked for by its name.
+        UserError: a map that cannot be made was asked for by its name.
     """
     names = tuple(name for name, kind in MAPS.items() if kind.default) if chosen is None else chosen
+    by_name = chosen is not None and set(chosen) != set(MAPS)
     missing = [name for name in names if MAPS[name].from_dwi and not is_dwi]
-    if missing and chosen is not None and set(chosen) != set(MAPS):
+    if missing and by_name:
         raise UserError(f"--maps: found a tensor image as input, expected a DWI for {', '.join(missing)}")
-    return tuple(name for name in names if name not in missing)
+    unknown = [name for name in names if MAPS[name].of_error and certified]
+    if unknown and by_name:
+        raise UserError(f"--maps: found {', '.join(unknown)}, expected others: the certified network has no such map")
+    return tuple(name for name in names if name not in (*missing, *unknown))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mvnet.apps.dti import bids
+from mvnet.apps.dti.map_kinds import MAPS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,14 +57,8 @@ def map_values(name: str, volume: DTIVolume, after: TensorMaps, found: DenoisedV
     from mvnet.data_loaders.dti import UNITS
 
     scale = 1 / UNITS[volume.unit]
-    if name == "confidence":
-        return found.confidence
-    if name == "kept":
-        return found.kept * volume.mask
-    if name == "sigmaFA":
-        return found.fa_error
-    if name == "sigmaMD":
-        return found.md_error * scale
+    if MAPS[name].of_error:
+        return _error_map(name, volume, found, scale)
     if name == "DEC":
         return after.colour_fa(volume.affine)
     if name in ("FA", "mode"):
@@ -76,6 +71,15 @@ def map_values(name: str, volume: DTIVolume, after: TensorMaps, found: DenoisedV
     if kind == "V" and number.isdecimal():
         return after.directions_in(volume.frame, volume.affine)[int(number) - 1]
     return _fitted_map(name, volume)
+
+
+def _error_map(name: str, volume: DTIVolume, found: DenoisedVolume, scale: float) -> Tensor:
+    """What the network says of its error."""
+    maps = {"confidence": found.confidence, "kept": found.kept, "sigmaFA": found.fa_error, "sigmaMD": found.md_error}
+    values = maps[name]
+    assert values is not None
+    factor = {"kept": volume.mask, "sigmaMD": scale}.get(name)
+    return values if factor is None else values * factor
 
 
 def _fitted_map(name: str, volume: DTIVolume) -> Tensor:

@@ -18,6 +18,11 @@ _FSL_SCAN, _FSL_MASK = "data.nii", "nodif_brain_mask.nii.gz"
 ADAPTATION = ("optimizer", "optimizer_options", "rate")
 """Options that belong to --adapt."""
 
+MODELS = {"dti": "DTIDenoiser", "certified": "CertifiedDenoiser"}
+"""Shipped weights that --model names, and their architecture."""
+
+_TRUST_REGION = 0.99
+
 
 @dataclass(frozen=True)
 class Options:
@@ -30,7 +35,8 @@ class Options:
     trust_region: quantile of a measurement's own noise beyond which no voxel is moved, in (0, 1]; 1 is no bound.
     strength: 0 keeps the input, 1 is the network's output, between them lies the affine-invariant geodesic.
     adapt: fine-tune first; optimizer, optimizer_options ("k=v,...") and rate belong to it, None where not given.
-    device: "auto", "cpu", "cuda", ...  checkpoint: weights instead of the shipped ones.
+    device: "auto", "cpu", "cuda", ...
+    model: one of `MODELS`, or a checkpoint; None is "dti".  checkpoint: weights instead of the shipped ones.
     own_gradients: the input is a DWI with gradients in its own header.
     maps: names of the maps to write, None the usual ones.  dwi_output: whether the denoised DWI is written.
     dataset: root of the BIDS data set that the input is part of; the output folder then lies in a derivative of it.
@@ -45,7 +51,7 @@ class Options:
     unit: str | None = None
     frame: str | None = None
     fit: FitOptions = field(default_factory=FitOptions)
-    trust_region: float = 0.99
+    trust_region: float = _TRUST_REGION
     strength: float = 1.0
     device: str = "auto"
     adapt: bool = False
@@ -54,6 +60,7 @@ class Options:
     rate: float | None = None
     overwrite: bool = False
     report: bool = True
+    model: str | None = None
     checkpoint: Path | None = None
     own_gradients: bool = False
     maps: tuple[str, ...] | None = None
@@ -65,6 +72,19 @@ class Options:
         """Whether the input is a DWI: its gradients are known."""
         return self.bval is not None or self.own_gradients
 
+    @property
+    def weights(self) -> tuple[str, Path | None]:
+        """Shipped weights, and the checkpoint that takes their place."""
+        if self.model is None or self.model in MODELS:
+            return self.model or "dti", self.checkpoint
+        return "dti", Path(self.model)
+
+    @property
+    def certified(self) -> bool:
+        """Whether the network is the one that cannot amplify."""
+        name, path = self.weights
+        return _architecture(name, path) == MODELS["certified"]
+
     def descent(self) -> dict[str, Any]:
         """The options of a schedule that say how it descends. MvnetError: unknown ones."""
         return optimizer_options("adapt", self.optimizer, self.optimizer_options, self.rate)
@@ -72,7 +92,8 @@ class Options:
     def record(self) -> dict[str, Any]:
         """What the sidecars say: every option, those of --adapt where they were given."""
         hidden = {"own_gradients"}  # follows from the input
-        return {k: v for k, v in asdict(self).items() if k not in hidden and (v is not None or k not in ADAPTATION)}
+        optional = (*ADAPTATION, "model")
+        return {k: v for k, v in asdict(self).items() if k not in hidden and (v is not None or k not in optional)}
 
 
 def only_input(inputs: list[str] | None) -> Path:
@@ -151,6 +172,34 @@ def parse_noise(text: str | None) -> float | Path | None:
     return level
 
 
+def _architecture(name: str, path: Path | None) -> str:
+    """Of shipped weights, or of the checkpoint in their place; nothing heavy is imported for the usual ones."""
+    if path is None:
+        return MODELS[name]
+    from mvnet.models.checkpoint import architecture_of
+
+    return architecture_of(path)
+
+
+def check_model(options: Options) -> None:
+    """UserError for a checkpoint of another kind than --model, and for what the certified network does not do."""
+    name, path = options.weights
+    if options.model is not None and options.checkpoint is not None:
+        if options.model not in MODELS:
+            raise UserError(f"--model: found {options.model} and --checkpoint, expected one of them")
+        found = _architecture(name, path)
+        if found and found != MODELS[name]:
+            raise UserError(f"--checkpoint: found a {found}, expected a {MODELS[name]} for --model {name}")
+    if not options.certified:
+        return
+    if options.adapt:
+        raise UserError("--adapt: found the certified network, expected another: its card is about the shipped weights")
+    if options.trust_region != _TRUST_REGION:
+        raise UserError(
+            "--trust-region: found the certified network, expected none: a region would void the certificate"
+        )
+
+
 def check_fit(options: Options) -> None:
     """UserError for options of a fit that cannot work together, or that a tensor image has no use for."""
     fit = options.fit
@@ -190,6 +239,7 @@ def check(options: Options) -> None:
     check_fit(options)
     if options.is_dwi and (options.order or options.unit):
         raise UserError("--order, --unit: found a DWI as input (bval and bvec in use), expected a tensor image")
+    check_model(options)
     if options.adapt and not options.is_dwi:
         raise UserError("--adapt: found a tensor image as input, expected a DWI with --bval and --bvec")
     if options.dwi_output and not options.is_dwi:

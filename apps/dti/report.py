@@ -26,7 +26,7 @@ def write_report(
     volume: DTIVolume,
     before: TensorMaps,
     after: TensorMaps,
-    confidence: Tensor,
+    confidence: Tensor | None,
     summary: dict[str, Any],
 ) -> None:
     """Write the page.
@@ -34,19 +34,18 @@ def write_report(
     Args:
         volume: gives the grid and the mask.
         before, after: maps of the tensors.
-        confidence: (X, Y, Z) in [0, 1].
+        confidence: (X, Y, Z) in [0, 1], None where the network makes none.
         summary: of `mvnet.apps.dti.denoise.run`.
     """
     maps = {"input": before, "denoised": after}
     colours, anisotropy, bars = _figures(volume, maps, confidence)
+    shown = ", and the confidence map." if confidence is not None else "; this network has no confidence map."
     parts = [
         page.table((), _numbers(summary)),
         page.heading("Colour FA"),
         page.picture(png(colours), "Red left-right, green back-front, blue down-up; brightness is FA."),
         page.heading("Fractional anisotropy"),
-        page.picture(
-            png(anisotropy), "Input, denoised, the difference (denoised minus input), and the confidence map."
-        ),
+        page.picture(png(anisotropy), f"Input, denoised, the difference (denoised minus input){shown}"),
         page.heading("Histogram of FA in the mask"),
         page.picture(png(bars), "All voxels of the mask."),
         *_outliers(volume),
@@ -60,7 +59,9 @@ def write_report(
     path.write_text(page.document(title, subtitle, parts), encoding="utf-8")
 
 
-def _figures(volume: DTIVolume, maps: dict[str, TensorMaps], confidence: Tensor) -> tuple[Figure, Figure, Figure]:
+def _figures(
+    volume: DTIVolume, maps: dict[str, TensorMaps], confidence: Tensor | None
+) -> tuple[Figure, Figure, Figure]:
     """Colour FA; FA, its change and the confidence; the histogram of FA. maps: "input" and "denoised"."""
     mask = volume.mask
     viewer = Viewer(volume.affine, mask.numpy(), tuple(float(z) for z in volume.header.get_zooms()[:3]))
@@ -70,7 +71,9 @@ def _figures(volume: DTIVolume, maps: dict[str, TensorMaps], confidence: Tensor)
     change = maps["denoised"].fa - maps["input"].fa
     colours = [(name, screen_colours(of.colour_fa(volume.affine)), {}) for name, of in maps.items()]
     anisotropy = [(name, of.fa.numpy(), grey) for name, of in maps.items()]
-    anisotropy += [("change", change.numpy(), signed), ("confidence", confidence.numpy(), share)]
+    anisotropy.append(("change", change.numpy(), signed))
+    if confidence is not None:
+        anisotropy.append(("confidence", confidence.numpy(), share))
     series = [(name, of.fa[mask].numpy(), colour) for (name, of), colour in zip(maps.items(), (BEFORE, AFTER))]
     return slice_grid(viewer, colours), slice_grid(viewer, anisotropy), histogram(series, "FA", (0.0, 1.0))
 
@@ -96,16 +99,19 @@ def _numbers(summary: dict[str, Any]) -> list[tuple[str, str]]:
         noise = (
             f"signal sigma {numbers['sigma']:.4g}, b0 over sigma {numbers['snr_b0']:.3g} (medians), {_origin(summary)}"
         )
-    expected = f"{numbers['expected_error']:.3f} (affine-invariant distance, the network's estimate)"
-    expected += f"; FA {numbers['expected_fa_error']:.4f}, MD {numbers['expected_md_error']:.4f} um^2/ms"
+    error: list[tuple[str, str]] = [("Expected error left", "not estimated by this network")]
+    if "expected_error" in numbers:
+        expected = f"{numbers['expected_error']:.3f} (affine-invariant distance, the network's estimate)"
+        expected += f"; FA {numbers['expected_fa_error']:.4f}, MD {numbers['expected_md_error']:.4f} um^2/ms"
+        held = f"{100 * numbers['trust_region_bound']:.2f} % of the voxels"
+        error = [("Expected error left", expected), ("Held by the trust region", held)]
     fitted = f", {counts['volumes_fitted']} of {counts['volumes']} volumes fitted" if "volumes" in counts else ""
     return [
         ("Voxels in the mask", f"{counts['voxels']:,}{fitted}"),
         ("Tensors repaired", f"{counts['repaired']:,} ({kinds}); {clipped}"),
         ("Noise level", noise),
         ("Mean change", f"{numbers['mean_change']:.3f} (affine-invariant distance)"),
-        ("Expected error left", expected),
-        ("Held by the trust region", f"{100 * numbers['trust_region_bound']:.2f} % of the voxels"),
+        *error,
         ("Mean FA", f"{numbers['fa_before']:.3f} before, {numbers['fa_after']:.3f} after"),
         ("Mean MD", f"{numbers['md_before']:.3f} before, {numbers['md_after']:.3f} after (um^2/ms)"),
     ]

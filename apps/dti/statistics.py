@@ -51,17 +51,20 @@ def measure(volume: DTIVolume, before: TensorMaps, after: TensorMaps, found: Den
 
     mask = volume.mask
     change = SPDField(dim=0).dist(before.planes[:, mask], after.planes[:, mask])
-    numbers = {
-        "mean_change": float(change.mean()),
-        "expected_error": float(found.error[mask].mean()),
+    numbers = {"mean_change": float(change.mean())}
+    if found.error is not None:
+        numbers["expected_error"] = float(found.error[mask].mean())
+    numbers |= {
         "fa_before": float(before.fa[mask].mean()),
         "fa_after": float(after.fa[mask].mean()),
         "md_before": float(before.md[mask].mean()),
         "md_after": float(after.md[mask].mean()),
     }
-    for name in ("fa_error", "md_error"):
-        numbers[f"expected_{name}"] = float(getattr(found, name)[mask].square().mean().sqrt())
-    numbers["trust_region_bound"] = float((found.kept[mask] < 1).float().mean())
+    for name, error in (("fa_error", found.fa_error), ("md_error", found.md_error)):
+        if error is not None:
+            numbers[f"expected_{name}"] = float(error[mask].square().mean().sqrt())
+    if found.kept is not None:
+        numbers["trust_region_bound"] = float((found.kept[mask] < 1).float().mean())
     scan = volume.acquisition
     if scan is not None:
         known = mask & (scan.sigma > 0)

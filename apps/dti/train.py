@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import ceil
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,6 +26,11 @@ from mvnet.apps.common.training_options import (
 )
 from mvnet.apps.dti.calibrate import Weighted, calibration_of
 
+if TYPE_CHECKING:
+    from torch import nn
+
+    from mvnet.models.dti.certified.network import CertifiedDenoiser
+
 NETWORKS = {
     "equivariant": {"convolutions": (4, 4, 2), "spread": True, "size_noise": True},
     "ordinary": {
@@ -35,8 +41,10 @@ NETWORKS = {
         "spread": True,
         "size_noise": True,
     },
+    "certified": {},
 }
-"""The shipped network, and one of as many channels without symmetry: it can learn some from transformed patches."""
+"""The shipped network, one of as many channels without symmetry, which can learn some from transformed patches, and the
+one that cannot amplify."""
 
 _RESAMPLED = ((0.04, (0.72, 0.72, 0.72)), (0.08, (1.0, 1.0, 0.6)), (0.04, (1.0, 1.0, 0.36)))
 """Shares of the training, and of the voxels along each axis that stay."""
@@ -70,7 +78,9 @@ def train(
     steps: Steps = 7500,
     batch: Batch = 4,
     patch: Patch = 16,
-    network: Annotated[str, typer.Option(help="equivariant, or ordinary at the same cost.")] = "equivariant",
+    network: Annotated[
+        str, typer.Option(help="equivariant, ordinary at the same cost, or certified: it cannot amplify.")
+    ] = "equivariant",
     share: Annotated[float, typer.Option(min=0.01, max=1, help="Share of the training data to use.")] = 1.0,
     augment: Annotated[bool, typer.Option(help="Transform patches by random symmetries of the cube.")] = True,
     optimizer: Optimizer = "adamw",
@@ -89,8 +99,6 @@ def train(
     from mvnet import runtime
     from mvnet.apps.common.training import load_start, train_network
     from mvnet.data_loaders.dti.training.dataset import TrainingSet
-    from mvnet.models.dti.loss import denoising_loss
-    from mvnet.models.dti.network import DTIDenoiser
     from mvnet.training import Schedule
 
     descent = training_options.optimizer_options("dti", optimizer, optimizer_options, rate)
@@ -119,10 +127,36 @@ def train(
         data = TrainingSet(truths, scans, others, length=steps * batch, patch=patch, augment=augment, seed=seed)
         schedule = Schedule(steps=steps, batch=batch, workers=workers, seed=seed, **descent)
         torch.manual_seed(seed)  # initial weights
-        model = load_start(DTIDenoiser(**NETWORKS[network]), start, missing="initial").to(place)
+        model, loss = _network(network)
+        model = load_start(model, start, missing="initial").to(place)
         card = {"task": "denoise diffusion tensors", "training_data": sources, "voxels_per_step": batch * patch**3}
         finish = calibration_of(truths, scans, held_out, count, data, batch)
-        train_network(output / "dti", model, schedule, data, denoising_loss, card, quiet=quiet, finish=finish)
+        finish = _drop_idle_rounds if network == "certified" else finish
+        train_network(output / "dti", model, schedule, data, loss, card, quiet=quiet, finish=finish)
+
+
+def _network(name: str) -> tuple[nn.Module, Callable[..., Any]]:
+    """An untrained network of `NETWORKS`, and its loss."""
+    from mvnet.models.dti.certified.loss import certified_loss
+    from mvnet.models.dti.certified.network import CertifiedDenoiser
+    from mvnet.models.dti.loss import denoising_loss
+    from mvnet.models.dti.network import DTIDenoiser
+
+    if name == "certified":
+        return CertifiedDenoiser(**NETWORKS[name]), certified_loss
+    return DTIDenoiser(**NETWORKS[name]), denoising_loss
+
+
+def _drop_idle_rounds(model: CertifiedDenoiser) -> dict[str, Any]:
+    """The trained certified network without the rounds whose step is 0; the entries of its card."""
+    model.steps.project_()
+    learned = len(model.rounds)
+    return {
+        "rounds": model.drop_idle_rounds(),
+        "rounds_before_training": learned,
+        "steps_of_rounds": [round(step, 4) for step in model.steps().tolist()],
+        "parameters": sum(p.numel() for p in model.parameters()),
+    }
 
 
 def _scan_files(

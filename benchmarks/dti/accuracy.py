@@ -23,16 +23,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.dti.ours import Scan, denoised
+from benchmarks.dti.ours import Network, Scan, certified, denoised
 from benchmarks.harness import Target
 from mvnet.apps.demo import peers as compare
 from mvnet.apps.demo.show import SCORES
 from mvnet.data_loaders.dti.dwi import fit_signals
 from mvnet.data_loaders.dti.gradients import is_b0
 from mvnet.data_loaders.dti.simulation.schemes import spread_directions
-from mvnet.models import DTIDenoiser
 
 RATIO = {30: 0.96, 15: 0.80, 8: 0.70}  # of the best peer's AI-RMSE, by SNR
+OURS, CERTIFIED = "mvnet", "mvnet certified"
+FIRST_SHIPPED = {30: 0.1274, 15: 0.2157, 8: 0.3152}  # AI-RMSE of the weights of version 0.1.0, by SNR
 AI_RMSE = {30: 0.1262, 15: 0.2130, 8: 0.3065}  # of protocol A, by SNR
 
 
@@ -47,12 +48,14 @@ def load(root: Path, slices: slice) -> Scan:
     return Scan(dwi, bvals, bvecs, mask, (1.8, 1.8, 1.8))
 
 
-def ours(model: DTIDenoiser, scan: Scan) -> np.ndarray:
+def ours(model: Network, scan: Scan) -> np.ndarray:
     """What `mvnet denoise dti` computes; tensors (n, 3, 3) in mm^2/s."""
     return denoised(model, scan).tensors
 
 
-def compare_all(model: DTIDenoiser, scan: Scan, sigma: float, truth: np.ndarray, case: str, peers: bool) -> list[dict]:
+def compare_all(
+    models: dict[str, Network], scan: Scan, sigma: float, truth: np.ndarray, case: str, peers: bool
+) -> list[dict]:
     """One row of scores for every method."""
     rows = []
 
@@ -62,8 +65,9 @@ def compare_all(model: DTIDenoiser, scan: Scan, sigma: float, truth: np.ndarray,
     start = time.perf_counter()
     raw = compare.fit(scan.dwi, scan.bvals, scan.bvecs, scan.mask)
     add("raw WLS", raw, time.perf_counter() - start)
-    start = time.perf_counter()
-    add("mvnet", ours(model, scan), time.perf_counter() - start)
+    for name, model in models.items():
+        start = time.perf_counter()
+        add(name, ours(model, scan), time.perf_counter() - start)
     for name, denoise in compare.denoisers.items() if peers else ():
         start = time.perf_counter()
         clean = denoise(scan.dwi, scan.bvals, scan.bvecs, scan.mask, sigma)
@@ -101,8 +105,8 @@ def targets_of(rows: list[dict]) -> list[Target]:
     """For every case: ours below every peer, and for A the AI-RMSE and its share of the best peer's; cells ahead."""
     targets, ahead, cells = [], 0, 0
     for case in dict.fromkeys(row["case"] for row in rows if not row["case"].startswith("floor")):
-        mine = next(r for r in rows if r["case"] == case and r["method"] == "mvnet")
-        peers = [r for r in rows if r["case"] == case and r["method"] != "mvnet"]
+        mine = next(r for r in rows if r["case"] == case and r["method"] == OURS)
+        peers = [r for r in rows if r["case"] == case and r["method"] not in (OURS, CERTIFIED)]
         for score in ("ai_rmse", "fa_mae", "v1_deg") if case.startswith("A") else ("fa_mae", "v1_deg", "dev_rmse"):
             best = min(r[score] for r in peers)
             ahead, cells = ahead + (mine[score] < best), cells + 1
@@ -120,7 +124,21 @@ def targets_of(rows: list[dict]) -> list[Target]:
                 targets.append(Target(f"{case}: AI-RMSE over the best peer's", value, f"<= {share}", value <= share))
                 most = AI_RMSE[int(case.split()[-1])]
                 targets.append(Target(f"{case}: AI-RMSE", mine[score], f"<= {most}", mine[score] <= most))
+    targets += certified_targets(rows)
     targets.append(Target("A and B: cells below every peer", ahead, f"all {cells}", ahead == cells))
+    return targets
+
+
+def certified_targets(rows: list[dict]) -> list[Target]:
+    """In protocol A: near the first network that was shipped, and below every peer where there is noise to remove."""
+    targets = []
+    for snr, first in FIRST_SHIPPED.items():
+        errors = {row["method"]: row["ai_rmse"] for row in rows if row["case"] == f"A SNR {snr}"}
+        mine, best = errors[CERTIFIED], min(e for method, e in errors.items() if method not in (OURS, CERTIFIED))
+        name, most = f"A SNR {snr}: certified network, AI-RMSE", 1.15 * first
+        targets.append(Target(name, mine, f"<= {most:.4f}, 1.15 x {first}", mine <= most))
+        slack = 1.01 if snr == 30 else 1.0
+        targets.append(Target(f"{name} over the best peer's", mine / best, f"<= {slack}", mine <= slack * best))
     return targets
 
 
@@ -144,14 +162,14 @@ def floor_share(t: torch.Tensor, s: torch.Tensor) -> float:
     return float((best.mean() / s.square().mean()).sqrt())
 
 
-def quality(model: DTIDenoiser, root: Path, quick: bool) -> list[dict]:
+def quality(model: Network, root: Path, quick: bool) -> list[dict]:
     """Rows of protocols A and B; `quick` takes three slices and leaves the slow peers out."""
     scan = load(root, slice(34, 37) if quick else slice(30, 42))
     truth = compare.fit(scan.dwi, scan.bvals, scan.bvecs, scan.mask)
-    rows, of_truth = [], noise_of(scan)
+    rows, of_truth, models = [], noise_of(scan), {OURS: model, CERTIFIED: certified()}
     for snr in RATIO:
         noisy, sigma = simulated(scan, truth, snr)
-        found = compare_all(model, noisy, sigma, truth, f"A SNR {snr}", peers=not quick)
+        found = compare_all(models, noisy, sigma, truth, f"A SNR {snr}", peers=not quick)
         share = floor_share(of_truth, noise_of(noisy))
         floor = dict.fromkeys(found[0], None) | {
             "case": f"floor of A SNR {snr}",
@@ -165,5 +183,5 @@ def quality(model: DTIDenoiser, root: Path, quick: bool) -> list[dict]:
     for count in (6, 12, 30):
         given, others = directions_left_out(scan, count)
         reference = compare.fit(others.dwi, others.bvals, others.bvecs, others.mask)
-        rows += compare_all(model, given, sigma, reference, f"B {count} directions", peers=not quick)
+        rows += compare_all(models, given, sigma, reference, f"B {count} directions", peers=not quick)
     return rows

@@ -8,12 +8,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor
 
+from mvnet.api import denoise_dti
 from mvnet.data_loaders.dti import DTIVolume, load_dwi, load_tensors
 from mvnet.data_loaders.dti.fit_options import FitOptions
 from mvnet.linalg import sym3
 from mvnet.models import DTIDenoiser
 from mvnet.models.checkpoint import find_model
-from mvnet.models.dti.inference import denoise_loaded
+from mvnet.models.dti.certified.network import CertifiedDenoiser
+
+Network = DTIDenoiser | CertifiedDenoiser
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,10 @@ class Scan:
 
 
 class Denoised(NamedTuple):
-    """In the n voxels of the mask: tensors before and after (n, 3, 3) in mm^2/s, expected error (n,); the volume."""
+    """In the n voxels of the mask: tensors before and after (n, 3, 3) in mm^2/s, expected error (n,); the volume.
+
+    The error is NaN from the certified network, which does not estimate it.
+    """
 
     raw: np.ndarray
     tensors: np.ndarray
@@ -49,7 +55,14 @@ def shipped_or(path: str | None) -> DTIDenoiser:
     return model
 
 
-def denoised(model: DTIDenoiser, scan: Scan, options: FitOptions | None = None, **how: Any) -> Denoised:
+def certified() -> CertifiedDenoiser:
+    """The shipped network that cannot amplify."""
+    model, _ = find_model("certified")
+    assert isinstance(model, CertifiedDenoiser)
+    return model
+
+
+def denoised(model: Network, scan: Scan, options: FitOptions | None = None, **how: Any) -> Denoised:
     """The way of a DWI through the command line; `how` goes to `denoise_loaded`."""
     from nibabel.nifti1 import Nifti1Image
 
@@ -59,7 +72,7 @@ def denoised(model: DTIDenoiser, scan: Scan, options: FitOptions | None = None, 
     return _denoised(model, volume, scan.mask, how)
 
 
-def denoised_tensors(model: DTIDenoiser, tensors: np.ndarray, scan: Scan, **how: Any) -> Denoised:
+def denoised_tensors(model: Network, tensors: np.ndarray, scan: Scan, **how: Any) -> Denoised:
     """The way of a tensor file, without any map of noise: tensors (n, 3, 3) in mm^2/s of the scan's mask."""
     from nibabel.nifti1 import Nifti1Image
 
@@ -71,9 +84,10 @@ def denoised_tensors(model: DTIDenoiser, tensors: np.ndarray, scan: Scan, **how:
     return _denoised(model, volume, scan.mask, how)
 
 
-def _denoised(model: DTIDenoiser, volume: DTIVolume, mask: np.ndarray, how: dict[str, Any]) -> Denoised:
-    found = denoise_loaded(model, volume, **how)
-    return Denoised(_matrices(volume.tensors, mask), _matrices(found.tensors, mask), found.error.numpy()[mask], volume)
+def _denoised(model: Network, volume: DTIVolume, mask: np.ndarray, how: dict[str, Any]) -> Denoised:
+    found = denoise_dti(volume, model=model, device="cpu", **how)
+    error = np.full(mask.sum(), np.nan) if found.error is None else found.error.numpy()[mask]
+    return Denoised(_matrices(volume.tensors, mask), _matrices(found.tensors, mask), error, volume)
 
 
 def _matrices(planes: Tensor, mask: np.ndarray) -> np.ndarray:

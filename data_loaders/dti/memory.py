@@ -82,14 +82,14 @@ def _affine(affine: np.ndarray | None, spacing: Sequence[float]) -> np.ndarray:
     return np.asarray(affine, dtype=np.float64)
 
 
-def like_image(image: Any, volume: DTIVolume, tensors: Tensor, confidence: Tensor) -> Any:
+def like_image(image: Any, volume: DTIVolume, tensors: Tensor, confidence: Tensor | None) -> Any:
     """Tensors in the kind, layout, unit and axes of the image they come from, with a confidence beside them.
 
     Args:
         image: as of `read_volume`.
         volume: read from it.
         tensors: (6, X, Y, Z) Mandel planes, um^2/ms, voxel axes.
-        confidence: (X, Y, Z).
+        confidence: (X, Y, Z), or None.
     Returns:
         array or tensor (X, Y, Z, 6) of the dtype and device given, or a nibabel image for an image or a path; its
         attribute `confidence` is of the same kind, (X, Y, Z).
@@ -98,11 +98,14 @@ def like_image(image: Any, volume: DTIVolume, tensors: Tensor, confidence: Tenso
     if isinstance(image, Tensor):
         dtype = image.dtype if image.is_floating_point() else torch.float32
         result = torch.from_numpy(stored).to(image.device, dtype)
-        result.confidence = confidence.to(image.device, dtype)  # type: ignore[attr-defined]
+        given = None if confidence is None else confidence.to(image.device, dtype)
+        result.confidence = given  # type: ignore[attr-defined]
         return result
     if isinstance(image, np.ndarray):
         dtype = image.dtype if image.dtype.kind == "f" else np.dtype(np.float32)
-        return ConfidentArray(stored.astype(dtype), confidence.cpu().numpy().astype(dtype))
+        return ConfidentArray(
+            stored.astype(dtype), None if confidence is None else confidence.cpu().numpy().astype(dtype)
+        )
     made = make_image(stored, volume.affine, volume.header, intent_of(stored))
-    made.confidence = make_image(confidence.cpu().numpy(), volume.affine, volume.header)
+    made.confidence = None if confidence is None else make_image(confidence.cpu().numpy(), volume.affine, volume.header)
     return made

@@ -1,20 +1,35 @@
-"""Integrators that stay on the manifold: a field takes values in a Lie algebra, a step acts by its group."""
+"""Integrators: one call for R^n and for Lie groups (paper sections 2.2 and 2.4.3).
 
+A field takes values in a Lie algebra and a step acts by its group, by addition in R^n. `METHODS` has the methods with
+what they preserve, `GRADIENTS` the ways to a gradient.
+"""
+
+from mvnet.integrators.adaptive import Adaptive, AdaptiveSolution, Statistics
 from mvnet.integrators.base import Method, Step
+from mvnet.integrators.explicit import RungeKutta
+from mvnet.integrators.gradients import GRADIENTS
 from mvnet.integrators.methods import METHODS, get_method
-from mvnet.integrators.odeint import odeint, step
+from mvnet.integrators.odeint import odeint, solve_adaptively, step
 from mvnet.manifolds.actions import CircleAction, Congruence, GroupAction, RotationAction, Translation
+from mvnet.manifolds.rigid_motions import RigidMotionAction
 
 __all__ = [
+    "GRADIENTS",
     "METHODS",
+    "Adaptive",
+    "AdaptiveSolution",
     "CircleAction",
     "Congruence",
     "GroupAction",
     "Method",
+    "RigidMotionAction",
     "RotationAction",
+    "RungeKutta",
+    "Statistics",
     "Step",
     "Translation",
     "get_method",
     "odeint",
+    "solve_adaptively",
     "step",
 ]

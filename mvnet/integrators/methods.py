@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from mvnet.errors import MvnetError
+from mvnet.fields.base import Field
+from mvnet.integrators.adaptive import Adaptive
 from mvnet.integrators.base import Method
 from mvnet.integrators.commutator_free import CF3, CF4, CG3
+from mvnet.integrators.explicit import RungeKutta
 from mvnet.integrators.munthe_kaas import TWO_COMMUTATORS, Cayley, Exponential, MuntheKaas
-from mvnet.integrators.tableaus import EULER, HEUN, KUTTA3, MIDPOINT, RK4
+from mvnet.integrators.tableaus import BOSH3, DOPRI5, EULER, HEUN, KUTTA3, MIDPOINT, RK4, RK38, SSP3, TSIT5
+from mvnet.manifolds.actions import GroupAction
 
 METHODS: dict[str, Method] = {
     "lie_euler": MuntheKaas(EULER),
@@ -19,6 +26,16 @@ METHODS: dict[str, Method] = {
     "cf3": CF3,
     "cf4": CF4,
     "cayley_rk4": MuntheKaas(RK4, Cayley()),
+    "euler": RungeKutta(EULER),
+    "midpoint": RungeKutta(MIDPOINT),
+    "heun": RungeKutta(HEUN),
+    "kutta3": RungeKutta(KUTTA3),
+    "ssp3": RungeKutta(SSP3),
+    "rk4": RungeKutta(RK4),
+    "rk38": RungeKutta(RK38),
+    "bosh3": Adaptive(BOSH3),
+    "dopri5": Adaptive(DOPRI5),
+    "tsit5": Adaptive(TSIT5),
 }
 
 
@@ -35,3 +52,44 @@ def get_method(name: str) -> Method:
     if name not in METHODS:
         raise MvnetError(f"method: found {name!r}, expected one of {', '.join(METHODS)}")
     return METHODS[name]
+
+
+def configured(name: str, **options: Any) -> Method:
+    """Look up a method and change its settings.
+
+    Args:
+        name: a key of `METHODS`.
+        **options: some of those that the method names in `options`.
+    Returns:
+        the method with these settings.
+    Raises:
+        MvnetError: unknown name or option.
+    """
+    method = get_method(name)
+    known: tuple[str, ...] = getattr(method, "options", ())
+    for option in options:
+        if option not in known:
+            expected = f"one of {', '.join(known)}" if known else "none"
+            raise MvnetError(f"{option}: found as an option of method {name!r}, expected {expected}")
+    return replace(method, **options) if options else method  # pyright: ignore[reportArgumentType]
+
+
+def check_combination(name: str, field: object, action: GroupAction) -> None:
+    """Refuse a field or an action that the method cannot integrate.
+
+    Args:
+        name: a key of `METHODS`.
+        field: the field.
+        action: its action.
+    Raises:
+        MvnetError: names both.
+    """
+    method = get_method(name)
+    found = f"{type(field).__name__} with method {name!r}"
+    if not isinstance(field, method.takes):
+        wanted = "a callable" if method.takes is Field else f"a {method.takes.__name__}"
+        raise MvnetError(f"field: found a {found}, expected {wanted} for this method")
+    actions: tuple[type, ...] | None = getattr(method, "actions", None)
+    if actions is not None and type(action) not in actions:
+        expected = " or ".join(a.__name__ for a in actions)
+        raise MvnetError(f"action: found {type(action).__name__} with method {name!r}, expected {expected}")

@@ -1,71 +1,112 @@
-"""Integrate z' = xi(t, z, *args) . z on a fixed grid of times; gradients flow through the steps.
+"""Integrate z' = xi(t, z, *args) . z over given times.
 
-The gradient is that of the discrete solution (`gradient="discrete"`): exact for the network as evaluated. The
-continuous adjoint, which solves the state backwards in time, is not offered: on the contractive fields of
-paper section 2.1 the backward solve is unstable, and its gradient was 26 % wrong at tolerance 1e-9, where the
-gradient through the steps was right to 8e-10.
+Methods take one step for each interval; adaptive methods choose their steps in between. Gradients are those of the
+discrete solution by default, exact for the network as evaluated; `mvnet.integrators.gradients` has modes that need less
+memory.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from mvnet.errors import MvnetError
 from mvnet.fields.base import ActingField, Field
-from mvnet.integrators.base import Method
-from mvnet.integrators.methods import get_method
+from mvnet.integrators.adaptive import Adaptive, AdaptiveSolution
+from mvnet.integrators.gradients import Problem, get_gradient
+from mvnet.integrators.loop import check_finite
+from mvnet.integrators.methods import METHODS, check_combination, configured
+from mvnet.integrators.times import grid_of
 from mvnet.manifolds.actions import GroupAction
 
-GRADIENTS = ("discrete",)
 SAVE = ("all", "last")
 
 
 def odeint(
     field: Field | Callable[..., Tensor],
     z0: Tensor,
-    t: Tensor | Sequence[float],
+    t: Tensor | Sequence[float] | Sequence[Sequence[float]],
     *,
     args: tuple[Tensor, ...] = (),
     action: GroupAction | None = None,
     method: str = "rkmk4",
     gradient: str = "discrete",
     save: str = "all",
+    inputs: Sequence[Tensor] = (),
+    every: int | None = None,
+    **options: Any,
 ) -> Tensor:
-    """Solve for the states at the times t, with one step for each interval.
+    """Solve for the states at the times t.
 
     Args:
-        field: (t, z, *args) -> xi in the Lie algebra of the action (or broadcasting to it), t a scalar tensor.
-        z0: state at t[0], in the layout of the action.
-        t: 1-D, n times, forwards or backwards; a tensor may require a gradient.
-        args: further inputs of the field, constant in time; gradients flow to these, not to closures.
+        field: (t, z, *args) -> xi in the Lie algebra of the action (or broadcasting to it), t a scalar tensor; shape
+            (B', 1, ..., 1) for the adaptive methods, whose samples have their own times.
+        z0: state at t[0], in the layout of the action; the adaptive methods need samples along the first dimension.
+        t: 1-D, n times, forwards or backwards; a tensor may require a gradient. One step for each interval, or as many
+            as an adaptive method needs; for these also (B, n), times for every sample.
+        args: further inputs of the field, constant in time; gradients flow to these.
         action: how xi acts on z; None selects the attribute `action` of the field, or z + xi (Runge-Kutta in R^n).
         method: a name of `METHODS`.
-        gradient: "discrete", through the steps.
+        gradient: "discrete", through the steps; or another name of `mvnet.integrators.gradients.GRADIENTS`.
         save: "all" states, or the "last" one alone.
+        inputs: tensors that the field closes over, for the modes of gradient that have to know them; parameters of a
+            field that is a module (or a method of one) are known.
+        every: steps between two checkpoints of gradient="checkpoint"; the root of their number when None.
+        **options: settings that the method names in its `options`: rtol, atol, max_steps, min_step and per_sample of
+            adaptive methods.
     Returns:
         (n, *z0.shape), the first entry z0; z0.shape for save="last".
     Raises:
-        MvnetError: unknown method, gradient or save, t not 1-D, z0 or xi not in the layout of the action.
+        MvnetError: unknown method, gradient, save or option, or a combination of them that does not work; times in no
+            order; z0 or xi not in the layout of the action; a state that is not finite where z0 is.
     """
-    for name, found, options in (("gradient", gradient, GRADIENTS), ("save", save, SAVE)):
-        if found not in options:
-            raise MvnetError(f"{name}: found {found!r}, expected one of {', '.join(options)}")
-    times = torch.as_tensor(t, dtype=z0.dtype.to_real(), device=z0.device)
-    if times.ndim != 1 or len(times) == 0:
-        raise MvnetError(f"t: found shape {tuple(times.shape)}, expected at least one time in one dimension")
-    chosen = get_method(method)
-    acting = _bind(chosen, field, z0, action)
-    z, state = z0, chosen.init(acting, times[0], z0, args)
-    states = [z0]
-    for start, stop in pairwise(times):
-        z, _, state = chosen.step(acting, start, stop - start, z, args, state)
-        if save == "all":
-            states.append(z)
-    return torch.stack(states) if save == "all" else z
+    if save not in SAVE:
+        raise MvnetError(f"save: found {save!r}, expected one of {', '.join(SAVE)}")
+    mode, chosen = get_gradient(gradient), configured(method, **options)
+    times = grid_of(t, z0, per_sample=chosen.kind == "adaptive")
+    acting = _bind(method, field, z0, action)
+    problem = Problem(method, chosen, acting, times, z0, args, save, tuple(inputs), every)
+    states = mode(problem)
+    if chosen.kind != "adaptive":  # these look after themselves
+        check_finite(chosen, acting, times, z0, args, states[-1] if save == "all" else states)
+    return states
+
+
+def solve_adaptively(
+    field: Field | Callable[..., Tensor],
+    z0: Tensor,
+    t: Tensor | Sequence[float] | Sequence[Sequence[float]],
+    *,
+    args: tuple[Tensor, ...] = (),
+    method: str = "dopri5",
+    save: str = "all",
+    **options: Any,
+) -> AdaptiveSolution:
+    """Solve by an adaptive method and say what it cost: `odeint` with the statistics of the steps.
+
+    Args:
+        field: (t, z, *args) -> velocities of the shape of z; t (B', 1, ..., 1), z (B', ...), those B' of the B samples
+            that have not reached their last time.
+        z0, t, args, save: as in `odeint`.
+        method: an adaptive one of `METHODS`.
+        **options: rtol, atol, max_steps, min_step; per_sample, the indices of args whose first dimension is that of the
+            samples.
+    Returns:
+        the states as `odeint` returns them, and for every sample the steps accepted and rejected and the evaluations.
+    Raises:
+        MvnetError: as in `odeint`; another kind of method.
+    """
+    chosen = configured(method, **options)
+    if not isinstance(chosen, Adaptive):
+        adaptive = ", ".join(name for name, m in METHODS.items() if isinstance(m, Adaptive))
+        raise MvnetError(f"method: found {method!r}, expected one of {adaptive}")
+    if save not in SAVE:
+        raise MvnetError(f"save: found {save!r}, expected one of {', '.join(SAVE)}")
+    times = grid_of(t, z0, per_sample=True)
+    return chosen.solution(_bind(method, field, z0, None), times, z0, args, save)
 
 
 def step(
@@ -91,13 +132,13 @@ def step(
         MvnetError: as in `odeint`.
     """
     t, h = (torch.as_tensor(x, dtype=z.dtype.to_real(), device=z.device) for x in (t, h))
-    chosen = get_method(method)
-    acting = _bind(chosen, field, z, action)
+    chosen = configured(method)
+    acting = _bind(method, field, z, action)
     return chosen.step(acting, t, h, z, args, chosen.init(acting, t, z, args)).z
 
 
-def _bind(method: Method, field: Field | Callable[..., Tensor], z0: Tensor, action: GroupAction | None) -> ActingField:
-    """The field with its action; MvnetError unless it is of the kind that the method integrates."""
-    if not isinstance(field, method.takes):
-        raise MvnetError(f"field: found a {type(field).__name__}, expected a {method.takes.__name__} for this method")
-    return ActingField.of(field, z0, action)
+def _bind(method: str, field: Field | Callable[..., Tensor], z0: Tensor, action: GroupAction | None) -> ActingField:
+    """The field with its action; MvnetError unless the method integrates them."""
+    acting = ActingField.of(field, z0, action)  # pyright: ignore[reportArgumentType]
+    check_combination(method, field, acting.action)
+    return acting

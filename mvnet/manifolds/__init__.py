@@ -15,6 +15,7 @@ from mvnet.manifolds.mean import KarcherResult, karcher_flow
 from mvnet.manifolds.motion import evolve
 from mvnet.manifolds.parameter import ManifoldParameter
 from mvnet.manifolds.product import Power, Product
+from mvnet.manifolds.rigid_motions import RigidMotionAction
 from mvnet.manifolds.rotations import Rotations
 from mvnet.manifolds.spd import SPD, SPDField
 from mvnet.manifolds.sphere import Sphere
@@ -34,6 +35,7 @@ __all__ = [
     "MatrixGroup",
     "Power",
     "Product",
+    "RigidMotionAction",
     "RotationAction",
     "Rotations",
     "SPDField",

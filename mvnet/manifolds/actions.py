@@ -3,13 +3,14 @@
 Conventions, everywhere: left action, right-trivialised. A field gives xi(t, z) in the Lie algebra, the flow
 is z' = xi . z, a step is exp(xi) . z. On matrices [u, v] = u v - v u; on axis vectors of so(3) it is u x v.
 
-| action            | z                      | xi                     | exp(xi) . z                  |
-|-------------------|------------------------|------------------------|------------------------------|
-| `Translation`     | any shape              | same shape             | z + xi                       |
-| `CircleAction`    | angles (...), radians  | angular velocity (...) | z + xi, wrapped to (-pi, pi] |
-| `RotationAction`  | matrices (..., 3, 3)   | axis vectors (..., 3)  | exp(hat xi) z                |
-| `Congruence`      | SPD (..., n, n)        | gl(n) (..., n, n)      | A z A^T, A = exp(xi)         |
-| `Congruence(1)`   | SPD planes (B, 6, ...) | gl(3) (B, 9, ...)      | the same, on planes          |
+| action              | z                      | xi                     | exp(xi) . z                  |
+|---------------------|------------------------|------------------------|------------------------------|
+| `Translation`       | any shape              | same shape             | z + xi                       |
+| `CircleAction`      | angles (...), radians  | angular velocity (...) | z + xi, wrapped to (-pi, pi] |
+| `RotationAction`    | matrices (..., 3, 3)   | axis vectors (..., 3)  | exp(hat xi) z                |
+| `RigidMotionAction` | [R, m] (..., 3, 4)     | twists (..., 6)        | see `rigid_motions`          |
+| `Congruence`        | SPD (..., n, n)        | gl(n) (..., n, n)      | A z A^T, A = exp(xi)         |
+| `Congruence(1)`     | SPD planes (B, 6, ...) | gl(3) (B, 9, ...)      | the same, on planes          |
 
 A new action is one subclass of `GroupAction`.
 Source: paper section 2.4.3; Iserles et al., Lie-group methods, Acta Numerica 9 (2000) 215.

@@ -68,6 +68,22 @@ def load_checkpoint(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
     return model.eval(), card
 
 
+def architecture_of(name: str | Path) -> str:
+    """Architecture of a shipped network, or of the checkpoint at a path, as its card says.
+
+    Args:
+        name: either.
+    Returns:
+        a key of `ARCHITECTURES`; "" where there is no card that says it.
+    """
+    given = _pair(name)[1]
+    try:
+        card = json.loads((given if given.is_file() else WEIGHTS / f"{name}.json").read_text())
+        return str(card["architecture"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
 def pretrained(name: str) -> tuple[nn.Module, dict[str, Any]]:
     """Load a shipped model and its card.
 

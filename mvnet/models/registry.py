@@ -10,6 +10,8 @@ from torch import nn
 from mvnet.errors import MvnetError
 from mvnet.models.activity.guarantees import verify_motion
 from mvnet.models.activity.network import LieMotionNetwork
+from mvnet.models.dti.certified.guarantees import verify_certified
+from mvnet.models.dti.certified.network import CertifiedDenoiser
 from mvnet.models.dti.guarantees import verify_dti
 from mvnet.models.dti.network import DTIDenoiser
 from mvnet.models.guarantee import Guarantee
@@ -31,6 +33,7 @@ class Architecture(NamedTuple):
 
 ARCHITECTURES: dict[str, Architecture] = {
     "DTIDenoiser": Architecture(DTIDenoiser, verify_dti),
+    "CertifiedDenoiser": Architecture(CertifiedDenoiser, verify_certified),
     "InSARDenoiser": Architecture(InSARDenoiser, verify_insar),
     "LieMotionNetwork": Architecture(LieMotionNetwork, verify_motion),
 }

@@ -30,6 +30,7 @@ class CircleODE(nn.Module):
         levels: number of resolutions, from half on, at which w is averaged.
         steps: integrator steps over the unit interval.
         method: any Lie-group method of `mvnet.integrators`.
+        gradient: a name of `mvnet.integrators.GRADIENTS` that goes with it.
         generator: source of the initial weights; torch's global generator when None.
     Shape:
         features (B, fields.channels, n, m), phase (B, 2 n, 2 m), planes (B, 2, 2 n, 2 m) -> (B, 2 n, 2 m);
@@ -53,6 +54,7 @@ class CircleODE(nn.Module):
         levels: int = 3,
         steps: int = 1,
         method: str = "rkmk2",
+        gradient: str = "discrete",
         *,
         generator: torch.Generator | None = None,
     ):
@@ -60,7 +62,7 @@ class CircleODE(nn.Module):
         group = fields.group
         one, odd, corner = Trivial(group), Internal(group), corners(group)
         odd_corner = Kronecker(corner, odd)
-        self.steps, self.method = steps, method
+        self.steps, self.method, self.gradient = steps, method, gradient
         self.features = GroupConv(fields, hidden, 1, generator=generator)
         blocks, means = FieldType((1, corner), (1, odd_corner)), FieldType((1, one), (1, odd))
         values = [blocks, *(means for _ in range(levels - 1))]
@@ -88,7 +90,8 @@ class CircleODE(nn.Module):
         """
         times = torch.linspace(0, 1, self.steps + 1, dtype=phase.dtype, device=phase.device)
         fixed = (self.features(features), planes)
-        return odeint(self.xi, phase, times, args=fixed, action=CircleAction(), method=self.method, save="last")
+        solver = {"action": CircleAction(), "method": self.method, "gradient": self.gradient}
+        return odeint(self.xi, phase, times, args=fixed, save="last", **solver)
 
     def xi(self, t: Tensor, phi: Tensor, fixed: Tensor, planes: Tensor) -> Tensor:
         """The field of the flow.

@@ -185,7 +185,8 @@ class RotationFlow(nn.Module):
     Args:
         joints: k.
         steps: integrator steps over the unit interval.
-        method: a name of `mvnet.integrators.METHODS`.
+        method: a Lie-group method of `mvnet.integrators.METHODS`.
+        gradient: a name of `mvnet.integrators.GRADIENTS` that goes with it.
     Shape:
         (..., joints, 3, 3) -> the same.
     Source: paper sections 2.3 and 2.4.3.
@@ -199,11 +200,11 @@ class RotationFlow(nn.Module):
         torch.Size([2, 6, 5, 3, 3])
     """
 
-    def __init__(self, joints: int, steps: int = 2, method: str = "rkmk2"):
+    def __init__(self, joints: int, steps: int = 2, method: str = "rkmk2", gradient: str = "discrete"):
         super().__init__()
         self.constant = nn.Parameter(torch.zeros(joints, joints))
         self.slope = nn.Parameter(torch.zeros(joints, joints))
-        self.steps, self.method = steps, method
+        self.steps, self.method, self.gradient = steps, method, gradient
 
     def velocity(self, t: Tensor, r: Tensor) -> Tensor:
         """xi at a state.
@@ -229,7 +230,8 @@ class RotationFlow(nn.Module):
             shape (..., joints, 3, 3), rotations.
         """
         times = torch.linspace(0, 1, self.steps + 1, dtype=r.dtype, device=r.device)
-        return odeint(self.velocity, r, times, action=RotationAction(), method=self.method, save="last")
+        solver = {"action": RotationAction(), "method": self.method, "gradient": self.gradient}
+        return odeint(self.velocity, r, times, save="last", **solver)
 
 
 class LogMap(nn.Module):

@@ -29,6 +29,7 @@ class SPDODE(nn.Module):
         hidden: type of the hidden layer of the pointwise network phi, permutations only.
         steps: integrator steps over the unit interval.
         method: any Lie-group method of `mvnet.integrators`.
+        gradient: a name of `mvnet.integrators.GRADIENTS` that goes with it.
         generator: source of the initial weights; torch's global generator when None.
     Shape:
         features (B, fields.channels, D, H, W), state (B, 6, D, H, W) -> (B, 6, D, H, W).
@@ -50,11 +51,12 @@ class SPDODE(nn.Module):
         hidden: FieldType,
         steps: int = 1,
         method: str = "rkmk2",
+        gradient: str = "discrete",
         *,
         generator: torch.Generator | None = None,
     ):
         super().__init__()
-        self.steps, self.method = steps, method
+        self.steps, self.method, self.gradient = steps, method, gradient
         group = fields.group
         self.features = GroupConv(fields, hidden, 1, generator=generator)
         self.value = GroupConv(FieldType((1, Sym2(group))), hidden, 1, bias=False, generator=generator)
@@ -74,7 +76,8 @@ class SPDODE(nn.Module):
         """
         fixed = self.features(features).contiguous()
         times = torch.linspace(0, 1, self.steps + 1, dtype=state.dtype, device=state.device)
-        return odeint(self.xi, state, times, args=(fixed,), action=Congruence(dim=1), method=self.method, save="last")
+        solver = {"action": Congruence(dim=1), "method": self.method, "gradient": self.gradient}
+        return odeint(self.xi, state, times, args=(fixed,), save="last", **solver)
 
     def xi(self, t: Tensor, z: Tensor, fixed: Tensor) -> Tensor:
         """The field of the flow.

@@ -12,9 +12,11 @@ from scipy.integrate import solve_ivp
 from torch import Tensor
 
 from mvnet.integrators import (
+    METHODS,
     CircleAction,
     Congruence,
     GroupAction,
+    RigidMotionAction,
     RotationAction,
     Translation,
 )
@@ -129,6 +131,39 @@ def _rotations() -> Flow:
     )
 
 
+def _motions() -> Flow:
+    def field(t: Tensor, z: Tensor, w: Tensor) -> Tensor:
+        r, m = z[..., :3], z[..., 3]
+        turned = torch.cat((r @ w[1, :3], (r.mT @ w[1, 3:]) * m.tanh()), -1)
+        return (2 * t).cos() * w[0] + turned + (3 * t).sin() * m[..., :1].tanh() * w[2]
+
+    def translate(g: Tensor, z: Tensor) -> Tensor:
+        moved = g[:, :3] @ z
+        return torch.cat((moved[..., :3], moved[..., 3:] + g[:, 3:]), -1)
+
+    def adjoint(g: Tensor, xi: Tensor) -> Tensor:
+        r, x = g[:, :3], g[:, 3]
+        w, u = (r @ xi[..., :3, None])[..., 0], (r @ xi[..., 3:, None])[..., 0]
+        return torch.cat((w, u - torch.linalg.cross(w, x.expand_as(w))), -1)
+
+    def velocity(xi: Tensor, z: Tensor) -> Tensor:
+        moved = so3.hat(xi[..., :3]) @ z
+        return torch.cat((moved[..., :3], moved[..., 3:] + xi[..., 3:, None]), -1)
+
+    return Flow(
+        action=RigidMotionAction(),
+        z0=torch.cat((so3.exp(_normal(2, 3, seed=9)), _normal(2, 3, 1, seed=10)), -1),
+        theta=0.6 * _normal(3, 6, seed=11),
+        field=field,
+        velocity=velocity,
+        g=torch.cat((so3.exp(_normal(3, seed=12)), _normal(3, 1, seed=13)), -1),
+        translate=translate,
+        adjoint=adjoint,
+        inverse=lambda g: torch.cat((g[:, :3].mT, -g[:, :3].mT @ g[:, 3:]), -1),
+        defect=lambda z: float((z[..., :3] @ z[..., :3].mT - torch.eye(3, dtype=DTYPE)).abs().max()),
+    )
+
+
 def _circle() -> Flow:
     return Flow(
         action=CircleAction(),
@@ -164,9 +199,20 @@ FLOWS = {
     "congruence": _congruence(),
     "planes": _planes(),
     "rotations": _rotations(),
+    "motions": _motions(),
     "circle": _circle(),
     "euclidean": _euclidean(),
 }
+
+
+PAIRS = [
+    pytest.param(name, flow, id=f"{name}-{where}")
+    for name, method in METHODS.items()
+    if method.kind in ("lie_group", "explicit")
+    for where, flow in FLOWS.items()
+    if type(flow.action) in getattr(method, "actions", (type(flow.action),))
+]
+"""Every Lie-group and explicit method with the flows that it integrates."""
 
 
 @pytest.fixture(params=list(FLOWS))

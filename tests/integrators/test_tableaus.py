@@ -7,10 +7,13 @@ from fractions import Fraction
 import pytest
 import torch
 
-from mvnet.integrators import METHODS, odeint
+from mvnet.integrators import METHODS, Adaptive, odeint
 from mvnet.integrators.commutator_free import CommutatorFree
+from mvnet.integrators.explicit import RungeKutta
 from mvnet.integrators.munthe_kaas import MuntheKaas
 from mvnet.integrators.tableaus import Tableau
+
+FIXED = [n for n, m in METHODS.items() if isinstance(m, MuntheKaas | CommutatorFree | RungeKutta)]
 
 
 def exact(x: float) -> Fraction:
@@ -19,7 +22,7 @@ def exact(x: float) -> Fraction:
 
 def euclidean_tableau(method) -> tuple[list[list[Fraction]], list[Fraction]]:
     """(a, b) of the Runge-Kutta method that the Lie-group method becomes where the group is commutative."""
-    if isinstance(method, MuntheKaas):
+    if isinstance(method, MuntheKaas | RungeKutta):
         rows = [list(map(exact, row)) for row in method.tableau.a]
         b = list(map(exact, method.tableau.b))
     else:
@@ -37,7 +40,7 @@ def euclidean_tableau(method) -> tuple[list[list[Fraction]], list[Fraction]]:
     return [row + [Fraction(0)] * (s - len(row)) for row in rows], b
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", FIXED)
 def test_order_conditions_hold_exactly(method):
     """Every rooted tree up to the order (up to 4). Hairer, Lubich, Wanner (2006), table III.1.1."""
     a, b = euclidean_tableau(METHODS[method])
@@ -63,11 +66,36 @@ def test_order_conditions_hold_exactly(method):
             assert sum(times(b, weights)) == Fraction(1, gamma)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [n for n, m in METHODS.items() if isinstance(m, Adaptive)])
+def test_order_conditions_of_pairs(method):
+    """Up to order 5, in floating point; the embedded weights are those of a lower order and no more."""
+    tableau = METHODS[method].tableau  # pyright: ignore[reportAttributeAccessIssue]
+    s = len(tableau.b)
+    a = torch.tensor([[*row, *[0.0] * (s - len(row))] for row in tableau.a], dtype=torch.float64)
+    b, error = (torch.tensor(x, dtype=torch.float64) for x in (tableau.b, tableau.error))
+    c, one = a.sum(1), torch.ones(s, dtype=torch.float64)
+    ac, acc = a @ c, a @ c**2
+    trees = {
+        1: [(one, 1)],
+        2: [(c, 2)],
+        3: [(c**2, 3), (ac, 6)],
+        4: [(c**3, 4), (c * ac, 8), (acc, 12), (a @ ac, 24)],
+        5: [
+            *((c**4, 5), (c**2 * ac, 10), (ac**2, 20), (c * acc, 15), (a @ c**3, 20)),
+            *((c * (a @ ac), 30), (a @ (c * ac), 40), (a @ acc, 60), (a @ (a @ ac), 120)),
+        ],
+    }
+    for order in range(1, tableau.order + 1):
+        assert all(abs(float(b @ weights) - 1 / gamma) < 2e-14 for weights, gamma in trees[order])
+    kept = [max(abs(float(error @ weights)) for weights, _ in trees[k]) for k in range(1, tableau.embedded_order + 2)]
+    assert max(kept[:-1]) < 1e-14 and kept[-1] > 1e-4
+
+
+@pytest.mark.parametrize("method", FIXED)
 def test_nodes_are_row_sums(method):
     a, _ = euclidean_tableau(METHODS[method])
     m = METHODS[method]
-    c = m.tableau.c if isinstance(m, MuntheKaas) else m.c  # pyright: ignore[reportAttributeAccessIssue]
+    c = m.tableau.c if isinstance(m, MuntheKaas | RungeKutta) else m.c  # pyright: ignore[reportAttributeAccessIssue]
     assert [exact(x) for x in c] == [sum(row, Fraction(0)) for row in a]
 
 
@@ -106,6 +134,11 @@ CLASSICAL = {
     "rkmk4_two_commutators": rk4,
     "cf4": rk4,
     "cayley_rk4": rk4,
+    "euler": euler,
+    "midpoint": midpoint,
+    "heun": heun,
+    "kutta3": kutta3,
+    "rk4": rk4,
 }
 
 

@@ -62,7 +62,7 @@ def run_cohort(cohort: Cohort, options: Options, console: Console | None = None)
     from mvnet import __version__
     from mvnet.models.checkpoint import load_identified
 
-    _, weights = load_identified("dti", options.checkpoint)
+    _, weights = load_identified(*options.weights)
     _describe(cohort, __version__)
     for subject in subjects:
         remove_partial(cohort.output, subject.label)

@@ -22,7 +22,15 @@ from mvnet.errors import MvnetError
 from mvnet.storage import write_json
 
 DONE, SKIPPED, FAILED, EMPTY = "done", "skipped", "failed", "no DWI"
-_ELSEWHERE = (*INPUTS, "output", "dataset", "device", "overwrite", "checkpoint")  # no part of what a result depends on
+_ELSEWHERE = (
+    *INPUTS,
+    "output",
+    "dataset",
+    "device",
+    "overwrite",
+    "model",
+    "checkpoint",
+)  # no part of what a result depends on
 
 
 @dataclass(frozen=True)

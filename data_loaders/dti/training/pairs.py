@@ -251,7 +251,7 @@ def split_pair(field: TensorField, directions: int, generator: torch.Generator) 
     chosen, rest = torch.cat([base, order[:directions]]), torch.cat([base, order[directions:]])
     signal = field.dwi[field.mask].to(field.tensors.dtype)
     target = torch.zeros_like(field.tensors)
-    _, fitted = fit_wls(signal[:, rest], design_matrix(field.bvals[rest], field.bvecs[rest]))
+    _, fitted = _fit(signal[:, rest], design_matrix(field.bvals[rest], field.bvecs[rest]))
     target[:, field.mask] = clip_eigenvalues(fitted, LOWEST, HIGHEST).T
     design = design_matrix(field.bvals[chosen], field.bvecs[chosen])
     return _fitted_pair(signal[:, chosen], design, target, field)
@@ -278,7 +278,7 @@ def scanned_pair(field: TensorField, directions: int, generator: torch.Generator
 def _fitted_pair(signal: Tensor, design: Tensor, target: Tensor, field: TensorField) -> TrainingPair:
     """The fit of signals (N, M) in the N masked voxels of a field, beside its target."""
     mask = field.mask
-    log_s0, fitted = fit_wls(signal, design)
+    log_s0, fitted = _fit(signal, design)
     maps = acquisition_maps(signal, clip_eigenvalues(fitted, *VISIBLE), log_s0, design, mask)
     log_s0, fitted = _correct_floor(signal, log_s0, fitted, maps.sigma[mask], design)
     fitted = clip_eigenvalues(fitted, *VISIBLE)
@@ -291,6 +291,15 @@ def _fitted_pair(signal: Tensor, design: Tensor, target: Tensor, field: TensorFi
     ratio = torch.zeros(mask.shape, dtype=signal.dtype).masked_scatter(mask, size_noise_ratio(fitted, design))
     known = PatchMaps(b0, maps.noise, maps.residual, spacing, torch.tensor(True), ratio)
     return TrainingPair(noisy, clean, mask, known)
+
+
+def _fit(signal: Tensor, design: Tensor) -> tuple[Tensor, Tensor]:
+    """`fit_wls`; what too few directions leave open is the tensor of typical tissue, with the mean signal as b0."""
+    log_s0, fitted = fit_wls(signal, design)
+    known = fitted.isfinite().all(1) & log_s0.isfinite()
+    typical = torch.tensor([1.0, 1.0, 1.0, 0.0, 0.0, 0.0], dtype=fitted.dtype) * REFERENCE_DIFFUSIVITY
+    mean = signal.mean(1).clamp_min(torch.finfo(signal.dtype).tiny).log()
+    return torch.where(known, log_s0, mean), torch.where(known.unsqueeze(1), fitted, typical)
 
 
 def _correct_floor(

@@ -34,6 +34,8 @@ class LieMotionNetwork(nn.Module):
         flow_steps: steps of the solver.
         seed: random seed of the initial weights; no other random state is read or changed.
         mapping: coordinates of `RotationMapping`; "manifold" is for the optimisers on manifolds.
+        method: Lie-group integrator of the flow, a name of `mvnet.integrators.METHODS`.
+        gradient: how its gradient is found, a name of `mvnet.integrators.GRADIENTS`.
     Raises:
         MvnetError: parent has another length or names a joint that is not there.
     """
@@ -52,6 +54,8 @@ class LieMotionNetwork(nn.Module):
         flow_steps: int = 2,
         seed: int = 0,
         mapping: str = "axis",
+        method: str = "rkmk2",
+        gradient: str = "discrete",
     ):
         super().__init__()
         self.config: dict[str, Any] = {
@@ -63,7 +67,10 @@ class LieMotionNetwork(nn.Module):
             "dropout": dropout,
             "flow_steps": flow_steps,
             "seed": seed,
-            **({} if mapping == "axis" else {"mapping": mapping}),  # configurations of before it are those of "axis"
+            # what older configurations lack is named where it is not theirs
+            **({} if mapping == "axis" else {"mapping": mapping}),
+            **({} if method == "rkmk2" else {"method": method}),
+            "gradient": gradient,
         }
         above = torch.arange(joints) - 1 if parent is None else torch.tensor(self.config["parent"])
         if above.shape != (joints,) or above.max() >= joints:
@@ -71,7 +78,7 @@ class LieMotionNetwork(nn.Module):
         above = torch.where(above < 0, joints - 1 - torch.arange(joints), above)
         generator = torch.Generator().manual_seed(seed)
         self.mixing = RotationMixing(joints)
-        self.flow = RotationFlow(joints, flow_steps)
+        self.flow = RotationFlow(joints, flow_steps, method, gradient)
         self.mapping = RotationMapping(joints, coordinates=mapping, generator=generator)
         self.relative = LogMap(above)
         self.first = _draw(nn.Conv1d, 6 * joints, width, 1, generator=generator)

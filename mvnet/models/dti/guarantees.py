@@ -8,8 +8,10 @@ sides the symmetries are those of the box, which preserve the shape of a voxel. 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mvnet.data_loaders.dti.fit.precision import SignalNoise, tensor_precision
 from mvnet.data_loaders.dti.fitting import design_matrix
@@ -40,6 +42,22 @@ def verify_dti(model: DTIDenoiser, seed: int) -> list[Guarantee]:
     Returns:
         the smallest eigenvalue, the largest move, then one equivariance error for each precision and voxel.
     """
+    positive, *equivariant = measure_equivariance(
+        model, lambda planes: model(planes[:, :6], planes[:, 6:]).tensors, seed
+    )
+    return [positive, *(_measure_moves(model, seed, snr) for snr in _SNRS), *equivariant]
+
+
+def measure_equivariance(model: nn.Module, network: Callable[[Tensor], Tensor], seed: int) -> list[Guarantee]:
+    """Positivity, and equivariance on cubic, tetragonal and orthorhombic voxels in both precisions.
+
+    Args:
+        model: whose dtype is changed, and restored.
+        network: the model on planes (1, 18, ...), tensors and features.
+        seed: random seed of the volumes.
+    Returns:
+        the smallest eigenvalue, then one equivariance error for each precision and voxel.
+    """
     found: list[Guarantee] = []
     given = next(model.parameters()).dtype
     smallest = float("inf")
@@ -48,10 +66,6 @@ def verify_dti(model: DTIDenoiser, seed: int) -> list[Guarantee]:
         for spacing in _SPACINGS:
             symmetry = voxel_group(spacing)
             x = random_volume(seed, spacing, dtype)
-
-            def network(planes: Tensor) -> Tensor:
-                return model(planes[:, :6], planes[:, 6:]).tensors
-
             error = equivariance_error(network, symmetry, x, input_type(symmetry), field_type(symmetry, {"sym2": 1}))
             sides = ":".join(f"{s:g}" for s in spacing)
             name = (
@@ -61,8 +75,7 @@ def verify_dti(model: DTIDenoiser, seed: int) -> list[Guarantee]:
             with torch.no_grad():
                 smallest = min(smallest, float(sym3.eigvals(network(x)).min()))
     model.to(given)
-    positive = Guarantee("smallest eigenvalue of an output tensor", smallest, 0.0, lower=True)
-    return [positive, *(_measure_moves(model, seed, snr) for snr in _SNRS), *found]
+    return [Guarantee("smallest eigenvalue of an output tensor", smallest, 0.0, lower=True), *found]
 
 
 def _measure_moves(model: DTIDenoiser, seed: int, snr: float) -> Guarantee:

@@ -36,14 +36,16 @@ class DenoisedVolume(NamedTuple):
         confidence: (X, Y, Z) = exp(-error) in [0, 1], 0 outside the mask.
         fa_error, md_error: (X, Y, Z), expected 1-sigma errors of FA and of MD (um^2/ms), 0 outside the mask.
         kept: (X, Y, Z), share of the network's proposal that the trust region left, 1 outside the mask.
+
+    All but the tensors are None from a network that does not estimate its error.
     """
 
     tensors: Tensor
-    error: Tensor
-    confidence: Tensor
-    fa_error: Tensor
-    md_error: Tensor
-    kept: Tensor
+    error: Tensor | None = None
+    confidence: Tensor | None = None
+    fa_error: Tensor | None = None
+    md_error: Tensor | None = None
+    kept: Tensor | None = None
 
 
 @torch.no_grad()
@@ -87,8 +89,8 @@ def denoise_volume(
         MvnetError: shapes that do not fit, an empty mask, a strength outside [0, 1] or a trust region outside (0, 1].
     """
     radius = chi_quantile(trust_region)
-    _check_arrays(tensors, mask, strength)
-    ratio = None if signal is None else _size_ratio(tensors, mask, signal)
+    check_volume(tensors, mask, strength)
+    ratio = None if signal is None else size_ratio_map(tensors, mask, signal)
     features = feature_planes(mask, b0, noise, residual, spacing=spacing, size_ratio=ratio).to(tensors.dtype)
     scale = diffusivity_scale(tensors, mask)
     seen = visible_tensors(tensors / scale, mask)
@@ -109,8 +111,16 @@ def denoise_volume(
     return DenoisedVolume(out, error, confidence, fa_error, md_error, _scatter(found.kept, mask, 1.0))
 
 
-def _size_ratio(tensors: Tensor, mask: Tensor, signal: SignalNoise) -> Tensor:
-    """(X, Y, Z) `size_noise_ratio`, 0 where the noise is unknown; some voxels at a time."""
+def size_ratio_map(tensors: Tensor, mask: Tensor, signal: SignalNoise) -> Tensor:
+    """`size_noise_ratio` of a volume, some voxels at a time.
+
+    Args:
+        tensors: (6, X, Y, Z) Mandel planes, um^2/ms.
+        mask: (X, Y, Z) bool.
+        signal: of the acquisition.
+    Returns:
+        (X, Y, Z), 0 where the noise is unknown.
+    """
     design = signal.design.to(tensors)
     parts = [size_noise_ratio(part.T, design) for part in tensors[:, mask].split(_CHUNK, 1)]
     return _scatter(torch.cat(parts), mask, 0.0) * (signal.snr > 0)
@@ -172,7 +182,16 @@ def _filter_tile(model: DTIDenoiser, job: _TileData) -> tuple[Tensor, Tensor]:
     return field.tensors[0].to(back), torch.cat([field.log_error[0], spread]).to(back)
 
 
-def _check_arrays(tensors: Tensor, mask: Tensor, strength: float) -> None:
+def check_volume(tensors: Tensor, mask: Tensor, strength: float) -> None:
+    """Check what is to be denoised.
+
+    Args:
+        tensors: expected (6, X, Y, Z).
+        mask: expected (X, Y, Z) bool with a voxel inside.
+        strength: expected in [0, 1].
+    Raises:
+        MvnetError: one of them is not as expected.
+    """
     if tensors.ndim != 4 or tensors.shape[0] != 6:
         raise MvnetError(f"tensors: found shape {tuple(tensors.shape)}, expected (6, X, Y, Z)")
     if mask.shape != tensors.shape[1:] or mask.dtype != torch.bool:

@@ -70,6 +70,21 @@ def denoising_loss(
     noise_level = maps.noise.to(noisy) * maps.available.to(noisy).view(-1, 1, 1, 1) * mask
     proposal = model(noisy, features)
     tensors, kept = keep_trusted(noisy, proposal.tensors, noise_level)
+    loss, distance, share = tensor_loss(tensors, noisy, target, mask)
+    calibration = calibration_loss(proposal, tensors.detach(), target, distance, mask, noise_level, kept)
+    return loss + 0.1 * calibration, {"loss": float(loss.detach()), "error_ratio": share}
+
+
+def tensor_loss(tensors: Tensor, noisy: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, float]:
+    """The formula of the module without the error heads.
+
+    Args:
+        tensors, noisy, target: (B, 6, D, H, W) Mandel, um^2/ms.
+        mask: (B, D, H, W) in {0, 1}.
+    Returns:
+        the loss (), the affine-invariant distance (B, D, H, W) to the target, detached, and its mean over that of the
+        input.
+    """
     distance = _SPD.dist(tensors, target)
     with torch.no_grad():
         noise = _SPD.dist(noisy, target)
@@ -78,9 +93,8 @@ def denoising_loss(
         with torch.no_grad():
             noise_of_it = error(noisy, target)
         loss = loss + weight * relative_loss(error(tensors, target), noise_of_it, mask, _SMALLEST_FA_NOISE)
-    calibration = calibration_loss(proposal, tensors.detach(), target, distance.detach(), mask, noise_level, kept)
-    share = float((distance.detach() * mask).sum() / (noise * mask).sum().clamp_min(1e-12))
-    return loss + 0.1 * calibration, {"loss": float(loss.detach()), "error_ratio": share}
+    distance = distance.detach()
+    return loss, distance, float((distance * mask).sum() / (noise * mask).sum().clamp_min(1e-12))
 
 
 def keep_trusted(noisy: Tensor, proposed: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:

@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mvnet.equivariant import FieldType, GroupConv, Sym2, Trivial, field_type, rms_squash
+from mvnet.equivariant import FieldType, GroupConv, Sym2, Trivial, permutation_type, rms_squash
 from mvnet.equivariant import group as find_group
 from mvnet.equivariant.kernels import taps
 from mvnet.errors import MvnetError
@@ -73,6 +73,7 @@ class Stage(nn.Module):
         hidden: type of the hidden layer of the ODE block.
         convolutions: number of residual 3x3x3 convolutions.
         method: Lie-group integrator of the ODE block.
+        gradient: how its gradient is found.
         generator: source of the initial weights; torch's global generator when None.
     Shape:
         h (B, fields.channels, D, H, W), z (B, 6, D, H, W), mask (B, 1, D, H, W) -> h and z of the same shapes.
@@ -84,6 +85,7 @@ class Stage(nn.Module):
         hidden: FieldType,
         convolutions: int,
         method: str,
+        gradient: str = "discrete",
         *,
         generator: torch.Generator | None = None,
     ):
@@ -94,7 +96,7 @@ class Stage(nn.Module):
             GroupConv(fields, fields, 3, gain=0.5, generator=generator) for _ in range(convolutions)
         )
         self.choose = FrechetFilter(fields, generator=generator)
-        self.move = SPDODE(fields, hidden, method=method, generator=generator)
+        self.move = SPDODE(fields, hidden, method=method, gradient=gradient, generator=generator)
 
     def forward(self, h: Tensor, z: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Next features and next tensors.
@@ -130,6 +132,7 @@ class DTIDenoiser(nn.Module):
         method: Lie-group integrator of the ODE blocks, a name of `mvnet.integrators.METHODS`.
         spread: whether the errors of FA and MD are predicted, beside that of the tensor.
         size_noise: whether the noise of a tensor's size is seen, beside that of its components.
+        gradient: how the gradient of the ODE blocks is found, a name of `mvnet.integrators.GRADIENTS`.
         generator: source of the initial weights; torch's global generator when None.
     Raises:
         MvnetError: features that no pointwise nonlinearity keeps equivariant.
@@ -144,6 +147,7 @@ class DTIDenoiser(nn.Module):
         method: str = "rkmk2",
         spread: bool = False,
         size_noise: bool = False,
+        gradient: str = "discrete",
         *,
         generator: torch.Generator | None = None,
     ):
@@ -156,12 +160,10 @@ class DTIDenoiser(nn.Module):
             "method": method,
             "spread": spread,
             "size_noise": size_noise,
+            "gradient": gradient,
         }
         symmetry = find_group(group)
-        trunk, inner = field_type(symmetry, fields), field_type(symmetry, hidden)
-        for given in (trunk, inner):
-            if not given.is_permutation:
-                raise MvnetError(f"fields and hidden: found {given}, expected permutation representations only")
+        trunk, inner = permutation_type(symmetry, fields), permutation_type(symmetry, hidden)
         scalar, tensor = Trivial(symmetry), Sym2(symmetry)
         self.lift = GroupConv(
             FieldType((1, tensor), (len(SCALARS), scalar), (1, tensor)), trunk, 3, generator=generator
@@ -171,7 +173,9 @@ class DTIDenoiser(nn.Module):
         )
         if self.lift_size is not None:
             nn.init.zeros_(self.lift_size.weight)
-        self.stages = nn.ModuleList(Stage(trunk, inner, count, method, generator=generator) for count in convolutions)
+        self.stages = nn.ModuleList(
+            Stage(trunk, inner, count, method, gradient, generator=generator) for count in convolutions
+        )
         self.error = GroupConv(trunk, FieldType((1, scalar)), 1, generator=generator)
         nn.init.zeros_(self.error.weight)  # exp(-log error) enters the loss
         self.spread = GroupConv(trunk, FieldType((2, scalar)), 1, generator=generator) if spread else None

@@ -22,7 +22,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mvnet.data_loaders.insar.noise import LAGS as NOISE_LAGS
-from mvnet.equivariant import FieldType, Group, GroupConv, Internal, Kronecker, Points, Trivial, field_type, rms_squash
+from mvnet.equivariant import (
+    FieldType,
+    Group,
+    GroupConv,
+    Internal,
+    Kronecker,
+    Points,
+    Trivial,
+    permutation_type,
+    rms_squash,
+)
 from mvnet.equivariant import group as find_group
 from mvnet.equivariant.pooling import corners
 from mvnet.errors import MvnetError
@@ -92,6 +102,7 @@ class InSARDenoiser(nn.Module):
         method: Lie-group integrator of the ODE block, a name of `mvnet.integrators.METHODS`.
         noise: whether the correlation of the noise and the number of looks enter, at the coarsest level, and the
             concentration is told from all filters instead of the last.
+        gradient: how the gradient of the ODE block is found, a name of `mvnet.integrators.GRADIENTS`.
         generator: source of the initial weights; torch's global generator when None.
     Raises:
         MvnetError: features that no pointwise nonlinearity keeps equivariant.
@@ -111,6 +122,7 @@ class InSARDenoiser(nn.Module):
         group: str = "D4xZ2",
         method: str = "rkmk2",
         noise: bool = False,
+        gradient: str = "discrete",
         *,
         generator: torch.Generator | None = None,
     ):
@@ -128,12 +140,10 @@ class InSARDenoiser(nn.Module):
             "group": group,
             "method": method,
             "noise": noise,
+            "gradient": gradient,
         }
         symmetry = find_group(group)
-        types, inner = [field_type(symmetry, f) for f in fields], field_type(symmetry, hidden)
-        for given in (*types, inner):
-            if not given.is_permutation:
-                raise MvnetError(f"fields and hidden: found {given}, expected permutation representations only")
+        types, inner = [permutation_type(symmetry, f) for f in fields], permutation_type(symmetry, hidden)
         banks = [
             GaborBank(symmetry, waves, size, 2 ** (level + 1), generator=generator) if size else None
             for level, size in enumerate(windows)
@@ -149,7 +159,7 @@ class InSARDenoiser(nn.Module):
         self.transports = nn.ModuleList(
             ConnectionFilter(types[0], *kernel, carrier, generator=generator) for kernel in kernels
         )
-        self.move = CircleODE(types[0], inner, move_levels, method=method, generator=generator)
+        self.move = CircleODE(types[0], inner, move_levels, 1, method, gradient, generator=generator)
         corner = FieldType((1, corners(symmetry)))
         self.evidence = GroupConv(types[0], inner, 1, generator=generator)
         self.strength = GroupConv(corner, inner, 1, bias=False, generator=generator)

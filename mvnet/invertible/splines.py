@@ -139,10 +139,14 @@ class _Bin(NamedTuple):
 def _bin(at: Tensor, edges: Tensor, spline: Knots) -> _Bin:
     """The bin that holds each number; the first and the last for those beyond."""
     with torch.no_grad():
-        k = (at[..., None] >= edges[..., 1:-1]).sum(-1, keepdim=True)
-    shape = (*k.shape[:-1], spline.x.shape[-1])
-    x, y, d = (t.expand(shape) for t in spline)
-    x0, x1, y0, y1, d0, d1 = (t.gather(-1, i).squeeze(-1) for t in (x, y, d) for i in (k, k + 1))
+        k = (at[..., None] >= edges[..., 1:-1]).sum(-1)
+    # one gather for both ends of x, y and slope: (..., 3, K + 1) at (k, k + 1)
+    table = torch.stack(torch.broadcast_tensors(*spline), -2)
+    shape = (*k.shape, 3)
+    index = torch.stack((k, k + 1), -1)[..., None, :].expand(*shape, 2)
+    (x0, x1), (y0, y1), (d0, d1) = (
+        part.unbind(-1) for part in table.expand(*shape, table.shape[-1]).gather(-1, index).unbind(-2)
+    )
     width, height = x1 - x0, y1 - y0
     s = height / width
     return _Bin(x0, y0, width, height, d0, d1, s, d0 + d1 - 2 * s)

@@ -81,9 +81,6 @@ def train(
     network: Annotated[
         str, typer.Option(help="equivariant, ordinary at the same cost, or certified: it cannot amplify.")
     ] = "equivariant",
-    real_noise: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of pairs of two fits of a scan, whose noise is real.")
-    ] = _SPLIT,
     share: Annotated[float, typer.Option(min=0.01, max=1, help="Share of the training data to use.")] = 1.0,
     augment: Annotated[bool, typer.Option(help="Transform patches by random symmetries of the cube.")] = True,
     optimizer: Optimizer = "adamw",
@@ -113,7 +110,7 @@ def train(
         truths, scans, sources = [], [], []
         files = _scan_files(dwi or [], bval or [], bvec or [], mask or [])
         for file in files:
-            fitted, split = _scan_fields(file, bvec_frame, (left_out, held_out), share, real_noise)
+            fitted, split = _scan_fields(file, bvec_frame, (left_out, held_out), share)
             truths += [(weight / len(files), field) for weight, field in fitted]
             scans += [(weight / len(files), field) for weight, field in split]
             used = "" if share == 1 else f"the middle {share:.0%} of "
@@ -196,8 +193,8 @@ def _scan_fields(
         native = crop_centre(native, share)
     coarse = [(weight, resample(native, zoom)) for weight, zoom in _RESAMPLED]
     coarse = [(weight, field) for weight, field in coarse if field.largest_patch()]  # a thin slab has no coarse slices
-    enough = real_noise > 0 and native.bvals is not None and int((~is_b0(native.bvals)).sum()) >= FEWEST_DIRECTIONS
-    return [(_FITTED, native), *coarse], [(real_noise, native)] if enough else []
+    enough = native.bvals is not None and int((~is_b0(native.bvals)).sum()) >= FEWEST_DIRECTIONS
+    return [(_FITTED, native), *coarse], [(_SPLIT, native)] if enough else []
 
 
 def _brain_fields(count: int, seed: int) -> Weighted:

@@ -186,7 +186,7 @@ class CertifiedDenoiser(nn.Module):
             number of rounds left; `config` describes what is left.
         """
         kept = [k for k, step in enumerate(self.steps().tolist()) if step > below]
-        steps = SimplexSteps(len(kept), float(self.steps().detach()[kept].sum()))
+        steps = SimplexSteps(len(kept), round(float(self.steps().detach()[kept].sum()), 6))
         steps.raw.data = self.steps().detach()[kept].clone()
         self.rounds, self.steps = nn.ModuleList(self.rounds[k] for k in kept), steps
         self.config |= {"rounds": len(kept), "length": steps.total}

@@ -59,13 +59,13 @@ class Mechanics(SeparableHamiltonian):
 
 
 class Tensors:
-    """-grad V on Sym+(3), V = a tr(P A(t)) + b tr(P^-1) + c log det P; theta = (a, b, c), a, b > 0: convex."""
+    """-grad V on Sym+(3), V = a tr(P A(t)) + b tr(P^-1) + c log det P, A(t) > 0; theta = (a, b, c), a, b > 0: convex."""
 
     manifold = SPD(3)
     action = Congruence()
 
     def _weights(self, t: Tensor, z: Tensor) -> Tensor:
-        return torch.diag(1 + torch.stack((t, t.sin(), 1 - t)) / 2).to(z)
+        return torch.diag(1 + torch.stack((t.sin(), (2 * t).sin(), -t.sin())) / 2).to(z)
 
     def __call__(self, t: Tensor, z: Tensor, w: Tensor) -> Tensor:
         """xi = (-a P A + b P^-1 - c) / 2"""

@@ -94,7 +94,8 @@ class Newton:
             x, r, halted = self._descend(function, x, r, -inverse(r), active, rounded, self.halvings if fresh else 0)
             count += 1
             if fresh:
-                stuck = stuck | halted
+                # what falls by less than half with a new Jacobian, and is of rounding size, is rounding
+                stuck = stuck | halted | active & rounded & (r.norm(dim=1) > before / 2)
             if (active & (r.norm(dim=1) > self.reuse * before)).any():
                 inverse = None
 

@@ -183,7 +183,7 @@ def deep_limits(quick: bool) -> Rows:
             theta,
             TotalVariation(3e-3),
             lambda p: 3e-3 * total_variation(p),
-            iterations=50 if quick else 500,
+            iterations=50 if quick else 300,
             tolerance=1e-7,
         )
 

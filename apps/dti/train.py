@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,6 +27,8 @@ from mvnet.apps.common.training_options import (
 from mvnet.apps.dti.calibrate import Weighted, calibration_of
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from mvnet.models.dti.certified.network import CertifiedDenoiser
 
 NETWORKS = {
@@ -96,10 +99,6 @@ def train(
     from mvnet import runtime
     from mvnet.apps.common.training import load_start, train_network
     from mvnet.data_loaders.dti.training.dataset import TrainingSet
-    from mvnet.models.dti.certified.loss import certified_loss
-    from mvnet.models.dti.certified.network import CertifiedDenoiser
-    from mvnet.models.dti.loss import denoising_loss
-    from mvnet.models.dti.network import DTIDenoiser
     from mvnet.training import Schedule
 
     descent = training_options.optimizer_options("dti", optimizer, optimizer_options, rate)
@@ -128,12 +127,24 @@ def train(
         data = TrainingSet(truths, scans, others, length=steps * batch, patch=patch, augment=augment, seed=seed)
         schedule = Schedule(steps=steps, batch=batch, workers=workers, seed=seed, **descent)
         torch.manual_seed(seed)  # initial weights
-        certified = network == "certified"
-        kind, loss = (CertifiedDenoiser, certified_loss) if certified else (DTIDenoiser, denoising_loss)
-        model = load_start(kind(**NETWORKS[network]), start, missing="initial").to(place)
+        model, loss = _network(network)
+        model = load_start(model, start, missing="initial").to(place)
         card = {"task": "denoise diffusion tensors", "training_data": sources, "voxels_per_step": batch * patch**3}
-        finish = _drop_idle_rounds if certified else calibration_of(truths, scans, held_out, count, data, batch)
+        finish = calibration_of(truths, scans, held_out, count, data, batch)
+        finish = _drop_idle_rounds if network == "certified" else finish
         train_network(output / "dti", model, schedule, data, loss, card, quiet=quiet, finish=finish)
+
+
+def _network(name: str) -> tuple[nn.Module, Callable[..., Any]]:
+    """An untrained network of `NETWORKS`, and its loss."""
+    from mvnet.models.dti.certified.loss import certified_loss
+    from mvnet.models.dti.certified.network import CertifiedDenoiser
+    from mvnet.models.dti.loss import denoising_loss
+    from mvnet.models.dti.network import DTIDenoiser
+
+    if name == "certified":
+        return CertifiedDenoiser(**NETWORKS[name]), certified_loss
+    return DTIDenoiser(**NETWORKS[name]), denoising_loss
 
 
 def _drop_idle_rounds(model: CertifiedDenoiser) -> dict[str, Any]:
@@ -165,7 +176,11 @@ def _scan_files(
 
 
 def _scan_fields(
-    file: tuple[Path, Path, Path, Path | None], frame: str | None, left_out: tuple[slice, ...], share: float
+    file: tuple[Path, Path, Path, Path | None],
+    frame: str | None,
+    left_out: tuple[slice, ...],
+    share: float,
+    real_noise: float,
 ) -> tuple[Weighted, Weighted]:
     """Fields taken as the truth (the scan, coarse and thick-sliced ones), and the scan for pairs of two fits."""
     from mvnet.data_loaders.dti.gradients import is_b0

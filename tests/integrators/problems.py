@@ -59,7 +59,7 @@ class Mechanics(SeparableHamiltonian):
 
 
 class Tensors:
-    """-grad V, V = a tr(P A(t)) + b tr(P^-1) + c log det P, A(t) > 0; convex for a, b > 0; theta = (a, b, c)."""
+    """-grad V on Sym+(3), V = a tr(P A(t)) + b tr(P^-1) + c log det P, A(t) > 0, a, b > 0: convex; theta = (a, b, c)"""
 
     manifold = SPD(3)
     action = Congruence()

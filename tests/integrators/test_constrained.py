@@ -37,16 +37,18 @@ def test_the_velocity_is_that_of_the_formula_for_the_sphere():
 @pytest.mark.parametrize("method", METHODS)
 @torch.no_grad()
 def test_two_rods(method):
-    """The constraints hold to rounding, and the error of the energy falls with the order of the method."""
-    field, errors = DoublePendulum(), []
+    """The constraints hold to rounding; the error of the energy is of second order and does not grow."""
+    field = DoublePendulum()
     z0 = torch.tensor([0.6, 0.0, -0.8, 0.6, 2.0, -0.8, 0.0, 0.5, 0.0, 0.4, 0.5, 0.0], dtype=torch.float64)
-    for n in (20, 40):
-        states = odeint(field, z0, torch.linspace(0, 2, n + 1, dtype=torch.float64), method=method)
+    errors = []
+    for h in (0.05, 0.025):
+        t = h * torch.arange(round((10 if method == "rattle" else 1) / h) + 1, dtype=torch.float64)
+        states = odeint(field, z0, t, method=method)
         assert all(float(defect.max()) < 1e-13 for defect in constraint_defects(field, states))  # pyright: ignore[reportArgumentType]
         q, p = states.chunk(2, dim=-1)
-        energy = p.square().sum(-1) / 2 + field.potential(0.0, q)
-        errors.append(float((energy[-1] - energy[0]).abs()))
-    assert errors[0] < 1e-2 and errors[0] / errors[1] > 0.8 * 2 ** (2 if method == "rattle" else 4)
+        energy = p.square().sum(-1) / 2 + field.potential(t, q)
+        errors.append(float((energy - energy[0]).abs().max()))
+    assert errors[0] < 0.02 and errors[0] / errors[1] > 3.5
 
 
 @torch.no_grad()

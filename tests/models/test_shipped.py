@@ -7,7 +7,7 @@ from mvnet.equivariant import GroupConv
 from mvnet.models import pretrained
 
 
-@pytest.mark.parametrize("name, expected", [("dti", 10.484299), ("insar", 84.688932)])
+@pytest.mark.parametrize("name, expected", [("certified", -5.153537), ("dti", 10.484299), ("insar", 84.688932)])
 def test_weights_mean_the_same_kernels_everywhere(name, expected):
     model, _ = pretrained(name)
     layers = [module for module in model.double().modules() if isinstance(module, GroupConv)]

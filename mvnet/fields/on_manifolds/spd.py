@@ -46,6 +46,7 @@ class SPDGradientFlow(VectorField):
     """
 
     preserves: ClassVar[frozenset[str]] = frozenset({"manifold", "contractive", "energy"})
+    """"contractive" for a sigma >= 0: see `one_sided_bound`."""
 
     def __init__(
         self,

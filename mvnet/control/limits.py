@@ -150,17 +150,26 @@ def rates(counts: Sequence[int], differences: Sequence[float]) -> list[float]:
 def smooth_minimum(
     objective: Objective, theta: Sequence[Tensor], *, iterations: int = 500, tolerance: float = 1e-9
 ) -> Minimum:
-    """L-BFGS with a strong Wolfe line search.
+    """L-BFGS with a strong Wolfe line search, in variables in which the H1 norm in time is Euclidean.
+
+        u_0 = theta_0,    u_k = K^(1/2) (theta_k - theta_{k-1})
+
+    In theta itself the condition number of (40) grows as K^2, and the iterations with it.
 
     Args:
         objective: E of parameters (K, ...).
         theta: where to start.
         iterations: at most.
-        tolerance: largest entry of the gradient at which to stop.
+        tolerance: largest entry of the gradient in u at which to stop.
     Returns:
-        a minimum.
+        a minimum; its residual is the norm of the gradient in u.
     """
-    points = [x.detach().clone().requires_grad_() for x in theta]
+    root = len(theta[0]) ** 0.5
+    points = [torch.cat([x[:1], root * x.diff(dim=0)]).detach().requires_grad_() for x in theta]
+
+    def parameters() -> list[Tensor]:
+        return [torch.cat([u[:1], u[1:] / root]).cumsum(0) for u in points]
+
     optimizer = torch.optim.LBFGS(
         points,
         max_iter=iterations,
@@ -173,17 +182,15 @@ def smooth_minimum(
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        value = objective(points)
+        value = objective(parameters())
         value.backward()
         return value
 
     optimizer.step(closure)
     with torch.enable_grad():
         value = closure()
-    slopes = [x.grad for x in points if x.grad is not None]
-    return Minimum(
-        float(value.detach()), [x.detach() for x in points], float(torch.stack([g.norm() for g in slopes]).norm())
-    )
+    residual = torch.stack([u.grad.norm() for u in points if u.grad is not None]).norm()
+    return Minimum(float(value.detach()), [x.detach() for x in parameters()], float(residual))
 
 
 def proximal_minimum(

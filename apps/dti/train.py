@@ -180,7 +180,6 @@ def _scan_fields(
     frame: str | None,
     left_out: tuple[slice, ...],
     share: float,
-    real_noise: float,
 ) -> tuple[Weighted, Weighted]:
     """Fields taken as the truth (the scan, coarse and thick-sliced ones), and the scan for pairs of two fits."""
     from mvnet.data_loaders.dti.gradients import is_b0

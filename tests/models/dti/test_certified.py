@@ -12,7 +12,7 @@ from mvnet.models.amplification import strongest_direction
 from mvnet.models.dti.adaptation import adapt
 from mvnet.models.dti.certified.guarantees import verify_certified
 from mvnet.models.dti.certified.inference import denoise_features
-from mvnet.models.dti.certified.network import METRICS, CertifiedDenoiser
+from mvnet.models.dti.certified.network import METRICS, CertifiedDenoiser, Round
 from mvnet.models.dti.certified.pairs import KNOTS, OFFSETS, average, moved_share
 from mvnet.models.dti.guarantees import random_volume
 
@@ -32,6 +32,12 @@ def small_model(metric: str = METRICS[0], **options) -> CertifiedDenoiser:
             p.add_(0.4 * torch.randn(p.shape, generator=generator, dtype=torch.float64))
     model.steps.project_()
     return model
+
+
+def round_of(model: CertifiedDenoiser, k: int) -> Round:
+    found = model.rounds[k]
+    assert isinstance(found, Round)
+    return found
 
 
 def volume() -> tuple[Tensor, Tensor]:
@@ -90,7 +96,7 @@ def test_both_metrics_are_near_each_other():
     tensors, side = volume()
     flat, curved = (small_model(metric, rounds=1, length=0.1) for metric in METRICS)
     for model in (flat, curved):
-        model.rounds[0].slopes.data.clamp_(min=0)
+        round_of(model, 0).slopes.data.clamp_(min=0)
     moved = affine_invariant.dist(flat(tensors, side), tensors).mean()
     assert affine_invariant.dist(flat(tensors, side), curved(tensors, side)).mean() < 0.2 * moved
 
@@ -107,8 +113,10 @@ def test_gradients_are_finite_where_neighbours_are_equal(metric):
 def test_idle_rounds_are_dropped():
     model, (tensors, side) = small_model(rounds=3), volume()
     model.steps.raw.data.copy_(torch.tensor([1.0, 0.0, 0.5]))
-    model.rounds[1].voxels.weight.data.zero_()
-    model.rounds[1].voxels.bias.data.copy_(torch.tensor([0.0, 40.0]))  # neither shift nor contraction
+    voxels = round_of(model, 1).voxels
+    assert voxels.bias is not None
+    voxels.weight.data.zero_()
+    voxels.bias.data.copy_(torch.tensor([0.0, 40.0]))  # neither shift nor contraction
     before = model(tensors, side)
     assert model.drop_idle_rounds() == 2 and model.config["rounds"] == 2 and model.config["length"] == 1.5
     assert torch.allclose(model(tensors, side), before, atol=1e-12)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,11 +20,11 @@ from mvnet.apps.common.training_options import (
     Patch,
     Rate,
     Start,
-    Steps,
     Threads,
     Workers,
 )
 from mvnet.apps.dti.calibrate import Weighted, calibration_of
+from mvnet.apps.dti.posterior.train import FASTER, STEPS, fit_posterior
 
 if TYPE_CHECKING:
     from mvnet.models.dti.certified.network import CertifiedDenoiser
@@ -48,6 +49,7 @@ _RESAMPLED = ((0.04, (0.72, 0.72, 0.72)), (0.08, (1.0, 1.0, 0.6)), (0.04, (1.0, 
 
 _FITTED, _SPLIT, _BRAINS, _SCANNED = 0.44, 0.22, 0.1, 0.1  # shares of the training
 _MOST_SEED = 2**23 - 1
+_STEPS = 7500
 
 
 def train(
@@ -72,12 +74,17 @@ def train(
         typer.Option(help="Scan of a simulated scanner with its truth (.npz), or a folder of them; may be repeated."),
     ] = None,
     simulated: Annotated[int, typer.Option(min=0, help="Number of simulated brains.")] = 16,
-    steps: Steps = 7500,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Number of optimisation steps (7500; with --posterior 1500).")
+    ] = None,
     batch: Batch = 4,
     patch: Patch = 16,
     network: Annotated[
         str, typer.Option(help="equivariant, ordinary at the same cost, or certified: it cannot amplify.")
     ] = "equivariant",
+    posterior: Annotated[
+        bool, typer.Option("--posterior", help="Fit the posterior of the denoiser of --from, which stays as it is.")
+    ] = False,
     share: Annotated[float, typer.Option(min=0.01, max=1, help="Share of the training data to use.")] = 1.0,
     augment: Annotated[bool, typer.Option(help="Transform patches by random symmetries of the cube.")] = True,
     optimizer: Optimizer = "adamw",
@@ -90,7 +97,10 @@ def train(
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Train the DTI denoiser; the result is OUTPUT/dti.safetensors with its card OUTPUT/dti.json."""
+    """Train the DTI denoiser; the result is OUTPUT/dti.safetensors with its card OUTPUT/dti.json.
+
+    With --posterior the head that says how sure a denoiser is, OUTPUT/NAME-posterior.safetensors, in minutes.
+    """
     import torch
 
     from mvnet import runtime
@@ -110,6 +120,16 @@ def train(
             raise UserError(f"--network: found {network!r}, expected one of {', '.join(sorted(NETWORKS))}")
         truths, scans, sources = [], [], []
         files = _scan_files(dwi or [], bval or [], bvec or [], mask or [])
+        steps = steps or (STEPS if posterior else _STEPS)
+        schedule = Schedule(steps=steps, batch=batch, workers=workers, seed=seed, **descent)
+        if posterior:
+            schedule = replace(schedule, rate=schedule.rate * (FASTER if rate is None else 1))
+            fields = (
+                _brain_fields(ceil(share * simulated), seed) if simulated else [],
+                _scanned_fields(scanned or [], share),
+            )
+            how = schedule, patch, augment, place, quiet
+            return fit_posterior(output, start, files, bvec_frame, (left_out, held_out), *fields, *how)
         for file in files:
             fitted, split = _scan_fields(file, bvec_frame, (left_out, held_out), share)
             truths += [(weight / len(files), field) for weight, field in fitted]
@@ -126,7 +146,6 @@ def train(
             raise UserError("training data: found none, expected --dwi with its gradients, --simulated or --scanned")
 
         data = TrainingSet(truths, scans, others, length=steps * batch, patch=patch, augment=augment, seed=seed)
-        schedule = Schedule(steps=steps, batch=batch, workers=workers, seed=seed, **descent)
         torch.manual_seed(seed)  # initial weights
         certified = network == "certified"
         kind, loss = (CertifiedDenoiser, certified_loss) if certified else (DTIDenoiser, denoising_loss)

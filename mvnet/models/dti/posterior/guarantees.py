@@ -94,7 +94,7 @@ def _volume_error(head: DTIPosterior, law: Law, logs: Tensor) -> float:
 
 
 def _sample(head: DTIPosterior, seed: int, dtype: torch.dtype) -> _Sample:
-    """Features of a trunk; denoised, noisy and other tensors; the other planes, expected error, noise of a reference."""
+    """Features of a trunk; denoised, noisy and other tensors; other planes, expected error, noise of a reference."""
     random = torch.Generator().manual_seed(seed)
     symmetry = find_group(head.config["group"])
     trunk, scalar, tensor = field_type(symmetry, head.config["trunk"]), Trivial(symmetry), Sym2(symmetry)

@@ -87,9 +87,8 @@ class Law(NamedTuple):
         v = radial_inverse(w[None], spline, unit)[0][0] * self.scale.exp()
         matrix = self.matrix()
         identity = torch.eye(6, dtype=v.dtype, device=v.device).unsqueeze(2).expand_as(matrix)
-        root = apply_exp(matrix, identity) if v.shape[1] > 5 else None
-        spread = apply_exp(matrix, v) if root is None else multiply(root, v)
-        return self.centre.unsqueeze(1) + spread
+        # exp(S / 2) once for all K
+        return self.centre.unsqueeze(1) + multiply(apply_exp(matrix, identity), v)
 
     def matrix(self) -> Tensor:
         """S / 2 without its trace, (6, 6, n)."""

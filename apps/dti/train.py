@@ -27,6 +27,9 @@ from mvnet.apps.dti.calibrate import Weighted, calibration_of
 from mvnet.apps.dti.posterior.train import FASTER, STEPS, fit_posterior
 
 if TYPE_CHECKING:
+    from torch import nn
+
+    from mvnet.apps.common.training import Loss
     from mvnet.models.dti.certified.network import CertifiedDenoiser
 
 NETWORKS = {
@@ -106,10 +109,6 @@ def train(
     from mvnet import runtime
     from mvnet.apps.common.training import load_start, train_network
     from mvnet.data_loaders.dti.training.dataset import TrainingSet
-    from mvnet.models.dti.certified.loss import certified_loss
-    from mvnet.models.dti.certified.network import CertifiedDenoiser
-    from mvnet.models.dti.loss import denoising_loss
-    from mvnet.models.dti.network import DTIDenoiser
     from mvnet.training import Schedule
 
     descent = training_options.optimizer_options("dti", optimizer, optimizer_options, rate)
@@ -118,41 +117,71 @@ def train(
         left_out, held_out = _parse_slices("exclude", exclude), _parse_slices("hold-out", hold_out)
         if network not in NETWORKS:
             raise UserError(f"--network: found {network!r}, expected one of {', '.join(sorted(NETWORKS))}")
-        truths, scans, sources = [], [], []
         files = _scan_files(dwi or [], bval or [], bvec or [], mask or [])
-        steps = steps or (STEPS if posterior else _STEPS)
-        schedule = Schedule(steps=steps, batch=batch, workers=workers, seed=seed, **descent)
+        usual, count = STEPS if posterior else _STEPS, ceil(share * simulated)
+        schedule = Schedule(steps=steps or usual, batch=batch, workers=workers, seed=seed, **descent)
         if posterior:
             schedule = replace(schedule, rate=schedule.rate * (FASTER if rate is None else 1))
-            fields = (
-                _brain_fields(ceil(share * simulated), seed) if simulated else [],
-                _scanned_fields(scanned or [], share),
-            )
+            brains, others = _brain_fields(count, seed), _scanned_fields(scanned or [], share)
             how = schedule, patch, augment, place, quiet
-            return fit_posterior(output, start, files, bvec_frame, (left_out, held_out), *fields, *how)
-        for file in files:
-            fitted, split = _scan_fields(file, bvec_frame, (left_out, held_out), share)
-            truths += [(weight / len(files), field) for weight, field in fitted]
-            scans += [(weight / len(files), field) for weight, field in split]
-            used = "" if share == 1 else f"the middle {share:.0%} of "
-            sources.append(used + (f"{file[0].name} without slices {exclude}" if exclude else file[0].name))
-        if count := ceil(share * simulated):
-            truths += _brain_fields(count, seed)
-            sources.append(f"{count} simulated brains")
-        others = _scanned_fields(scanned or [], share)
-        if others:
-            sources.append(f"{len(others)} scans of a simulated scanner")
-        if not truths and not others:
-            raise UserError("training data: found none, expected --dwi with its gradients, --simulated or --scanned")
-
-        data = TrainingSet(truths, scans, others, length=steps * batch, patch=patch, augment=augment, seed=seed)
+            return fit_posterior(output, start, files, bvec_frame, (left_out, held_out), brains, others, *how)
+        truths, scans, sources = _scans(files, bvec_frame, (left_out, held_out), share, exclude)
+        others = _add_simulated(truths, sources, count, scanned or [], share, seed)
+        data = TrainingSet(
+            truths, scans, others, length=schedule.steps * batch, patch=patch, augment=augment, seed=seed
+        )
         torch.manual_seed(seed)  # initial weights
         certified = network == "certified"
-        kind, loss = (CertifiedDenoiser, certified_loss) if certified else (DTIDenoiser, denoising_loss)
-        model = load_start(kind(**NETWORKS[network]), start, missing="initial").to(place)
+        fresh, loss = _initial_network(network)
+        model = load_start(fresh, start, missing="initial").to(place)
         card = {"task": "denoise diffusion tensors", "training_data": sources, "voxels_per_step": batch * patch**3}
         finish = _drop_idle_rounds if certified else calibration_of(truths, scans, held_out, count, data, batch)
         train_network(output / "dti", model, schedule, data, loss, card, quiet=quiet, finish=finish)
+
+
+def _initial_network(name: str) -> tuple[nn.Module, Loss]:
+    """A key of `NETWORKS` with its initial weights, and the loss that it is trained by."""
+    from mvnet.models.dti.certified.loss import certified_loss
+    from mvnet.models.dti.certified.network import CertifiedDenoiser
+    from mvnet.models.dti.loss import denoising_loss
+    from mvnet.models.dti.network import DTIDenoiser
+
+    if name == "certified":
+        return CertifiedDenoiser(**NETWORKS[name]), certified_loss
+    return DTIDenoiser(**NETWORKS[name]), denoising_loss
+
+
+def _add_simulated(
+    truths: Weighted, sources: list[str], count: int, scanned: list[Path], share: float, seed: int
+) -> Weighted:
+    """Adds simulated brains to the truths; scans of a simulated scanner. UserError: there are no data at all."""
+    if count:
+        truths += _brain_fields(count, seed)
+        sources.append(f"{count} simulated brains")
+    others = _scanned_fields(scanned, share)
+    if others:
+        sources.append(f"{len(others)} scans of a simulated scanner")
+    if not truths and not others:
+        raise UserError("training data: found none, expected --dwi with its gradients, --simulated or --scanned")
+    return others
+
+
+def _scans(
+    files: list[tuple[Path, Path, Path, Path | None]],
+    frame: str | None,
+    left_out: tuple[slice, ...],
+    share: float,
+    exclude: str,
+) -> tuple[Weighted, Weighted, list[str]]:
+    """Fields of all scans taken as the truth, scans for pairs of two fits, and what the card says of them."""
+    truths, scans, sources = [], [], []
+    for file in files:
+        fitted, split = _scan_fields(file, frame, left_out, share)
+        truths += [(weight / len(files), field) for weight, field in fitted]
+        scans += [(weight / len(files), field) for weight, field in split]
+        used = "" if share == 1 else f"the middle {share:.0%} of "
+        sources.append(used + (f"{file[0].name} without slices {exclude}" if exclude else file[0].name))
+    return truths, scans, sources
 
 
 def _drop_idle_rounds(model: CertifiedDenoiser) -> dict[str, Any]:

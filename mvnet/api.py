@@ -144,23 +144,19 @@ def denoise_dti(
     Returns:
         tensors of the kind that came in, with an attribute `confidence` (X, Y, Z) in [0, 1]: array, tensor, or nibabel
         image (also for a path), in the layout, unit and axes of the input; from a DWI in FSL order and mm^2/s. Of a
-        `DTIVolume`: tensors (6, X, Y, Z), um^2/ms, error and confidence. The confidence of the certified network is
-        None.
+        `DTIVolume`: tensors (6, X, Y, Z), um^2/ms, error and confidence. That of the certified network is None.
     Raises:
         MvnetError: what cannot be read, fitted or combined; see `mvnet.data_loaders.dti`.
     """
-    network, place, volume = _network(model, DTIDenoiser, CertifiedDenoiser), find_device(device), image
-    if isinstance(network, CertifiedDenoiser) and adapt:
-        raise MvnetError("adapt: found the certified network, expected another: its card describes the shipped weights")
+    network, volume = _network(model, DTIDenoiser, CertifiedDenoiser).to(find_device(device)), image
     if not isinstance(image, DTIVolume):
         layout: dict[str, Any] = {"order": order, "unit": unit, "frame": frame, "spacing": spacing, "affine": affine}
         volume = read_volume(image, bvals, bvecs, mask=mask, fit=_fit_options(fit), **layout)
-    network = network.to(place)
+    if adapt:
+        network = adapt_network(network, volume, **({} if adapt is True else adapt))
     if isinstance(network, CertifiedDenoiser):
         found = denoise_certified(network, volume, strength, progress, workers, executor)
     else:
-        if adapt:
-            network = adapt_network(network, volume, **({} if adapt is True else adapt))
         found = denoise_loaded(network, volume, strength, trust_region, progress, workers, executor)
     return found if isinstance(image, DTIVolume) else like_image(image, volume, found.tensors, found.confidence)
 

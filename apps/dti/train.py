@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from math import ceil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -29,7 +31,6 @@ from mvnet.apps.dti.posterior.train import FASTER, STEPS, fit_posterior
 if TYPE_CHECKING:
     from torch import nn
 
-    from mvnet.apps.common.training import Loss
     from mvnet.models.dti.certified.network import CertifiedDenoiser
 
 NETWORKS = {
@@ -88,6 +89,9 @@ def train(
     posterior: Annotated[
         bool, typer.Option("--posterior", help="Fit the posterior of the denoiser of --from, which stays as it is.")
     ] = False,
+    real_noise: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of pairs of two fits of a scan, whose noise is real.")
+    ] = _SPLIT,
     share: Annotated[float, typer.Option(min=0.01, max=1, help="Share of the training data to use.")] = 1.0,
     augment: Annotated[bool, typer.Option(help="Transform patches by random symmetries of the cube.")] = True,
     optimizer: Optimizer = "adamw",
@@ -104,6 +108,15 @@ def train(
 
     With --posterior the head that says how sure a denoiser is, OUTPUT/NAME-posterior.safetensors, in minutes.
     """
+    from mvnet import runtime
+
+    given = SimpleNamespace(**locals())
+    with runtime.threads(threads):
+        _train(given)
+
+
+def _train(given: SimpleNamespace) -> None:
+    """The command, from its options."""
     import torch
 
     from mvnet import runtime
@@ -111,36 +124,67 @@ def train(
     from mvnet.data_loaders.dti.training.dataset import TrainingSet
     from mvnet.training import Schedule
 
-    descent = training_options.optimizer_options("dti", optimizer, optimizer_options, rate)
-    with runtime.threads(threads):
-        place = runtime.find_device(device)
-        left_out, held_out = _parse_slices("exclude", exclude), _parse_slices("hold-out", hold_out)
-        if network not in NETWORKS:
-            raise UserError(f"--network: found {network!r}, expected one of {', '.join(sorted(NETWORKS))}")
-        files = _scan_files(dwi or [], bval or [], bvec or [], mask or [])
-        usual, count = STEPS if posterior else _STEPS, ceil(share * simulated)
-        schedule = Schedule(steps=steps or usual, batch=batch, workers=workers, seed=seed, **descent)
-        if posterior:
-            schedule = replace(schedule, rate=schedule.rate * (FASTER if rate is None else 1))
-            brains, others = _brain_fields(count, seed), _scanned_fields(scanned or [], share)
-            how = schedule, patch, augment, place, quiet
-            return fit_posterior(output, start, files, bvec_frame, (left_out, held_out), brains, others, *how)
-        truths, scans, sources = _scans(files, bvec_frame, (left_out, held_out), share, exclude)
-        others = _add_simulated(truths, sources, count, scanned or [], share, seed)
-        data = TrainingSet(
-            truths, scans, others, length=schedule.steps * batch, patch=patch, augment=augment, seed=seed
-        )
-        torch.manual_seed(seed)  # initial weights
-        certified = network == "certified"
-        fresh, loss = _initial_network(network)
-        model = load_start(fresh, start, missing="initial").to(place)
-        card = {"task": "denoise diffusion tensors", "training_data": sources, "voxels_per_step": batch * patch**3}
-        finish = _drop_idle_rounds if certified else calibration_of(truths, scans, held_out, count, data, batch)
-        train_network(output / "dti", model, schedule, data, loss, card, quiet=quiet, finish=finish)
+    descent = training_options.optimizer_options("dti", given.optimizer, given.optimizer_options, given.rate)
+    place = runtime.find_device(given.device)
+    left_out = _parse_slices("exclude", given.exclude)
+    held_out = _parse_slices("hold-out", given.hold_out)
+    if given.network not in NETWORKS:
+        raise UserError(f"--network: found {given.network!r}, expected one of {', '.join(sorted(NETWORKS))}")
+    batch, patch, seed, share = given.batch, given.patch, given.seed, given.share
+    files = _scan_files(given.dwi or [], given.bval or [], given.bvec or [], given.mask or [])
+    count = ceil(share * given.simulated)
+    schedule = Schedule(batch=batch, workers=given.workers, seed=seed, **descent)
+    if given.posterior:
+        faster = 1 if given.rate else FASTER
+        schedule = replace(schedule, steps=given.steps or STEPS, rate=schedule.rate * faster)
+        clean = _brain_fields(count, seed), _scanned_fields(given.scanned or [], share)
+        how = schedule, patch, given.augment, place, given.quiet
+        return fit_posterior(given.output, given.start, files, given.bvec_frame, (left_out, held_out), *clean, *how)
+    schedule = replace(schedule, steps=given.steps or _STEPS)
+    truths, scans, sources = _scans(
+        files, given.bvec_frame, (left_out, held_out), share, given.real_noise, given.exclude
+    )
+    if count:
+        truths += _brain_fields(count, seed)
+        sources.append(f"{count} simulated brains")
+    others = _scanned_fields(given.scanned or [], share)
+    if others:
+        sources.append(f"{len(others)} scans of a simulated scanner")
+    if not truths and not others:
+        raise UserError("training data: found none, expected --dwi with its gradients, --simulated or --scanned")
+
+    length = schedule.steps * batch
+    data = TrainingSet(truths, scans, others, length, patch=patch, augment=given.augment, seed=seed)
+    torch.manual_seed(seed)  # initial weights
+    model, loss = _network(given.network)
+    model = load_start(model, given.start, missing="initial").to(place)
+    card = {"task": "denoise diffusion tensors", "training_data": sources, "voxels_per_step": batch * patch**3}
+    finish = calibration_of(truths, scans, held_out, count, data, batch)
+    finish = _drop_idle_rounds if given.network == "certified" else finish
+    train_network(given.output / "dti", model, schedule, data, loss, card, quiet=given.quiet, finish=finish)
 
 
-def _initial_network(name: str) -> tuple[nn.Module, Loss]:
-    """A key of `NETWORKS` with its initial weights, and the loss that it is trained by."""
+def _scans(
+    files: list[tuple[Path, Path, Path, Path | None]],
+    frame: str | None,
+    left_out: tuple[slice, ...],
+    share: float,
+    real_noise: float,
+    exclude: str,
+) -> tuple[Weighted, Weighted, list[str]]:
+    """Fields of all scans taken as the truth, scans for pairs of two fits, and what the card says of them."""
+    truths, scans, sources = [], [], []
+    for file in files:
+        fitted, split = _scan_fields(file, frame, left_out, share, real_noise)
+        truths += [(weight / len(files), field) for weight, field in fitted]
+        scans += [(weight / len(files), field) for weight, field in split]
+        used = "" if share == 1 else f"the middle {share:.0%} of "
+        sources.append(used + (f"{file[0].name} without slices {exclude}" if exclude else file[0].name))
+    return truths, scans, sources
+
+
+def _network(name: str) -> tuple[nn.Module, Callable[..., Any]]:
+    """An untrained network of `NETWORKS`, and its loss."""
     from mvnet.models.dti.certified.loss import certified_loss
     from mvnet.models.dti.certified.network import CertifiedDenoiser
     from mvnet.models.dti.loss import denoising_loss
@@ -149,39 +193,6 @@ def _initial_network(name: str) -> tuple[nn.Module, Loss]:
     if name == "certified":
         return CertifiedDenoiser(**NETWORKS[name]), certified_loss
     return DTIDenoiser(**NETWORKS[name]), denoising_loss
-
-
-def _add_simulated(
-    truths: Weighted, sources: list[str], count: int, scanned: list[Path], share: float, seed: int
-) -> Weighted:
-    """Adds simulated brains to the truths; scans of a simulated scanner. UserError: there are no data at all."""
-    if count:
-        truths += _brain_fields(count, seed)
-        sources.append(f"{count} simulated brains")
-    others = _scanned_fields(scanned, share)
-    if others:
-        sources.append(f"{len(others)} scans of a simulated scanner")
-    if not truths and not others:
-        raise UserError("training data: found none, expected --dwi with its gradients, --simulated or --scanned")
-    return others
-
-
-def _scans(
-    files: list[tuple[Path, Path, Path, Path | None]],
-    frame: str | None,
-    left_out: tuple[slice, ...],
-    share: float,
-    exclude: str,
-) -> tuple[Weighted, Weighted, list[str]]:
-    """Fields of all scans taken as the truth, scans for pairs of two fits, and what the card says of them."""
-    truths, scans, sources = [], [], []
-    for file in files:
-        fitted, split = _scan_fields(file, frame, left_out, share)
-        truths += [(weight / len(files), field) for weight, field in fitted]
-        scans += [(weight / len(files), field) for weight, field in split]
-        used = "" if share == 1 else f"the middle {share:.0%} of "
-        sources.append(used + (f"{file[0].name} without slices {exclude}" if exclude else file[0].name))
-    return truths, scans, sources
 
 
 def _drop_idle_rounds(model: CertifiedDenoiser) -> dict[str, Any]:
@@ -213,7 +224,11 @@ def _scan_files(
 
 
 def _scan_fields(
-    file: tuple[Path, Path, Path, Path | None], frame: str | None, left_out: tuple[slice, ...], share: float
+    file: tuple[Path, Path, Path, Path | None],
+    frame: str | None,
+    left_out: tuple[slice, ...],
+    share: float,
+    real_noise: float,
 ) -> tuple[Weighted, Weighted]:
     """Fields taken as the truth (the scan, coarse and thick-sliced ones), and the scan for pairs of two fits."""
     from mvnet.data_loaders.dti.gradients import is_b0
@@ -226,8 +241,8 @@ def _scan_fields(
         native = crop_centre(native, share)
     coarse = [(weight, resample(native, zoom)) for weight, zoom in _RESAMPLED]
     coarse = [(weight, field) for weight, field in coarse if field.largest_patch()]  # a thin slab has no coarse slices
-    enough = native.bvals is not None and int((~is_b0(native.bvals)).sum()) >= FEWEST_DIRECTIONS
-    return [(_FITTED, native), *coarse], [(_SPLIT, native)] if enough else []
+    enough = real_noise > 0 and native.bvals is not None and int((~is_b0(native.bvals)).sum()) >= FEWEST_DIRECTIONS
+    return [(_FITTED, native), *coarse], [(real_noise, native)] if enough else []
 
 
 def _brain_fields(count: int, seed: int) -> Weighted:

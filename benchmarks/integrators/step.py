@@ -72,6 +72,11 @@ def solvers(field: nn.Module, z0: Tensor) -> dict[str, Callable[[], object]]:
         field.zero_grad()
         solve(start).backward(weight)
 
+    def torchdiffeq(z: Tensor) -> Tensor:
+        states = torchdiffeq_odeint(field, z, times, method="rk4")
+        assert isinstance(states, Tensor)
+        return states[-1]
+
     def ours(method: str, gradient: str = "discrete") -> Callable[[], object]:
         return lambda: run(lambda z: odeint(field, z, times, method=method, gradient=gradient, save="last"))
 
@@ -82,7 +87,7 @@ def solvers(field: nn.Module, z0: Tensor) -> dict[str, Callable[[], object]]:
         torch.autograd.backward(values, [weight] * len(values))
 
     return {
-        "torchdiffeq": lambda: run(lambda z: torchdiffeq_odeint(field, z, times, method="rk4")[-1]),
+        "torchdiffeq": lambda: run(torchdiffeq),
         "rk4": ours("rk4"),
         "rkmk4": ours("rkmk4"),
         "symplectic adjoint": ours("rk4", "symplectic_adjoint"),

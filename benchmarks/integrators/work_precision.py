@@ -1,10 +1,8 @@
-"""Work and precision of every Lie-group method, on Sym+(3) under congruence and on SO(3).
+"""Work and precision of every method: Lie-group methods on Sym+(3) under congruence and SO(3), explicit ones in R^2.
 
 The flows are nonlinear and non-autonomous; the reference is an eighth-order solution in the ambient space
 (scipy DOP853, tolerance 1e-13). Double precision; error is the mean geodesic distance at t = 1, ms the median
 time of all steps on all points. Targets: the observed order is the nominal one.
-
-usage: python -m benchmarks.integrators [--quick] [--json FILE|-]
 """
 
 from __future__ import annotations
@@ -18,8 +16,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from benchmarks.harness import Benchmark, Target
-from mvnet.integrators import METHODS, Congruence, GroupAction, RotationAction, odeint
+from benchmarks.harness import Target
+from mvnet.integrators import METHODS, Congruence, GroupAction, Method, RotationAction, Translation, odeint
 from mvnet.linalg import affine_invariant, gl3, so3, sym3
 from mvnet.manifolds.rotations import Rotations
 
@@ -80,12 +78,23 @@ def rotations(n: int) -> Problem:
     return Problem("SO(3)", RotationAction(), z0, field, lambda xi, r: so3.hat(xi) @ r, Rotations().dist)
 
 
+def vectors(n: int) -> Problem:
+    """n points of the plane; nonlinear, turning with time."""
+    z0 = torch.randn(n, 2, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+
+    def field(t: Tensor, z: Tensor) -> Tensor:
+        x, y = z[..., 0], z[..., 1]
+        return torch.stack(((3 * y + t).tanh(), -(4 * x).sin() - t * y), -1)
+
+    return Problem("R^2", Translation(), z0, field, lambda xi, z: xi, lambda a, b: (a - b).norm(dim=-1))
+
+
 def solve(problem: Problem, method: str, steps: int) -> Tensor:
     times = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
     return odeint(problem.field, problem.z0, times, action=problem.action, method=method)[-1]
 
 
-def measure(problem: Problem, reference: Tensor, method: str, steps: int, repeats: int) -> dict:
+def row(problem: Problem, reference: Tensor, method: str, steps: int, repeats: int) -> dict:
     """One row of the table."""
     seconds = []
     for _ in range(repeats):
@@ -102,21 +111,23 @@ def measure(problem: Problem, reference: Tensor, method: str, steps: int, repeat
     }
 
 
-def main() -> None:
-    benchmark = Benchmark("integrators", __doc__)
-    points, grids, repeats = (64, (32, 64), 1) if benchmark.quick else (4096, (8, 16, 32, 64), 3)
+def methods(problem: Problem) -> dict[str, Method]:
+    """Those whose steps the problem tells apart: Lie-group methods on groups, explicit ones in R^n."""
+    kind = "explicit" if isinstance(problem.action, Translation) else "lie_group"
+    return {name: method for name, method in METHODS.items() if method.kind == kind}
+
+
+def measure(quick: bool) -> tuple[list[dict], list[Target]]:
+    """Rows of every problem, method and grid; the observed order of every method."""
+    points, grids, repeats = (64, (32, 64), 1) if quick else (4096, (8, 16, 32, 64), 3)
     rows, targets = [], []
-    for problem in (tensors(points), rotations(points)):
+    for problem in (tensors(points), rotations(points), vectors(points)):
         reference = problem.reference()
-        for name, method in METHODS.items():
-            found = [measure(problem, reference, name, n, repeats) for n in grids]
+        for name, method in methods(problem).items():
+            found = [row(problem, reference, name, n, repeats) for n in grids]
             order = math.log2(found[-2]["error"] / found[-1]["error"])
-            for row in found:
-                rows.append({**row, "order": order if row is found[-1] else None})
+            for one in found:
+                rows.append({**one, "order": order if one is found[-1] else None})
             off = abs(order - method.order)
             targets.append(Target(f"{problem.name}: order of {name}", order, f"{method.order} +- 0.1", off <= 0.1))
-    benchmark.report(rows, targets)
-
-
-if __name__ == "__main__":
-    main()
+    return rows, targets

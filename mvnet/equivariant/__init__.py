@@ -2,7 +2,7 @@
 
 from mvnet.equivariant.circle import CircleConv, CircleGate, ModulusReLU
 from mvnet.equivariant.conv import GroupConv, export
-from mvnet.equivariant.field_type import FieldType, field_type
+from mvnet.equivariant.field_type import FieldType, field_type, permutation_type
 from mvnet.equivariant.groups import GROUPS, Group, group, voxel_group
 from mvnet.equivariant.harmonics import Harmonic, HarmonicConv, Ring
 from mvnet.equivariant.measure import EquivarianceError, equivariance_error
@@ -64,6 +64,7 @@ __all__ = [
     "export",
     "field_type",
     "group",
+    "permutation_type",
     "rms_squash",
     "voxel_group",
 ]

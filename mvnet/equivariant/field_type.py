@@ -116,3 +116,25 @@ def field_type(group: Group, fields: Mapping[str, int]) -> FieldType:
         if name not in REPRESENTATIONS:
             raise MvnetError(f"fields: found {name!r}, expected one of {sorted(REPRESENTATIONS)}")
     return FieldType(*((count, REPRESENTATIONS[name](group)) for name, count in fields.items()))
+
+
+def permutation_type(group: Group, fields: Mapping[str, int]) -> FieldType:
+    """The direct sum of named representations that pointwise nonlinearities keep equivariant.
+
+    Args:
+        group: the group that acts.
+        fields: multiplicities of names of `REPRESENTATIONS`.
+    Returns:
+        the type, of permutation representations only.
+    Raises:
+        MvnetError: when a name is not known, or not that of a permutation representation.
+
+    Example:
+        >>> from mvnet.equivariant import group, permutation_type
+        >>> permutation_type(group("Oh"), {"trivial": 4, "faces": 2}).channels
+        16
+    """
+    found = field_type(group, fields)
+    if not found.is_permutation:
+        raise MvnetError(f"fields: found {found}, expected permutation representations only")
+    return found

@@ -28,7 +28,22 @@ def gradient_of(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         value = function(y).sum()
         if not value.requires_grad:
             return torch.zeros_like(x)
+        tracked = tracked and (x.requires_grad or _reaches_another_leaf(value, y))
         return torch.autograd.grad(value, y, create_graph=tracked, materialize_grads=True)[0]
+
+
+def _reaches_another_leaf(value: Tensor, leaf: Tensor) -> bool:
+    """Whether something besides the leaf requires the gradient of a value: a parameter, or a further input."""
+    waiting, seen = [value.grad_fn], set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if getattr(node, "variable", leaf) is not leaf:
+            return True
+        waiting.extend(following for following, _ in node.next_functions)
+    return False
 
 
 class EnergyVectorField(VectorField):

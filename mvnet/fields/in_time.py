@@ -84,7 +84,6 @@ class TimeGrid:
             return tuple(value[0] for value in found)
         return tuple(value.reshape(*lead, *(1,) * (batch - len(lead)), *value.shape[1:]) for value in found)
 
-
     def _at_number(self, t: float, eps: float, values: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """The same as below, with two operations on tensors for each parameter instead of ten."""
         position = t * (self.intervals / self.duration)

@@ -5,6 +5,14 @@ return the value and the log-determinant of their own Jacobian, shape (B,), alwa
 """
 
 from mvnet.invertible.base import Base, Chain, Flow, Inverted, Invertible, Samples, Split, StandardNormal
+from mvnet.invertible.continuous import (
+    Continuous,
+    ProductAction,
+    Uniform,
+    VelocityNetwork,
+    matching_loss,
+    velocity,
+)
 from mvnet.invertible.convolution import PeriodicConv, TriangularConv, noise_filter
 from mvnet.invertible.couplings import (
     Additive,
@@ -34,6 +42,7 @@ from mvnet.invertible.lipschitz import (
 from mvnet.invertible.log_determinant import Estimator, Exact, Roulette, Series
 from mvnet.invertible.manifold_charts import CircleChart, RotationChart, SPDChart, log_det_exp_sym3
 from mvnet.invertible.radial import Radial, SizeShape, radial, radial_inverse
+from mvnet.invertible.resampling import EquivariantResample, Resample
 from mvnet.invertible.residual import Residual
 from mvnet.invertible.reversible import Drift, Reversible, drift, saved_bytes
 from mvnet.invertible.splines import Knots, knots, rational_quadratic, rational_quadratic_inverse
@@ -52,10 +61,12 @@ __all__ = [
     "Channels",
     "Checkerboard",
     "CircleChart",
+    "Continuous",
     "Contraction",
     "Coupling",
     "Drift",
     "EquivariantOrthogonal",
+    "EquivariantResample",
     "Estimator",
     "Exact",
     "FixedPoint",
@@ -69,7 +80,9 @@ __all__ = [
     "Orthogonal",
     "Partition",
     "PeriodicConv",
+    "ProductAction",
     "Radial",
+    "Resample",
     "Residual",
     "Reversible",
     "RotationChart",
@@ -83,6 +96,8 @@ __all__ = [
     "Split",
     "StandardNormal",
     "TriangularConv",
+    "Uniform",
+    "VelocityNetwork",
     "attach_gradient",
     "contraction",
     "drift",
@@ -90,6 +105,7 @@ __all__ = [
     "knots",
     "lipschitz_bound",
     "log_det_exp_sym3",
+    "matching_loss",
     "mixed_bound",
     "noise_filter",
     "power_iteration",
@@ -99,4 +115,5 @@ __all__ = [
     "rational_quadratic_inverse",
     "saved_bytes",
     "solve",
+    "velocity",
 ]

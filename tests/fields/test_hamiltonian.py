@@ -42,6 +42,14 @@ def test_functions_of_ones_own():
     assert isinstance(separable, SplitField) and not isinstance(joint, SplitField)
 
 
+def test_a_plain_simulation_keeps_no_graph():
+    """Where nothing requires a gradient, neither do the states; where a further input does, they do."""
+    field = HamiltonianField(lambda t, z, *args: z.square().sum(-1) / 2 * (args[0] if args else 1))
+    z, weight = normal(2, seed=1), torch.ones((), dtype=DTYPE, requires_grad=True)
+    assert not field(TIME, z).requires_grad and field(TIME, z, weight).requires_grad
+    assert not HamiltonianField(lambda t, z: torch.zeros(z.shape[:-1]))(TIME, z).any()
+
+
 def test_the_forms_of_the_paper():
     """The Hamiltonian and the second-order form are those printed, with gamma' = sigma."""
     z = normal(5, 4, seed=1)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import doctest
+
 import pytest
 import torch
 
+import mvnet.fields
 from mvnet.errors import MvnetError
 from mvnet.fields import FIELDS, PRESERVED, ActingField, EnergyField, SplitField, estimate_one_sided
 from mvnet.fields.in_time import KINDS
@@ -24,6 +27,16 @@ def jacobian(field, t, z):
 def test_every_field_has_a_case():
     assert set(CASES) == set(FIELDS)
     assert all(kind.preserves <= set(PRESERVED) for kind in FIELDS.values())
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in mvnet.fields.__all__ if "Example:" in (getattr(mvnet.fields, n).__doc__ or "")]
+)
+def test_the_example_in_the_docstring_runs(name):
+    runner, report = doctest.DocTestRunner(), []
+    for example in doctest.DocTestFinder(recurse=False).find(getattr(mvnet.fields, name), name, globs={}):
+        runner.run(example, out=report.append)
+    assert not runner.failures, "".join(report)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -20,12 +20,15 @@ from mvnet.invertible import (
     Channels,
     Checkerboard,
     CircleChart,
+    Continuous,
     Coupling,
     EquivariantOrthogonal,
+    EquivariantResample,
     Inverted,
     Invertible,
     PeriodicConv,
     Radial,
+    Resample,
     Residual,
     Reversible,
     RotationChart,
@@ -34,9 +37,11 @@ from mvnet.invertible import (
     Spline,
     Split,
     TriangularConv,
+    VelocityNetwork,
     contraction,
 )
 from mvnet.linalg import so3
+from mvnet.manifolds import CircleAction
 
 
 def rotated_frame(x: Tensor, dx: Tensor) -> Tensor:
@@ -49,7 +54,8 @@ class Layer:
     """A layer and what it needs to be tried.
 
     latent: shape of a sample of latents. context: that of one of the context. tangent: (x, dx) -> numbers, for data
-    that are not all of R^n. spread: deviation of random parameters, None to leave them.
+    that are not all of R^n. spread: deviation of random parameters, None to leave them. error: of the
+    integrator or iteration, where it is above rounding.
     """
 
     name: str
@@ -59,7 +65,7 @@ class Layer:
     tangent: Callable[[Tensor, Tensor], Tensor] | None = None
     spread: float | None = 0.3
     scale: float = 1.0
-    tolerance: float = 1.0
+    error: float = 0.0
 
 
 def _fields() -> Any:
@@ -96,6 +102,15 @@ def _couplings() -> Chain:
     return Chain(mixer, Coupling(_mlp(2, 4), Affine()), Split(2, inner), mixer)
 
 
+def _conditional_flow() -> Invertible:
+    field = VelocityNetwork((2,), hidden=8, conditions=3)
+    return Continuous(field, (2,), steps=6, conditional=True)
+
+
+def _on_circle() -> Invertible:
+    return Continuous(VelocityNetwork((2,), hidden=8), (2,), CircleAction(), steps=6)
+
+
 LAYERS: list[Layer] = [
     Layer("ActNorm", lambda: ActNorm(3), (3, 4)),
     *(
@@ -124,9 +139,16 @@ LAYERS: list[Layer] = [
     Layer("Coupling, conditional", lambda: Coupling(WithContext(4, 4), Affine(), conditional=True), (4,), context=(2,)),
     Layer("Reversible", lambda: Reversible(_couplings()), (4,)),
     Layer("Residual, exact", lambda: Residual(contraction(3, 8, 2, 0.7, "sandwich"), tolerance=1e-13), (3,)),
+    Layer("Residual, 2-D", lambda: Residual(contraction(2, 8, 1, 0.9, "frequency"), tolerance=1e-13), (2,), error=1e-9),
+    Layer("Resample, shuffle", lambda: Resample(2, (3,), "shuffle"), (6, 2)),
+    Layer("Resample, 2-D", lambda: Resample(2, (2, 3), "givens"), (12, 2, 1)),
+    Layer("Resample, 3-D", lambda: Resample(1, (2, 2, 2), "exp"), (8, 1, 2, 1)),
+    Layer("EquivariantResample", lambda: EquivariantResample(_fields()), (16, 2, 2)),
     Layer(
-        "Residual, 2-D", lambda: Residual(contraction(2, 8, 1, 0.9, "frequency"), tolerance=1e-13), (2,), tolerance=3.0
+        "Continuous", lambda: Continuous(VelocityNetwork((3,), hidden=8), (3,), steps=6), (3,), spread=0.2, error=1e-6
     ),
+    Layer("Continuous, conditional", _conditional_flow, (2,), context=(3,), spread=0.2, error=1e-6),
+    Layer("Continuous, circle", _on_circle, (2,), scale=0.5, spread=0.2, error=1e-6),
     Layer("Inverted", lambda: Inverted(Radial(4)), (3, 2)),
     Layer("Chain with Split", _multiscale, (4, 3, 4), spread=None),
 ]

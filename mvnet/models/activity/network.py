@@ -70,7 +70,7 @@ class LieMotionNetwork(nn.Module):
             # what older configurations lack is named where it is not theirs
             **({} if mapping == "axis" else {"mapping": mapping}),
             **({} if method == "rkmk2" else {"method": method}),
-            **({} if gradient == "discrete" else {"gradient": gradient}),
+            "gradient": gradient,
         }
         above = torch.arange(joints) - 1 if parent is None else torch.tensor(self.config["parent"])
         if above.shape != (joints,) or above.max() >= joints:

@@ -27,7 +27,7 @@ _WEIGHT_DECAY = 0.01
 
 
 def adapt(
-    model: DTIDenoiser,
+    model: nn.Module,
     volume: DTIVolume,
     *,
     steps: int = 150,
@@ -53,8 +53,11 @@ def adapt(
     Returns:
         the copy, in eval mode.
     Raises:
-        MvnetError: the volume has no DWI, or fewer than 12 directions; an unknown optimiser or option.
+        MvnetError: another network, such as the certified one; the volume has no DWI, or fewer than 12 directions; an
+            unknown optimiser or option.
     """
+    if not isinstance(model, DTIDenoiser):
+        raise MvnetError(f"adapt: found a {type(model).__name__}, expected a DTIDenoiser: cards describe the weights")
     field = field_of(volume)
     if field.bvals is None or (directions := int((~is_b0(field.bvals)).sum())) < FEWEST_DIRECTIONS:
         found = "no DWI" if field.bvals is None else f"{directions} directions"

@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mvnet.equivariant import FieldType, GroupConv, Sym2, Trivial, field_type, rms_squash
+from mvnet.equivariant import FieldType, GroupConv, Sym2, Trivial, permutation_type, rms_squash
 from mvnet.equivariant import group as find_group
 from mvnet.equivariant.kernels import taps
 from mvnet.errors import MvnetError
@@ -160,15 +160,10 @@ class DTIDenoiser(nn.Module):
             "method": method,
             "spread": spread,
             "size_noise": size_noise,
-            **(
-                {} if gradient == "discrete" else {"gradient": gradient}
-            ),  # older configurations are those of "discrete"
+            "gradient": gradient,
         }
         symmetry = find_group(group)
-        trunk, inner = field_type(symmetry, fields), field_type(symmetry, hidden)
-        for given in (trunk, inner):
-            if not given.is_permutation:
-                raise MvnetError(f"fields and hidden: found {given}, expected permutation representations only")
+        trunk, inner = permutation_type(symmetry, fields), permutation_type(symmetry, hidden)
         scalar, tensor = Trivial(symmetry), Sym2(symmetry)
         self.lift = GroupConv(
             FieldType((1, tensor), (len(SCALARS), scalar), (1, tensor)), trunk, 3, generator=generator

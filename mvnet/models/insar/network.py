@@ -22,7 +22,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mvnet.data_loaders.insar.noise import LAGS as NOISE_LAGS
-from mvnet.equivariant import FieldType, Group, GroupConv, Internal, Kronecker, Points, Trivial, field_type, rms_squash
+from mvnet.equivariant import (
+    FieldType,
+    Group,
+    GroupConv,
+    Internal,
+    Kronecker,
+    Points,
+    Trivial,
+    permutation_type,
+    rms_squash,
+)
 from mvnet.equivariant import group as find_group
 from mvnet.equivariant.pooling import corners
 from mvnet.errors import MvnetError
@@ -130,15 +140,10 @@ class InSARDenoiser(nn.Module):
             "group": group,
             "method": method,
             "noise": noise,
-            **(
-                {} if gradient == "discrete" else {"gradient": gradient}
-            ),  # older configurations are those of "discrete"
+            "gradient": gradient,
         }
         symmetry = find_group(group)
-        types, inner = [field_type(symmetry, f) for f in fields], field_type(symmetry, hidden)
-        for given in (*types, inner):
-            if not given.is_permutation:
-                raise MvnetError(f"fields and hidden: found {given}, expected permutation representations only")
+        types, inner = [permutation_type(symmetry, f) for f in fields], permutation_type(symmetry, hidden)
         banks = [
             GaborBank(symmetry, waves, size, 2 ** (level + 1), generator=generator) if size else None
             for level, size in enumerate(windows)

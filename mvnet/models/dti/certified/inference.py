@@ -88,6 +88,22 @@ def _filter_tile(model: CertifiedDenoiser, job: _TileData) -> Tensor:
     return model.filter_logs(job.logs[None].to(device), job.features[None].to(device))[0].to(job.logs.device)
 
 
+def side_information(volume: DTIVolume) -> Tensor:
+    """What the certificate takes as given: mask, maps of the acquisition, shape of a voxel.
+
+    Args:
+        volume: of `load_dwi` or `load_tensors`; without an acquisition the maps are unknown.
+    Returns:
+        (12, X, Y, Z), of `mvnet.models.dti.inputs.feature_planes`, in the dtype of the tensors.
+    """
+    scan, mask = volume.acquisition, volume.mask
+    if scan is None:
+        return feature_planes(mask, spacing=volume.spacing).to(volume.tensors.dtype)
+    ratio = size_ratio_map(volume.tensors, mask, signal_noise(scan))
+    side = feature_planes(mask, scan.b0, scan.noise, scan.residual, spacing=volume.spacing, size_ratio=ratio)
+    return side.to(volume.tensors.dtype)
+
+
 def denoise_certified(
     model: CertifiedDenoiser,
     volume: DTIVolume,
@@ -107,12 +123,7 @@ def denoise_certified(
     Raises:
         RuntimeError: the network returned tensors that are not finite.
     """
-    scan, mask = volume.acquisition, volume.mask
-    side = feature_planes(mask, spacing=volume.spacing)
-    if scan is not None:
-        ratio = size_ratio_map(volume.tensors, mask, signal_noise(scan))
-        side = feature_planes(mask, scan.b0, scan.noise, scan.residual, spacing=volume.spacing, size_ratio=ratio)
-    side = side.to(volume.tensors.dtype)
+    mask, side = volume.mask, side_information(volume)
     how = {"strength": strength, "progress": progress, "workers": workers, "executor": executor}
     tensors = denoise_features(model, volume.tensors, mask, side, **how)
     if not tensors[:, mask].isfinite().all():

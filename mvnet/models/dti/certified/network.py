@@ -34,7 +34,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mvnet.control.steps import SimplexSteps
-from mvnet.equivariant import FieldType, GroupConv, Sym2, Trivial, field_type, rms_squash
+from mvnet.equivariant import FieldType, GroupConv, Sym2, Trivial, permutation_type, rms_squash
 from mvnet.equivariant import group as find_group
 from mvnet.equivariant.kernels import taps
 from mvnet.errors import MvnetError
@@ -132,6 +132,8 @@ class CertifiedDenoiser(nn.Module):
         super().__init__()
         if metric not in METRICS:
             raise MvnetError(f"metric: found {metric!r}, expected one of {', '.join(METRICS)}")
+        if not 0 < length <= rounds:
+            raise MvnetError(f"length: found {length}, expected a positive number of at most {rounds}, the rounds")
         self.config = {
             "fields": dict(fields),
             "rounds": rounds,
@@ -141,9 +143,7 @@ class CertifiedDenoiser(nn.Module):
             "metric": metric,
         }
         symmetry = find_group(group)
-        trunk, scalar, tensor = field_type(symmetry, fields), Trivial(symmetry), Sym2(symmetry)
-        if not trunk.is_permutation:
-            raise MvnetError(f"fields: found {trunk}, expected permutation representations only")
+        trunk, scalar, tensor = permutation_type(symmetry, fields), Trivial(symmetry), Sym2(symmetry)
         side = FieldType((len(SCALARS), scalar), (1, tensor), (1, scalar))
         self.metric = metric
         self.lift = GroupConv(side, trunk, 3, generator=generator)

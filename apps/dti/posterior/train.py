@@ -105,7 +105,7 @@ def fit_posterior(
     finish = _filter_of(denoiser, [field for _, field in (brains or scanned)], schedule.seed)
     name = head_name(identity["name"])
     train_network(
-        output / name, head, schedule, data, posterior_loss, card, quiet=quiet, finish=finish, checkpoint=name
+        output / name, head, schedule, data, posterior_loss, card, quiet=quiet, finish=finish, checkpoint=f"{name}-run"
     )
 
 

@@ -28,7 +28,7 @@ from mvnet.models.tiling import Tile, map_tiles, masked_tiles
 CHUNK = 2**14
 """Voxels that are pushed at a time."""
 
-_BLOCK = 2**26  # numbers of noise in memory at a time
+_BLOCK = 2**24  # numbers of noise in memory at a time
 _PLANES = 30
 
 

@@ -47,8 +47,8 @@ def measure(setup: Setup) -> tuple[list[dict], list[Target]]:
 
 def features(setup: Setup) -> Voxels:
     folder = setup.root / "dti" / "invivo_sherbrooke_1p8mm"
-    files = [folder / name for name in ("dwi.nii.gz", "dwi.bval", "dwi.bvec")]
-    field = scan_field(*files, None, slice(28, 44))
+    dwi, bval, bvec = (folder / name for name in ("dwi.nii.gz", "dwi.bval", "dwi.bvec"))
+    field = scan_field(dwi, bval, bvec, None, slice(28, 44))
     clean = [(0.5 / 8, brain) for brain in simulated_fields(2 if setup.quick else 8, seed=100)]
     count = 16 if setup.quick else 128
     patches = ReferencedSet([*clean, (0.38, field)], [(0.12, field)], [], count, 16, seed=100)

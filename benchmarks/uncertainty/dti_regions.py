@@ -36,7 +36,7 @@ def measure(setup: Setup) -> tuple[list[dict], list[Target]]:
                 row |= compare(drawn, block_means(truth, posterior.mask, side))
                 rows.append(row)
                 if correlated and side > 1:
-                    ratio, name = row["ratio"], f"{cell.name}: {side}^3 voxels, realised over predicted sd"
+                    ratio, name = float(row["ratio"]), f"{cell.name}: {side}^3 voxels, realised over predicted sd"
                     targets.append(Target(name, ratio, "0.8 to 1.25", 0.8 <= ratio <= 1.25))
     return rows, targets
 

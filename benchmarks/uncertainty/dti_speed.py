@@ -31,7 +31,7 @@ def measure(setup: Setup) -> tuple[list[dict], list[Target]]:
         laws = time.perf_counter() - start
         for tensors in posterior.sample(4 if setup.quick else 32):
             inside = tensors[:, posterior.mask]
-            fa_and_md(inside), principal(sym3.log(inside, dim=0))
+            _ = fa_and_md(inside), principal(sym3.log(inside, dim=0))
         samples = time.perf_counter() - start
         summarise(posterior)
         maps = time.perf_counter() - start - samples

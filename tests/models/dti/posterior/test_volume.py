@@ -101,8 +101,9 @@ def test_root_of_the_covariance_of_a_fit():
     from mvnet.data_loaders.dti.fit.precision import tensor_precision
     from mvnet.models.dti.inference import signal_noise
 
-    assert scan().acquisition is not None
-    signal = signal_noise(scan().acquisition)
+    acquisition = scan().acquisition
+    assert acquisition is not None
+    signal = signal_noise(acquisition)
     tensors = scan().tensors[:, scan().mask][:, :5].double()
     snr = signal.snr[scan().mask][:5].double()
     root = noise_root(tensors, snr, signal.design.double())

@@ -15,10 +15,13 @@ def verify(name: str, *, seed: int, as_json: bool) -> bool:
         as_json: one JSON object with the largest float64 error under `equivariance_error`.
     """
     from mvnet.models.checkpoint import find_model
+    from mvnet.models.posterior import has_posterior, load_posterior
     from mvnet.models.registry import verify as measure
 
     model, card = find_model(name)
     found = measure(model, seed)
+    if has_posterior(name):
+        found += measure(load_posterior(name)[0], seed)
     holds = all(guarantee.holds for guarantee in found)
     if as_json:
         exact = [g.value for g in found if g.name.startswith("equivariance error") and "float64" in g.name]

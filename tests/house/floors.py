@@ -28,6 +28,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("mvnet.models.activity", "mvnet.models.dti", "mvnet.models.image", "mvnet.models.insar"),
     ("mvnet.models.calibration", "mvnet.models.registry"),
     ("mvnet.models.checkpoint",),
+    ("mvnet.models.posterior",),
     ("mvnet.models", "mvnet.models.activity.lie_classifier"),  # the classifier reads and writes checkpoints
     ("mvnet.api",),
     ("mvnet.insar_filters",),

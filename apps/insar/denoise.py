@@ -146,7 +146,7 @@ def _posterior(options: InSAROptions, image: Interferogram) -> ScenePosterior | 
     from mvnet.apps.insar.posterior.outputs import ScenePosterior
 
     check_disk(options, image.shape)
-    return ScenePosterior(*load_posterior(options), None, options.samples, options.seed or 0)
+    return ScenePosterior(*load_posterior(options), image, None, options.samples, options.seed or 0)
 
 
 def _section(options: InSAROptions, out: OutputSet, found: Survey, summary: dict[str, Any]) -> list[str]:

@@ -17,6 +17,8 @@ from mvnet.models.dti.network import DTIDenoiser
 from mvnet.models.guarantee import Guarantee
 from mvnet.models.insar.guarantees import verify_insar
 from mvnet.models.insar.network import InSARDenoiser
+from mvnet.models.insar.posterior.guarantees import verify_posterior as verify_insar_posterior
+from mvnet.models.insar.posterior.network import InSARPosterior
 
 
 class Architecture(NamedTuple):
@@ -35,6 +37,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "DTIDenoiser": Architecture(DTIDenoiser, verify_dti),
     "CertifiedDenoiser": Architecture(CertifiedDenoiser, verify_certified),
     "InSARDenoiser": Architecture(InSARDenoiser, verify_insar),
+    "InSARPosterior": Architecture(InSARPosterior, verify_insar_posterior),
     "LieMotionNetwork": Architecture(LieMotionNetwork, verify_motion),
 }
 """By the name that checkpoints hold."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mvnet.apps.common.console import Console
-    from mvnet.data_loaders.insar import OutputSet
+    from mvnet.data_loaders.insar import Interferogram, OutputSet
     from mvnet.data_loaders.insar.layers import Window
 
 _TOGETHER = 8  # samples of a block in memory at a time
@@ -33,11 +33,12 @@ _REGION_SAMPLES = 200
 class ScenePosterior:
     """The posterior of a scene whose blocks of phase and quality are written.
 
-    weights: name and hash.  noise: of the input, None is white.  count, seed: of the samples.
+    weights: name and hash.  image: as read.  noise: of the input, None is white.  count, seed: of the samples.
     """
 
     posterior: InSARPosterior
     weights: dict[str, str]
+    image: Interferogram
     noise: PhaseNoise | None
     count: int
     seed: int
@@ -154,8 +155,10 @@ def _job(scene: ScenePosterior, out: OutputSet, window: Window, numbers: range) 
     phase = np.where(valid, np.angle(values) if np.iscomplexobj(values) else values, 0).astype(np.float32)
     quality = np.where(valid, out.read("quality", around), 0)
     logs = log_concentration_of(torch.from_numpy(quality))
+    measured = np.angle(scene.image.read(around, with_coherence=False).values)
+    measured = torch.from_numpy(np.where(valid, measured, 0).astype(np.float32))
     law = window_law(
-        scene.posterior, torch.from_numpy(phase), logs, torch.from_numpy(valid), window, place, scene.noise
+        scene.posterior, measured, torch.from_numpy(phase), logs, torch.from_numpy(valid), window, place, scene.noise
     )
     return _Job(window, numbers, law, valid[place])
 

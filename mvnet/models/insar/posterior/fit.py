@@ -1,7 +1,7 @@
 """The bank of a posterior, measured on training scenes: no gradient descent, one spectrum for every node.
 
 For every pixel of a simulated patch the latent g = Q^-1(kappa, error) is what noise would have had to be there. The
-pixels nearest to a node (log kappa, fringe frequency, correlation of the input) give the autocovariance of the latents
+pixels nearest to a node (log kappa, fringe frequency, gain, correlation of the input) give the autocovariance of the latents
 there, the root of its spectrum is the filter of the node (`mvnet.invertible.noise_filter`), and the R leading singular
 vectors of all filters are the basis.
 """
@@ -9,6 +9,7 @@ vectors of all filters are the basis.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import product
 from typing import NamedTuple
 
 import torch
@@ -21,7 +22,7 @@ from mvnet.invertible import noise_filter
 from mvnet.manifolds.circle import wrap
 from mvnet.models.insar.inference import denoise_interferogram
 from mvnet.models.insar.network import InSARDenoiser
-from mvnet.models.insar.posterior.inputs import fringe_frequency
+from mvnet.models.insar.posterior.inputs import fringe_frequency, log_gain
 from mvnet.models.insar.posterior.network import InSARPosterior
 from mvnet.models.insar.posterior.von_mises import latent
 
@@ -32,13 +33,17 @@ FEWEST = 20_000
 """Pixels of a node; one with fewer has the filter of the nearest node that has them."""
 
 _MOST_PATCHES = 400  # of a node
+_FAR = (2.5, 1.0, 1.0, 2.0)  # how far apart neighbouring nodes of every axis are, by what it means for a filter
+
+Place = tuple[int, ...]
+"""Of a node: correlation of the input, log kappa, frequency, gain."""
 
 
 class Evidence(NamedTuple):
     """What a patch says.
 
     latents: (n, n), standard normal where the denoiser is calibrated; 0 where not valid.
-    node: (n, n), number of the nearest node of log kappa and frequency, -1 where not valid.
+    node: (n, n), number of the nearest node of log kappa, frequency and gain, -1 where not valid.
     correlation: of the noise of its input, the mean at one pixel of both axes.
     """
 
@@ -66,8 +71,9 @@ def collect_evidence(model: InSARDenoiser, posterior: InSARPosterior, pair: Trai
     logs = found.concentration.clamp_min(1e-9).log()
     error = wrap(found.phase - pair.target)
     latents = torch.where(valid, latent(logs, error).clamp(-MOST, MOST), 0)
-    frequency = fringe_frequency(torch.where(valid, found.phase, 0), valid)
-    node = torch.where(valid, posterior.nearest(logs, frequency), -1)
+    phase = torch.where(valid, found.phase, 0)
+    gain = log_gain(pair.noisy.angle(), phase, logs, valid)
+    node = torch.where(valid, posterior.nearest(logs, fringe_frequency(phase, valid), gain), -1)
     return Evidence(latents, node, float(correlation[:, 0].mean()))
 
 
@@ -96,18 +102,19 @@ def fit_bank(
         evidence.append(collect_evidence(model, posterior, pair))
         if progress is not None:
             progress(done)
-    levels, rows, columns, _ = posterior.coefficients.shape
-    filters: dict[tuple[int, int, int], Tensor] = {}
+    levels, *shape, _ = posterior.coefficients.shape
+    inner = list(product(*map(range, shape)))
+    filters: dict[Place, Tensor] = {}
     middles = posterior.config["correlations"]
     for level in range(levels):
         near = [e for e in evidence if _nearest(middles, e.correlation) == level]
-        for node in range(rows * columns):
+        for node, place in enumerate(inner):
             taps = _filter_of(near, node, posterior.config["taps"])
             if taps is not None:
-                filters[level, node // columns, node % columns] = taps
+                filters[level, *place] = taps
     if not filters:
         raise MvnetError(f"pairs: found no node with {FEWEST} pixels, expected some; give more patches")
-    places = [(k, i, j) for k in range(levels) for i in range(rows) for j in range(columns)]
+    places = [(level, *place) for level in range(levels) for place in inner]
     table = torch.stack([filters[_closest(place, list(filters))] for place in places])
     # (nodes, taps^2) = U S V^T: the leading rows of V^T are the basis
     _, values, basis = torch.linalg.svd(table.flatten(1).double(), full_matrices=False)
@@ -137,6 +144,6 @@ def _nearest(nodes: list[float], value: float) -> int:
     return min(range(len(nodes)), key=lambda k: abs(nodes[k] - value))
 
 
-def _closest(place: tuple[int, int, int], known: list[tuple[int, int, int]]) -> tuple[int, int, int]:
-    """The nearest node that was measured; along the frequencies rather than along the concentrations."""
-    return min(known, key=lambda k: (3 * abs(k[0] - place[0]) + 2 * abs(k[1] - place[1]) + abs(k[2] - place[2]), k))
+def _closest(place: Place, known: list[Place]) -> Place:
+    """The nearest node that was measured, rather with another concentration or frequency than with another gain."""
+    return min(known, key=lambda k: (sum(w * abs(a - b) for w, a, b in zip(_FAR, k, place)), k))

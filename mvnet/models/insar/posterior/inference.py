@@ -11,7 +11,8 @@ from torch import Tensor
 from mvnet.data_loaders.insar.noise import PhaseNoise
 from mvnet.errors import MvnetError
 from mvnet.manifolds.circle import wrap
-from mvnet.models.insar.posterior.inputs import REACH, fringe_frequency
+from mvnet.models.insar.inference import DenoisedInterferogram
+from mvnet.models.insar.posterior.inputs import REACH, fringe_frequency, log_gain
 from mvnet.models.insar.posterior.network import InSARPosterior
 from mvnet.models.insar.posterior.von_mises import quantile
 from mvnet.models.position_noise import position_noise
@@ -42,6 +43,7 @@ class WindowLaw(NamedTuple):
 
 def window_law(
     posterior: InSARPosterior,
+    measured: Tensor,
     phase: Tensor,
     log_concentration: Tensor,
     valid: Tensor,
@@ -53,7 +55,9 @@ def window_law(
 
     Args:
         posterior: fitted to the denoiser.
-        phase: (h', w') radians, of the window and `MARGIN` pixels around it, fewer at the edges of the scene.
+        measured: (h', w') radians, as read, of the window and `MARGIN` pixels around it, fewer at the edges of the
+            scene.
+        phase: (h', w') radians, denoised.
         log_concentration: (h', w'), log kappa.
         valid: (h', w') bool.
         window: rows and columns of the scene.
@@ -64,9 +68,11 @@ def window_law(
     """
     rows, columns = place
     correlation = 0.0 if noise is None else float(noise.correlation[:, 0].mean())
-    frequency = fringe_frequency(torch.where(valid, phase, 0), valid)[rows, columns]
+    seen = torch.where(valid, phase, 0)
+    frequency = fringe_frequency(seen, valid)[rows, columns]
+    gain = log_gain(torch.where(valid, measured, 0), seen, log_concentration, valid)[rows, columns]
     logs = log_concentration[rows, columns]
-    coefficients = posterior.place(logs, frequency, correlation)
+    coefficients = posterior.place(logs, frequency, gain, correlation)
     return WindowLaw(phase[rows, columns], logs, coefficients, window[0], window[1])
 
 
@@ -98,12 +104,11 @@ def sample_window(
 @torch.no_grad()
 def sample(
     posterior: InSARPosterior,
-    phase: Tensor,
-    concentration: Tensor,
+    z: Tensor,
+    denoised: DenoisedInterferogram,
     count: int,
     seed: int = 0,
     *,
-    valid: Tensor | None = None,
     noise: PhaseNoise | None = None,
     correlated: bool = True,
 ) -> Iterator[Tensor]:
@@ -113,31 +118,33 @@ def sample(
 
     Args:
         posterior: `mvnet.models.pretrained("insar-posterior")`.
-        phase, concentration: (H, W), of `mvnet.models.denoise_interferogram`.
+        z: (H, W) complex, the interferogram.
+        denoised: of `mvnet.models.denoise_interferogram`, with strength 1.
         count: number of samples.
         seed: of all samples.
-        valid: (H, W) bool; None is where the concentration is positive.
         noise: of the interferogram; None is white.
         correlated: without it every pixel is drawn by itself.
     Yields:
-        (H, W) float32, radians in (-pi, pi]; NaN where not valid.
+        (H, W) float32, radians in (-pi, pi]; NaN where the concentration is 0.
     Raises:
         MvnetError: shapes that differ, a count below 1, or values that are not finite.
     """
-    valid = concentration > 0 if valid is None else valid
-    if phase.ndim != 2 or phase.shape != concentration.shape or phase.shape != valid.shape:
-        shapes = ", ".join(str(tuple(x.shape)) for x in (phase, concentration, valid))
-        raise MvnetError(f"phase, concentration, valid: found shapes {shapes}, expected (H, W), one for all")
+    phase, concentration, _ = denoised
+    if phase.ndim != 2 or phase.shape != concentration.shape or phase.shape != z.shape or not z.is_complex():
+        shapes = ", ".join(str(tuple(x.shape)) for x in (z, phase, concentration))
+        raise MvnetError(f"z, phase, concentration: found shapes {shapes}, expected (H, W), one for all, z complex")
     if count < 1:
         raise MvnetError(f"count: found {count}, expected a positive number")
+    valid = concentration != 0
     if not (phase[valid].isfinite().all() and concentration[valid].isfinite().all()):
-        raise MvnetError("phase, concentration: found values that are not finite, expected finite ones where valid")
+        raise MvnetError("denoised: found values that are not finite, expected finite ones")
     tiles = list(aligned_tiles(phase.shape, _BLOCK, MARGIN, 1))
-    logs = torch.where(valid, concentration, 1).clamp_min(1e-9).log()
+    logs, measured = torch.where(valid, concentration, 1).clamp_min(1e-9).log(), z.angle()
     for start in range(0, count, _TOGETHER):
         numbers = range(start, min(start + _TOGETHER, count))
         drawn = torch.empty(len(numbers), *phase.shape)
         for outer, inner, place in tiles:
-            law = window_law(posterior, phase[outer], logs[outer], valid[outer], inner, place, noise)
+            arrays = (x[outer] for x in (measured, phase, logs, valid))
+            law = window_law(posterior, *arrays, inner, place, noise)
             drawn[:, *inner] = sample_window(posterior, law, numbers, seed, correlated=correlated)
         yield from drawn.masked_fill_(~valid, torch.nan)

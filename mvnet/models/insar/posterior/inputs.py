@@ -1,4 +1,4 @@
-"""The local fringe frequency of a denoised phase, which says with the concentration how its errors hang together."""
+"""What the errors of a denoised phase hang together by, beside its concentration: fringes, and how much was averaged."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mvnet.models.insar.posterior.von_mises import log_concentration_of
+
 REACH = 4
-"""Pixels on each side that the frequency of a pixel depends on."""
+"""Pixels on each side that both depend on at a pixel."""
 
 
 def fringe_frequency(phase: Tensor, valid: Tensor) -> Tensor:
@@ -35,3 +37,22 @@ def fringe_frequency(phase: Tensor, valid: Tensor) -> Tensor:
         found = torch.atan2(imaginary, real)
         parts.append(found.mT if axis == 0 else found)
     return torch.hypot(*parts)
+
+
+def log_gain(measured: Tensor, phase: Tensor, log_concentration: Tensor, valid: Tensor) -> Tensor:
+    """log kappa - log kappa_0: how many pixels the denoiser averaged, in effect.
+
+    kappa_0 is the concentration of the measured phase about the denoised one, I_1(kappa_0) / I_0(kappa_0) the modulus
+    of the mean of exp(i (measured - denoised)) over 9 x 9 pixels.
+
+    Args:
+        measured, phase: (h, w) radians, as read and denoised.
+        log_concentration: (h, w), log kappa of the denoised phase.
+        valid: (h, w) bool.
+    Returns:
+        (h, w) float32.
+    """
+    u = torch.where(valid, torch.polar(torch.ones_like(phase, dtype=torch.float32), (measured - phase).float()), 0)
+    planes = torch.stack([u.real, u.imag, valid.float()])[None]
+    real, imaginary, count = F.avg_pool2d(planes, 2 * REACH + 1, 1, REACH, divisor_override=1)[0]
+    return log_concentration.float() - log_concentration_of(torch.hypot(real, imaginary) / count.clamp_min(1))

@@ -4,24 +4,29 @@
 
 Q is the wrapped quantile, w_n white noise, B_1, ..., B_R orthonormal filters, so that g_n is standard normal at every
 pixel whatever its coefficients c, and every pixel is von Mises of the concentration that the denoiser says. c is that
-of a filter of a bank, one for every node of log kappa and fringe frequency and for white and correlated noise of the
-input, interpolated between the nodes. A filter is the root of the spectrum of the latents Q^-1(kappa, error) that were
+of a filter of a bank, one for every node of log kappa, fringe frequency and gain of concentration, for white and for
+correlated noise of the input, interpolated between the nodes. A filter is the root of the spectrum of the latents Q^-1(kappa, error) that were
 measured on training scenes (`mvnet.models.insar.posterior.fit`).
 Source: paper section 4.1.3, its reference [62], the invertible convolution.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from itertools import product
 
 import torch
 from torch import Tensor, nn
 
 from mvnet.errors import MvnetError
 
-LOG_CONCENTRATIONS = (-1.0, 0.5, 1.5, 2.5, 3.5, 4.5, 5.5)
-FREQUENCIES = (0.04, 0.12, 0.35, 0.8, 1.5)
+LOG_CONCENTRATIONS = (0.0, 2.0, 3.5, 5.0)
+FREQUENCIES = (0.08, 0.3, 1.0)
 """Radians per pixel; they are interpolated in their logarithms."""
+
+LOG_GAINS = (0.5, 1.5, 2.5, 3.5, 4.5, 5.5)
+"""log kappa less that of the input: the logarithm of the number of pixels averaged, in effect."""
 
 CORRELATIONS = (0.0, 0.6)
 """Of the noise of the input at one pixel, the mean of both axes."""
@@ -33,7 +38,7 @@ class InSARPosterior(nn.Module):
     """A bank of filters. Its buffers are measured, not trained.
 
     Args:
-        log_concentrations, frequencies, correlations: nodes of the bank, increasing; frequencies in radians per pixel.
+        log_concentrations, frequencies, log_gains, correlations: nodes of the bank, increasing; frequencies in radians per pixel.
         taps: side of a filter, odd.
         rank: R, number of orthonormal filters.
     Raises:
@@ -47,6 +52,7 @@ class InSARPosterior(nn.Module):
         self,
         log_concentrations: Sequence[float] = LOG_CONCENTRATIONS,
         frequencies: Sequence[float] = FREQUENCIES,
+        log_gains: Sequence[float] = LOG_GAINS,
         correlations: Sequence[float] = CORRELATIONS,
         taps: int = 33,
         rank: int = 8,
@@ -55,6 +61,7 @@ class InSARPosterior(nn.Module):
         nodes = {
             "log_concentrations": list(log_concentrations),
             "frequencies": list(frequencies),
+            "log_gains": list(log_gains),
             "correlations": list(correlations),
         }
         for name, values in nodes.items():
@@ -66,7 +73,8 @@ class InSARPosterior(nn.Module):
         white = torch.zeros(rank, taps, taps)
         white[0, taps // 2, taps // 2] = 1
         self.register_buffer("filters", white)
-        first = torch.zeros(*(len(values) for values in (correlations, log_concentrations, frequencies)), rank)
+        axes = (correlations, log_concentrations, frequencies, log_gains)
+        first = torch.zeros(*(len(values) for values in axes), rank)
         first[..., 0] = 1
         self.register_buffer("coefficients", first)
 
@@ -75,44 +83,50 @@ class InSARPosterior(nn.Module):
         """Pixels of noise on each side that the field at a pixel depends on."""
         return self.config["taps"] // 2
 
-    def place(self, log_concentration: Tensor, frequency: Tensor, correlation: float = 0.0) -> Tensor:
+    def place(self, log_concentration: Tensor, frequency: Tensor, log_gain: Tensor, correlation: float = 0.0) -> Tensor:
         """c / |c| of every pixel.
 
         Args:
             log_concentration: log kappa, shape (...).
             frequency: of the fringes, radians per pixel, the same shape.
+            log_gain: of `mvnet.models.insar.posterior.inputs.log_gain`, the same shape.
             correlation: of the noise of the input at one pixel.
         Returns:
             (R, ...), of sum of squares 1.
         """
         bank = _between(self.coefficients, self.config["correlations"], correlation)
-        rows, t = _nodes(log_concentration, self.config["log_concentrations"])
-        logs = [float(torch.tensor(f).log()) for f in self.config["frequencies"]]
-        columns, u = _nodes(frequency.clamp_min(_LEAST).log(), logs)
-        last = bank.shape[0] - 1, bank.shape[1] - 1
-        below, right = (rows + 1).clamp_max(last[0]), (columns + 1).clamp_max(last[1])
-        found = torch.zeros(bank.shape[-1], *rows.shape)
-        for i, j, weight in (
-            (rows, columns, (1 - t) * (1 - u)),
-            (below, columns, t * (1 - u)),
-            (rows, right, (1 - t) * u),
-            (below, right, t * u),
-        ):
-            found += bank[i, j].movedim(-1, 0) * weight
+        axes = self._axes(log_concentration, frequency, log_gain)
+        found = torch.zeros(bank.shape[-1], *log_concentration.shape)
+        for corner in product((False, True), repeat=len(axes)):
+            index, weight = [], torch.ones_like(found[0])
+            for above, (below, share), n in zip(corner, axes, bank.shape):
+                index.append((below + 1).clamp_max(n - 1) if above else below)
+                weight = weight * (share if above else 1 - share)
+            found += bank[tuple(index)].movedim(-1, 0) * weight
         return found / found.square().sum(0).sqrt()
 
-    def nearest(self, log_concentration: Tensor, frequency: Tensor) -> Tensor:
+    def nearest(self, log_concentration: Tensor, frequency: Tensor, log_gain: Tensor) -> Tensor:
         """Number of the nearest node of the bank, for every pixel.
 
         Args:
-            log_concentration, frequency: as of `place`.
+            log_concentration, frequency, log_gain: as of `place`.
         Returns:
-            whole numbers of the same shape, the frequencies fastest.
+            whole numbers of the same shape; the gains run fastest, then the frequencies.
         """
-        row, t = _nodes(log_concentration, self.config["log_concentrations"])
-        logs = [float(torch.tensor(f).log()) for f in self.config["frequencies"]]
-        column, u = _nodes(frequency.clamp_min(_LEAST).log(), logs)
-        return (row + t.round().long()) * len(logs) + column + u.round().long()
+        number = torch.zeros_like(log_concentration, dtype=torch.long)
+        axes = self._axes(log_concentration, frequency, log_gain)
+        for (below, share), n in zip(axes, self.coefficients.shape[1:]):
+            number = number * n + below + share.round().long()
+        return number
+
+    def _axes(self, log_concentration: Tensor, frequency: Tensor, log_gain: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """The node below, and the share of the way to the next, along every axis of the bank."""
+        logs = [math.log(f) for f in self.config["frequencies"]]
+        return [
+            _nodes(log_concentration, self.config["log_concentrations"]),
+            _nodes(frequency.clamp_min(_LEAST).log(), logs),
+            _nodes(log_gain, self.config["log_gains"]),
+        ]
 
     def correlate(self, noise: Tensor) -> Tensor:
         """B_r * w, where the filters lie within the noise.

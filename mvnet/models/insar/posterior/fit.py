@@ -1,9 +1,9 @@
 """The bank of a posterior, measured on training scenes: no gradient descent, one spectrum for every node.
 
 For every pixel of a simulated patch the latent g = Q^-1(kappa, error) is what noise would have had to be there. The
-pixels nearest to a node (log kappa, fringe frequency, gain, correlation of the input) give the autocovariance of the latents
-there, the root of its spectrum is the filter of the node (`mvnet.invertible.noise_filter`), and the R leading singular
-vectors of all filters are the basis.
+pixels nearest to a node (log kappa, fringe frequency, gain, correlation of the input) give the autocovariance of the
+latents there, the root of its spectrum is the filter of the node (`mvnet.invertible.noise_filter`), and the R leading
+singular vectors of all filters are the basis.
 """
 
 from __future__ import annotations

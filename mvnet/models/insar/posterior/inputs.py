@@ -1,4 +1,4 @@
-"""What the errors of a denoised phase hang together by, beside its concentration: fringes, and how much was averaged."""
+"""What errors of a denoised phase hang together by, beside its concentration: fringes, and how much was averaged."""
 
 from __future__ import annotations
 

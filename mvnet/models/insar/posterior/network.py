@@ -5,8 +5,8 @@
 Q is the wrapped quantile, w_n white noise, B_1, ..., B_R orthonormal filters, so that g_n is standard normal at every
 pixel whatever its coefficients c, and every pixel is von Mises of the concentration that the denoiser says. c is that
 of a filter of a bank, one for every node of log kappa, fringe frequency and gain of concentration, for white and for
-correlated noise of the input, interpolated between the nodes. A filter is the root of the spectrum of the latents Q^-1(kappa, error) that were
-measured on training scenes (`mvnet.models.insar.posterior.fit`).
+correlated noise of the input, interpolated between the nodes. A filter is the root of the spectrum of the latents
+Q^-1(kappa, error) that were measured on training scenes (`mvnet.models.insar.posterior.fit`).
 Source: paper section 4.1.3, its reference [62], the invertible convolution.
 """
 
@@ -38,7 +38,8 @@ class InSARPosterior(nn.Module):
     """A bank of filters. Its buffers are measured, not trained.
 
     Args:
-        log_concentrations, frequencies, log_gains, correlations: nodes of the bank, increasing; frequencies in radians per pixel.
+        log_concentrations, frequencies, log_gains, correlations: nodes of the bank, increasing; frequencies in radians
+            per pixel.
         taps: side of a filter, odd.
         rank: R, number of orthonormal filters.
     Raises:

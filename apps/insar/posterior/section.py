@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from mvnet.apps.insar.survey import Survey
 
+Plane = tuple[str, np.ndarray, str, float | None]
+"""Name, values (h, w), colours, and the end of their scale."""
+
 
 def section(
     survey: Survey, said: dict[str, Any], statistics: dict[str, float], ambiguity: np.ndarray | None
@@ -30,7 +33,7 @@ def section(
     """
     quality = survey.overview.quality
     logs = log_concentration_of(torch.from_numpy(np.nan_to_num(quality)))
-    planes = [
+    planes: list[Plane] = [
         ("standard deviation, rad", np.where(np.isfinite(quality), deviation(logs).numpy(), np.nan), "magma", None)
     ]
     words = "The standard deviation of the error left in the phase."
@@ -60,7 +63,7 @@ def section(
     ]
 
 
-def _figure(planes: list[tuple[str, np.ndarray, str, float | None]]) -> Figure:
+def _figure(planes: list[Plane]) -> Figure:
     height, width = planes[0][1].shape
     side = 4.2
     figure = new_figure(side * len(planes) + 0.8, min(max(side * height / width, 1.2), 9.0) + 0.4)

@@ -40,7 +40,8 @@ def ambiguity_map(
     """
     from scipy import ndimage
 
-    parts, _ = ndimage.label(valid)
+    parts = np.zeros(valid.shape, np.int32)
+    ndimage.label(valid, output=parts)
     first = np.rint((unwrapped - phase) / _TURN)
     count, disagree = 0, np.zeros(phase.shape, np.int32)
     for drawn in samples:

@@ -32,7 +32,7 @@ MOST = 2.5
 FEWEST = 20_000
 """Pixels of a node; one with fewer has the filter of the nearest node that has them."""
 
-_MOST_PATCHES = 400  # of a node
+_MOST_PATCHES = 100  # of a node
 _FAR = (2.5, 1.0, 1.0, 2.0)  # how far apart neighbouring nodes of every axis are, by what it means for a filter
 
 Place = tuple[int, ...]

@@ -144,7 +144,6 @@ def sample(
         numbers = range(start, min(start + _TOGETHER, count))
         drawn = torch.empty(len(numbers), *phase.shape)
         for outer, inner, place in tiles:
-            arrays = (x[outer] for x in (measured, phase, logs, valid))
-            law = window_law(posterior, *arrays, inner, place, noise)
+            law = window_law(posterior, measured[outer], phase[outer], logs[outer], valid[outer], inner, place, noise)
             drawn[:, *inner] = sample_window(posterior, law, numbers, seed, correlated=correlated)
         yield from drawn.masked_fill_(~valid, torch.nan)

@@ -17,7 +17,7 @@ import pytest
 import mvnet
 from mvnet.integrators.base import Marching, Method, Solver
 from mvnet.integrators.gradients.adjoint import Scheme
-from mvnet.integrators.munthe_kaas import Coordinates
+from mvnet.integrators.lie_group.munthe_kaas import Coordinates
 from mvnet.manifolds import Manifold
 
 ROOT = Path(mvnet.__file__).parent
@@ -31,6 +31,16 @@ CONTRACTS: dict[str, type] = {
     "LogEuclidean": Manifold,
     "MuntheKaas": Method,
     "CommutatorFree": Method,
+    "ImplicitRungeKutta": Method,
+    "Leapfrog": Method,
+    "Magnus": Method,
+    "SphericalMidpoint": Method,
+    "Proximal": Method,
+    "RiemannianGonzalez": Method,
+    "Splitting": Method,
+    "DiscreteGradient": Method,
+    "Rattle": Method,
+    "Projection": Method,
     "RungeKutta": Marching,
     "Adaptive": Solver,
     "SymplecticAdjoint": Scheme,

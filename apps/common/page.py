@@ -54,6 +54,25 @@ def picture(data: bytes, caption: str) -> str:
     return f"<figure>{image}<figcaption>{text}</figcaption></figure>"
 
 
+def slider(frames: Sequence[tuple[str, bytes]], start: int, caption: str) -> str:
+    """Labelled PNGs, of which a slider shows one: that numbered `start` at first, and without scripts."""
+    code = [base64.b64encode(data).decode("ascii") for _, data in frames]
+    text = escape(caption, quote=True)
+    images = "".join(
+        f'<img alt="{escape(label, quote=True)}" src="data:image/png;base64,{png}"{"" if k == start else " hidden"}>'
+        for k, ((label, _), png) in enumerate(zip(frames, code, strict=True))
+    )
+    show = (
+        "const f=this.closest('figure'),k=+this.value;f.querySelectorAll('img').forEach((e,i)=>e.hidden=i!=k);"
+        "f.querySelector('output').value=f.querySelectorAll('img')[k].alt"
+    )
+    control = (
+        f'<input type="range" min="0" max="{len(frames) - 1}" value="{start}" aria-label="{text}" oninput="{show}"> '
+        f"<output>{escape(frames[start][0])}</output>"
+    )
+    return f"<figure>{control}<br>{images}<figcaption>{text}</figcaption></figure>"
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], marked: Sequence[int] = ()) -> str:
     """A table whose columns after the first are numbers; rows in `marked` stand out."""
 

@@ -53,6 +53,7 @@ def train_network(
     *,
     quiet: bool,
     finish: Callable[[Any], dict[str, Any]] | None = None,
+    checkpoint: str = "checkpoint",
 ) -> None:
     """Run to the end of the schedule, then write STEM.safetensors and its card STEM.json.
 
@@ -63,12 +64,13 @@ def train_network(
         card: what the model card says of the task and of the data.
         quiet: neither a progress bar nor the card on stdout.
         finish: a last change of the trained network, which gives further entries of the card.
+        checkpoint: stem of the files of an interrupted run, where a folder keeps more than one.
     """
     from mvnet.models.checkpoint import save_checkpoint
     from mvnet.training import Run, train
 
     device = next(model.parameters()).device
-    run = Run(stem.parent, model, schedule)
+    run = Run(stem.parent, model, schedule, name=checkpoint)
     begin, first = time.perf_counter(), run.step
     trained = train(run, lambda model, batch: loss(model, *batch), data, quiet=quiet)
     full = {

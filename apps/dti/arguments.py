@@ -79,6 +79,15 @@ Maps = Annotated[
 DwiOutput = Annotated[
     bool, typer.Option("--dwi-output", help="Write the denoised DWI, with its residual kept, for other pipelines.")
 ]
+Uncertainty = Annotated[
+    bool,
+    typer.Option("--uncertainty", help="Write deviations and 90 % intervals of FA and MD, and 90 % cones of V1."),
+]
+Samples = Annotated[
+    int | None,
+    typer.Option(help="Number of posterior tensor fields to write, 1 to 1000, correlated in space as the error is."),
+]
+Seed = Annotated[int | None, typer.Option(help="With --uncertainty or --samples: random seed (0).")]
 Bids = Annotated[
     Path | None, typer.Option(help="BIDS data set to denoise instead of one image; OUTPUT becomes a derivative of it.")
 ]

@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from mvnet.apps.dti.map_kinds import DIFFUSIVITY, MAPS
+from mvnet.apps.dti.map_kinds import DIFFUSIVITY, MAPS, MapKind
 from mvnet.data_loaders.dti.nifti import without_suffix
 
 DATASET, IGNORE = "dataset_description.json", ".bidsignore"
@@ -95,17 +95,20 @@ def unit_name(unit: str) -> str:
     return unit.replace("2/", "^2/")
 
 
-def sidecar(param: str, *, unit: str, frame: str, order: str, provenance: dict[str, Any]) -> dict[str, Any]:
+def sidecar(
+    param: str, *, unit: str, frame: str, order: str, provenance: dict[str, Any], kind: MapKind | None = None
+) -> dict[str, Any]:
     """Metadata of one map.
 
     Args:
-        param: key of `MAPS`.
+        param: key of `MAPS`, or the name of another kind.
         unit: of the diffusivities, such as "mm2/s".
         frame: key of `FRAMES`, of the tensor components and of the eigenvectors.
         order: component names in file order.
         provenance: merged in as it is.
+        kind: None is that of `MAPS`.
     """
-    kind = MAPS[param]
+    kind = MAPS[param] if kind is None else kind
     fields: dict[str, Any] = {"Description": kind.description, "ModelDescription": "Diffusion Tensor"}
     fields["Units"] = unit_name(unit) if kind.unit == DIFFUSIVITY else kind.unit
     if kind.representation is not None:

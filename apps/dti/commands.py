@@ -42,6 +42,9 @@ def denoise(
     device: Device = "auto",
     maps: arguments.Maps = None,
     dwi_output: arguments.DwiOutput = False,
+    uncertainty: arguments.Uncertainty = False,
+    samples: arguments.Samples = None,
+    seed: arguments.Seed = None,
     bids: arguments.Bids = None,
     participant_label: arguments.ParticipantLabel = None,
     skip_bids_validation: arguments.SkipValidation = False,
@@ -62,7 +65,8 @@ def denoise(
 
     Writes the tensor (layout, unit and axes of the input; FSL order and mm^2/s from a DWI), maps of it, what noise
     was found and what error is left, with JSON sidecars, a table of outlier volumes and slices, and an HTML page;
-    with --dwi-output the denoised DWI. Either all files appear or none.
+    with --dwi-output the denoised DWI; with --uncertainty and --samples how sure it is. Either all files appear or
+    none.
 
     With --bids every subject gets a folder in OUTPUT. Finished subjects with the same inputs and options are skipped;
     one that fails stops no other.
@@ -136,6 +140,9 @@ def _options(given: SimpleNamespace) -> Options:
         checkpoint=given.checkpoint,
         maps=parse_maps(given.maps),
         dwi_output=given.dwi_output,
+        uncertainty=given.uncertainty,
+        samples=given.samples,
+        seed=given.seed,
     )
 
 

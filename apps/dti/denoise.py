@@ -12,6 +12,8 @@ from mvnet.apps.dti import bids
 from mvnet.apps.dti.map_kinds import MAPS, chosen_maps
 from mvnet.apps.dti.maps_out import write_json, write_maps
 from mvnet.apps.dti.options import Options, check, find_gradient_files
+from mvnet.apps.dti.posterior.names import posterior_names
+from mvnet.apps.dti.posterior.options import check_disk, check_posterior
 from mvnet.apps.dti.statistics import count_voxels, input_files, measure, plain, provenance
 from mvnet.runtime import find_device, freed_memory_kept
 
@@ -45,6 +47,8 @@ def run(options: Options, console: Console | None = None) -> dict[str, Any]:
 def _run(options: Options, console: Console) -> dict[str, Any]:
     options, messages = find_gradient_files(options)
     check(options)
+    check_posterior(options)
+    check_disk(options)
     stem = bids.stem_of(options.input)
     outputs = _plan(options, stem)
     clock = Clock()
@@ -60,6 +64,7 @@ def _run(options: Options, console: Console) -> dict[str, Any]:
 def _plan(options: Options, stem: str) -> Outputs:
     maps = chosen_maps(options.maps, is_dwi=options.is_dwi, certified=options.certified)
     names = output_names(stem, options.report, maps, outliers=options.is_dwi, dwi=options.dwi_output)
+    names += posterior_names(options, stem)
     shared = [] if options.dataset else [bids.DATASET, bids.IGNORE]
     inputs = input_files(options)
     return Outputs(options.output, names, overwrite=options.overwrite, inputs=inputs, shared=shared)
@@ -119,13 +124,21 @@ def _work(
         from mvnet.apps.dti.outliers_out import write_outliers
 
         write_outliers(volume.acquisition.outliers, stem, outputs, origin)
+    posterior: list[str] = []
+    if options.has_posterior:
+        from mvnet.apps.dti.posterior.outputs import write_posterior
+
+        clock.lap("write")
+        posterior = write_posterior(model, volume, found, options, stem, outputs, origin, summary, console)
+        clock.lap("posterior")
     if not options.dataset:
         write_json(outputs.path(bids.DATASET), bids.dataset_description(__version__))
         outputs.path(bids.IGNORE).write_text(bids.ignore_text(), encoding="utf-8")
     if options.report:
         from mvnet.apps.dti.report import write_report
 
-        write_report(outputs.path(bids.report_name(stem)), stem, volume, before, after, found.confidence, summary)
+        page = outputs.path(bids.report_name(stem))
+        write_report(page, stem, volume, before, after, found.confidence, summary, posterior)
     if options.dwi_output:
         clock.lap("write")
         _write_dwi(model, volume, found, options, console, device, outputs, origin)

@@ -18,6 +18,9 @@ _FSL_SCAN, _FSL_MASK = "data.nii", "nodif_brain_mask.nii.gz"
 ADAPTATION = ("optimizer", "optimizer_options", "rate")
 """Options that belong to --adapt."""
 
+POSTERIOR = ("uncertainty", "samples", "seed")
+"""Options of the posterior."""
+
 MODELS = {"dti": "DTIDenoiser", "certified": "CertifiedDenoiser"}
 """Shipped weights that --model names, and their architecture."""
 
@@ -39,6 +42,8 @@ class Options:
     model: one of `MODELS`, or a checkpoint; None is "dti".  checkpoint: weights instead of the shipped ones.
     own_gradients: the input is a DWI with gradients in its own header.
     maps: names of the maps to write, None the usual ones.  dwi_output: whether the denoised DWI is written.
+    uncertainty: whether deviations, intervals and cones are written.  samples: number of posterior fields to write.
+    seed: of both, None is 0.
     dataset: root of the BIDS data set that the input is part of; the output folder then lies in a derivative of it.
     """
 
@@ -66,6 +71,14 @@ class Options:
     maps: tuple[str, ...] | None = None
     dwi_output: bool = False
     dataset: Path | None = None
+    uncertainty: bool = False
+    samples: int | None = None
+    seed: int | None = None
+
+    @property
+    def has_posterior(self) -> bool:
+        """Whether anything of the posterior is written."""
+        return self.uncertainty or self.samples is not None
 
     @property
     def is_dwi(self) -> bool:
@@ -92,8 +105,9 @@ class Options:
     def record(self) -> dict[str, Any]:
         """What the sidecars say: every option, those of --adapt where they were given."""
         hidden = {"own_gradients"}  # follows from the input
-        optional = (*ADAPTATION, "model")
-        return {k: v for k, v in asdict(self).items() if k not in hidden and (v is not None or k not in optional)}
+        optional = (*ADAPTATION, "model", *POSTERIOR)
+        unset = (None, False)
+        return {k: v for k, v in asdict(self).items() if k not in hidden and not (v in unset and k in optional)}
 
 
 def only_input(inputs: list[str] | None) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ def write_report(
     after: TensorMaps,
     confidence: Tensor | None,
     summary: dict[str, Any],
+    posterior: Sequence[str] = (),
 ) -> None:
     """Write the page.
 
@@ -36,6 +38,7 @@ def write_report(
         before, after: maps of the tensors.
         confidence: (X, Y, Z) in [0, 1], None where the network makes none.
         summary: of `mvnet.apps.dti.denoise.run`.
+        posterior: its section, of `mvnet.apps.dti.posterior.section`.
     """
     maps = {"input": before, "denoised": after}
     colours, anisotropy, bars = _figures(volume, maps, confidence)
@@ -48,6 +51,7 @@ def write_report(
         page.picture(png(anisotropy), f"Input, denoised, the difference (denoised minus input){shown}"),
         page.heading("Histogram of FA in the mask"),
         page.picture(png(bars), "All voxels of the mask."),
+        *posterior,
         *_outliers(volume),
         page.heading("Provenance"),
         page.table((), _provenance(summary)),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import ceil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -20,11 +22,11 @@ from mvnet.apps.common.training_options import (
     Patch,
     Rate,
     Start,
-    Steps,
     Threads,
     Workers,
 )
 from mvnet.apps.dti.calibrate import Weighted, calibration_of
+from mvnet.apps.dti.posterior.train import FASTER, STEPS, fit_posterior
 
 if TYPE_CHECKING:
     from torch import nn
@@ -51,6 +53,7 @@ _RESAMPLED = ((0.04, (0.72, 0.72, 0.72)), (0.08, (1.0, 1.0, 0.6)), (0.04, (1.0, 
 
 _FITTED, _SPLIT, _BRAINS, _SCANNED = 0.44, 0.22, 0.1, 0.1  # shares of the training
 _MOST_SEED = 2**23 - 1
+_STEPS = 7500
 
 
 def train(
@@ -75,12 +78,20 @@ def train(
         typer.Option(help="Scan of a simulated scanner with its truth (.npz), or a folder of them; may be repeated."),
     ] = None,
     simulated: Annotated[int, typer.Option(min=0, help="Number of simulated brains.")] = 16,
-    steps: Steps = 7500,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Number of optimisation steps (7500; with --posterior 1500).")
+    ] = None,
     batch: Batch = 4,
     patch: Patch = 16,
     network: Annotated[
         str, typer.Option(help="equivariant, ordinary at the same cost, or certified: it cannot amplify.")
     ] = "equivariant",
+    posterior: Annotated[
+        bool, typer.Option("--posterior", help="Fit the posterior of the denoiser of --from, which stays as it is.")
+    ] = False,
+    real_noise: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of pairs of two fits of a scan, whose noise is real.")
+    ] = _SPLIT,
     share: Annotated[float, typer.Option(min=0.01, max=1, help="Share of the training data to use.")] = 1.0,
     augment: Annotated[bool, typer.Option(help="Transform patches by random symmetries of the cube.")] = True,
     optimizer: Optimizer = "adamw",
@@ -93,7 +104,19 @@ def train(
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Train the DTI denoiser; the result is OUTPUT/dti.safetensors with its card OUTPUT/dti.json."""
+    """Train the DTI denoiser; the result is OUTPUT/dti.safetensors with its card OUTPUT/dti.json.
+
+    With --posterior the head that says how sure a denoiser is, OUTPUT/NAME-posterior.safetensors, in minutes.
+    """
+    from mvnet import runtime
+
+    given = SimpleNamespace(**locals())
+    with runtime.threads(threads):
+        _train(given)
+
+
+def _train(given: SimpleNamespace) -> None:
+    """The command, from its options."""
     import torch
 
     from mvnet import runtime
@@ -101,38 +124,63 @@ def train(
     from mvnet.data_loaders.dti.training.dataset import TrainingSet
     from mvnet.training import Schedule
 
-    descent = training_options.optimizer_options("dti", optimizer, optimizer_options, rate)
-    with runtime.threads(threads):
-        place = runtime.find_device(device)
-        left_out, held_out = _parse_slices("exclude", exclude), _parse_slices("hold-out", hold_out)
-        if network not in NETWORKS:
-            raise UserError(f"--network: found {network!r}, expected one of {', '.join(sorted(NETWORKS))}")
-        truths, scans, sources = [], [], []
-        files = _scan_files(dwi or [], bval or [], bvec or [], mask or [])
-        for file in files:
-            fitted, split = _scan_fields(file, bvec_frame, (left_out, held_out), share)
-            truths += [(weight / len(files), field) for weight, field in fitted]
-            scans += [(weight / len(files), field) for weight, field in split]
-            used = "" if share == 1 else f"the middle {share:.0%} of "
-            sources.append(used + (f"{file[0].name} without slices {exclude}" if exclude else file[0].name))
-        if count := ceil(share * simulated):
-            truths += _brain_fields(count, seed)
-            sources.append(f"{count} simulated brains")
-        others = _scanned_fields(scanned or [], share)
-        if others:
-            sources.append(f"{len(others)} scans of a simulated scanner")
-        if not truths and not others:
-            raise UserError("training data: found none, expected --dwi with its gradients, --simulated or --scanned")
+    descent = training_options.optimizer_options("dti", given.optimizer, given.optimizer_options, given.rate)
+    place = runtime.find_device(given.device)
+    left_out = _parse_slices("exclude", given.exclude)
+    held_out = _parse_slices("hold-out", given.hold_out)
+    if given.network not in NETWORKS:
+        raise UserError(f"--network: found {given.network!r}, expected one of {', '.join(sorted(NETWORKS))}")
+    batch, patch, seed, share = given.batch, given.patch, given.seed, given.share
+    files = _scan_files(given.dwi or [], given.bval or [], given.bvec or [], given.mask or [])
+    count = ceil(share * given.simulated)
+    schedule = Schedule(batch=batch, workers=given.workers, seed=seed, **descent)
+    if given.posterior:
+        faster = 1 if given.rate else FASTER
+        schedule = replace(schedule, steps=given.steps or STEPS, rate=schedule.rate * faster)
+        clean = _brain_fields(count, seed), _scanned_fields(given.scanned or [], share)
+        how = schedule, patch, given.augment, place, given.quiet
+        return fit_posterior(given.output, given.start, files, given.bvec_frame, (left_out, held_out), *clean, *how)
+    schedule = replace(schedule, steps=given.steps or _STEPS)
+    truths, scans, sources = _scans(
+        files, given.bvec_frame, (left_out, held_out), share, given.real_noise, given.exclude
+    )
+    if count:
+        truths += _brain_fields(count, seed)
+        sources.append(f"{count} simulated brains")
+    others = _scanned_fields(given.scanned or [], share)
+    if others:
+        sources.append(f"{len(others)} scans of a simulated scanner")
+    if not truths and not others:
+        raise UserError("training data: found none, expected --dwi with its gradients, --simulated or --scanned")
 
-        data = TrainingSet(truths, scans, others, length=steps * batch, patch=patch, augment=augment, seed=seed)
-        schedule = Schedule(steps=steps, batch=batch, workers=workers, seed=seed, **descent)
-        torch.manual_seed(seed)  # initial weights
-        model, loss = _network(network)
-        model = load_start(model, start, missing="initial").to(place)
-        card = {"task": "denoise diffusion tensors", "training_data": sources, "voxels_per_step": batch * patch**3}
-        finish = calibration_of(truths, scans, held_out, count, data, batch)
-        finish = _drop_idle_rounds if network == "certified" else finish
-        train_network(output / "dti", model, schedule, data, loss, card, quiet=quiet, finish=finish)
+    length = schedule.steps * batch
+    data = TrainingSet(truths, scans, others, length, patch=patch, augment=given.augment, seed=seed)
+    torch.manual_seed(seed)  # initial weights
+    model, loss = _network(given.network)
+    model = load_start(model, given.start, missing="initial").to(place)
+    card = {"task": "denoise diffusion tensors", "training_data": sources, "voxels_per_step": batch * patch**3}
+    finish = calibration_of(truths, scans, held_out, count, data, batch)
+    finish = _drop_idle_rounds if given.network == "certified" else finish
+    train_network(given.output / "dti", model, schedule, data, loss, card, quiet=given.quiet, finish=finish)
+
+
+def _scans(
+    files: list[tuple[Path, Path, Path, Path | None]],
+    frame: str | None,
+    left_out: tuple[slice, ...],
+    share: float,
+    real_noise: float,
+    exclude: str,
+) -> tuple[Weighted, Weighted, list[str]]:
+    """Fields of all scans taken as the truth, scans for pairs of two fits, and what the card says of them."""
+    truths, scans, sources = [], [], []
+    for file in files:
+        fitted, split = _scan_fields(file, frame, left_out, share, real_noise)
+        truths += [(weight / len(files), field) for weight, field in fitted]
+        scans += [(weight / len(files), field) for weight, field in split]
+        used = "" if share == 1 else f"the middle {share:.0%} of "
+        sources.append(used + (f"{file[0].name} without slices {exclude}" if exclude else file[0].name))
+    return truths, scans, sources
 
 
 def _network(name: str) -> tuple[nn.Module, Callable[..., Any]]:
@@ -176,7 +224,11 @@ def _scan_files(
 
 
 def _scan_fields(
-    file: tuple[Path, Path, Path, Path | None], frame: str | None, left_out: tuple[slice, ...], share: float
+    file: tuple[Path, Path, Path, Path | None],
+    frame: str | None,
+    left_out: tuple[slice, ...],
+    share: float,
+    real_noise: float,
 ) -> tuple[Weighted, Weighted]:
     """Fields taken as the truth (the scan, coarse and thick-sliced ones), and the scan for pairs of two fits."""
     from mvnet.data_loaders.dti.gradients import is_b0
@@ -189,8 +241,8 @@ def _scan_fields(
         native = crop_centre(native, share)
     coarse = [(weight, resample(native, zoom)) for weight, zoom in _RESAMPLED]
     coarse = [(weight, field) for weight, field in coarse if field.largest_patch()]  # a thin slab has no coarse slices
-    enough = native.bvals is not None and int((~is_b0(native.bvals)).sum()) >= FEWEST_DIRECTIONS
-    return [(_FITTED, native), *coarse], [(_SPLIT, native)] if enough else []
+    enough = real_noise > 0 and native.bvals is not None and int((~is_b0(native.bvals)).sum()) >= FEWEST_DIRECTIONS
+    return [(_FITTED, native), *coarse], [(real_noise, native)] if enough else []
 
 
 def _brain_fields(count: int, seed: int) -> Weighted:

@@ -144,9 +144,7 @@ MODELS: dict[str, tuple[Callable[[], Density], float, float]] = {
 """Model, learning rate, and its share of the CPU time: residual flows have 15 s of 8, their peer 60."""
 
 
-def train(
-    make: Callable[[], Density], rate: float, seconds: float
-) -> tuple[nn.Module, Callable[[Tensor], Tensor], int]:
+def train(make: Callable[[], Density], rate: float, seconds: float) -> tuple[Any, Callable[[Tensor], Tensor], int]:
     """Adam with a rate that falls to zero along half a cosine, until the CPU time is spent; number of steps."""
     torch.manual_seed(0)
     generator = torch.Generator().manual_seed(1)

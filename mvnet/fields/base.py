@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from mvnet.errors import MvnetError
 from mvnet.manifolds.actions import GroupAction, Translation
+from mvnet.manifolds.base import Manifold
 
 
 @runtime_checkable
@@ -118,6 +119,28 @@ class ConstrainedField(Field, Protocol):
             q: positions (..., n).
         Returns:
             shape (..., m); zero on the manifold.
+        """
+        ...
+
+
+@runtime_checkable
+class GradientField(Field, Protocol):
+    """-grad V(t, z) on a Riemannian manifold, as values in the algebra of its action."""
+
+    @property
+    def manifold(self) -> Manifold:
+        """Where states lie, with the metric of the gradient."""
+        ...
+
+    def energy(self, t: Tensor, z: Tensor, /, *args: Tensor) -> Tensor:
+        """V(t, z)
+
+        Args:
+            t: time, a scalar tensor.
+            z: points (..., *point_shape).
+            args: further inputs.
+        Returns:
+            shape (...).
         """
         ...
 

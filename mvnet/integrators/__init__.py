@@ -8,8 +8,11 @@ from mvnet.integrators.adaptive import Adaptive, AdaptiveSolution, Statistics
 from mvnet.integrators.base import Method, Step
 from mvnet.integrators.explicit import RungeKutta
 from mvnet.integrators.gradients import GRADIENTS
+from mvnet.integrators.implicit.anderson import Anderson
+from mvnet.integrators.implicit.newton import Newton
 from mvnet.integrators.methods import METHODS, get_method
 from mvnet.integrators.odeint import odeint, solve_adaptively, step
+from mvnet.integrators.stability import contractivity_radius, is_algebraically_stable, stability_matrix
 from mvnet.manifolds.actions import CircleAction, Congruence, GroupAction, RotationAction, Translation
 from mvnet.manifolds.rigid_motions import RigidMotionAction
 
@@ -18,18 +21,23 @@ __all__ = [
     "METHODS",
     "Adaptive",
     "AdaptiveSolution",
+    "Anderson",
     "CircleAction",
     "Congruence",
     "GroupAction",
     "Method",
+    "Newton",
     "RigidMotionAction",
     "RotationAction",
     "RungeKutta",
     "Statistics",
     "Step",
     "Translation",
+    "contractivity_radius",
     "get_method",
+    "is_algebraically_stable",
     "odeint",
     "solve_adaptively",
+    "stability_matrix",
     "step",
 ]

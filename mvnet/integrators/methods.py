@@ -9,9 +9,19 @@ from mvnet.errors import MvnetError
 from mvnet.fields.base import Field
 from mvnet.integrators.adaptive import Adaptive
 from mvnet.integrators.base import Method
-from mvnet.integrators.commutator_free import CF3, CF4, CG3
+from mvnet.integrators.constrained import Projection, Rattle
+from mvnet.integrators.discrete_gradient import GONZALEZ, ITOH_ABE, MEAN_VALUE
 from mvnet.integrators.explicit import RungeKutta
-from mvnet.integrators.munthe_kaas import TWO_COMMUTATORS, Cayley, Exponential, MuntheKaas
+from mvnet.integrators.implicit import tableaus as implicit
+from mvnet.integrators.implicit.runge_kutta import ImplicitRungeKutta
+from mvnet.integrators.lie_group.commutator_free import CF3, CF4, CG3
+from mvnet.integrators.lie_group.discrete_gradient import RIEMANNIAN_GONZALEZ
+from mvnet.integrators.lie_group.leapfrog import Leapfrog
+from mvnet.integrators.lie_group.magnus import MAGNUS4, MAGNUS6
+from mvnet.integrators.lie_group.munthe_kaas import TWO_COMMUTATORS, Cayley, Exponential, MuntheKaas
+from mvnet.integrators.lie_group.proximal import PROXIMAL
+from mvnet.integrators.lie_group.spherical_midpoint import SphericalMidpoint
+from mvnet.integrators.symplectic import SYMPLECTIC_EULER, VERLET, YOSHIDA4
 from mvnet.integrators.tableaus import BOSH3, DOPRI5, EULER, HEUN, KUTTA3, MIDPOINT, RK4, RK38, SSP3, TSIT5
 from mvnet.manifolds.actions import GroupAction
 
@@ -36,6 +46,30 @@ METHODS: dict[str, Method] = {
     "bosh3": Adaptive(BOSH3),
     "dopri5": Adaptive(DOPRI5),
     "tsit5": Adaptive(TSIT5),
+    "leapfrog": Leapfrog(),
+    "magnus4": MAGNUS4,
+    "magnus6": MAGNUS6,
+    "spherical_midpoint": SphericalMidpoint(),
+    "proximal": PROXIMAL,
+    "symplectic_euler": SYMPLECTIC_EULER,
+    "verlet": VERLET,
+    "yoshida4": YOSHIDA4,
+    "gonzalez": GONZALEZ,
+    "mean_value": MEAN_VALUE,
+    "itoh_abe": ITOH_ABE,
+    "riemannian_gonzalez": RIEMANNIAN_GONZALEZ,
+    "rattle": Rattle(),
+    "projection": Projection(),
+    "implicit_euler": ImplicitRungeKutta(implicit.IMPLICIT_EULER),
+    "implicit_midpoint": ImplicitRungeKutta(implicit.IMPLICIT_MIDPOINT),
+    "gauss4": ImplicitRungeKutta(implicit.GAUSS4),
+    "gauss6": ImplicitRungeKutta(implicit.GAUSS6),
+    "radau_ia3": ImplicitRungeKutta(implicit.RADAU_IA3),
+    "radau_ia5": ImplicitRungeKutta(implicit.RADAU_IA5),
+    "radau_iia3": ImplicitRungeKutta(implicit.RADAU_IIA3),
+    "radau_iia5": ImplicitRungeKutta(implicit.RADAU_IIA5),
+    "lobatto_iiic2": ImplicitRungeKutta(implicit.LOBATTO_IIIC2),
+    "lobatto_iiic4": ImplicitRungeKutta(implicit.LOBATTO_IIIC4),
 }
 
 

@@ -97,7 +97,8 @@ class Radial(Invertible):
         if self.mix is not None and context is not None:
             raw = raw + context.movedim(1, -1) @ self.mix
         spline = knots(raw, self.bound, tails=(False, True))
-        return spline._replace(y=spline.y + self.scale)
+        shift = torch.stack((torch.zeros_like(self.scale), self.scale, torch.zeros_like(self.scale)))
+        return Knots(spline.table + shift[:, None])
 
     def _forward(self, x: Tensor, context: Tensor | None) -> Mapped:
         z, change = radial(x, self.knots(context), self.shift, self.dim)

@@ -26,11 +26,28 @@ LEAST_BIN = 1e-3
 
 
 class Knots(NamedTuple):
-    """A spline of K bins: positions, values and slopes at its knots, shape (..., K + 1) each."""
+    """A spline of K bins.
 
-    x: Tensor
-    y: Tensor
-    slope: Tensor
+    Attributes:
+        table: positions, values and slopes at its knots, shape (..., 3, K + 1).
+    """
+
+    table: Tensor
+
+    @property
+    def x(self) -> Tensor:
+        """Positions, shape (..., K + 1)."""
+        return self.table[..., 0, :]
+
+    @property
+    def y(self) -> Tensor:
+        """Values, shape (..., K + 1)."""
+        return self.table[..., 1, :]
+
+    @property
+    def slope(self) -> Tensor:
+        """Slopes, shape (..., K + 1)."""
+        return self.table[..., 2, :]
 
 
 def knots(
@@ -59,20 +76,17 @@ def knots(
             f"bound, slope_bound: found {bound} and {slope_bound}, expected positive numbers, the latter above 1"
         )
     raw = wide(raw)
-    widths, heights, slopes = raw.split((bins, bins, bins + 1), -1)
-    limit = math.log(slope_bound)
-    slope = (limit * torch.tanh(slopes / limit)).exp()
+    # both sets of bins at once: edges are cumulated soft-maxima, from -bound to bound
+    share = torch.softmax(raw[..., : 2 * bins].unflatten(-1, (2, bins)), -1)
+    places = torch.arange(bins + 1, dtype=raw.dtype, device=raw.device)
+    least = 2 * bound * LEAST_BIN * places - bound
+    edges = torch.add(least, F.pad(share, (1, 0)).cumsum(-1), alpha=2 * bound * (1 - LEAST_BIN * bins))
     # ends that are not free have slope 1
-    ends = [e if free else torch.ones_like(e) for e, free in zip((slope[..., :1], slope[..., -1:]), tails, strict=True)]
-    return Knots(_edges(widths, bound), _edges(heights, bound), torch.cat((ends[0], slope[..., 1:-1], ends[1]), -1))
-
-
-def _edges(raw: Tensor, bound: float) -> Tensor:
-    """Cumulated soft-maxima, from -bound to bound exactly."""
-    bins = raw.shape[-1]
-    share = LEAST_BIN + (1 - LEAST_BIN * bins) * torch.softmax(raw, -1)
-    inner = 2 * bound * share[..., :-1].cumsum(-1) - bound
-    return F.pad(F.pad(inner, (1, 0), value=-bound), (0, 1), value=bound)
+    limit = math.log(slope_bound)
+    limits = raw.new_full((bins + 1,), limit)
+    limits[0], limits[-1] = (limit if free else 0.0 for free in tails)
+    slope = (limits * torch.tanh(raw[..., 2 * bins :] / limit)).exp()
+    return Knots(torch.cat((edges, slope.unsqueeze(-2)), -2))
 
 
 def rational_quadratic(x: Tensor, spline: Knots) -> tuple[Tensor, Tensor]:
@@ -141,12 +155,10 @@ def _bin(at: Tensor, edges: Tensor, spline: Knots) -> _Bin:
     with torch.no_grad():
         k = (at[..., None] >= edges[..., 1:-1]).sum(-1)
     # one gather for both ends of x, y and slope: (..., 3, K + 1) at (k, k + 1)
-    table = torch.stack(torch.broadcast_tensors(*spline), -2)
     shape = (*k.shape, 3)
     index = torch.stack((k, k + 1), -1)[..., None, :].expand(*shape, 2)
-    (x0, x1), (y0, y1), (d0, d1) = (
-        part.unbind(-1) for part in table.expand(*shape, table.shape[-1]).gather(-1, index).unbind(-2)
-    )
+    ends = spline.table.expand(*shape, spline.table.shape[-1]).gather(-1, index)
+    (x0, x1), (y0, y1), (d0, d1) = (part.unbind(-1) for part in ends.unbind(-2))
     width, height = x1 - x0, y1 - y0
     s = height / width
     return _Bin(x0, y0, width, height, d0, d1, s, d0 + d1 - 2 * s)

@@ -14,6 +14,8 @@ from mvnet.models.dti.certified.guarantees import verify_certified
 from mvnet.models.dti.certified.network import CertifiedDenoiser
 from mvnet.models.dti.guarantees import verify_dti
 from mvnet.models.dti.network import DTIDenoiser
+from mvnet.models.dti.posterior.guarantees import verify_posterior
+from mvnet.models.dti.posterior.network import DTIPosterior
 from mvnet.models.guarantee import Guarantee
 from mvnet.models.insar.guarantees import verify_insar
 from mvnet.models.insar.network import InSARDenoiser
@@ -35,6 +37,7 @@ class Architecture(NamedTuple):
 
 ARCHITECTURES: dict[str, Architecture] = {
     "DTIDenoiser": Architecture(DTIDenoiser, verify_dti),
+    "DTIPosterior": Architecture(DTIPosterior, verify_posterior),
     "CertifiedDenoiser": Architecture(CertifiedDenoiser, verify_certified),
     "InSARDenoiser": Architecture(InSARDenoiser, verify_insar),
     "InSARPosterior": Architecture(InSARPosterior, verify_insar_posterior),

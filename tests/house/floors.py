@@ -29,6 +29,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("mvnet.models.calibration", "mvnet.models.registry"),
     ("mvnet.models.checkpoint",),
     ("mvnet.models.posterior_weights",),
+    ("mvnet.models.posterior",),
     ("mvnet.models", "mvnet.models.activity.lie_classifier"),  # the classifier reads and writes checkpoints
     ("mvnet.api",),
     ("mvnet.insar_filters",),

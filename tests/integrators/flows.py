@@ -25,6 +25,9 @@ from mvnet.manifolds.circle import wrap
 
 DTYPE = torch.float64
 
+LIE_GROUP = [name for name, method in METHODS.items() if method.kind == "lie_group"]
+"""Methods for every field and every action."""
+
 
 @dataclass
 class Flow:

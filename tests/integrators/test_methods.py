@@ -18,7 +18,7 @@ from mvnet.integrators import (
     odeint,
     step,
 )
-from mvnet.integrators.munthe_kaas import Cayley, MuntheKaas
+from mvnet.integrators.lie_group.munthe_kaas import Cayley, MuntheKaas
 from mvnet.linalg import affine_invariant, gl3, so3, sym3
 from tests.integrators.flows import PAIRS
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from mvnet.integrators import METHODS, Adaptive, odeint
-from mvnet.integrators.commutator_free import CommutatorFree
 from mvnet.integrators.explicit import RungeKutta
-from mvnet.integrators.munthe_kaas import MuntheKaas
+from mvnet.integrators.lie_group.commutator_free import CommutatorFree
+from mvnet.integrators.lie_group.munthe_kaas import MuntheKaas
 from mvnet.integrators.tableaus import Tableau
 
 FIXED = [n for n, m in METHODS.items() if isinstance(m, MuntheKaas | CommutatorFree | RungeKutta)]

@@ -10,6 +10,7 @@ from mvnet.equivariant import equivariance_error, field_type, group
 from mvnet.errors import MvnetError
 from mvnet.invertible import (
     EquivariantOrthogonal,
+    Knots,
     Radial,
     SizeShape,
     knots,
@@ -31,7 +32,7 @@ def test_against_zuko():
     zuko = pytest.importorskip("zuko", reason="zuko is in the extra `peers`")
     spline = knots(raw(), 3.0)
     peer = zuko.transforms.MonotonicRQSTransform(torch.zeros(50, 6), torch.zeros(50, 6), torch.zeros(50, 5), bound=3.0)
-    peer.horizontal, peer.vertical, peer.derivatives = spline
+    peer.horizontal, peer.vertical, peer.derivatives = spline.x, spline.y, spline.slope
     x = torch.linspace(-4, 4, 50, dtype=torch.float64)
     y, slope = rational_quadratic(x, spline)
     expected, change = peer.call_and_ladj(x)
@@ -45,7 +46,7 @@ def test_inverse_is_finite_everywhere(scale, tails):
     """Steep and flat bins, arguments at the knots and far out, in float32: no negative discriminant."""
     spline = knots(raw(scale=scale, dtype=torch.float32), 3.0, tails=tails)
     x = torch.cat((spline.x, torch.tensor([-1e4, -3.5, 3.5, 1e4]).expand(50, -1)), -1).requires_grad_()
-    wide = type(spline)(*(k[:, None] for k in spline))
+    wide = Knots(spline.table[:, None])
     for function in (rational_quadratic, rational_quadratic_inverse):
         y, slope = function(x, wide)
         (gradient,) = torch.autograd.grad((y + slope).sum(), x)

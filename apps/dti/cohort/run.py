@@ -15,6 +15,7 @@ from mvnet.apps.dti import bids
 from mvnet.apps.dti.cohort.dataset import Subject, find_subjects
 from mvnet.apps.dti.cohort.subject import DONE, EMPTY, FAILED, SKIPPED, WORK, Outcome, Task, remove_partial
 from mvnet.apps.dti.options import Options, check
+from mvnet.apps.dti.posterior.options import check_posterior
 from mvnet.storage import write_atomically, write_json
 
 _README = """Diffusion tensor images denoised by mvnet {version} (`mvnet denoise dti --bids`), from the data set that
@@ -105,6 +106,7 @@ def _check(cohort: Cohort, options: Options, subjects: Sequence[Subject]) -> Non
     one = next((one for one in series if one.bval is not None), None)
     if one is not None:
         check(replace(options, input=one.image, bval=one.bval, bvec=one.bvec, output=cohort.output))
+        check_posterior(options)
 
 
 def _validate(cohort: Cohort) -> list[str]:

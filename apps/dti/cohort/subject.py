@@ -117,6 +117,8 @@ def read_summary(output: Path, label: str) -> tuple[dict[str, Any] | None, bool]
 def fingerprint_of(task: Task) -> str:
     """A digest of all that the results depend on: inputs, options, weights and version."""
     from mvnet import __version__
+    from mvnet.apps.dti.posterior.options import denoiser_of
+    from mvnet.models.posterior import load_posterior
 
     record = {k: v for k, v in plain(task.options.record()).items() if k not in _ELSEWHERE}
     noise = task.options.fit.noise
@@ -128,6 +130,8 @@ def fingerprint_of(task: Task) -> str:
         "options": record,
         "inputs": {_name(path, task.root): bids.sha256(path) for path in files},
     }
+    if task.options.has_posterior:
+        content["posterior"] = load_posterior(denoiser_of(task.options))[1]["sha256"]
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 

@@ -104,29 +104,56 @@ class TrainingSet(Dataset):
 
     def __getitem__(self, index: int) -> TrainingPair:
         generator = torch.Generator().manual_seed(example_seed(self.seed, index))
-        pair = self._pair(generator)
-        # the gain of the scanner is known to the median of a volume, not to that of a patch
-        gain = math.exp(uniform(-0.2, 0.2, generator))
-        available = uniform(0, 1, generator) >= self.p_without_acquisition
-        maps = pair.maps._replace(b0=pair.maps.b0 / gain, available=torch.tensor(available))
-        return pair._replace(maps=maps)
+        which, source = self.draw_source(generator)
+        return self.vary_maps(self.make_pair(which, source, generator)[0], generator)
 
-    def _pair(self, generator: torch.Generator) -> TrainingPair:
+    def draw_source(self, generator: torch.Generator) -> tuple[int, TensorField]:
+        """A patch of one of the fields, transformed; and the number of the field, those of truths first.
+
+        Args:
+            generator: of the example.
+        Returns:
+            the number and the patch.
+        """
         which = int(torch.multinomial(self._weights, 1, generator=generator))
         source = (*self.truths, *self.scans, *self.scanned)[which][1].patch(self.patch, generator)
         symmetry = cube_symmetries()[int(torch.randint(48, (1,), generator=generator))]
-        if self.augment:
-            source = source.transform(symmetry)
+        return which, source.transform(symmetry) if self.augment else source
+
+    def make_pair(self, which: int, source: TensorField, generator: torch.Generator) -> tuple[TrainingPair, float]:
+        """A patch made noisy, with its target, and the share of a scan's directions that the target was fitted to.
+
+        Args:
+            which, source: of `draw_source`.
+            generator: of the example.
+        Returns:
+            the pair, and the share: 1 where the target is the field itself.
+        """
         if which >= len(self.truths):
             assert source.bvals is not None
             most = int((~is_b0(source.bvals)).sum())
             if which >= len(self.truths) + len(self.scans):
-                return scanned_pair(source, round(log_uniform(6, most, generator)), generator)
-            return split_pair(source, round(log_uniform(6, most // 2, generator)), generator)
+                return scanned_pair(source, round(log_uniform(6, most, generator)), generator), 1.0
+            count = round(log_uniform(6, most // 2, generator))
+            return split_pair(source, count, generator), 1 - count / most
         source = self._vary(source, generator)
         bvals, bvecs = random_scheme(generator)
         snr = log_uniform(*self.snr, generator) * max(1.0, _FAINT / float(bvals.max()))
-        return noisy_pair(source, bvals, bvecs, snr, generator, _noise_model(generator))
+        return noisy_pair(source, bvals, bvecs, snr, generator, _noise_model(generator)), 1.0
+
+    def vary_maps(self, pair: TrainingPair, generator: torch.Generator) -> TrainingPair:
+        """The gain of the scanner is known to the median of a volume, not to that of a patch; or no map is known.
+
+        Args:
+            pair: of `make_pair`.
+            generator: of the example.
+        Returns:
+            the pair with other maps.
+        """
+        gain = math.exp(uniform(-0.2, 0.2, generator))
+        available = uniform(0, 1, generator) >= self.p_without_acquisition
+        maps = pair.maps._replace(b0=pair.maps.b0 / gain, available=torch.tensor(available))
+        return pair._replace(maps=maps)
 
     def _vary(self, truth: TensorField, generator: torch.Generator) -> TensorField:
         """With lesions, or of another diffusivity than that of the volume it was cut from."""

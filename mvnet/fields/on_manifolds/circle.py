@@ -11,6 +11,7 @@ from mvnet.fields.activations import Activation, get_activation
 from mvnet.fields.base import VectorField
 from mvnet.fields.in_time import TimeGrid, check_count, draw
 from mvnet.manifolds.actions import CircleAction
+from mvnet.manifolds.circle import Circle
 
 
 class CircleGradientFlow(VectorField):
@@ -46,7 +47,7 @@ class CircleGradientFlow(VectorField):
         check_count("hidden", hidden)
         self.harmonics, self.hidden = harmonics, hidden
         self.grid, self.sigma = TimeGrid(intervals, duration, kind), get_activation(sigma)
-        self.action = CircleAction()
+        self.action, self.manifold = CircleAction(), Circle()
         shape = (self.grid.count, harmonics * hidden)
         self.weight, self.phase, self.bias = (draw(shape, scale, generator) for _ in range(3))
 

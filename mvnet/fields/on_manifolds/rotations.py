@@ -13,6 +13,7 @@ from mvnet.fields.in_time import TimeGrid, check_count, draw
 from mvnet.linalg import so3
 from mvnet.manifolds.actions import RotationAction
 from mvnet.manifolds.rigid_motions import RigidMotionAction
+from mvnet.manifolds.rotations import Rotations
 
 
 class RotationPotential(nn.Module):
@@ -97,6 +98,7 @@ class RotationGradientFlow(VectorField):
     ):
         super().__init__()
         self.grid, self.action = TimeGrid(intervals, duration, kind), RotationAction()
+        self.manifold = Rotations()
         self.potential = RotationPotential(hidden, self.grid, sigma, scale, generator)
 
     def energy(self, t: Tensor, z: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from mvnet.fields.base import VectorField
 from mvnet.fields.in_time import TimeGrid, check_count, draw
 from mvnet.fields.on_manifolds.convex import CONVEX
 from mvnet.manifolds.actions import Congruence
+from mvnet.manifolds.spd import SPD
 
 
 class SPDGradientFlow(VectorField):
@@ -67,7 +68,7 @@ class SPDGradientFlow(VectorField):
         if unknown or not functions:
             raise MvnetError(f"functions: found {list(functions)}, expected some of {', '.join(CONVEX)}")
         self.grid, self.sigma = TimeGrid(intervals, duration, kind), get_activation(sigma, monotone=True)
-        self.action = Congruence()
+        self.action, self.manifold = Congruence(), SPD(size)
         kinds = [CONVEX[name](size, hidden, self.grid, scale, generator) for name in functions]
         self.functions = nn.ModuleList(kinds)
         self.weight = draw((self.grid.count, len(kinds) * hidden), scale, generator)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -90,10 +90,9 @@ def denoise_volume(
     """
     radius = chi_quantile(trust_region)
     check_volume(tensors, mask, strength)
-    ratio = None if signal is None else size_ratio_map(tensors, mask, signal)
-    features = feature_planes(mask, b0, noise, residual, spacing=spacing, size_ratio=ratio).to(tensors.dtype)
-    scale = diffusivity_scale(tensors, mask)
-    seen = visible_tensors(tensors / scale, mask)
+    seen, features, scale = network_inputs(
+        tensors, mask, b0=b0, noise=noise, residual=residual, signal=signal, spacing=spacing
+    )
     out, logs = tensors.clone(), torch.zeros(3, *mask.shape, dtype=tensors.dtype, device=tensors.device)
     tiles = list(masked_tiles(mask, block, model.receptive_radius))
     jobs = (_TileData(t, seen[:, *t.outer], mask[t.outer], features[:, *t.outer]) for t in tiles)
@@ -109,6 +108,29 @@ def denoise_volume(
     inside = (found.error, (-found.error).exp(), found.fa_error, found.md_error)
     error, confidence, fa_error, md_error = (_scatter(values, mask, 0.0) for values in inside)
     return DenoisedVolume(out, error, confidence, fa_error, md_error, _scatter(found.kept, mask, 1.0))
+
+
+def network_inputs(
+    tensors: Tensor,
+    mask: Tensor,
+    *,
+    b0: Tensor | None = None,
+    noise: Tensor | None = None,
+    residual: Tensor | None = None,
+    signal: SignalNoise | None = None,
+    spacing: Sequence[float] = (1.0, 1.0, 1.0),
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What the network sees of a volume.
+
+    Args:
+        tensors, mask, b0, noise, residual, signal, spacing: as of `denoise_volume`.
+    Returns:
+        tensors over their scale (6, X, Y, Z), features (12, X, Y, Z), and the scale.
+    """
+    ratio = None if signal is None else size_ratio_map(tensors, mask, signal)
+    features = feature_planes(mask, b0, noise, residual, spacing=spacing, size_ratio=ratio).to(tensors.dtype)
+    scale = diffusivity_scale(tensors, mask)
+    return visible_tensors(tensors / scale, mask), features, scale
 
 
 def size_ratio_map(tensors: Tensor, mask: Tensor, signal: SignalNoise) -> Tensor:
@@ -224,16 +246,11 @@ def denoise_loaded(
     Raises:
         RuntimeError: the network returned tensors that are not finite.
     """
-    scan = volume.acquisition
     out = denoise_volume(
         model,
         volume.tensors,
         volume.mask,
-        b0=None if scan is None else scan.b0,
-        noise=None if scan is None else scan.noise,
-        residual=None if scan is None else scan.residual,
-        signal=None if scan is None else signal_noise(scan),
-        spacing=volume.spacing,
+        **acquisition_of(volume),
         strength=strength,
         trust_region=trust_region,
         progress=progress,
@@ -243,6 +260,21 @@ def denoise_loaded(
     if not out.tensors[:, volume.mask].isfinite().all():
         raise RuntimeError("the network returned tensors that are not finite")
     return out
+
+
+def acquisition_of(volume: DTIVolume) -> dict[str, Any]:
+    """What `denoise_volume` takes beside tensors and mask.
+
+    Args:
+        volume: of a loader.
+    Returns:
+        b0, noise, residual, signal (None without a DWI) and spacing.
+    """
+    scan, spacing = volume.acquisition, volume.spacing
+    if scan is None:
+        return {"b0": None, "noise": None, "residual": None, "signal": None, "spacing": spacing}
+    maps = {"b0": scan.b0, "noise": scan.noise, "residual": scan.residual}
+    return {**maps, "signal": signal_noise(scan), "spacing": spacing}
 
 
 def signal_noise(scan: Acquisition) -> SignalNoise:

@@ -16,7 +16,9 @@ from mvnet.data_loaders.dti.training.pairs import VISIBLE, PatchMaps
 from mvnet.linalg import sym3
 from mvnet.metrics import REFERENCE_DIFFUSIVITY
 
-_TYPICAL_NOISE = 0.1  # centres log(noise) near zero for a clinical scan
+TYPICAL_NOISE = 0.1
+"""Centres log(noise) near zero for a clinical scan."""
+
 _LIMIT = 3.0
 
 
@@ -87,7 +89,7 @@ def feature_planes(
         planes[1] = inside
         planes[2] = _log_ratio(b0, scale) * inside
     if noise is not None:
-        planes[3] = _log_ratio(noise, _TYPICAL_NOISE) * (noise > 0) * inside
+        planes[3] = _log_ratio(noise, TYPICAL_NOISE) * (noise > 0) * inside
     if residual is not None:
         planes[4] = _log_ratio(residual, 1.0) * (residual > 0) * inside
     sides = torch.as_tensor(spacing, dtype=torch.float64).log()

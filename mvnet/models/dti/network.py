@@ -201,6 +201,20 @@ class DTIDenoiser(nn.Module):
                 the noise of the size.
         Returns:
             tensors, shape (B, 6, D, H, W), um^2/ms, the log of their expected error, and more.
+        """
+        h, z = self.run_trunk(tensors, features)
+        # h -> log errors, bounded; no gradient into the trunk
+        seen = rms_squash(h.detach())
+        spread = None if self.spread is None else bounded_log_error(self.spread(seen))
+        return DenoisedField(z, bounded_log_error(self.error(seen)), spread)
+
+    def run_trunk(self, tensors: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+        """What the heads read, and the denoised tensors.
+
+        Args:
+            tensors, features: as of `forward`.
+        Returns:
+            features h of the last stage, shape (B, channels of the trunk, D, H, W), and z, shape (B, 6, D, H, W).
         Raises:
             MvnetError: another number of planes.
         """
@@ -220,10 +234,7 @@ class DTIDenoiser(nn.Module):
         z = tensors
         for stage in self.stages:
             h, z = stage(h, z, mask)
-        # h -> log errors, bounded; no gradient into the trunk
-        seen = rms_squash(h.detach())
-        spread = None if self.spread is None else bounded_log_error(self.spread(seen))
-        return DenoisedField(z, bounded_log_error(self.error(seen)), spread)
+        return h, z
 
 
 def bounded_log_error(x: Tensor) -> Tensor:

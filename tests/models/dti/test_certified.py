@@ -147,6 +147,8 @@ def test_attack_finds_the_largest_singular_value():
 def test_what_cannot_be():
     with pytest.raises(MvnetError, match="metric: found 'flat', expected one of log-euclidean"):
         CertifiedDenoiser(metric="flat")
+    with pytest.raises(MvnetError, match="length: found 7, expected a positive number of at most 6"):
+        CertifiedDenoiser(length=7)
     with pytest.raises(MvnetError, match="features: found 3 planes, expected 12"):
         small_model().filter_logs(volume()[0], volume()[0][:, :3])
     with pytest.raises(MvnetError, match="adapt: found a CertifiedDenoiser"):

@@ -132,6 +132,8 @@ class CertifiedDenoiser(nn.Module):
         super().__init__()
         if metric not in METRICS:
             raise MvnetError(f"metric: found {metric!r}, expected one of {', '.join(METRICS)}")
+        if not 0 < length <= rounds:
+            raise MvnetError(f"length: found {length}, expected a positive number of at most {rounds}, the rounds")
         self.config = {
             "fields": dict(fields),
             "rounds": rounds,

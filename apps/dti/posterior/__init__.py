@@ -1,0 +1,1 @@
+"""`mvnet train dti --posterior`, and `--uncertainty` and `--samples` of `mvnet denoise dti`."""

@@ -1,0 +1,58 @@
+"""How sure is it: are intervals as wide as the errors, voxel by voxel and in means over regions?
+
+usage: python -m benchmarks.uncertainty [PART ...] [--quick] [--model PATH] [--json FILE|-]
+
+Every part is a module of this folder that describes what it measures; parts of DTI need MVNET_DATA, slices 30 to 41 of
+its scan and simulated brains that no weight has seen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.harness import Benchmark, measure_parts
+
+PARTS = ("dti", "dti_regions", "dti_likelihood", "dti_speed")
+"""Modules of this folder; each has `measure(setup)`, which returns rows and targets."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a part is told.
+
+    root: folder of the data.
+    model: denoiser with a posterior beside it, a name or a path.
+    quick: whether inputs are small.
+    """
+
+    root: Path
+    model: str
+    quick: bool
+
+
+def _part(name: str) -> str:
+    """The name of a part (`choices` would refuse that there is none)."""
+    if name not in PARTS:
+        raise argparse.ArgumentTypeError(f"found {name}, expected some of {', '.join(PARTS)}")
+    return name
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("parts", nargs="*", type=_part, metavar="PART", help=f"of {', '.join(PARTS)}; default all")
+    parser.add_argument("--model", default="dti", help="denoiser to try instead of the shipped one")
+
+
+def main() -> None:
+    bench = Benchmark("uncertainty", __doc__, add_options=_add_options)
+    if "MVNET_DATA" not in os.environ:
+        sys.exit("MVNET_DATA: not set, expected the folder that holds dti/invivo_sherbrooke_1p8mm")
+    setup = Setup(Path(os.environ["MVNET_DATA"]), bench.options.model, bench.quick)
+    bench.report(*measure_parts("benchmarks.uncertainty", bench.options.parts or PARTS, setup))
+
+
+if __name__ == "__main__":
+    main()

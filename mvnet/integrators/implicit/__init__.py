@@ -1,0 +1,1 @@
+"""Implicit methods, and how their equations are solved and differentiated: paper section 2.2.1."""

@@ -14,19 +14,21 @@ def verify(name: str, *, seed: int, as_json: bool) -> bool:
         seed: random seed of the data.
         as_json: one JSON object with the largest float64 error under `equivariance_error`.
     """
+    from torch import nn
+
     from mvnet.models.checkpoint import find_model
-    from mvnet.models.posterior import has_posterior, load_posterior
+    from mvnet.models.posterior_weights import has_head, load_head
     from mvnet.models.registry import verify as measure
 
     model, card = find_model(name)
     found = measure(model, seed)
-    if has_posterior(name):
-        found += measure(load_posterior(name)[0], seed)
+    if has_head(name):
+        found += measure(load_head(name, nn.Module, "dti")[0], seed)
     holds = all(guarantee.holds for guarantee in found)
     if as_json:
         exact = [g.value for g in found if g.name.startswith("equivariance error") and "float64" in g.name]
         rows = [{**asdict(g), "holds": g.holds} for g in found]
-        summary = {"model": name, "architecture": card["architecture"], "equivariance_error": max(exact)}
+        summary = {"model": name, "architecture": card["architecture"], "equivariance_error": max(exact, default=None)}
         print(json.dumps({**summary, "holds": holds, "guarantees": rows}, indent=2))
         return holds
     print(f"{name}: {card['architecture']}, seed {seed}")

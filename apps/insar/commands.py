@@ -72,6 +72,14 @@ Output = Annotated[
 Looks = Annotated[
     float | None, typer.Option(help="Number of looks; by default that of the file's metadata, if it is there.")
 ]
+Samples = Annotated[
+    int | None,
+    typer.Option(
+        help="Number of phases to write that could as well be the truth, 1 to 1000, correlated in space as the error "
+        "is: OUT_samples.tif, OUT_phase_sd.tif, with --unwrap OUT_ambiguity.tif."
+    ),
+]
+SampleSeed = Annotated[int | None, typer.Option("--seed", help="With --samples: random seed (0).")]
 Strength = Annotated[
     float, typer.Option(help="From the input phase (0) to the denoised one (1), along the shorter arc.")
 ]
@@ -95,6 +103,8 @@ def denoise(
         bool, typer.Option("--joint", help="Of a stack: bring the denoised phases to one phase for every date.")
     ] = False,
     unwrap: Unwrap = None,
+    samples: Samples = None,
+    seed: SampleSeed = None,
     device: Device = "auto",
     model: Checkpoint = None,
     layer: Annotated[
@@ -153,6 +163,8 @@ def denoise(
         byte_order=byte_order,
         allow_network=allow_network,
         unwrap=unwrap,
+        samples=samples,
+        seed=seed,
     )
     _run(options, jobs, joint, quiet=quiet, as_json=as_json)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +14,14 @@ from mvnet.apps.common.console import Console
 from mvnet.apps.common.errors import UserError
 from mvnet.apps.common.timing import Clock
 from mvnet.apps.insar.options import TILE_STEP, InSAROptions, check, open_input, to_json
-from mvnet.apps.insar.outputs import COMPONENTS, QUALITY, REPORT, UNWRAPPED
+from mvnet.apps.insar.outputs import AMBIGUITY, COMPONENTS, PHASE_SD, QUALITY, REPORT, SAMPLES, UNWRAPPED
 from mvnet.data_loaders.errors import DataError
 from mvnet.runtime import find_device, freed_memory_kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mvnet.apps.insar.posterior.outputs import ScenePosterior
     from mvnet.apps.insar.survey import Survey
     from mvnet.data_loaders.insar import Interferogram, OutputSet
     from mvnet.data_loaders.insar.noise import PhaseNoise
@@ -62,14 +64,17 @@ def _run(options: InSAROptions, console: Console, clock: Clock) -> dict[str, Any
     if options.unwrap is not None and min(image.shape) < 2:
         raise UserError(f"--unwrap: found shape {image.shape}, expected at least two rows and columns")
     model, weights = _model(options)
+    posterior = _posterior(options, image)
     overlap = _overlap(options, model)
     noise = measure_noise(image, image.looks)
+    if posterior is not None:
+        posterior = replace(posterior, noise=noise)
     told = "unknown" if image.looks is None else f"{image.looks:g}"
     image.messages.append(f"noise correlation at 1, 2, 3 pixels: {noise.describe()}; looks: {told}")
     for message in image.messages:
         console.say(message)
     clock.lap("read")
-    out = _outputs(options, image, model, weights)
+    out = _outputs(options, image, model, weights, posterior)
     with out, _kept(out, console):
         if out.resumed:
             console.say(f"going on with {len(out.windows()) - len(out.pending())} of {len(out.windows())} tiles done")
@@ -91,17 +96,25 @@ def _run(options: InSAROptions, console: Console, clock: Clock) -> dict[str, Any
             "options": to_json(options),
             "messages": list(image.messages),
         }
+        if posterior is not None:
+            from mvnet.apps.insar.posterior.outputs import describe, write_samples
+
+            summary["statistics"] |= write_samples(posterior, out, options.workers, console)
+            summary["posterior"] = describe(posterior, out)
+            clock.lap("samples")
         if options.unwrap is not None:
             from mvnet.apps.insar.unwrap import unwrap_outputs
 
-            summary["statistics"] |= unwrap_outputs(image, out, options, console)
+            summary["statistics"] |= unwrap_outputs(image, out, options, console, posterior)
             clock.lap("unwrap")
         seconds = clock.laps["denoise"]
         summary["mpx_per_second"] = round(computed["computed"] / 1e6 / seconds, 4) if seconds else None
         if options.report:
             from mvnet.apps.insar.report import write_report
 
-            write_report(out.staged(REPORT), options.output.stem, found, summary)
+            write_report(
+                out.staged(REPORT), options.output.stem, found, summary, _section(options, out, found, summary)
+            )
         with console.progress("writing files") as progress:
             progress(0, 1)
             out.commit()
@@ -125,6 +138,32 @@ def _model(options: InSAROptions) -> tuple[InSARDenoiser, dict[str, str]]:
     return model.float(), weights
 
 
+def _posterior(options: InSAROptions, image: Interferogram) -> ScenePosterior | None:
+    """The posterior of the denoiser, None without --samples; UserError where there is no room for them."""
+    if options.samples is None:
+        return None
+    from mvnet.apps.insar.posterior.options import check_disk, load_posterior
+    from mvnet.apps.insar.posterior.outputs import ScenePosterior
+
+    check_disk(options, image.shape)
+    return ScenePosterior(*load_posterior(options), image, None, options.samples, options.seed or 0)
+
+
+def _section(options: InSAROptions, out: OutputSet, found: Survey, summary: dict[str, Any]) -> list[str]:
+    """The section of the page on the posterior."""
+    if options.samples is None:
+        return []
+    from mvnet.apps.insar.posterior.section import section
+
+    ambiguity = None
+    if options.unwrap is not None:
+        from mvnet.data_loaders.insar.layers import gdal
+
+        with gdal().open(out.staged(AMBIGUITY)) as file:
+            ambiguity = file.read(1)
+    return section(found, summary["posterior"], summary["statistics"], ambiguity)
+
+
 def _overlap(options: InSAROptions, model: InSARDenoiser) -> int:
     from mvnet.models.insar.inference import overlap_of
 
@@ -137,7 +176,13 @@ def _overlap(options: InSAROptions, model: InSARDenoiser) -> int:
     return least if options.overlap is None else options.overlap
 
 
-def _outputs(options: InSAROptions, image: Interferogram, model: InSARDenoiser, weights: dict[str, str]) -> OutputSet:
+def _outputs(
+    options: InSAROptions,
+    image: Interferogram,
+    model: InSARDenoiser,
+    weights: dict[str, str],
+    posterior: ScenePosterior | None,
+) -> OutputSet:
     """The files to be made, with where they come from in their tags."""
     from mvnet import __version__
     from mvnet.data_loaders.insar import open_outputs
@@ -145,6 +190,8 @@ def _outputs(options: InSAROptions, image: Interferogram, model: InSARDenoiser, 
     extra = [REPORT] if options.report else []
     if options.unwrap is not None:
         extra += [UNWRAPPED] + ([COMPONENTS] if options.unwrap == "snaphu" else [])
+    if posterior is not None:
+        extra += [SAMPLES, PHASE_SD] + ([AMBIGUITY] if options.unwrap is not None else [])
     step = math.lcm(TILE_STEP, model.alignment)
     tags = {
         "MVNET_VERSION": __version__,
@@ -158,6 +205,10 @@ def _outputs(options: InSAROptions, image: Interferogram, model: InSARDenoiser, 
         tags["MVNET_LAYER"] = options.layer
     if options.unwrap is not None:
         tags["MVNET_UNWRAPPED"] = f"{options.unwrap}, ambiguities transferred to the phase that was not denoised"
+    if posterior is not None:
+        head = posterior.weights
+        tags["MVNET_POSTERIOR"] = f"{head['name']}, sha256 {head['sha256']}"
+        tags["MVNET_SAMPLES"] = f"{posterior.count}, seed {posterior.seed}"
     return open_outputs(
         options.output,
         image,

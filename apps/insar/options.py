@@ -33,6 +33,7 @@ class InSAROptions:
     device: "auto", "cpu", "cuda", ...  model: checkpoint instead of the shipped weights.
     layer, format, header, nodata, shape, dtype, byte_order, allow_network: of `open_interferogram`.
     unwrap: one of UNWRAPPERS, None for no unwrapped phase.
+    samples: number of samples of the posterior to write, None for none.  seed: of them, None is 0.
     """
 
     input: Path | str
@@ -58,6 +59,8 @@ class InSAROptions:
     byte_order: str | None = None
     allow_network: bool = False
     unwrap: str | None = None
+    samples: int | None = None
+    seed: int | None = None
 
 
 def check(options: InSAROptions) -> None:
@@ -72,6 +75,10 @@ def check(options: InSAROptions) -> None:
         raise UserError(f"--workers: found {options.workers}, expected at least 1")
     if options.unwrap is not None and options.unwrap not in UNWRAPPERS:
         raise UserError(f"--unwrap: found {options.unwrap!r}, expected one of {', '.join(UNWRAPPERS)}")
+    if options.samples is not None or options.seed is not None:
+        from mvnet.apps.insar.posterior.options import check_posterior
+
+        check_posterior(options)
 
 
 def open_input(options: InSAROptions) -> Interferogram:
@@ -105,5 +112,6 @@ def open_input(options: InSAROptions) -> Interferogram:
 
 
 def to_json(options: InSAROptions) -> dict[str, Any]:
-    """The options for the summary, paths as text."""
-    return {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()}
+    """The options for the summary, paths as text; those of the posterior where they were given."""
+    given = {k: v for k, v in vars(options).items() if v is not None or k not in ("samples", "seed")}
+    return {key: str(value) if isinstance(value, Path) else value for key, value in given.items()}

@@ -6,6 +6,7 @@ Pictures are made of an overview and a detail, so that the page costs the same f
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,12 +25,15 @@ _QUALITY = {"cmap": "viridis", "vmin": 0, "vmax": 1}
 _EMPTY = "#b7d3b0"  # not a colour of either map
 
 
-def write_report(path: Path, title: str, survey: Survey, summary: dict[str, Any]) -> None:
+def write_report(
+    path: Path, title: str, survey: Survey, summary: dict[str, Any], posterior: Sequence[str] = ()
+) -> None:
     """Write the page.
 
     Args:
         survey: counts and pictures of the scene.
         summary: of `mvnet.apps.insar.denoise.run`.
+        posterior: its section, of `mvnet.apps.insar.posterior.section`.
     """
     step = survey.overview.step
     every = "Every pixel" if step == 1 else f"Every {step}th pixel along each axis"
@@ -44,6 +48,7 @@ def write_report(path: Path, title: str, survey: Survey, summary: dict[str, Any]
             png(_histograms(survey)),
             "All valid pixels: phase before minus phase after; quality, the expected cosine of the error left.",
         ),
+        *posterior,
         page.heading("Provenance"),
         page.table((), _provenance(summary)),
         *(page.paragraph(message) for message in summary["messages"]),

@@ -14,10 +14,8 @@ from mvnet.apps.common.training_options import (
     Optimizer,
     OptimizerOptions,
     Output,
-    Patch,
     Rate,
     Start,
-    Steps,
     Threads,
     Workers,
 )
@@ -28,9 +26,17 @@ def train(
     max_gradient: Annotated[
         float, typer.Option("--max-gradient", "--steepest", min=0, help="Maximum phase gradient, rad/pixel.")
     ] = 2.4,
-    steps: Steps = 12000,
+    steps: Annotated[
+        int | None,
+        typer.Option(min=1, help="Number of optimisation steps (12000); with --posterior, of patches (1200)."),
+    ] = None,
     batch: Batch = 8,
-    patch: Patch = 64,
+    patch: Annotated[
+        int | None, typer.Option(min=1, help="Side of a patch in pixels (64; with --posterior 128).")
+    ] = None,
+    posterior: Annotated[
+        bool, typer.Option("--posterior", help="Fit the posterior of the denoiser of --from, which stays as it is.")
+    ] = False,
     optimizer: Optimizer = "adamw",
     optimizer_options: OptimizerOptions = "",
     rate: Rate = None,
@@ -41,7 +47,11 @@ def train(
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Train the denoiser of interferograms; the result is OUTPUT/insar.safetensors with its card OUTPUT/insar.json."""
+    """Train the denoiser of interferograms; the result is OUTPUT/insar.safetensors with its card OUTPUT/insar.json.
+
+    With --posterior the bank of filters that says how its errors hang together, OUTPUT/NAME-posterior.safetensors, in
+    minutes.
+    """
     import torch
 
     from mvnet import runtime
@@ -53,6 +63,12 @@ def train(
 
     descent = training_options.optimizer_options("insar", optimizer, optimizer_options, rate)
     with runtime.threads(threads):
+        if posterior:
+            from mvnet.apps.insar.posterior.train import PATCH, PATCHES, fit_posterior
+
+            scenes = PhaseTrainingSet(steps or PATCHES, patch or PATCH, max_gradient, seed)
+            return fit_posterior(output, start, scenes, quiet=quiet)
+        steps, patch = steps or 12000, patch or 64
         place = runtime.find_device(device)
         data = PhaseTrainingSet(steps * batch, patch, max_gradient, seed)
         schedule = Schedule(steps=steps, batch=batch, workers=workers, seed=seed, **descent)

@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from mvnet.apps.insar.outputs import COMPONENTS, UNWRAPPED
 if TYPE_CHECKING:
     from mvnet.apps.common.console import Console
     from mvnet.apps.insar.options import InSAROptions
+    from mvnet.apps.insar.posterior.outputs import ScenePosterior
     from mvnet.data_loaders.insar import Interferogram, OutputSet
 
 _MOST_LOOKS, _HALVINGS = 1000.0, 20
@@ -38,9 +40,15 @@ def check_unwrapper(name: str) -> None:
 
 
 def unwrap_outputs(
-    image: Interferogram, out: OutputSet, options: InSAROptions, console: Console
+    image: Interferogram,
+    out: OutputSet,
+    options: InSAROptions,
+    console: Console,
+    posterior: ScenePosterior | None = None,
 ) -> dict[str, float | int]:
     """Unwrap what the blocks hold and write the files for it; returns statistics.
+
+    With a posterior its samples are unwrapped too, and how often they disagree is written.
 
     Raises:
         UserError: a scene that the unwrapper does not take.
@@ -58,15 +66,25 @@ def unwrap_outputs(
     del values
     components = None
     if method == "skimage":
-        found = unwrap_skimage(phase, valid)
+        unwrap = partial(unwrap_skimage, valid=valid)
+        found = unwrap(phase)
     else:
         quality = out.read("quality", whole)
         looks = effective_looks(image, out)
         console.say(f"the quality is that of {looks:.3g} effective looks")
         found, components = unwrap_snaphu(phase, valid, quality, looks)
+
+        def unwrap(phase: np.ndarray) -> np.ndarray:
+            return unwrap_snaphu(phase, valid, quality, looks)[0]
+
+    numbers: dict[str, float | int] = {}
+    if posterior is not None:
+        from mvnet.apps.insar.posterior.outputs import write_ambiguity
+
+        numbers |= write_ambiguity(posterior, out, phase, found, valid, unwrap, console)
     unwrapped = _transfer_tiles(image, out, found, valid)
     out.write_raster(UNWRAPPED, unwrapped, float("nan"), "radian")
-    numbers: dict[str, float | int] = {"unwrapped_range": float(f"{np.ptp(unwrapped[valid]):.6g}")}
+    numbers["unwrapped_range"] = float(f"{np.ptp(unwrapped[valid]):.6g}")
     if components is not None:
         out.write_raster(COMPONENTS, np.where(valid, components, 0).astype(np.uint32), 0)
         numbers["components"] = int(components.max())

@@ -8,9 +8,9 @@ phase, a page) can appear with them.
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -20,15 +20,13 @@ import numpy as np
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.insar.block_store import BlockStore, OutputSpec
 from mvnet.data_loaders.insar.formats.locations import fingerprint
+from mvnet.data_loaders.insar.geotiff import TILES, Write, create_tiff
 from mvnet.data_loaders.insar.interferogram import Interferogram
-from mvnet.data_loaders.insar.layers import RasterLayer, Window, gdal
-from mvnet.data_loaders.optional import import_optional
-from mvnet.errors import MvnetError, first_line
+from mvnet.data_loaders.insar.layers import Window
+from mvnet.errors import MvnetError
 from mvnet.storage import put
 
 KINDS = {"phase": "float32", "complex": "complex64"}
-_TILES = (512, 256, 128, 64, 32, 16)
-_OURS = ("IMAGE_STRUCTURE", "DERIVED_SUBDATASETS", "TIFF", "RPC", "SUBDATASETS", "")  # not copied by namespace
 
 
 class OutputSet:
@@ -100,6 +98,11 @@ class OutputSet:
         spec = OutputSpec(self.extra[name], values.dtype.name, nodata, unit, Path(name).stem)
         self._write(self.staged(name), spec, values.__getitem__)
 
+    def open_raster(self, name: str, unit: str, description: str, *, count: int = 1) -> AbstractContextManager[Write]:
+        """The file `name` of `extra` as a float32 raster of `count` bands, to be written block by block."""
+        spec = OutputSpec(self.extra[name], "float32", float("nan"), unit, description)
+        return create_tiff(self.staged(name), spec, self._image, self._tags, self.block, count=count)
+
     def commit(self) -> list[Path]:
         """Make the files of the blocks and put them in place; returns their paths.
 
@@ -123,7 +126,10 @@ class OutputSet:
         return [target for _, target in reversed(staged)]
 
     def _write(self, path: Path, spec: OutputSpec, read: Callable[[Window], np.ndarray]) -> None:
-        _write_tiff(path, spec, self._image, self._tags, self._store, read, spec is self.specs["values"])
+        same = spec is self.specs["values"]
+        with create_tiff(path, spec, self._image, self._tags, self.block, same_values=same) as write:
+            for window in self.windows():
+                write(read(window), window, 1)
 
     def discard(self) -> None:
         """Give up and remove the blocks written."""
@@ -194,8 +200,8 @@ def open_outputs(
 def _check_arguments(path: Path, kind: str, block: int) -> None:
     if kind not in KINDS:
         raise DataError(f"kind: found {kind!r}, expected one of {', '.join(KINDS)}")
-    if block < _TILES[-1] or block % _TILES[-1]:
-        raise DataError(f"block: found {block}, expected a multiple of {_TILES[-1]}")
+    if block < TILES[-1] or block % TILES[-1]:
+        raise DataError(f"block: found {block}, expected a multiple of {TILES[-1]}")
     if path.suffix.lower() not in (".tif", ".tiff"):
         raise DataError(f"output: found {path}, expected a name ending in .tif")
     if not path.parent.is_dir():
@@ -242,72 +248,3 @@ def encode(values: np.ndarray, valid: np.ndarray, spec: OutputSpec) -> np.ndarra
     stored[valid & (stored == fill)] += np.asarray(1e-6, dtype=spec.dtype)
     stored[~valid] = fill
     return stored
-
-
-def _write_tiff(
-    path: Path,
-    spec: OutputSpec,
-    image: Interferogram,
-    tags: Mapping[str, str],
-    store: BlockStore,
-    read: Callable[[Window], np.ndarray],
-    same_values: bool,
-) -> None:
-    rasterio = gdal()
-    tile = next(side for side in _TILES if store.block % side == 0)
-    profile: dict[str, Any] = {
-        "driver": "GTiff",
-        "height": image.shape[0],
-        "width": image.shape[1],
-        "count": 1,
-        "dtype": spec.dtype,
-        "nodata": spec.nodata,
-        "tiled": True,
-        "blockxsize": tile,
-        "blockysize": tile,
-        "bigtiff": "YES",
-        "compress": "deflate",
-        "zlevel": 3,
-    }
-    if spec.dtype == "float32":
-        profile["predictor"] = 3
-    # image.crs is None in radar geometry
-    profile |= {key: value for key, value in (("crs", image.crs), ("transform", image.transform)) if value is not None}
-    try:
-        with rasterio.open(path, "w", **profile) as target:
-            _copy_metadata(target, image, same_values)
-            target.update_tags(**tags)
-            target.set_band_description(1, spec.description)
-            if spec.unit:
-                target.set_band_unit(1, spec.unit)
-            for window in store.windows():
-                place = import_optional("rasterio.windows", "insar").Window.from_slices(*window)
-                target.write(read(window), 1, window=place)
-    except rasterio.errors.RasterioError as error:
-        if os.statvfs(path.parent).f_bavail * os.statvfs(path.parent).f_frsize < 1 << 22:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
-        raise OSError(f"{spec.path} cannot be written ({first_line(error)})") from error
-
-
-def _copy_metadata(target: Any, image: Interferogram, same_values: bool) -> None:
-    """Tags of every namespace, ground control points and rational polynomials of the file read."""
-    layer = image.layer.origin
-    if not isinstance(layer, RasterLayer):
-        target.update_tags(**image.layer.tags)
-        return
-    with gdal().open(layer.uri) as source:
-        target.update_tags(**_lasting(source.tags()))
-        for space in source.tag_namespaces():
-            if space not in _OURS:
-                target.update_tags(ns=space, **source.tags(ns=space))
-        if same_values:
-            target.update_tags(1, **_lasting(source.tags(layer.band)))
-        if source.gcps[0] and layer.transform is None:
-            target.gcps = source.gcps
-        if source.rpcs is not None:
-            target.rpcs = source.rpcs
-
-
-def _lasting(tags: Mapping[str, str]) -> dict[str, str]:
-    """Without statistics, which are those of the values read."""
-    return {key: value for key, value in tags.items() if not key.startswith("STATISTICS_")}

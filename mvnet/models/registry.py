@@ -19,6 +19,8 @@ from mvnet.models.dti.posterior.network import DTIPosterior
 from mvnet.models.guarantee import Guarantee
 from mvnet.models.insar.guarantees import verify_insar
 from mvnet.models.insar.network import InSARDenoiser
+from mvnet.models.insar.posterior.guarantees import verify_posterior as verify_insar_posterior
+from mvnet.models.insar.posterior.network import InSARPosterior
 
 
 class Architecture(NamedTuple):
@@ -38,6 +40,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "DTIPosterior": Architecture(DTIPosterior, verify_posterior),
     "CertifiedDenoiser": Architecture(CertifiedDenoiser, verify_certified),
     "InSARDenoiser": Architecture(InSARDenoiser, verify_insar),
+    "InSARPosterior": Architecture(InSARPosterior, verify_insar_posterior),
     "LieMotionNetwork": Architecture(LieMotionNetwork, verify_motion),
 }
 """By the name that checkpoints hold."""

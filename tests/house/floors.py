@@ -24,10 +24,11 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("mvnet.data_loaders.dti", "mvnet.data_loaders.image", "mvnet.data_loaders.insar", "mvnet.data_loaders.motion"),
     ("mvnet.control",),
     ("mvnet.nn",),
-    ("mvnet.models.amplification", "mvnet.models.guarantee", "mvnet.models.tiling"),
+    ("mvnet.models.amplification", "mvnet.models.guarantee", "mvnet.models.position_noise", "mvnet.models.tiling"),
     ("mvnet.models.activity", "mvnet.models.dti", "mvnet.models.image", "mvnet.models.insar"),
     ("mvnet.models.calibration", "mvnet.models.registry"),
     ("mvnet.models.checkpoint",),
+    ("mvnet.models.posterior_weights",),
     ("mvnet.models.posterior",),
     ("mvnet.models", "mvnet.models.activity.lie_classifier"),  # the classifier reads and writes checkpoints
     ("mvnet.api",),

@@ -74,7 +74,7 @@ def fit_posterior(
     from mvnet.data_loaders.dti.training.referenced import ReferencedSet
     from mvnet.models.dti.posterior.loss import VoxelSet, posterior_loss, voxel_features
     from mvnet.models.dti.posterior.network import DTIPosterior
-    from mvnet.models.posterior import head_name
+    from mvnet.models.posterior_weights import head_name
 
     if start is None:
         raise UserError("--posterior: found no --from, expected the denoiser that it belongs to, such as --from dti")
@@ -113,7 +113,7 @@ def _denoiser(start: str) -> tuple[DTIDenoiser, dict[str, str]]:
     """The denoiser, frozen, and what identifies it."""
     from mvnet.models.checkpoint import find_model, weights_hash
     from mvnet.models.dti.network import DTIDenoiser
-    from mvnet.models.posterior import weights_path
+    from mvnet.models.posterior_weights import weights_path
 
     model, card = find_model(start)
     if not isinstance(model, DTIDenoiser):

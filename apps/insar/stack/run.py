@@ -135,7 +135,8 @@ def _introduction(job: StackJob) -> list[str]:
 def _check(job: StackJob, options: InSAROptions) -> _Places:
     """Where everything goes; UserError for what would be wrong with every pair."""
     stack = job.stack
-    for name, value in (("unwrap", options.unwrap), ("header", options.header), ("format", options.format)):
+    posterior = (("samples", options.samples), ("seed", options.seed))
+    for name, value in (("unwrap", options.unwrap), *posterior, ("header", options.header), ("format", options.format)):
         if value is not None:
             raise UserError(f"--{name}: found it beside a stack, expected it for one pair only, with --pair")
     if options.complex:

@@ -1,0 +1,114 @@
+"""GeoTIFF files of results: tiled BigTIFF with the georeferencing and the metadata of the interferogram read."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mvnet.data_loaders.insar.block_store import OutputSpec
+from mvnet.data_loaders.insar.interferogram import Interferogram
+from mvnet.data_loaders.insar.layers import RasterLayer, Window, gdal
+from mvnet.data_loaders.optional import import_optional
+from mvnet.errors import first_line
+
+TILES = (512, 256, 128, 64, 32, 16)
+"""Sides of the tiles of a file, the first that divides a block."""
+
+_OURS = ("IMAGE_STRUCTURE", "DERIVED_SUBDATASETS", "TIFF", "RPC", "SUBDATASETS", "")  # not copied by namespace
+
+Write = Callable[[np.ndarray, Window, int], None]
+"""write(values (h, w), window, band from 1)"""
+
+
+@contextmanager
+def create_tiff(
+    path: Path,
+    spec: OutputSpec,
+    image: Interferogram,
+    tags: Mapping[str, str],
+    block: int,
+    *,
+    count: int = 1,
+    same_values: bool = False,
+) -> Iterator[Write]:
+    """Write a raster window by window.
+
+    Args:
+        path: where to write for now.
+        spec: what is written; errors name its path.
+        image: whose grid and metadata the file has.
+        tags: added to those of the image.
+        block: side of the windows that will be written.
+        count: number of bands.
+        same_values: whether the tags of the band are kept too.
+    Yields:
+        a function that writes a window of a band.
+    Raises:
+        OSError: no room on the disk, or what else keeps GDAL from writing.
+    """
+    rasterio = gdal()
+    tile = next(side for side in TILES if block % side == 0)
+    profile: dict[str, Any] = {
+        "driver": "GTiff",
+        "height": image.shape[0],
+        "width": image.shape[1],
+        "count": count,
+        "dtype": spec.dtype,
+        "nodata": spec.nodata,
+        "tiled": True,
+        "blockxsize": tile,
+        "blockysize": tile,
+        "bigtiff": "YES",
+        "compress": "deflate",
+        "zlevel": 3,
+    }
+    if spec.dtype == "float32":
+        profile["predictor"] = 3
+    if count > 1:
+        profile["interleave"] = "band"
+    # image.crs is None in radar geometry
+    profile |= {key: value for key, value in (("crs", image.crs), ("transform", image.transform)) if value is not None}
+    try:
+        with rasterio.open(path, "w", **profile) as target:
+            _copy_metadata(target, image, same_values)
+            target.update_tags(**tags)
+            for band in range(1, count + 1):
+                target.set_band_description(band, spec.description if count == 1 else f"{spec.description} {band}")
+                if spec.unit:
+                    target.set_band_unit(band, spec.unit)
+            place = import_optional("rasterio.windows", "insar").Window.from_slices
+            yield lambda values, window, band: target.write(values, band, window=place(*window))
+    except rasterio.errors.RasterioError as error:
+        if os.statvfs(path.parent).f_bavail * os.statvfs(path.parent).f_frsize < 1 << 22:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+        raise OSError(f"{spec.path} cannot be written ({first_line(error)})") from error
+
+
+def _copy_metadata(target: Any, image: Interferogram, same_values: bool) -> None:
+    """Tags of every namespace, ground control points and rational polynomials of the file read."""
+    layer = image.layer.origin
+    if not isinstance(layer, RasterLayer):
+        target.update_tags(**image.layer.tags)
+        return
+    with gdal().open(layer.uri) as source:
+        target.update_tags(**_lasting(source.tags()))
+        for space in source.tag_namespaces():
+            if space not in _OURS:
+                target.update_tags(ns=space, **source.tags(ns=space))
+        if same_values:
+            target.update_tags(1, **_lasting(source.tags(layer.band)))
+        if source.gcps[0] and layer.transform is None:
+            target.gcps = source.gcps
+        if source.rpcs is not None:
+            target.rpcs = source.rpcs
+
+
+def _lasting(tags: Mapping[str, str]) -> dict[str, str]:
+    """Without statistics, which are those of the values read."""
+    return {key: value for key, value in tags.items() if not key.startswith("STATISTICS_")}

@@ -80,6 +80,9 @@ Samples = Annotated[
     ),
 ]
 SampleSeed = Annotated[int | None, typer.Option("--seed", help="With --samples: random seed (0).")]
+Complex = Annotated[
+    bool, typer.Option("--complex", help="Write complex64 with the amplitude of the input, 1 where it has none.")
+]
 Strength = Annotated[
     float, typer.Option(help="From the input phase (0) to the denoised one (1), along the shorter arc.")
 ]
@@ -91,9 +94,7 @@ def denoise(
     coherence: Coherence = None,
     looks: Looks = None,
     strength: Strength = 1.0,
-    complex: Annotated[
-        bool, typer.Option("--complex", help="Write complex64 with the amplitude of the input, 1 where it has none.")
-    ] = False,
+    complex: Complex = False,
     tile: Tile = 1024,
     overlap: Overlap = None,
     workers: Workers = None,

@@ -145,8 +145,8 @@ def _posterior(options: InSAROptions, image: Interferogram) -> ScenePosterior | 
     from mvnet.apps.insar.posterior.options import check_disk, load_posterior
     from mvnet.apps.insar.posterior.outputs import ScenePosterior
 
-    check_disk(options, image.shape)
-    return ScenePosterior(*load_posterior(options), image, None, options.samples, options.seed or 0)
+    check_disk(options.samples, options.output, image.shape)
+    return ScenePosterior(*load_posterior(options.model), image, None, options.samples, options.seed or 0)
 
 
 def _section(options: InSAROptions, out: OutputSet, found: Survey, summary: dict[str, Any]) -> list[str]:

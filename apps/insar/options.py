@@ -78,7 +78,7 @@ def check(options: InSAROptions) -> None:
     if options.samples is not None or options.seed is not None:
         from mvnet.apps.insar.posterior.options import check_posterior
 
-        check_posterior(options)
+        check_posterior(options.samples, options.seed, options.strength)
 
 
 def open_input(options: InSAROptions) -> Interferogram:

@@ -65,7 +65,8 @@ def test_layers(build, gradient):
     ],
 )
 def test_configurations(network, options, flow):
-    """The default is not named, so that configurations from before it are those of the default."""
-    assert "gradient" not in network(**options).config
+    """Configurations from before it are those of the default."""
+    config = network(**options).config
+    assert config.pop("gradient") == "discrete" and flow(network(**config)).gradient == "discrete"
     config = network(**options, gradient="checkpoint").config
     assert config["gradient"] == "checkpoint" and flow(network(**config)).gradient == "checkpoint"

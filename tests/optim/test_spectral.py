@@ -139,6 +139,12 @@ def test_layers_of_one_shape_are_not_mixed(method):
         everything.step()
         for single in singles:
             single.step()
+        # eigenvalues of equivariant kernels repeat: the bases that SOAP begins with are not unique
+        for number, (a, b) in enumerate(zip(together, alone)):
+            for p, q in zip(a.parameters(), b.parameters()):
+                begun, same = everything.state[p], singles[number].state[q]
+                for key in [key for key in begun if key.startswith("basis") and begun["step"] == 0]:
+                    same[key].copy_(begun[key])
     for a, b in zip(together.parameters(), alone.parameters()):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-10)
 

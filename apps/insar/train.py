@@ -28,7 +28,7 @@ def train(
     ] = 2.4,
     steps: Annotated[
         int | None,
-        typer.Option(min=1, help="Number of optimisation steps (12000); with --posterior, of patches (1200)."),
+        typer.Option(min=1, help="Number of optimisation steps (12000); with --posterior, of patches (800)."),
     ] = None,
     batch: Batch = 8,
     patch: Annotated[

@@ -1,4 +1,4 @@
-"""The ambiguity map against ambiguities that are wrong: Brier score and area under the curve, beside the quality."""
+"""The ambiguity map against the ambiguities that are wrong: Brier score and area under the curve, beside quality."""
 
 from __future__ import annotations
 

@@ -155,10 +155,9 @@ def _job(scene: ScenePosterior, out: OutputSet, window: Window, numbers: range) 
     phase = np.where(valid, np.angle(values) if np.iscomplexobj(values) else values, 0).astype(np.float32)
     quality = np.where(valid, out.read("quality", around), 0)
     logs = log_concentration_of(torch.from_numpy(quality))
-    measured = np.angle(scene.image.read(around, with_coherence=False).values)
-    measured = torch.from_numpy(np.where(valid, measured, 0).astype(np.float32))
+    z = torch.from_numpy(scene.image.read(around, with_coherence=False).values)
     law = window_law(
-        scene.posterior, measured, torch.from_numpy(phase), logs, torch.from_numpy(valid), window, place, scene.noise
+        scene.posterior, z, torch.from_numpy(phase), logs, torch.from_numpy(valid), window, place, scene.noise
     )
     return _Job(window, numbers, law, valid[place])
 

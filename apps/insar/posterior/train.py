@@ -14,7 +14,7 @@ from mvnet.apps.common.errors import UserError
 if TYPE_CHECKING:
     from mvnet.data_loaders.insar.training.dataset import PhaseTrainingSet, TrainingPair
 
-PATCHES, PATCH = 1200, 128
+PATCHES, PATCH = 800, 128
 """Number and side in pixels of the patches when nothing is said."""
 
 

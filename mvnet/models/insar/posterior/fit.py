@@ -72,7 +72,7 @@ def collect_evidence(model: InSARDenoiser, posterior: InSARPosterior, pair: Trai
     error = wrap(found.phase - pair.target)
     latents = torch.where(valid, latent(logs, error).clamp(-MOST, MOST), 0)
     phase = torch.where(valid, found.phase, 0)
-    gain = log_gain(pair.noisy.angle(), phase, logs, valid)
+    gain = log_gain(pair.noisy, phase, logs, valid)
     node = torch.where(valid, posterior.nearest(logs, fringe_frequency(phase, valid), gain), -1)
     return Evidence(latents, node, float(correlation[:, 0].mean()))
 

@@ -79,12 +79,12 @@ def seam_error(head: InSARPosterior, seed: int) -> float:
     Returns:
         radians.
     """
-    measured, phase, logs, valid = random_scene(seed, _SIDE)
+    z, phase, logs, valid = random_scene(seed, _SIDE)
 
     def draw(block: int) -> Tensor:
         out = torch.zeros_like(phase)
         for outer, inner, place in aligned_tiles(phase.shape, block, MARGIN, 1):
-            law = window_law(head, measured[outer], phase[outer], logs[outer], valid[outer], inner, place)
+            law = window_law(head, z[outer], phase[outer], logs[outer], valid[outer], inner, place)
             out[inner] = sample_window(head, law, range(1), seed)[0]
         return out
 
@@ -98,11 +98,12 @@ def random_scene(seed: int, side: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         seed: of the holes and of the noise.
         side: n.
     Returns:
-        measured phase (n, n), phase (n, n), log kappa (n, n), and where there are data (n, n), bool.
+        interferogram (n, n) complex, phase (n, n), log kappa (n, n), and where there are data (n, n), bool.
     """
     line = torch.linspace(-1, 1, side)
     phase = wrap(40 * line[:, None].square() + 20 * line * line[:, None])
     logs = 3 + 3 * (2 * line[:, None]).sin() * (3 * line).cos()
     random = torch.Generator().manual_seed(seed)
     valid = torch.rand(side, side, generator=random) < 0.95
-    return wrap(phase + torch.randn(side, side, generator=random)), phase, logs, valid
+    measured = phase + torch.randn(side, side, generator=random)
+    return torch.polar(torch.ones_like(phase), measured), phase, logs, valid

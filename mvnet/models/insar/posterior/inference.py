@@ -43,7 +43,7 @@ class WindowLaw(NamedTuple):
 
 def window_law(
     posterior: InSARPosterior,
-    measured: Tensor,
+    z: Tensor,
     phase: Tensor,
     log_concentration: Tensor,
     valid: Tensor,
@@ -55,8 +55,7 @@ def window_law(
 
     Args:
         posterior: fitted to the denoiser.
-        measured: (h', w') radians, as read, of the window and `MARGIN` pixels around it, fewer at the edges of the
-            scene.
+        z: (h', w') complex, as read, of the window and `MARGIN` pixels around it, fewer at the edges of the scene.
         phase: (h', w') radians, denoised.
         log_concentration: (h', w'), log kappa.
         valid: (h', w') bool.
@@ -70,7 +69,7 @@ def window_law(
     correlation = 0.0 if noise is None else float(noise.correlation[:, 0].mean())
     seen = torch.where(valid, phase, 0)
     frequency = fringe_frequency(seen, valid)[rows, columns]
-    gain = log_gain(torch.where(valid, measured, 0), seen, log_concentration, valid)[rows, columns]
+    gain = log_gain(z, seen, log_concentration, valid)[rows, columns]
     logs = log_concentration[rows, columns]
     coefficients = posterior.place(logs, frequency, gain, correlation)
     return WindowLaw(phase[rows, columns], logs, coefficients, window[0], window[1])
@@ -139,11 +138,11 @@ def sample(
     if not (phase[valid].isfinite().all() and concentration[valid].isfinite().all()):
         raise MvnetError("denoised: found values that are not finite, expected finite ones")
     tiles = list(aligned_tiles(phase.shape, _BLOCK, MARGIN, 1))
-    logs, measured = torch.where(valid, concentration, 1).clamp_min(1e-9).log(), z.angle()
+    logs = torch.where(valid, concentration, 1).clamp_min(1e-9).log()
     for start in range(0, count, _TOGETHER):
         numbers = range(start, min(start + _TOGETHER, count))
         drawn = torch.empty(len(numbers), *phase.shape)
         for outer, inner, place in tiles:
-            law = window_law(posterior, measured[outer], phase[outer], logs[outer], valid[outer], inner, place, noise)
+            law = window_law(posterior, z[outer], phase[outer], logs[outer], valid[outer], inner, place, noise)
             drawn[:, *inner] = sample_window(posterior, law, numbers, seed, correlated=correlated)
         yield from drawn.masked_fill_(~valid, torch.nan)

@@ -39,20 +39,26 @@ def fringe_frequency(phase: Tensor, valid: Tensor) -> Tensor:
     return torch.hypot(*parts)
 
 
-def log_gain(measured: Tensor, phase: Tensor, log_concentration: Tensor, valid: Tensor) -> Tensor:
+def log_gain(z: Tensor, phase: Tensor, log_concentration: Tensor, valid: Tensor) -> Tensor:
     """log kappa - log kappa_0: how many pixels the denoiser averaged, in effect.
 
-    kappa_0 is the concentration of the measured phase about the denoised one, I_1(kappa_0) / I_0(kappa_0) the modulus
-    of the mean of exp(i (measured - denoised)) over 9 x 9 pixels.
+    kappa_0 is the concentration of the interferogram about the denoised phase, over 9 x 9 pixels
+
+        I_1(kappa_0) / I_0(kappa_0) = |sum of z exp(-i phase)| / sum of |z|
+
+    Weak pixels count less, as they do for the denoiser; where there is no amplitude all count alike.
 
     Args:
-        measured, phase: (h, w) radians, as read and denoised.
+        z: (h, w) complex, as read.
+        phase: (h, w) radians, denoised.
         log_concentration: (h, w), log kappa of the denoised phase.
         valid: (h, w) bool.
     Returns:
         (h, w) float32.
     """
-    u = torch.where(valid, torch.polar(torch.ones_like(phase, dtype=torch.float32), (measured - phase).float()), 0)
-    planes = torch.stack([u.real, u.imag, valid.float()])[None]
-    real, imaginary, count = F.avg_pool2d(planes, 2 * REACH + 1, 1, REACH, divisor_override=1)[0]
-    return log_concentration.float() - log_concentration_of(torch.hypot(real, imaginary) / count.clamp_min(1))
+    u = torch.where(valid, z.to(torch.complex64), 0)
+    u = u * torch.polar(torch.ones_like(phase, dtype=torch.float32), -phase.float())
+    planes = torch.stack([u.real, u.imag, u.abs()])[None]
+    real, imaginary, total = F.avg_pool2d(planes, 2 * REACH + 1, 1, REACH, divisor_override=1)[0]
+    ratio = torch.hypot(real, imaginary) / total.clamp_min(torch.finfo(torch.float32).tiny)
+    return log_concentration.float() - log_concentration_of(ratio)

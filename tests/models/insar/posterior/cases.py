@@ -27,7 +27,6 @@ def known_posterior(taps: int = 9, rank: int = 3) -> InSARPosterior:
 
 def scene(side: int = 60, seed: int = 0) -> tuple[Tensor, DenoisedInterferogram]:
     """An interferogram (n, n), and its denoised phase; holes have concentration 0."""
-    measured, phase, logs, valid = random_scene(seed, side)
+    z, phase, logs, valid = random_scene(seed, side)
     concentration = torch.where(valid, logs.exp(), 0)
-    z = torch.where(valid, torch.polar(torch.ones_like(measured), measured), 0)
-    return z, DenoisedInterferogram(phase, concentration, expected_cosine(concentration))
+    return torch.where(valid, z, 0), DenoisedInterferogram(phase, concentration, expected_cosine(concentration))

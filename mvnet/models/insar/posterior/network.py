@@ -25,11 +25,11 @@ LOG_CONCENTRATIONS = (0.0, 2.0, 3.5, 5.0)
 FREQUENCIES = (0.08, 0.3, 1.0)
 """Radians per pixel; they are interpolated in their logarithms."""
 
-LOG_GAINS = (0.5, 1.5, 2.5, 3.5, 4.5, 5.5)
+LOG_GAINS = (0.0, 0.75, 1.5, 2.25, 3.0, 4.0, 5.0, 6.0)
 """log kappa less that of the input: the logarithm of the number of pixels averaged, in effect."""
 
-CORRELATIONS = (0.0, 0.6)
-"""Of the noise of the input at one pixel, the mean of both axes."""
+CORRELATIONS = (0.1, 0.6)
+"""Of the noise of the input at one pixel, the mean of both axes; below the first, what is measured is the signal."""
 
 _LEAST = 1e-3  # radians per pixel
 

@@ -17,7 +17,8 @@ from mvnet.apps.insar.posterior import options as posterior_options
 from mvnet.data_loaders.insar.noise import PhaseNoise
 from mvnet.models import denoise_interferogram
 from mvnet.models.checkpoint import load_checkpoint, save_checkpoint, weights_hash
-from mvnet.models.insar.posterior import deviation, log_concentration_of, sample
+from mvnet.models.insar.network import InSARDenoiser
+from mvnet.models.insar.posterior import InSARPosterior, deviation, log_concentration_of, sample
 from tests.apps.insar.test_denoise import band, names, wave
 from tests.data_loaders.insar.files import CRS, TRANSFORM, tiff
 from tests.models.insar.posterior.cases import known_posterior
@@ -67,6 +68,7 @@ def test_files_are_those_of_the_library_whatever_the_tiles(source, sampled, chec
     z, model = torch.from_numpy(wave(SHAPE)), load_checkpoint(checkpoint)[0]
     z[30:60, 50:80] = 0
     noise = PhaseNoise(torch.tensor(summary["noise"]["correlation"]))
+    assert isinstance(model, InSARDenoiser)
     denoised = denoise_interferogram(model, z, noise=noise)
     expected = torch.stack(list(sample(known_posterior(), z, denoised, 10, 4, noise=noise))).numpy()
     assert np.array_equal(np.isnan(expected), np.isnan(found[1024]))
@@ -166,6 +168,7 @@ def test_a_short_fit_writes_weights_and_card(run, checkpoint, tmp_path, monkeypa
     words = ["--posterior", "--from", checkpoint, "-o", tmp_path / "run", "--steps", 2, "--patch", 40, "--quiet"]
     assert run("train", "insar", *words).status == 0
     head, card = load_checkpoint(tmp_path / "run" / "circle-posterior")
+    assert isinstance(head, InSARPosterior)
     assert torch.allclose(head.coefficients.norm(dim=-1), torch.tensor(1.0))
     assert card["denoiser"] == {"name": "circle", "sha256": weights_hash(checkpoint)} and card["patches"] == 2
     status, _, err = run("train", "insar", "--posterior", "-o", tmp_path / "run")

@@ -55,7 +55,7 @@ def picture(data: bytes, caption: str) -> str:
 
 
 def slider(frames: Sequence[tuple[str, bytes]], start: int, caption: str) -> str:
-    """Labelled PNGs, of which a slider shows one: that numbered `start` at first, and without scripts."""
+    """Labelled pictures (PNG), of which a slider shows one: that numbered `start` at first, and without scripts."""
     code = [base64.b64encode(data).decode("ascii") for _, data in frames]
     text = escape(caption, quote=True)
     images = "".join(

@@ -98,6 +98,17 @@ def test_split_uses_disjoint_directions():
         split_pair(source, 38, torch.Generator())
 
 
+def test_directions_that_do_not_determine_a_tensor_leave_that_of_typical_tissue():
+    """Signals of volumes that count nothing: the fit has no answer."""
+    whole = field(5)
+    assert whole.dwi is not None
+    dwi = whole.dwi.clone()
+    dwi[2, 2, 2, 1:] = torch.nan
+    pair = split_pair(replace(whole, dwi=dwi, mask=torch.ones_like(whole.mask)), 6, torch.Generator().manual_seed(0))
+    assert pair.noisy.isfinite().all() and pair.target.isfinite().all()
+    torch.testing.assert_close(pair.noisy[:, 2, 2, 2], pair.target[:, 2, 2, 2])
+
+
 @pytest.mark.parametrize("index", [0, 3, 17])
 def test_examples_depend_on_seed_and_index_alone(index: int):
     data = [TrainingSet([(0.5, field())], [(0.5, field())], length=20, patch=8, seed=5) for _ in range(2)]

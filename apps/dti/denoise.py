@@ -95,9 +95,10 @@ def _work(
     clock.lap("read")
     model, weights = load_identified(*options.weights)
     if options.certified:
-        messages = messages + [_CERTIFICATE, *([] if volume.acquisition else [_WITHOUT_MAPS])]
-        for message in messages[-2 if volume.acquisition is None else -1 :]:
+        certificate = [_CERTIFICATE] if volume.acquisition else [_CERTIFICATE, _WITHOUT_MAPS]
+        for message in certificate:
             console.say(message)
+        messages = messages + certificate
     model = model.to(device)
     if options.adapt:
         model = _adapt(model, volume, options.descent(), console, device)

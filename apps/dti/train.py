@@ -154,8 +154,8 @@ def _train(given: SimpleNamespace) -> None:
     model, loss = _network(given.network)
     model = load_start(model, given.start, missing="initial").to(place)
     card = {"task": "denoise diffusion tensors", "training_data": sources, "voxels_per_step": batch * patch**3}
-    finish = calibration_of(truths, scans, held_out, count, data, batch)
-    finish = _drop_idle_rounds if given.network == "certified" else finish
+    certified = given.network == "certified"
+    finish = _drop_idle_rounds if certified else calibration_of(truths, scans, held_out, count, data, batch)
     train_network(given.output / "dti", model, schedule, data, loss, card, quiet=given.quiet, finish=finish)
 
 

@@ -26,11 +26,10 @@ from benchmarks.harness import Benchmark, Target
 from mvnet.apps.demo import peers as compare
 from mvnet.data_loaders.dti import DTIVolume, load_dwi
 from mvnet.linalg import sym3
-from mvnet.models.amplification import lengths, strongest_direction
+from mvnet.models.amplification import derivative, lengths, strongest_direction
 from mvnet.models.dti.certified.inference import side_information
 
 SNRS = (15, 8)
-_SMALL = 1e-5
 _RANDOM = 200
 
 
@@ -73,7 +72,7 @@ def measure(root: Path, quick: bool) -> tuple[list[dict], list[Target]]:
                 attacked = strongest_direction(f, logs, inside, 8 if quick else 40, generator)
                 drawn = torch.randn((_RANDOM, *logs.shape[1:]), generator=generator, dtype=torch.float64) * inside
                 ratios = [
-                    float(lengths((f(logs + _SMALL * v) - f(logs - _SMALL * v)) / (2 * _SMALL)).max())
+                    float(lengths(derivative(f, logs, v)).max())
                     for v in (attacked, *(drawn / lengths(drawn)).split(1)[: 10 if quick else _RANDOM])
                 ]
             rows.append({"SNR": snr, "method": name, "attacked": ratios[0], "random": max(ratios[1:])})

@@ -39,12 +39,25 @@ def strongest_direction(f: Map, x: Tensor, inside: Tensor, steps: int, generator
     for _ in range(steps):
         v = v / lengths(v)
         # v -> J v -> J^T J v
-        image = (f(x + _SMALL * v) - f(x - _SMALL * v)) / (2 * _SMALL) * inside
+        image = derivative(f, x, v) * inside
         with torch.enable_grad():
             start = x.detach().requires_grad_()
             (v,) = torch.autograd.grad(f(start), start, image.detach())
         v = v * inside
     return v / lengths(v)
+
+
+def derivative(f: Map, x: Tensor, v: Tensor) -> Tensor:
+    """J v by a central difference.
+
+    Args:
+        f: as in `strongest_direction`.
+        x: shape (B, C, ...).
+        v: a direction, shape of x.
+    Returns:
+        shape of f(x).
+    """
+    return (f(x + _SMALL * v) - f(x - _SMALL * v)) / (2 * _SMALL)
 
 
 def changes(

@@ -69,7 +69,7 @@ class VolumePosterior:
             if correlated:
                 noise = correlated_noise(self.head.taps, shape, seed, numbers)
             else:
-                noise = torch.stack([white_noise(shape, seed, number) for number in numbers])
+                noise = torch.stack([white_noise([slice(0, n) for n in shape], seed, number) for number in numbers])
             drawn = self.push(noise[..., self.mask].transpose(0, 1))
             for field in drawn.unbind(1):
                 whole = self.tensors.clone()

@@ -18,8 +18,8 @@ from mvnet.invertible import PeriodicConv, noise_filter
 from mvnet.models.dti.network import DTIDenoiser
 from mvnet.models.dti.posterior.loss import voxel_features
 from mvnet.models.dti.posterior.network import DTIPosterior
+from mvnet.models.position_noise import position_noise
 
-_SEED = 0x9E3779B97F4A7C15  # odd: another permutation of 64 bits
 _MOST = 5.0  # deviations: latents of outliers say nothing of correlation
 
 
@@ -34,26 +34,24 @@ def correlated_noise(taps: Tensor, shape: Sequence[int], seed: int, numbers: Seq
     Returns:
         (len(numbers), 6, X, Y, Z), float32.
     """
-    size = len(taps)
-    grid = [max(n, size) for n in shape]
-    white = torch.stack([white_noise(grid, seed, number) for number in numbers])
+    reach = len(taps) // 2  # where the period is felt
+    white = torch.stack([white_noise([slice(-reach, n + reach) for n in shape], seed, number) for number in numbers])
     with torch.no_grad():
         noise, _ = PeriodicConv.from_filter(taps.to(white))(white)
-    return noise[(..., *(slice(n) for n in shape))]
+    return noise[(..., *(slice(reach, reach + n) for n in shape))]
 
 
-def white_noise(shape: Sequence[int], seed: int, number: int) -> Tensor:
-    """Standard normal numbers on a grid, alike on every machine.
+def white_noise(window: Sequence[slice], seed: int, number: int) -> Tensor:
+    """Standard normal numbers in a window of an unbounded grid.
 
     Args:
-        shape: X, Y, Z.
+        window: start and stop along x, y and z.
         seed: of all samples.
         number: of the sample.
     Returns:
         (6, X, Y, Z), float32, on the CPU.
     """
-    random = torch.Generator().manual_seed((seed * _SEED + number) % 2**63)
-    return torch.randn((6, *shape), generator=random)
+    return torch.stack([position_noise(window, seed, 6 * number + plane) for plane in range(6)])
 
 
 @torch.no_grad()

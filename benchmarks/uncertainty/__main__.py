@@ -1,6 +1,6 @@
 """How sure is it: are intervals as wide as the errors, voxel by voxel and in means over regions?
 
-usage: python -m benchmarks.uncertainty [PART ...] [--quick] [--model PATH] [--json FILE|-]
+usage: python -m benchmarks.uncertainty [PART ...] [--quick] [--model PATH] [--seed N] [--json FILE|-]
 
 Every part is a module of this folder that describes what it measures; parts of DTI need MVNET_DATA, slices 30 to 41 of
 its scan and simulated brains that no weight has seen.
@@ -27,11 +27,13 @@ class Setup:
     root: folder of the data.
     model: denoiser with a posterior beside it, a name or a path.
     quick: whether inputs are small.
+    seed: of the InSAR scenes.
     """
 
     root: Path
     model: str
     quick: bool
+    seed: int = 0
 
 
 def _part(name: str) -> str:
@@ -44,6 +46,7 @@ def _part(name: str) -> str:
 def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("parts", nargs="*", type=_part, metavar="PART", help=f"of {', '.join(PARTS)}; default all")
     parser.add_argument("--model", default="dti", help="denoiser to try instead of the shipped one")
+    parser.add_argument("--seed", type=int, default=0, help="of the surface and of the noise of the InSAR scenes")
 
 
 def main() -> None:
@@ -51,7 +54,7 @@ def main() -> None:
     parts = bench.options.parts or PARTS
     if "MVNET_DATA" not in os.environ and any(part != "insar" for part in parts):
         sys.exit("MVNET_DATA: not set, expected the folder that holds dti/invivo_sherbrooke_1p8mm")
-    setup = Setup(Path(os.environ.get("MVNET_DATA", "")), bench.options.model, bench.quick)
+    setup = Setup(Path(os.environ.get("MVNET_DATA", "")), bench.options.model, bench.quick, bench.options.seed)
     bench.report(*measure_parts("benchmarks.uncertainty", parts, setup))
 
 

@@ -44,16 +44,16 @@ class Case(NamedTuple):
     noise: PhaseNoise
 
 
-def cases(quick: bool) -> list[Case]:
-    """The scenes, denoised; quick: the steep ones at two coherences."""
+def cases(quick: bool, seed: int = 0) -> list[Case]:
+    """The scenes of a seed, denoised; quick: the steep ones at two coherences."""
     model: Any = pretrained("insar")[0]
     found = []
     for name, side in SCENES.items():
         if quick and name != "steep":
             continue
-        phase = true_phase(side)
+        phase = true_phase(side, seed)
         for coherence in COHERENCES[::2] if quick else COHERENCES:
-            z = torch.from_numpy(single_look(phase, coherence, seed=0))
+            z = torch.from_numpy(single_look(phase, coherence, seed))
             valid = torch.ones(z.shape, dtype=torch.bool)
             windows = noise_windows((side, side))
             noise = PhaseNoise(measure_correlation((z[w], valid[w]) for w in windows))
@@ -65,7 +65,7 @@ def cases(quick: bool) -> list[Case]:
 def measure(setup: Any) -> tuple[list[dict[str, Any]], list[Target]]:
     """Rows and targets of all scenes."""
     head: Any = pretrained("insar-posterior")[0]
-    scenes = cases(setup.quick)
+    scenes = cases(setup.quick, setup.seed)
     pixels = [_pixels(case) for case in scenes]
     means = [row for case in scenes for row in _means(head, case)]
     targets = [

@@ -69,10 +69,15 @@ def residual(kind: str, method: str = "anderson") -> Callable[[], Density]:
     return make
 
 
-def time_symmetric(steps: int = 8) -> Density:
-    """A continuous flow on its grid: one way and back differ by the error of the integrator."""
-    flow = Flow(StandardNormal(2), Continuous(VelocityNetwork((2,), hidden=32), (2,), steps=steps))
-    return flow, flow.log_prob
+def continuous(method: str, steps: int = 8) -> Callable[[], Density]:
+    """A flow on its grid: one way and back differ by the error of the integrator, or, where its step is symmetric in
+    time, by that of the solver."""
+
+    def make() -> Density:
+        flow = Flow(StandardNormal(2), Continuous(VelocityNetwork((2,), hidden=32), (2,), steps=steps, method=method))
+        return flow, flow.log_prob
+
+    return make
 
 
 INVERSES: dict[str, Callable[[], Density]] = {
@@ -82,7 +87,8 @@ INVERSES: dict[str, Callable[[], Density]] = {
     "residual, Anderson, mixed norms": residual("mixed"),
     "residual, Anderson, sandwich layers": residual("sandwich"),
     "orthogonal + elementwise": orthogonal_and_elementwise,
-    "continuous, rkmk4 steps": time_symmetric,
+    "continuous, rkmk4 steps": continuous("rkmk4"),
+    "continuous, time-symmetric (implicit midpoint) steps": continuous("implicit_midpoint"),
 }
 
 

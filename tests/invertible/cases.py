@@ -27,6 +27,7 @@ from mvnet.invertible import (
     Inverted,
     Invertible,
     PeriodicConv,
+    ProductAction,
     Radial,
     Resample,
     Residual,
@@ -42,6 +43,7 @@ from mvnet.invertible import (
 )
 from mvnet.linalg import so3
 from mvnet.manifolds import CircleAction
+from mvnet.manifolds.actions import Translation
 
 
 def rotated_frame(x: Tensor, dx: Tensor) -> Tensor:
@@ -111,6 +113,11 @@ def _on_circle() -> Invertible:
     return Continuous(VelocityNetwork((2,), hidden=8), (2,), CircleAction(), steps=6)
 
 
+def _on_product() -> Invertible:
+    action = ProductAction((CircleAction(), (2,)), (Translation(), (1,)))
+    return Continuous(VelocityNetwork((3,), hidden=8), (3,), action, steps=6)
+
+
 LAYERS: list[Layer] = [
     Layer("ActNorm", lambda: ActNorm(3), (3, 4)),
     *(
@@ -149,6 +156,7 @@ LAYERS: list[Layer] = [
     ),
     Layer("Continuous, conditional", _conditional_flow, (2,), context=(3,), spread=0.2, error=1e-6),
     Layer("Continuous, circle", _on_circle, (2,), scale=0.5, spread=0.2, error=1e-6),
+    Layer("Continuous, product", _on_product, (3,), scale=0.5, spread=0.2, error=1e-6),
     Layer("Inverted", lambda: Inverted(Radial(4)), (3, 2)),
     Layer("Chain with Split", _multiscale, (4, 3, 4), spread=None),
 ]

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from mvnet.errors import MvnetError
 
-_SIDES = {1: 4096, 2: 128, 3: 32}
+_SIDES = {1: 4096, 2: 128, 3: 16}
 """Points along each axis of a chunk, by the number of axes."""
 
 _WORD = 2**64

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
-from math import prod
 from typing import NamedTuple
 
 import torch
@@ -28,7 +27,7 @@ from mvnet.models.tiling import Tile, map_tiles, masked_tiles
 CHUNK = 2**14
 """Voxels that are pushed at a time."""
 
-_BLOCK = 2**24  # numbers of noise in memory at a time
+_BLOCK = 2**24  # numbers of the noise of voxels in memory at a time
 _PLANES = 30
 
 
@@ -62,19 +61,20 @@ class VolumePosterior:
         Yields:
             (6, X, Y, Z) Mandel planes, um^2/ms; the denoised tensors outside the mask.
         """
-        shape = tuple(self.mask.shape)
-        most = max(1, _BLOCK // (6 * prod(shape)))
+        most = max(1, _BLOCK // (6 * max(1, int(self.mask.sum()))))
         for start in range(0, count, most):
-            numbers = range(start, min(start + most, count))
-            if correlated:
-                noise = correlated_noise(self.head.taps, shape, seed, numbers)
-            else:
-                noise = torch.stack([white_noise([slice(0, n) for n in shape], seed, number) for number in numbers])
-            drawn = self.push(noise[..., self.mask].transpose(0, 1))
-            for field in drawn.unbind(1):
+            noise = [self._noise(number, seed, correlated) for number in range(start, min(start + most, count))]
+            for field in self.push(torch.stack(noise, 1)).unbind(1):
                 whole = self.tensors.clone()
                 whole[:, self.mask] = field.to(whole)
                 yield whole
+
+    def _noise(self, number: int, seed: int, correlated: bool) -> Tensor:
+        """(6, n) of the voxels of the mask."""
+        shape = tuple(self.mask.shape)
+        if correlated:
+            return correlated_noise(self.head.taps, shape, seed, number)[:, self.mask]
+        return white_noise([slice(0, n) for n in shape], seed, number)[:, self.mask]
 
     @torch.no_grad()
     def push(self, w: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from scipy.fft import next_fast_len
 from torch import Tensor
 
 from mvnet.data_loaders.dti.training.referenced import ReferencedPair
@@ -23,22 +24,23 @@ from mvnet.models.position_noise import position_noise
 _MOST = 5.0  # deviations: latents of outliers say nothing of correlation
 
 
-def correlated_noise(taps: Tensor, shape: Sequence[int], seed: int, numbers: Sequence[int]) -> Tensor:
-    """Standard normal fields, correlated in space.
+def correlated_noise(taps: Tensor, shape: Sequence[int], seed: int, number: int) -> Tensor:
+    """A standard normal field, correlated in space.
 
     Args:
         taps: of the filter, (k, k, k), of sum of squares 1.
         shape: X, Y, Z of the whole volume.
         seed: of all samples.
-        numbers: of the samples.
+        number: of the sample.
     Returns:
-        (len(numbers), 6, X, Y, Z), float32.
+        (6, X, Y, Z), float32.
     """
     reach = len(taps) // 2  # where the period is felt
-    white = torch.stack([white_noise([slice(-reach, n + reach) for n in shape], seed, number) for number in numbers])
+    window = [slice(-reach, next_fast_len(n + 2 * reach, real=True) - reach) for n in shape]
+    white = white_noise(window, seed, number)
     with torch.no_grad():
-        noise, _ = PeriodicConv.from_filter(taps.to(white))(white)
-    return noise[(..., *(slice(reach, reach + n) for n in shape))]
+        noise, _ = PeriodicConv.from_filter(taps.to(white))(white[None])
+    return noise[(0, slice(None), *(slice(reach, reach + n) for n in shape))]
 
 
 def white_noise(window: Sequence[slice], seed: int, number: int) -> Tensor:

@@ -36,7 +36,8 @@ def correlated_noise(taps: Tensor, shape: Sequence[int], seed: int, number: int)
         (6, X, Y, Z), float32.
     """
     reach = len(taps) // 2  # where the period is felt
-    window = [slice(-reach, next_fast_len(n + 2 * reach, real=True) - reach) for n in shape]
+    grid: list[int] = [next_fast_len(n + 2 * reach, real=True) for n in shape]  # pyright: ignore[reportAssignmentType]
+    window = [slice(-reach, n - reach) for n in grid]
     white = white_noise(window, seed, number)
     with torch.no_grad():
         noise, _ = PeriodicConv.from_filter(taps.to(white))(white[None])

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mvnet.models.dti.posterior.network import DTIPosterior
     from mvnet.training import Schedule
 
-STEPS = 1500
+STEPS = 3000
 """Of a fit when nothing is said."""
 
 FASTER = 3.0
@@ -31,7 +31,7 @@ FASTER = 3.0
 
 _WARM_UP = 50
 _CLEAN, _FITTED, _SPLIT, _SCANNED = 0.5, 0.38, 0.12, 0.2  # shares of the training
-_PATCHES, _VOXELS = 192, 1024  # whose features are computed; that one example of a batch draws from them
+_PATCHES, _VOXELS = 512, 1024  # whose features are computed; that one example of a batch draws from them
 _VOLUMES, _SIDE = 4, 40  # on which the correlation of the noise is measured
 _SNR = (10.0, 30.0)
 

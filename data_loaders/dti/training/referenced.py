@@ -13,6 +13,10 @@ from mvnet.data_loaders.dti.training.dataset import TrainingSet, example_seed
 from mvnet.data_loaders.dti.training.pairs import VISIBLE, PatchMaps, TensorField
 
 
+LARGEST_NOISE = 2.0
+"""Per component of a log-tensor: a fit with more says nothing, however much more."""
+
+
 class ReferencedPair(NamedTuple):
     """A `TrainingPair`, and the affine-invariant noise (n, n, n) per component of its target; 0 for a clean one."""
 
@@ -48,11 +52,11 @@ def noise_of(field: TensorField) -> Tensor:
     Args:
         field: with its signals.
     Returns:
-        (n, n, n), 0 outside the mask.
+        (n, n, n), 0 outside the mask, `LARGEST_NOISE` at most.
     """
     assert field.dwi is not None and field.bvals is not None and field.bvecs is not None
     mask = field.mask
     signal, log_s0 = field.dwi[mask].to(field.tensors), field.s0[mask].clamp_min(1e-6).log()
     tensors = clip_eigenvalues(field.tensors[:, mask].T, *VISIBLE)
     design = design_matrix(field.bvals, field.bvecs).to(signal)
-    return acquisition_maps(signal, tensors, log_s0, design, mask).noise
+    return acquisition_maps(signal, tensors, log_s0, design, mask).noise.clamp_max(LARGEST_NOISE)

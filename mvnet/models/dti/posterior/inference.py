@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mvnet.data_loaders.dti.training.referenced import LARGEST_NOISE
 from mvnet.data_loaders.dti.volume import DTIVolume
 from mvnet.equivariant import rms_squash
 from mvnet.errors import MvnetError
@@ -136,7 +137,7 @@ def volume_posterior(
         volume: of `load_dwi` or `load_tensors`.
         denoised: (6, X, Y, Z) um^2/ms, with strength 1.
         reference: (X, Y, Z), affine-invariant noise per component of tensors that the posterior is about, in place of
-            the truth; None is the truth.
+            the truth, seen up to `LARGEST_NOISE`; None is the truth.
         block, progress, workers, executor: as of `mvnet.models.dti.inference.denoise_volume`.
     Returns:
         laws of all voxels, on the CPU.
@@ -147,7 +148,7 @@ def volume_posterior(
     if denoised.shape != volume.tensors.shape:
         raise MvnetError(f"denoised: found shape {tuple(denoised.shape)}, expected {tuple(volume.tensors.shape)}")
     seen, features, scale = network_inputs(volume.tensors, mask, **acquisition_of(volume))
-    given = torch.zeros(mask.shape) if reference is None else reference
+    given = torch.zeros(mask.shape) if reference is None else reference.clamp_max(LARGEST_NOISE)
     for name, values in (("denoised", denoised), ("features", features), ("reference", given)):
         if not values[..., mask].isfinite().all():
             raise MvnetError(f"{name}: found values in the mask that are not finite, expected finite ones")

@@ -89,6 +89,13 @@ def test_reference_noise_widens_the_law():
     assert (wide.law.scale > plain.law.scale).float().mean() > 0.9
 
 
+def test_a_reference_that_says_nothing_leaves_finite_tensors():
+    lost = posterior(reference=1e4 * scan().mask)
+    for tensors in lost.sample(2, seed=0):
+        fa, md = fa_and_md(tensors[:, lost.mask])
+        assert ((fa >= 0) & (fa <= 1)).all() and (md.isfinite() & (md > 0)).all()
+
+
 def test_own_scan_is_split_by_directions():
     first, second = split_volume(scan())
     assert first.acquisition is not None and second.acquisition is not None

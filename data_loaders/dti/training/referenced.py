@@ -12,7 +12,6 @@ from mvnet.data_loaders.dti.fitting import acquisition_maps, clip_eigenvalues, d
 from mvnet.data_loaders.dti.training.dataset import TrainingSet, example_seed
 from mvnet.data_loaders.dti.training.pairs import VISIBLE, PatchMaps, TensorField
 
-
 LARGEST_NOISE = 2.0
 """Per component of a log-tensor: a fit with more says nothing, however much more."""
 

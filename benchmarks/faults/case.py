@@ -22,7 +22,7 @@ OUTCOMES = ("ok", "clear", "traceback", "crash", "hang", "memory", "garbage")
 """Read; refused in one line; any other exception; killed by a signal; over the time; over the memory; read, but not
 what its kind promises."""
 SECONDS = 10
-"""A read takes at most so long."""
+"""A read takes at most so much time of the processor, which does not depend on what else the machine does."""
 ODD = os.fsdecode(b"odd \xff'\"\n<b>")
 """Name of the folder of one case in 50: no UTF-8, with marks that mean something elsewhere."""
 _SOURCES = ("/mvnet/", "/data_loaders/", "/apps/")
@@ -95,12 +95,14 @@ class Bench:
         return f"{name}/{file.name}", outcome
 
     def whole(self, name: str) -> tuple[Path, dict[Path, bytes]]:
-        """The path to read and the bytes of every file of an input, made when first asked for."""
+        """The path to read and the bytes of every file of an input, made unless it is in the folder."""
         if name not in self._made:
-            home = self.folder / name
-            home.mkdir(parents=True)
-            path = self.kind.inputs[name].make(home)
-            self._made[name] = path, _contents(home)
+            home, note = self.folder / name, self.folder / f"{name}.path"
+            if not note.exists():
+                home.mkdir(parents=True)
+                path = self.kind.inputs[name].make(home)
+                note.write_text(path.relative_to(home).as_posix(), encoding="utf-8")
+            self._made[name] = home / note.read_text(encoding="utf-8"), _contents(home)
         return self._made[name]
 
     def read(self, name: str, path: Path) -> Outcome:

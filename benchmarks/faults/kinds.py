@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.faults.case import Kind
-from benchmarks.faults.inputs import dti, insar, motion
+from benchmarks.faults.inputs import checkpoints, dti, insar, motion
 
 KINDS: dict[str, Kind] = {
     "nifti": dti.TENSORS,
@@ -27,5 +27,7 @@ KINDS: dict[str, Kind] = {
     "kinect": motion.KINECT,
     "classes": motion.CLASSES,
     "splits": motion.SPLITS,
+    "checkpoints": checkpoints.CHECKPOINTS,
+    "classifiers": checkpoints.CLASSIFIERS,
 }
 """The rows of the report."""

@@ -1,10 +1,12 @@
-"""Damage to the bytes of a file: every mutation is one function (bytes, random) -> bytes, the same for the same seed."""
+"""Damage to the bytes of a file: a mutation is a function (bytes, random) -> bytes, the same for the same seed."""
 
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import re
+import zipfile
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -29,6 +31,8 @@ def mutate(data: bytes, random: Generator) -> bytes:
             return gzip.compress(mutate(gzip.decompress(data), random), 1)
         except (OSError, EOFError, zlib.error):
             return data
+    if data[:4] == b"PK\x03\x04" and random.random() < 0.6:
+        return _member_of_zip(data, random)
     if data[:1] in (b"{", b"[") and random.random() < 0.7:
         return _json_value(data, random)
     if data[8:9] == b"{" and random.random() < 0.3:  # safetensors: a length, then JSON
@@ -37,6 +41,18 @@ def mutate(data: bytes, random: Generator) -> bytes:
         return len(head).to_bytes(8, "little") + head + data[8 + length :]
     kinds = _OF_TEXT if _is_text(data) else _OF_BYTES
     return kinds[int(random.integers(len(kinds)))](data, random)
+
+
+def _member_of_zip(data: bytes, random: Generator) -> bytes:
+    """One file of an archive damaged before it is packed, so that its checksum is right."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(packed, "w") as new:
+        names = old.namelist()
+        chosen = names[int(random.integers(len(names)))]
+        for name in names:
+            content = old.read(name)
+            new.writestr(zipfile.ZipInfo(name), mutate(content, random) if name == chosen else content)
+    return packed.getvalue()
 
 
 def _is_text(data: bytes) -> bool:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Setup:
-    """quick: fewer cases. kind: of damaged files, "" for all; seed: one case of it. cases: of a kind, 0 for the default.
+    """quick: fewer cases. kind: of damaged files, "" for all; seed: one case of it. keep: where its files are kept.
 
-    jobs: processes at the same time. keep: where the files of one case are kept.
+    cases: of a kind, 0 for the default. jobs: processes at the same time.
     """
 
     quick: bool = False

@@ -17,6 +17,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +27,7 @@ from benchmarks.faults.case import SECONDS, Bench, Hang, Kind, Outcome
 
 SPARE = 400 * 2**20
 """Bytes beyond what a worker holds before its cases, and four times the size of the input."""
-_BATCH, _GRACE = 250, 20.0  # cases of a worker; seconds after the alarm until a worker is killed
+_BATCH, _SILENCE = 250, 120.0  # cases of a worker; seconds without a word after which it is killed
 
 
 class Result(NamedTuple):
@@ -61,11 +62,11 @@ def run(kinds: dict[str, Kind], seeds: dict[str, range], jobs: int) -> Iterator[
     batches = [(name, all_[k : k + _BATCH]) for name, all_ in seeds.items() for k in range(0, len(all_), _BATCH)]
     waiting = iter(batches)
     left: list[tuple[str, Sequence[int]]] = []
-    with selectors.DefaultSelector() as selector:
+    with tempfile.TemporaryDirectory(prefix="mvnet-faults-") as home, selectors.DefaultSelector() as selector:
         running: set[int] = set()
         while True:
             while len(running) < jobs and (batch := left.pop() if left else next(waiting, None)):
-                worker = _start(*batch, kinds[batch[0]])
+                worker = _start(*batch, kinds[batch[0]], Path(home))
                 running.add(worker.process)
                 selector.register(worker.pipe, selectors.EVENT_READ, worker)
             if not running:
@@ -81,12 +82,14 @@ def run(kinds: dict[str, Kind], seeds: dict[str, range], jobs: int) -> Iterator[
                     running.discard(worker.process)
                     yield from _ended(worker, left)
             for key in list(selector.get_map().values()):
-                if time.monotonic() - key.data.heard > SECONDS + _GRACE:
+                if time.monotonic() - key.data.heard > _SILENCE:
                     os.kill(key.data.process, signal.SIGKILL)
 
 
-def _start(name: str, seeds: Sequence[int], kind: Kind) -> _Worker:
-    folder = Path(tempfile.mkdtemp(prefix="mvnet-faults-"))
+def _start(name: str, seeds: Sequence[int], kind: Kind, home: Path) -> _Worker:
+    folder = Path(tempfile.mkdtemp(dir=home))
+    _make_inputs(Bench(name, kind, home / name))
+    shutil.copytree(home / name, folder, dirs_exist_ok=True)
     read, write = os.pipe()
     sys.stdout.flush()
     process = os.fork()
@@ -98,6 +101,23 @@ def _start(name: str, seeds: Sequence[int], kind: Kind) -> _Worker:
             os._exit(0)
     os.close(write)
     return _Worker(name, seeds, process, read, folder)
+
+
+def _make_inputs(bench: Bench) -> None:
+    """Make the inputs of a kind, once and in a process of their own: this one stays free of threads and open files."""
+    if bench.folder.exists():
+        return
+    process = os.fork()
+    if process == 0:
+        try:
+            for name in bench.kind.inputs:
+                bench.whole(name)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    if os.waitpid(process, 0)[1]:
+        raise RuntimeError(f"{bench.name}: found inputs that cannot be made, expected valid ones")
 
 
 def _work(bench: Bench, seeds: Iterable[int], pipe: int) -> None:
@@ -113,16 +133,16 @@ def _work(bench: Bench, seeds: Iterable[int], pipe: int) -> None:
     base = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (base + 4 * size + SPARE,) * 2)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    signal.signal(signal.SIGALRM, _on_alarm)
+    signal.signal(signal.SIGPROF, _on_alarm)
     for seed in seeds:
         _send(pipe, {"begins": seed})
-        signal.setitimer(signal.ITIMER_REAL, SECONDS)
+        signal.setitimer(signal.ITIMER_PROF, SECONDS)
         try:
             file, outcome = bench.try_seed(seed)
         except Hang as error:
             file, outcome = "", Outcome("hang", str(error))
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.setitimer(signal.ITIMER_PROF, 0)
         _send(pipe, {"seed": seed, "file": file, "outcome": list(outcome)})
 
 
@@ -149,7 +169,7 @@ def _one_arena() -> None:
 
 
 def _on_alarm(number: int, frame: object) -> None:
-    raise Hang(f"longer than {SECONDS} s")
+    raise Hang(f"more than {SECONDS} s of the processor")
 
 
 def _send(pipe: int, content: dict[str, object]) -> None:

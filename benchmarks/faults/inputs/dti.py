@@ -130,7 +130,12 @@ TENSORS = Kind(
     volume_holds,
 )
 OTHER_IMAGES = Kind(
-    {"nrrd": Input(_nrrd, load_tensors), "mif": _mif("t.mif"), "mih": _mif("t.mih"), "afni": Input(_afni, load_tensors)},
+    {
+        "nrrd": Input(_nrrd, load_tensors),
+        "mif": _mif("t.mif"),
+        "mih": _mif("t.mih"),
+        "afni": Input(_afni, load_tensors),
+    },
     volume_holds,
 )
 SCANS = Kind(

@@ -55,7 +55,9 @@ def _released(folder: Path) -> Path:
         cells[i, 0] = {"original_skeletal_data": sensor(3, 4, i).T, "subject": i + 1, "action": i + 1}
     savemat(folder / "skeletal_data.mat", {"skeletal_data": cells})
     savemat(folder / "tr_te_splits.mat", {"tr_subjects": np.array([[1], [2]])})
-    savemat(folder / "body_model.mat", {"body_model": {"bones": np.array([[1, 2], [2, 3], [3, 4]]), "hip_center_index": 1}})
+    savemat(
+        folder / "body_model.mat", {"body_model": {"bones": np.array([[1, 2], [2, 3], [3, 4]]), "hip_center_index": 1}}
+    )
     return folder
 
 
@@ -126,11 +128,7 @@ def _kind(inputs: dict[str, Input], holds: Callable[[Any], str] = motions_hold, 
 NPZ = _kind({"neutral": Input(_neutral, load_motion), "release": Input(_released_arrays, load_motion)})
 MATLAB = _kind({"release": Input(_released, load_motion)}, share=0.25)
 ARCHIVE = _kind(
-    {
-        "ts": Input(
-            _archive, partial(load_motion, value="rotations", gyroscope=(0, 1, 2), unit="rad/s", rate=10)
-        )
-    }
+    {"ts": Input(_archive, partial(load_motion, value="rotations", gyroscope=(0, 1, 2), unit="rad/s", rate=10))}
 )
 BVH = _kind({"bvh": _text("a.bvh", bvh(default_rng(0).uniform(-170, 170, size=(4, 12))))})
 ACCLAIM = _kind({"amc": Input(write_acclaim, load_motion)})
@@ -144,12 +142,12 @@ SENSORS = _kind(
 )
 KINECT = _kind(
     {
-        "ntu": _text(
-            "S001C002P013R001A055.skeleton", ntu_text([{"72057": j, "72058": -j} for j in sensor(3, 25)])
-        ),
+        "ntu": _text("S001C002P013R001A055.skeleton", ntu_text([{"72057": j, "72058": -j} for j in sensor(3, 25)])),
         "msr": _text("a04_s07_e02_skeleton3D.txt", msr_text(sensor())),
         "florence": _text("world.txt", _FLORENCE),
     }
 )
 CLASSES = _kind({"classes": Input(_classes, load_motion)})
-SPLITS = _kind({"json": _splits("a.json", json.dumps([[1, 3], [2, 4]])), "csv": _splits("a.csv", "1,3\n2,4\n")}, splits_hold)
+SPLITS = _kind(
+    {"json": _splits("a.json", json.dumps([[1, 3], [2, 4]])), "csv": _splits("a.csv", "1,3\n2,4\n")}, splits_hold
+)

@@ -123,7 +123,8 @@ def _make_inputs(bench: Bench) -> None:
 def _work(bench: Bench, seeds: Iterable[int], pipe: int) -> None:
     """The life of a worker."""
     sink = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(sink, 1), os.dup2(sink, 2)
+    os.dup2(sink, 1)
+    os.dup2(sink, 2)
     _one_arena()
     try:
         size = _warm_up(bench)
@@ -131,7 +132,8 @@ def _work(bench: Bench, seeds: Iterable[int], pipe: int) -> None:
         _send(pipe, {"seed": -1, "file": "valid", "outcome": ["traceback", f"{type(error).__name__}: {error}"]})
         return
     base = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (base + 4 * size + SPARE,) * 2)
+    most = base + 4 * size + SPARE
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGPROF, _on_alarm)
     for seed in seeds:

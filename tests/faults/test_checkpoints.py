@@ -21,7 +21,8 @@ from mvnet.models.registry import ARCHITECTURES
 from mvnet.models.stored import check_config
 
 INPUTS = {**CHECKPOINTS.inputs, **CLASSIFIERS.inputs}
-Tensors, Card = dict[str, Tensor], dict[str, Any]
+Tensors = dict[str, Tensor]
+Card = dict[str, Any]
 
 
 def first_float(tensors: Tensors) -> str:

@@ -1,11 +1,13 @@
 # make demo: denoise a real DTI volume and print the comparison.   make test: lint, types, tests.
+# make peers: also install snaphu, bm3d and bm4d, which are free for non-commercial use only; what needs them is left
+# out without them.   make coverage: the statements that tests run of the readers, and of what writes results.
 # make docs: the documentation, into site/.   make pictures: its pictures, from the data in MVNET_DATA.
 # Tests run side by side, one thread each: a thread of a small network waits longer than it works.
 # All make their own environment in .venv from constraints.txt; PYTHON names the interpreter (3.11 or newer).
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo test docs pictures benchmarks clean
+.PHONY: demo test peers coverage docs pictures benchmarks clean
 
 demo: .venv/installed
 	$(BIN)/mvnet demo -o demo-out --overwrite
@@ -16,6 +18,13 @@ test: .venv/installed
 	$(BIN)/typos
 	$(BIN)/pyright
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --maxprocesses 4
+
+peers: .venv/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[unwrap,noncommercial]'
+
+coverage: .venv/installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --cov data_loaders --cov mvnet --cov apps \
+		tests/data_loaders tests/apps tests/faults tests/training tests/models
 
 docs: .venv/documented
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
@@ -32,7 +41,7 @@ benchmarks: .venv/installed
 .venv/installed: pyproject.toml setup.py constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,insar,unwrap,motion,peers,scanner]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,insar,motion,peers,scanner]'
 	mkdir -p .venv/typing/mvnet
 	ln -sfn ../../../apps .venv/typing/mvnet/apps
 	ln -sfn ../../../data_loaders .venv/typing/mvnet/data_loaders

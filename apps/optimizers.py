@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-
 from mvnet.optim.registry import OPTIMIZERS, TRAININGS, options_of
+from mvnet.storage import json_text
 
 
 def show(*, as_json: bool) -> None:
@@ -14,7 +13,7 @@ def show(*, as_json: bool) -> None:
             name: {"help": entry.help, "rates": dict(zip(TRAININGS, entry.rates)), "options": options_of(name)}
             for name, entry in OPTIMIZERS.items()
         }
-        print(json.dumps(found))
+        print(json_text(found))
         return
     from rich.console import Console
 

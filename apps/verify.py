@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
+
+from mvnet.storage import json_text
 
 
 def verify(name: str, *, seed: int, as_json: bool) -> bool:
@@ -29,7 +30,7 @@ def verify(name: str, *, seed: int, as_json: bool) -> bool:
         exact = [g.value for g in found if g.name.startswith("equivariance error") and "float64" in g.name]
         rows = [{**asdict(g), "holds": g.holds} for g in found]
         summary = {"model": name, "architecture": card["architecture"], "equivariance_error": max(exact, default=None)}
-        print(json.dumps({**summary, "holds": holds, "guarantees": rows}, indent=2))
+        print(json_text({**summary, "holds": holds, "guarantees": rows}, indent=2))
         return holds
     print(f"{name}: {card['architecture']}, seed {seed}")
     for g in found:

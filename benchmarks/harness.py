@@ -8,7 +8,6 @@ error.
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import sys
 from collections.abc import Callable, Sequence
@@ -17,7 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from mvnet.storage import write_atomically
+from mvnet.storage import json_text, write_atomically
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ class Benchmark:
             "bars": [target.to_json() for target in targets],
             **({} if data is None else {"data": data}),
         }
-        text = json.dumps(result, indent=2, default=float) + "\n"
+        text = json_text(result, indent=2, default=float) + "\n"
         if self._json == "-":
             sys.stdout.write(text)
             return

@@ -66,14 +66,31 @@ def write_atomically(path: Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
+def json_text(content: Any, indent: int | None = None, **options: Any) -> str:
+    """JSON as its standard has it: a number that is not finite is null.
+
+    Args:
+        content: serialisable as JSON.
+        indent: spaces a level; None keeps everything on one line.
+        options: more of `json.dumps`.
+    Returns:
+        the text, without a newline at its end.
+    """
+    try:
+        return json.dumps(content, indent=indent, allow_nan=False, **options)
+    except ValueError:  # NaN or infinite
+        plain = json.loads(json.dumps(content, **options), parse_constant=lambda name: None)
+        return json.dumps(plain, indent=indent, allow_nan=False, **options)
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write indented JSON atomically.
 
     Args:
         path: path of the file.
-        content: serialisable as JSON.
+        content: serialisable as JSON; numbers that are not finite become null.
     """
-    write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
+    write_atomically(path, (json_text(content, indent=2) + "\n").encode())
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +10,7 @@ import typer
 from mvnet.apps.common.options import Json, Overwrite, Quiet, Seed
 from mvnet.apps.common.summary import Summary, print_summary
 from mvnet.apps.common.training_options import check_rate
+from mvnet.storage import json_text
 
 Data = Annotated[Path, typer.Option(help="Labelled motions: file, data set folder, or one folder for each class.")]
 Format = Annotated[str | None, typer.Option(help="Format of the data; detected by default.")]
@@ -126,7 +126,7 @@ def predict(
 
     found = runs.predict(run, files, format, window, step)
     if as_json:
-        print(json.dumps(found))
+        print(json_text(found))
         return
     for entry in found["predictions"]:
         unit = "s" if entry["seconds"] else "frames"

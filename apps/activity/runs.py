@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from mvnet.apps.common.console import Console
 from mvnet.apps.common.errors import UserError
 from mvnet.apps.common.outputs import Outputs
 from mvnet.data_loaders.motion import MotionSet, load_motion, splits, subset
+from mvnet.storage import json_text
 
 _NAMES = ("activity.safetensors", "activity.json", "metrics.json", "report.html")
 
@@ -88,7 +88,7 @@ def train(
             "inner_accuracy": classifier.inner_accuracy_,
             "seconds": seconds,
         }
-        outputs.path("metrics.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+        outputs.path("metrics.json").write_text(json_text(summary, indent=2) + "\n", encoding="utf-8")
         write_page(outputs.path("report.html"), motions, training, test, summary, classifier.settings_)
     if folder is not None:
         from mvnet.models.activity.training import CHECKPOINT

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from typing import Any
+
+from mvnet.storage import json_text
 
 Summary = dict[str, Any]
 
@@ -12,7 +13,7 @@ Summary = dict[str, Any]
 def print_summary(summary: Summary, headline: Callable[[Summary], str], *, quiet: bool, as_json: bool) -> None:
     """Print JSON when asked for, otherwise, unless quiet, a headline and the path of every file under "outputs"."""
     if as_json:
-        print(json.dumps(summary))
+        print(json_text(summary))
     elif not quiet:
         print(headline(summary))
         for name, path in summary.get("outputs", {}).items():

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mvnet.apps.common.errors import UserError
+from mvnet.storage import json_text
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -87,4 +87,4 @@ def train_network(
     }
     save_checkpoint(stem, trained, full)
     if not quiet:
-        print(json.dumps(full, indent=2))
+        print(json_text(full, indent=2))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ import numpy as np
 from mvnet.apps.common.console import Console
 from mvnet.apps.common.outputs import Outputs
 from mvnet.apps.demo.cases import Case, real_case, simulated_case
+from mvnet.storage import json_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,11 +68,11 @@ def show(
             if not as_json and not quiet:
                 _print_table(case, rows)
         result["seconds"] = round(time.perf_counter() - start, 1)
-        outputs.path("comparison.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        outputs.path("comparison.json").write_text(json_text(result, indent=2) + "\n", encoding="utf-8")
         outputs.path("index.html").write_text(_index(result, figures), encoding="utf-8")
     result["outputs"] = {"index": str(output / "index.html"), "comparison": str(output / "comparison.json")}
     if as_json:
-        print(json.dumps(result))
+        print(json_text(result))
     elif not quiet:
         print(f"{output / 'index.html'}  ({result['seconds']:.0f} s)")
     return result

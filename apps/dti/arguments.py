@@ -99,5 +99,9 @@ SkipValidation = Annotated[
 ]
 Jobs = Annotated[int, typer.Option(min=1, help="With --bids: number of subjects done at a time on this machine.")]
 Scheduler = Annotated[
-    str | None, typer.Option(help="With --bids: address of a dask.distributed cluster that does them, tcp://HOST:PORT.")
+    str | None,
+    typer.Option(
+        help="With --bids: address of a dask.distributed cluster that does them, tcp://HOST:PORT. Whoever owns the "
+        "address runs code here: name only a scheduler that you trust."
+    ),
 ]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mvnet.apps.dti import bids
 from mvnet.apps.dti.map_kinds import MAPS
+from mvnet.storage import json_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -95,4 +95,4 @@ def _fitted_map(name: str, volume: DTIVolume) -> Tensor:
 
 def write_json(path: Path, fields: Any) -> None:
     """Indented JSON."""
-    path.write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
+    path.write_text(json_text(fields, indent=2) + "\n", encoding="utf-8")

@@ -54,13 +54,18 @@ Workers = Annotated[
     typer.Option(help="Number of tiles processed in parallel (default: one per core / per cluster thread)."),
 ]
 Scheduler = Annotated[
-    str | None, typer.Option(help="Address of a dask.distributed cluster to compute on, tcp://HOST:PORT.")
+    str | None,
+    typer.Option(
+        help="Address of a dask.distributed cluster to compute on, tcp://HOST:PORT. Whoever owns the address runs code "
+        "here: name only a scheduler that you trust."
+    ),
 ]
 Unwrap = Annotated[
     str | None,
     typer.Option(
-        help="Unwrap the denoised phase with snaphu or skimage and transfer the ambiguities to the measured phase: "
-        "OUT_unwrapped.tif. This step holds the whole scene in memory."
+        help="Unwrap the denoised phase with skimage, or with snaphu, which is installed apart and free for "
+        "non-commercial use only, and transfer the ambiguities to the measured phase: OUT_unwrapped.tif. This step "
+        "holds the whole scene in memory."
     ),
 ]
 

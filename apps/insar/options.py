@@ -12,7 +12,8 @@ from mvnet.apps.common.errors import UserError
 if TYPE_CHECKING:
     from mvnet.data_loaders.insar import Interferogram
 
-UNWRAPPERS = ("snaphu", "skimage")
+UNWRAPPERS = ("skimage", "snaphu")
+"""The first needs nothing more, and everybody may use it."""
 SMALLEST_TILE, TILE_STEP = 64, 16
 """Pixels along the side of a tile; a block of the output is a multiple of TILE_STEP."""
 NO_COHERENCE = "none"

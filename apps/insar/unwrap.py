@@ -35,7 +35,8 @@ def check_unwrapper(name: str) -> None:
     """UserError when the package is not there."""
     if name == "snaphu" and find_spec("snaphu") is None:
         raise UserError(
-            "--unwrap: found no package snaphu, expected it (pip install mvnet[unwrap]), or --unwrap skimage"
+            "--unwrap: found no package snaphu, expected it (pip install mvnet[unwrap]; free for non-commercial use "
+            "only), or --unwrap skimage"
         )
 
 
@@ -154,7 +155,7 @@ def unwrap_snaphu(
     snaphu is given the coherence at which `looks` looks have the expected cosine of the error that the quality is.
     Source: Chen, Zebker, J. Opt. Soc. Am. A 18 (2001) 338.
     """
-    import snaphu
+    import snaphu  # pyright: ignore[reportMissingImports]
     import torch
 
     from mvnet.data_loaders.insar.phase_statistics import coherence_from_resultant

@@ -20,7 +20,7 @@ from benchmarks.insar.accuracy import best_parameter
 from benchmarks.insar.cases import ANOTHER_DRAW, Case, Trial
 from benchmarks.insar.peers import LIGHT_NOISE, PEERS, Peer, boxcar, goldstein, unit
 from benchmarks.insar.scenes import true_phase, wrapped
-from mvnet.storage import write_atomically
+from mvnet.storage import json_text, write_atomically
 
 OURS, BOXCAR_5 = "mvnet", "boxcar 5, Goldstein 1"
 SIDE, QUICK_SIDE = 512, 64
@@ -96,7 +96,7 @@ def peer_errors(setup: Setup, case: Case) -> dict[str, float]:
         known[keys[name]] = rmse(peer.filter(case.z, best_parameter(peer, case)), case.truth, case.scored)
     if kept is not None:
         kept.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(kept, json.dumps(known).encode())
+        write_atomically(kept, json_text(known).encode())
     return {name: known[key] for name, key in keys.items()}
 
 

@@ -11,11 +11,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file
+import torch
 from torch import nn
 
-from mvnet.errors import MvnetError, first_line
+from mvnet.errors import MvnetError
 from mvnet.models.registry import ARCHITECTURES
+from mvnet.models.stored import Budget, check_config, check_outputs, loading, read_card, read_weights
 from mvnet.storage import write_json, write_tensors
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -55,17 +56,21 @@ def load_checkpoint(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
     for file in (weights, description):
         if not file.is_file():
             raise MvnetError(f"checkpoint: found no file {file}, expected weights (.safetensors) beside a card (.json)")
-    try:
-        card = json.loads(description.read_text())
-        model = ARCHITECTURES[card["architecture"]].network(**card["config"])
-        model.load_state_dict(load_file(weights))
-    except Exception as error:
-        reason = f"{type(error).__name__}: {first_line(error, 160)}"
-        raise MvnetError(
-            f"checkpoint: found {weights.stem} that cannot be loaded ({reason}), "
-            "expected weights and card as `mvnet train` writes them"
-        ) from error
-    return model.eval(), card
+    with loading(weights, "weights and card as `mvnet train` writes them"):
+        card, tensors = read_card(description), read_weights(weights)
+        if card["architecture"] not in ARCHITECTURES:
+            raise MvnetError(
+                f"architecture: found {card['architecture']!r}, expected one of {', '.join(ARCHITECTURES)}"
+            )
+        architecture = ARCHITECTURES[card["architecture"]]
+        check_config(card["config"], tensors)
+        with Budget(tensors):
+            model = architecture.network(**card["config"])
+        model.load_state_dict(tensors)
+        model.eval()
+        with torch.no_grad():
+            check_outputs(architecture.trial(model))
+    return model, card
 
 
 def architecture_of(name: str | Path) -> str:

@@ -70,9 +70,14 @@ def load_head(name: str | Path, kind: type[T], task: str) -> tuple[T, dict[str, 
     head, card = load_checkpoint(path)
     if not isinstance(head, kind):
         raise MvnetError(f"posterior: found a {card['architecture']} in {path}, expected a {kind.__name__}")
-    own, given = card.get("denoiser", {}).get("sha256", ""), weights_hash(stem)
+    own, given = _digest_in(card.get("denoiser")), weights_hash(stem)
     if own != given:
         raise MvnetError(
             f"posterior: found {path} of a denoiser with SHA-256 {own[:16]}, expected that of {stem}, {given[:16]}"
         )
     return head, {"name": path.name, "sha256": weights_hash(path)}
+
+
+def _digest_in(denoiser: object) -> str:
+    """The digest that a card says its denoiser has; "" where it says none."""
+    return str(denoiser.get("sha256", "")) if isinstance(denoiser, dict) else ""

@@ -1,11 +1,11 @@
-"""ARCHITECTURES: name -> network and the measure of its guarantees. A new network is one line here."""
+"""ARCHITECTURES: name -> network, the measure of its guarantees, and its trial. A new network is one line here."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import NamedTuple
 
-from torch import nn
+from torch import Tensor, nn
 
 from mvnet.errors import MvnetError
 from mvnet.models.activity.guarantees import verify_motion
@@ -21,6 +21,13 @@ from mvnet.models.insar.guarantees import verify_insar
 from mvnet.models.insar.network import InSARDenoiser
 from mvnet.models.insar.posterior.guarantees import verify_posterior as verify_insar_posterior
 from mvnet.models.insar.posterior.network import InSARPosterior
+from mvnet.models.trials import (
+    try_curves,
+    try_interferogram,
+    try_phase_posterior,
+    try_tensor_posterior,
+    try_tensors,
+)
 
 
 class Architecture(NamedTuple):
@@ -29,19 +36,21 @@ class Architecture(NamedTuple):
     Args:
         network: made from keyword arguments that its attribute `config` repeats as JSON.
         guarantees: (network, seed) -> what it guarantees, measured.
+        trial: network -> what it predicts for a small input.
     """
 
     network: type[nn.Module]
     guarantees: Callable[..., list[Guarantee]]
+    trial: Callable[..., list[Tensor]]
 
 
 ARCHITECTURES: dict[str, Architecture] = {
-    "DTIDenoiser": Architecture(DTIDenoiser, verify_dti),
-    "DTIPosterior": Architecture(DTIPosterior, verify_posterior),
-    "CertifiedDenoiser": Architecture(CertifiedDenoiser, verify_certified),
-    "InSARDenoiser": Architecture(InSARDenoiser, verify_insar),
-    "InSARPosterior": Architecture(InSARPosterior, verify_insar_posterior),
-    "LieMotionNetwork": Architecture(LieMotionNetwork, verify_motion),
+    "DTIDenoiser": Architecture(DTIDenoiser, verify_dti, try_tensors),
+    "DTIPosterior": Architecture(DTIPosterior, verify_posterior, try_tensor_posterior),
+    "CertifiedDenoiser": Architecture(CertifiedDenoiser, verify_certified, try_tensors),
+    "InSARDenoiser": Architecture(InSARDenoiser, verify_insar, try_interferogram),
+    "InSARPosterior": Architecture(InSARPosterior, verify_insar_posterior, try_phase_posterior),
+    "LieMotionNetwork": Architecture(LieMotionNetwork, verify_motion, try_curves),
 }
 """By the name that checkpoints hold."""
 

@@ -26,7 +26,7 @@ from mvnet.errors import MvnetError
 from mvnet.manifolds.parameter import ManifoldParameter
 from mvnet.optim.registry import build, describe, parse_options
 from mvnet.runtime import flush_denormals, freed_memory_kept
-from mvnet.storage import save_progress
+from mvnet.storage import json_text, save_progress
 from mvnet.training.monitor import Monitor
 from mvnet.training.progress import training_bar
 from mvnet.training.schedule import Schedule
@@ -70,7 +70,7 @@ class Run:
     ):
         self.folder, self.model, self.schedule, self.monitor = folder, model, schedule, monitor
         self.name, self.may_change = name, may_change
-        self.identity = json.loads(json.dumps({**asdict(schedule), **(identity or {})}))
+        self.identity = json.loads(json_text({**asdict(schedule), **(identity or {})}))
         self.step, self.peak = 0, schedule.rate
         self.optimizer_options = options = parse_options(schedule.optimizer, schedule.optimizer_options)
         self.optimizer = build(schedule.optimizer, model, schedule.rate, schedule.weight_decay, **options)
@@ -309,7 +309,7 @@ def train(run: Run, objective: Objective, data: Dataset, quiet: bool = False) ->
             smooth = {k: 0.98 * smooth.get(k, v) + 0.02 * v for k, v in figures.items()}
             progress(run.step, " ".join(f"{k} {v:.3f}" for k, v in smooth.items()))
             if run.step % schedule.checkpoint_every == 0 or run.finished:
-                log.write(json.dumps({"step": run.step, **smooth, **about}) + "\n")
+                log.write(json_text({"step": run.step, **smooth, **about}) + "\n")
                 log.flush()
                 about = {}
     return run.finish()

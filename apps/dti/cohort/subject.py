@@ -19,7 +19,7 @@ from mvnet.apps.dti.cohort.dataset import Series, Subject
 from mvnet.apps.dti.options import Options
 from mvnet.apps.dti.statistics import INPUTS, plain
 from mvnet.errors import MvnetError
-from mvnet.storage import write_json
+from mvnet.storage import json_text, write_json
 
 DONE, SKIPPED, FAILED, EMPTY = "done", "skipped", "failed", "no DWI"
 _ELSEWHERE = (
@@ -132,7 +132,7 @@ def fingerprint_of(task: Task) -> str:
     }
     if task.options.has_posterior:
         content["posterior"] = load_posterior(denoiser_of(task.options))[1]["sha256"]
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+    return hashlib.sha256(json_text(content, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _name(path: Path, root: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mvnet.apps.common.console import Console
 from mvnet.apps.common.errors import UserError
+from mvnet.storage import json_text
 
 if TYPE_CHECKING:
     from mvnet.data_loaders.insar.training.dataset import PhaseTrainingSet, TrainingPair
@@ -62,4 +62,4 @@ def fit_posterior(output: Path, start: str | None, data: PhaseTrainingSet, *, qu
     output.mkdir(parents=True, exist_ok=True)
     save_checkpoint(output / head_name(stem.name), head, full)
     if not quiet:
-        print(json.dumps(full, indent=2))
+        print(json_text(full, indent=2))

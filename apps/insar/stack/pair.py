@@ -16,7 +16,7 @@ from mvnet.apps.insar.options import InSAROptions
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.insar.stacks.base import DenoisedPair, Pair, keep, state_of
 from mvnet.data_loaders.insar.stacks.registry import find_kind
-from mvnet.storage import write_json
+from mvnet.storage import json_text, write_json
 
 DONE, SKIPPED, FAILED = "done", "skipped", "failed"
 _PARTS = ("Counts", "Statistics", "Messages")
@@ -121,7 +121,7 @@ def fingerprint_of(pair: Pair, options: InSAROptions, weights: dict[str, str], s
         "inputs": {str(path.resolve()): states[path] for path in pair.inputs},
         "layer": pair.layer,
     }
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json_text(content, sort_keys=True).encode()).hexdigest()
 
 
 def _refuse(files: list[Path]) -> None:

@@ -17,10 +17,13 @@ from mvnet.data_loaders.motion.skeleton.torso import Torso
 from mvnet.errors import MvnetError
 from mvnet.models.activity.network import LieMotionNetwork
 from mvnet.models.activity.rotation_curves import CurveMaker
+from mvnet.models.activity.serialization import check_classifier, small_recording
 from mvnet.models.activity.training import MotionSchedule, train_motion_network
 from mvnet.models.checkpoint import load_checkpoint, save_checkpoint
+from mvnet.models.stored import loading
 
 _BATCH = 64  # curves classified at once
+_MOST_FRAMES = 4096
 
 
 @dataclass
@@ -145,16 +148,27 @@ def load_lie_classifier(stem: Path) -> tuple[LieMotionClassifier, dict[str, Any]
     network, card = load_checkpoint(stem)
     if not isinstance(network, LieMotionNetwork):
         raise MvnetError(f"checkpoint: found a {type(network).__name__} in {stem}, expected a LieMotionNetwork")
-    try:
+    with loading(Path(f"{stem}.safetensors"), "the card of a classifier of motions"):
         bones, given = None, card["rotations"]
         if given is not None:
             torso = given["torso"] and Torso(tuple(given["torso"]["low"]), tuple(given["torso"]["high"]))
             bones = BoneRotations(np.array(given["bones"]), np.array(given["rest"]), torso)
-        curves = CurveMaker(bones, network.config["joints"], card["frames"])
+        frames = card["frames"]
+        if not isinstance(frames, int) or not 1 < frames <= _MOST_FRAMES:
+            raise MvnetError(f"frames: found {frames!r}, expected an integer from 2 to {_MOST_FRAMES}")
+        curves = CurveMaker(bones, network.config["joints"], frames)
         labels = np.array(card["labels"])
-        return LieMotionClassifier(network, curves, labels, card["inner_accuracy"], card["settings"]), card
-    except (KeyError, TypeError) as error:
-        raise MvnetError(
-            f"checkpoint: found a card of {stem} that cannot be loaded ({type(error).__name__}: {error}), "
-            "expected that of a classifier of motions"
-        ) from error
+        classifier = LieMotionClassifier(network, curves, labels, card["inner_accuracy"], card["settings"])
+        check_classifier(classifier, _recording_for(curves))
+    return classifier, card
+
+
+def _recording_for(curves: CurveMaker) -> np.ndarray:
+    """A small recording of the kind that becomes curves."""
+    if curves.bones is None:
+        return small_recording("rotations", curves.joints)
+    torso = curves.bones.torso
+    used = [*curves.bones.bones.flat, *(() if torso is None else (*torso.low, *torso.high))]
+    if not used or min(used) < 0 or max(used) > 2 * len(used):
+        raise MvnetError(f"bones: found joints {used[:4]}, expected those of a skeleton")
+    return small_recording("positions", 1 + int(max(used)))

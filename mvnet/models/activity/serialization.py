@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
-from mvnet.errors import MvnetError, first_line
+from mvnet.errors import MvnetError
+from mvnet.linalg import so3
 from mvnet.models.activity.body_frame import BodyFrame
 from mvnet.models.activity.classifier import MotionClassifier
 from mvnet.models.activity.kernel_bank import FAMILIES, KernelBank
 from mvnet.models.activity.kernel_ridge import Centring
 from mvnet.models.activity.kernels import Filters
-from mvnet.models.activity.views import Views
+from mvnet.models.activity.views import KINDS, Views
+from mvnet.models.stored import check_config, check_outputs, loading, read_card, read_weights
 from mvnet.storage import write_json, write_tensors
 
 _ARCHITECTURE = "MotionClassifier"
+_FRAMES, _ROUNDING = 8, 1e-3
 
 
 def save_classifier(stem: str | Path, classifier: MotionClassifier, card: dict[str, Any]) -> None:
@@ -87,17 +88,56 @@ def load_classifier(stem: str | Path) -> tuple[MotionClassifier, dict[str, Any]]
     for file in files:
         if not file.is_file():
             raise MvnetError(f"checkpoint: found no file {file}, expected a folder that `mvnet train activity` wrote")
-    try:
-        card = json.loads(files[1].read_text())
+    with loading(files[0], "a classifier that `mvnet train activity` wrote"):
+        card, tensors = read_card(files[1]), read_weights(files[0])
         if card["architecture"] != _ARCHITECTURE:
-            raise MvnetError(f"architecture: found {card['architecture']}, expected {_ARCHITECTURE}")
-        return _rebuild(load_file(files[0]), card), card
-    except Exception as error:
-        reason = first_line(error, 160)
+            raise MvnetError(f"architecture: found {card['architecture']!r}, expected {_ARCHITECTURE}")
+        check_config({"joints": card["joints"], "dilations": card["dilations"]}, tensors)
+        classifier = _rebuild(tensors, card)
+        recording = small_recording(card["kind"], card["joints"])
+        check_classifier(classifier, recording)
+    return classifier, card
+
+
+def small_recording(kind: str, joints: int) -> np.ndarray:
+    """A recording for the trial of a classifier.
+
+    Args:
+        kind: "positions", "rotations" or "signals".
+        joints: number of joints, or of channels.
+    Returns:
+        a few frames.
+    Raises:
+        MvnetError: another kind.
+    """
+    if kind not in KINDS.values():
+        raise MvnetError(f"kind: found {kind!r}, expected one of {', '.join(KINDS.values())}")
+    random = torch.Generator().manual_seed(0)
+    values = torch.randn(_FRAMES, joints, *(() if kind == "signals" else (3,)), generator=random, dtype=torch.float64)
+    return (so3.exp(values) if kind == "rotations" else values).numpy()
+
+
+def check_classifier(classifier: Any, recording: np.ndarray) -> None:
+    """Refuse a classifier that does not predict probabilities of its classes.
+
+    Args:
+        classifier: with the attributes of scikit-learn.
+        recording: of the kind that it was trained on.
+    Raises:
+        MvnetError: other predictions, no classes, or settings and accuracy that are none.
+    """
+    if classifier.classes_.ndim != 1 or len(classifier.classes_) < 2:
+        raise MvnetError(f"labels: found an array of shape {classifier.classes_.shape}, expected at least two labels")
+    accuracy, settings = classifier.inner_accuracy_, classifier.settings_
+    if not isinstance(accuracy, int | float) or not isinstance(settings, dict):
+        found = f"{type(accuracy).__name__} and {type(settings).__name__}"
+        raise MvnetError(f"inner_accuracy and settings: found {found}, expected a number and entries")
+    shares = classifier.predict_proba([recording])
+    check_outputs([torch.from_numpy(shares)])
+    if shares.shape != (1, len(classifier.classes_)) or abs(shares.sum() - 1) > _ROUNDING or shares.min() < 0:
         raise MvnetError(
-            f"checkpoint: found {stem}, which cannot be loaded ({type(error).__name__}: {reason}), "
-            "expected a classifier that `mvnet train activity` wrote"
-        ) from error
+            f"weights: found predictions {shares.shape}, expected probabilities of the classes of the card"
+        )
 
 
 def _rebuild(tensors: dict[str, Tensor], card: dict[str, Any]) -> MotionClassifier:

@@ -21,6 +21,7 @@ from mvnet.models import tiling
 from mvnet.models.insar.inference import denoise_window, expected_cosine
 from mvnet.models.insar.network import InSARDenoiser
 from mvnet.runtime import find_device
+from mvnet.storage import json_text
 
 if TYPE_CHECKING:
     from mvnet.data_loaders.insar.interferogram import Block
@@ -71,7 +72,7 @@ class Network(NamedTuple):
         """
         from safetensors.torch import save
 
-        return cls(save({k: v.cpu().contiguous() for k, v in model.state_dict().items()}), json.dumps(model.config))
+        return cls(save({k: v.cpu().contiguous() for k, v in model.state_dict().items()}), json_text(model.config))
 
 
 @lru_cache(maxsize=2)

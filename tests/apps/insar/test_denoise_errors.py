@@ -161,7 +161,7 @@ def no_worker(folder):
 
 
 def unknown_unwrapper(folder):
-    return [good(folder), "--unwrap", "magic"], "'magic', expected one of snaphu, skimage"
+    return [good(folder), "--unwrap", "magic"], "'magic', expected one of skimage, snaphu"
 
 
 def a_line_to_unwrap(folder):

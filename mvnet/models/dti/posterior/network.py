@@ -78,7 +78,7 @@ class DTIPosterior(nn.Module):
         features, inner = field_type(symmetry, trunk), field_type(symmetry, hidden)
         if not inner.is_permutation:
             raise MvnetError(f"hidden: found {inner}, expected permutation representations only")
-        self._logs = features.channels  # where log z begins
+        self.trunk_channels = features.channels  # log z begins behind them
         scalar, tensor = Trivial(symmetry), Sym2(symmetry)
         square = Representation("sym2*sym2", symmetry, kronecker(tensor.matrices, tensor.matrices))
         seen = FieldType(*features.fields, (TENSORS, tensor), (NUMBERS, scalar))
@@ -104,7 +104,7 @@ class DTIPosterior(nn.Module):
         Returns:
             (B, 30, D, H, W): centre 6, scale 1, shape 21, tail 2, the attributes of `Law`.
         """
-        logs = inputs[:, self._logs : self._logs + 6]
+        logs = inputs[:, self.trunk_channels : self.trunk_channels + 6]
         x = F.silu(self.first(inputs))
         x = x + F.silu(self.second(rms_squash(x)))
         # hidden -> mu in units of the deviation, S, its trace, tail

@@ -1,0 +1,47 @@
+"""Trust: what damaged files do to the readers and the checkpoints, and kills to the writers.
+
+usage: python -m benchmarks.faults [PART ...] [--quick] [--kind KIND [--seed SEED]] [--cases N] [--json FILE|-]
+
+Every part is a module of this folder that describes what it measures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from benchmarks.harness import Benchmark, measure_parts
+
+PARTS = ("fuzz", "kills")
+"""Modules of this folder; each has `measure(setup)`, which returns rows and targets."""
+
+
+def _part(name: str) -> str:
+    """The name of a part (`choices` would refuse that there is none)."""
+    if name not in PARTS:
+        raise argparse.ArgumentTypeError(f"found {name}, expected some of {', '.join(PARTS)}")
+    return name
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("parts", nargs="*", type=_part, metavar="PART", help=f"of {', '.join(PARTS)}; default all")
+    parser.add_argument("--kind", default="", help="damage inputs of this kind only")
+    parser.add_argument("--seed", type=int, help="rebuild one case of the kind")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the damaged files of that case")
+    parser.add_argument("--cases", type=int, default=0, help="cases of every kind")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes at the same time")
+
+
+def main() -> None:
+    from benchmarks.faults.setup import Setup
+
+    bench = Benchmark("faults", __doc__, add_options=_add_options)
+    given = bench.options
+    setup = Setup(bench.quick, given.kind, given.seed, given.cases, given.jobs, given.keep)
+    parts = ("fuzz",) if given.kind else given.parts or PARTS
+    bench.report(*measure_parts("benchmarks.faults", parts, setup))
+
+
+if __name__ == "__main__":
+    main()

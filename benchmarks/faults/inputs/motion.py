@@ -1,0 +1,153 @@
+"""Motions in every format, folders of classes, and files of splits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.random import default_rng
+
+from benchmarks.faults.case import Input, Kind
+from mvnet.data_loaders.motion import MotionSet, load_motion, save_motion, splits
+from tests.data_loaders.motion.files import bvh
+from tests.data_loaders.motion.test_imu import HEADER, RATES, TURNS, table, ts_line
+from tests.data_loaders.motion.test_recording import write_acclaim
+from tests.data_loaders.motion.test_skeleton import msr_text, ntu_text, sensor
+
+_FLORENCE = "\n".join(
+    " ".join(f"{v:g}" for v in (1, 1 + i % 2, 2, *(1000 * sensor(9, 15)[i]).ravel())) for i in range(9)
+)
+_GYROSCOPE = table([np.arange(20) * 0.01, RATES], ["Time (s)", *(f"Gyroscope {a} (deg/s)" for a in "XYZ")])
+_QUATERNIONS = table([np.arange(20) / 50, TURNS.as_quat()], ["Time (s)", "x", "y", "z", "w"])
+
+
+def _motion_set() -> MotionSet:
+    motions = [sensor(5, 4, seed) for seed in range(4)]
+    return MotionSet(motions, labels=np.array([0, 1, 0, 1]), classes=("a", "b"), subjects=np.array([1, 2, 3, 4]))
+
+
+def _text(name: str, text: str, **options: Any) -> Input:
+    def make(folder: Path) -> Path:
+        (folder / name).write_text(text)
+        return folder / name
+
+    return Input(make, partial(load_motion, **options))
+
+
+def _neutral(folder: Path) -> Path:
+    return save_motion(_motion_set(), folder / "a.npz")
+
+
+def _released_arrays(folder: Path) -> Path:
+    np.savez(folder / "real_world_coordinates.npz", a01_s01_e01=sensor(3, 4), a02_s02_e01=sensor(3, 4))
+    return folder
+
+
+def _released(folder: Path) -> Path:
+    from scipy.io import savemat
+
+    cells = np.empty((2, 1), dtype=object)
+    for i in range(2):
+        cells[i, 0] = {"original_skeletal_data": sensor(3, 4, i).T, "subject": i + 1, "action": i + 1}
+    savemat(folder / "skeletal_data.mat", {"skeletal_data": cells})
+    savemat(folder / "tr_te_splits.mat", {"tr_subjects": np.array([[1], [2]])})
+    savemat(
+        folder / "body_model.mat", {"body_model": {"bones": np.array([[1, 2], [2, 3], [3, 4]]), "hip_center_index": 1}}
+    )
+    return folder
+
+
+def _archive(folder: Path) -> Path:
+    (folder / "T_TRAIN.ts").write_text(HEADER + ts_line(RATES, "Sit") + ts_line(RATES[:7], "Run"))
+    (folder / "T_TEST.ts").write_text(HEADER + ts_line(-RATES, "Run"))
+    return folder
+
+
+def _c3d(folder: Path) -> Path:
+    import ezc3d
+
+    file = ezc3d.c3d()
+    file["parameters"]["POINT"]["UNITS"]["value"] = ["mm"]
+    file["parameters"]["POINT"]["RATE"]["value"] = [100]
+    file["parameters"]["POINT"]["LABELS"]["value"] = ["LASI", "RASI", "SACR"]
+    file["data"]["points"] = default_rng(0).uniform(100, 900, size=(4, 3, 5))
+    file.write(str(folder / "a.c3d"))
+    return folder / "a.c3d"
+
+
+def _classes(folder: Path) -> Path:
+    for name in ("walk/a", "run/b"):
+        (folder / name).parent.mkdir()
+        (folder / f"{name}.csv").write_text(table([TURNS.as_quat()], ["x", "y", "z", "w"]))
+    (folder / "subjects.csv").write_text("walk/a.csv,1\nrun/b.csv,2\n")
+    return folder
+
+
+def _splits(name: str, text: str) -> Input:
+    def make(folder: Path) -> Path:
+        (folder / name).write_text(text)
+        return folder / name
+
+    return Input(make, lambda path: splits(_motion_set(), path))
+
+
+def motions_hold(motions: MotionSet) -> str:
+    """Values finite or missing, rotations orthogonal, a finite positive rate, times that grow, labels of classes."""
+    for sequence in motions.sequences:
+        if np.isinf(sequence).any():
+            return "infinite values"
+        if motions.kind == "rotations":
+            whole = sequence[np.isfinite(sequence).all((-1, -2))]
+            if whole.size and abs(whole @ np.swapaxes(whole, -1, -2) - np.eye(3)).max() > 1e-4:
+                return "rotations that are none"
+    if motions.rate is not None and not 0 < motions.rate < np.inf:
+        return f"a rate of {motions.rate}"
+    for times in motions.timestamps or ():
+        if not (np.isfinite(times).all() and (np.diff(times) > 0).all()):
+            return "times that do not grow"
+    return ""
+
+
+def splits_hold(found: Any) -> str:
+    """Training and test sequences that exist and are disjoint."""
+    for split in found:
+        both = [*split.train, *split.test]
+        if len(set(both)) != len(both) or not set(both) <= set(range(4)) or not len(split.train):
+            return "sequences of a split that do not exist, or are on both sides"
+    return ""
+
+
+def _kind(inputs: dict[str, Input], holds: Callable[[Any], str] = motions_hold, share: float = 1.0) -> Kind:
+    return Kind(inputs, holds, share)
+
+
+NPZ = _kind({"neutral": Input(_neutral, load_motion), "release": Input(_released_arrays, load_motion)})
+MATLAB = _kind({"release": Input(_released, load_motion)}, share=0.25)
+ARCHIVE = _kind(
+    {"ts": Input(_archive, partial(load_motion, value="rotations", gyroscope=(0, 1, 2), unit="rad/s", rate=10))}
+)
+BVH = _kind({"bvh": _text("a.bvh", bvh(default_rng(0).uniform(-170, 170, size=(4, 12))))})
+ACCLAIM = _kind({"amc": Input(write_acclaim, load_motion)})
+C3D = _kind({"c3d": Input(_c3d, load_motion)}, share=0.25)
+SENSORS = _kind(
+    {
+        "quaternions": _text("q.csv", _QUATERNIONS),
+        "rates": _text("g.csv", _GYROSCOPE, value="rotations"),
+        "signals": _text("g.csv", _GYROSCOPE),
+    }
+)
+KINECT = _kind(
+    {
+        "ntu": _text("S001C002P013R001A055.skeleton", ntu_text([{"72057": j, "72058": -j} for j in sensor(3, 25)])),
+        "msr": _text("a04_s07_e02_skeleton3D.txt", msr_text(sensor())),
+        "florence": _text("world.txt", _FLORENCE),
+    }
+)
+CLASSES = _kind({"classes": Input(_classes, load_motion)})
+SPLITS = _kind(
+    {"json": _splits("a.json", json.dumps([[1, 3], [2, 4]])), "csv": _splits("a.csv", "1,3\n2,4\n")}, splits_hold
+)

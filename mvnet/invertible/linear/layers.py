@@ -6,6 +6,7 @@ Source: paper section 4.1.3; Kingma and Dhariwal, Glow (2018).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -97,6 +98,48 @@ def check_channels(x: Tensor, channels: int, name: str) -> None:
     """
     if x.ndim < 2 or x.shape[1] != channels:
         raise MvnetError(f"{name}: found shape {tuple(x.shape)}, expected {channels} channels")
+
+
+class Permutation(Invertible):
+    """z_i = x_p(i): channels in another order.
+
+    Args:
+        order: p, the channel that comes first, the one that comes second, ...
+    Shape:
+        (B, len(order), ...) -> the same.
+    Raises:
+        MvnetError: not a permutation of 0, 1, ...
+
+    Example:
+        >>> import torch
+        >>> from mvnet.invertible import Permutation
+        >>> Permutation([2, 0, 1])(torch.tensor([[10.0, 11.0, 12.0]]))[0]
+        tensor([[12., 10., 11.]])
+    """
+
+    order: Tensor
+    back: Tensor
+
+    def __init__(self, order: Sequence[int]):
+        super().__init__()
+        if sorted(order) != list(range(len(order))):
+            raise MvnetError(f"order: found {list(order)}, expected a permutation of 0 to {len(order) - 1}")
+        self.register_buffer("order", torch.tensor(order), persistent=False)
+        self.register_buffer("back", torch.tensor(order).argsort(), persistent=False)
+
+    def lipschitz(self, radius: float | None = None) -> tuple[float, float] | None:
+        """1 and 1"""
+        return 1.0, 1.0
+
+    def _forward(self, x: Tensor, context: Tensor | None) -> Mapped:
+        return x[:, self.order], zeros(x)
+
+    def _inverse(self, z: Tensor, context: Tensor | None) -> Mapped:
+        return z[:, self.back], zeros(z)
+
+    def _check(self, x: Tensor, context: Tensor | None, name: str) -> None:
+        super()._check(x, context, name)
+        check_channels(x, len(self.order), name)
 
 
 class ActNorm(Invertible):

@@ -107,7 +107,7 @@ class Stage(nn.Module):
             h: shape (B, fields.channels, D, H, W).
             z: shape (B, 6, D, H, W), positive definite, um^2/ms.
             mask: shape (B, 1, D, H, W), in {0, 1}.
-            memory: a name of `mvnet.nn.memory.MEMORY`.
+            memory: a name of `mvnet.runtime.MEMORY`.
         Returns:
             features and tensors of the same shapes.
         """
@@ -147,7 +147,7 @@ class DTIDenoiser(nn.Module):
         trunk: form of the convolutions, a name of `mvnet.models.dti.trunk.TRUNKS`.
         generator: source of the initial weights; torch's global generator when None.
     Attributes:
-        memory: a name of `mvnet.nn.memory.MEMORY`: what is kept for the backward pass. No property of the weights.
+        memory: a name of `mvnet.runtime.MEMORY`: what is kept for the backward pass. No property of the weights.
     Raises:
         MvnetError: features that no pointwise nonlinearity keeps equivariant, an unknown trunk, or fields of odd
             multiplicity for the two streams of a reversible one.

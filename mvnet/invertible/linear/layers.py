@@ -221,9 +221,9 @@ class EquivariantOrthogonal(Invertible):
         self.weight = nn.Parameter(normal * self.expansion.deviation())
 
     def matrix(self) -> Tensor:
-        """The orthogonal matrix, shape (channels, channels)."""
-        kernel = wide(self.expansion(self.weight)).flatten(2).squeeze(2)
-        return torch.linalg.matrix_exp(kernel - kernel.mT)
+        """The orthogonal matrix, shape (channels, channels), found in float64: its transpose has to be its inverse."""
+        kernel = self.expansion(self.weight.double()).flatten(2).squeeze(2)
+        return torch.linalg.matrix_exp(kernel - kernel.mT).to(wide(self.weight))
 
     def lipschitz(self, radius: float | None = None) -> tuple[float, float] | None:
         """1 and 1"""

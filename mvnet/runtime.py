@@ -18,6 +18,9 @@ from mvnet.errors import MvnetError, first_line
 if TYPE_CHECKING:
     import torch
 
+MEMORY = ("plain", "low")
+"""How much of a forward pass is kept for the backward pass (`mvnet.nn.memory`)."""
+
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # of mallopt(3), from malloc.h
 _LARGEST = 2**30  # bytes of an array that is kept
 _DYNAMIC_MMAP = 2**25  # largest threshold that glibc sets by itself; the current one cannot be read

@@ -10,6 +10,7 @@ import typer
 
 from mvnet.apps.common.errors import UserError
 from mvnet.optim.registry import OPTIMIZERS, default_rate, parse_options
+from mvnet.runtime import MEMORY
 
 
 def check_rate(rate: float | None) -> float | None:
@@ -17,6 +18,13 @@ def check_rate(rate: float | None) -> float | None:
     if rate is not None and not (math.isfinite(rate) and rate > 0):
         raise typer.BadParameter(f"found {rate}, expected a positive number")
     return rate
+
+
+def check_memory(memory: str | None) -> str | None:
+    """How much is kept for the backward pass, as given; a usage error for an unknown name."""
+    if memory not in (None, *MEMORY):
+        raise typer.BadParameter(f"found {memory!r}, expected one of {', '.join(MEMORY)}")
+    return memory
 
 
 def optimizer_options(training: str, optimizer: str | None, options: str | None, rate: float | None) -> dict[str, Any]:
@@ -51,6 +59,10 @@ Optimizer = Annotated[str, typer.Option(help="Optimiser; `mvnet optimizers` list
 OptimizerOptions = Annotated[str, typer.Option(help="Further options of the optimiser, k=v,...")]
 Rate = Annotated[
     float | None, typer.Option(callback=check_rate, help="Peak learning rate (default: that of the optimiser).")
+]
+Memory = Annotated[
+    str,
+    typer.Option(callback=check_memory, help="plain, or low: less memory for more time, states are computed twice."),
 ]
 Start = Annotated[str | None, typer.Option("--from", help="Shipped weights or checkpoint to start from.")]
 Workers = Annotated[int, typer.Option(min=0, help="Number of processes that prepare patches.")]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mvnet.apps.common.training_options import check_rate
+from mvnet.apps.common.training_options import check_memory, check_rate
 
 Inputs = Annotated[
     list[str] | None,
@@ -69,6 +69,10 @@ OptimizerOptions = Annotated[str | None, typer.Option(help="With --adapt: furthe
 Rate = Annotated[
     float | None,
     typer.Option(callback=check_rate, help="With --adapt: learning rate (default: that of the optimiser)."),
+]
+Memory = Annotated[
+    str | None,
+    typer.Option(callback=check_memory, help="With --adapt: plain (the default), or low: less memory for more time."),
 ]
 Maps = Annotated[
     str | None,

@@ -101,7 +101,7 @@ def _work(
         messages = messages + certificate
     model = model.to(device)
     if options.adapt:
-        model = _adapt(model, volume, options.descent(), console, device)
+        model = _adapt(model, volume, options, console, device)
         clock.lap("adapt")
     found = _denoise(model, volume, options, console, device)
     before, after = (TensorMaps.of(tensors, volume.mask) for tensors in (volume.tensors, found.tensors))
@@ -177,10 +177,11 @@ def _load(options: Options, console: Console) -> DTIVolume:
         )
 
 
-def _adapt(model: Any, volume: DTIVolume, how: dict[str, Any], console: Console, device: torch.device) -> Any:
+def _adapt(model: Any, volume: DTIVolume, options: Options, console: Console, device: torch.device) -> Any:
     from mvnet.models.dti.adaptation import adapt
 
     with console.progress(f"adapting on {device}") as progress:
+        how = {"memory": options.memory or "plain", **options.descent()}
         return adapt(model, volume, seed=0, progress=progress, **how)
 
 

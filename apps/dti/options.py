@@ -15,7 +15,7 @@ from mvnet.data_loaders.dti.layouts import FRAMES, LAYOUTS, UNITS
 
 _FSL_SCAN, _FSL_MASK = "data.nii", "nodif_brain_mask.nii.gz"
 
-ADAPTATION = ("optimizer", "optimizer_options", "rate")
+ADAPTATION = ("optimizer", "optimizer_options", "rate", "memory")
 """Options that belong to --adapt."""
 
 POSTERIOR = ("uncertainty", "samples", "seed")
@@ -37,7 +37,7 @@ class Options:
     fit: which volumes of a DWI are fitted, and how.
     trust_region: quantile of a measurement's own noise beyond which no voxel is moved, in (0, 1]; 1 is no bound.
     strength: 0 keeps the input, 1 is the network's output, between them lies the affine-invariant geodesic.
-    adapt: fine-tune first; optimizer, optimizer_options ("k=v,...") and rate belong to it, None where not given.
+    adapt: fine-tune first; optimizer, optimizer_options ("k=v,..."), rate and memory belong to it, None where absent.
     device: "auto", "cpu", "cuda", ...
     model: one of `MODELS`, or a checkpoint; None is "dti".  checkpoint: weights instead of the shipped ones.
     own_gradients: the input is a DWI with gradients in its own header.
@@ -63,6 +63,7 @@ class Options:
     optimizer: str | None = None
     optimizer_options: str | None = None
     rate: float | None = None
+    memory: str | None = None
     overwrite: bool = False
     report: bool = True
     model: str | None = None

@@ -16,6 +16,7 @@ from mvnet.apps.common.errors import UserError
 from mvnet.apps.common.options import Device, Quiet
 from mvnet.apps.common.training_options import (
     Batch,
+    Memory,
     Optimizer,
     OptimizerOptions,
     Output,
@@ -35,6 +36,13 @@ if TYPE_CHECKING:
 
 NETWORKS = {
     "equivariant": {"convolutions": (4, 4, 2), "spread": True, "size_noise": True},
+    "reversible": {
+        "fields": {"trivial": 8, "faces": 2, "vertices": 2, "edges": 2},
+        "convolutions": (4, 4),
+        "trunk": "reversible",
+        "spread": True,
+        "size_noise": True,
+    },
     "ordinary": {
         "fields": {"regular": 48},
         "hidden": {"regular": 24},
@@ -45,8 +53,8 @@ NETWORKS = {
     },
     "certified": {},
 }
-"""The shipped network, one of as many channels without symmetry, which can learn some from transformed patches, and the
-one that cannot amplify."""
+"""The shipped network, one whose convolutions can be run backwards, one of as many channels without symmetry, which can
+learn some from transformed patches, and the one that cannot amplify."""
 
 _RESAMPLED = ((0.04, (0.72, 0.72, 0.72)), (0.08, (1.0, 1.0, 0.6)), (0.04, (1.0, 1.0, 0.36)))
 """Shares of the training, and of the voxels along each axis that stay."""
@@ -84,8 +92,15 @@ def train(
     batch: Batch = 4,
     patch: Patch = 16,
     network: Annotated[
-        str, typer.Option(help="equivariant, ordinary at the same cost, or certified: it cannot amplify.")
+        str,
+        typer.Option(
+            help="equivariant; reversible: deep in little memory with --memory low; ordinary, without symmetry; or "
+            "certified: it cannot amplify."
+        ),
     ] = "equivariant",
+    convolutions: Annotated[
+        str, typer.Option(help="Number of convolutions of every stage, such as 8,8 (that of the network).")
+    ] = "",
     posterior: Annotated[
         bool, typer.Option("--posterior", help="Fit the posterior of the denoiser of --from, which stays as it is.")
     ] = False,
@@ -95,6 +110,7 @@ def train(
     optimizer_options: OptimizerOptions = "",
     rate: Rate = None,
     start: Start = None,
+    memory: Memory = "plain",
     workers: Workers = 1,
     threads: Threads = 0,
     seed: Annotated[int, typer.Option(min=0, max=_MOST_SEED, help="Random seed.")] = 0,
@@ -125,8 +141,7 @@ def _train(given: SimpleNamespace) -> None:
     place = runtime.find_device(given.device)
     left_out = _parse_slices("exclude", given.exclude)
     held_out = _parse_slices("hold-out", given.hold_out)
-    if given.network not in NETWORKS:
-        raise UserError(f"--network: found {given.network!r}, expected one of {', '.join(sorted(NETWORKS))}")
+    config = _config(given.network, given.convolutions, given.memory)
     batch, patch, seed, share = given.batch, given.patch, given.seed, given.share
     files = _scan_files(given.dwi or [], given.bval or [], given.bvec or [], given.mask or [])
     count = ceil(share * given.simulated)
@@ -151,7 +166,8 @@ def _train(given: SimpleNamespace) -> None:
     length = schedule.steps * batch
     data = TrainingSet(truths, scans, others, length, patch=patch, augment=given.augment, seed=seed)
     torch.manual_seed(seed)  # initial weights
-    model, loss = _network(given.network)
+    model, loss = _network(given.network, config)
+    model.memory = given.memory
     model = load_start(model, given.start, missing="initial").to(place)
     card = {"task": "denoise diffusion tensors", "training_data": sources, "voxels_per_step": batch * patch**3}
     certified = given.network == "certified"
@@ -177,7 +193,22 @@ def _scans(
     return truths, scans, sources
 
 
-def _network(name: str) -> tuple[nn.Module, Callable[..., Any]]:
+def _config(name: str, convolutions: str, memory: str) -> dict[str, Any]:
+    """The options of a network. UserError: an unknown one, or options that it does not take."""
+    if name not in NETWORKS:
+        raise UserError(f"--network: found {name!r}, expected one of {', '.join(sorted(NETWORKS))}")
+    if name == "certified" and (convolutions or memory != "plain"):
+        option = "--convolutions" if convolutions else "--memory"
+        raise UserError(f"{option}: found the certified network, expected one of the others")
+    if not convolutions:
+        return NETWORKS[name]
+    counts = convolutions.split(",")
+    if not all(count.isdecimal() for count in counts):
+        raise UserError(f"--convolutions: found {convolutions!r}, expected a number for every stage, such as 8,8")
+    return {**NETWORKS[name], "convolutions": tuple(map(int, counts))}
+
+
+def _network(name: str, config: dict[str, Any]) -> tuple[nn.Module, Callable[..., Any]]:
     """An untrained network of `NETWORKS`, and its loss."""
     from mvnet.models.dti.certified.loss import certified_loss
     from mvnet.models.dti.certified.network import CertifiedDenoiser
@@ -185,8 +216,8 @@ def _network(name: str) -> tuple[nn.Module, Callable[..., Any]]:
     from mvnet.models.dti.network import DTIDenoiser
 
     if name == "certified":
-        return CertifiedDenoiser(**NETWORKS[name]), certified_loss
-    return DTIDenoiser(**NETWORKS[name]), denoising_loss
+        return CertifiedDenoiser(**config), certified_loss
+    return DTIDenoiser(**config), denoising_loss
 
 
 def _drop_idle_rounds(model: CertifiedDenoiser) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from mvnet.apps.common.errors import UserError
 from mvnet.apps.common.options import Device, Quiet, Seed
 from mvnet.apps.common.training_options import (
     Batch,
+    Memory,
     Optimizer,
     OptimizerOptions,
     Output,
@@ -41,6 +42,7 @@ def train(
     optimizer_options: OptimizerOptions = "",
     rate: Rate = None,
     start: Start = None,
+    memory: Memory = "plain",
     workers: Workers = 1,
     threads: Threads = 0,
     seed: Seed = 0,
@@ -74,6 +76,7 @@ def train(
         schedule = Schedule(steps=steps, batch=batch, workers=workers, seed=seed, **descent)
         torch.manual_seed(seed)  # initial weights
         model = InSARDenoiser(**FIELD)
+        model.memory = memory
         load_start(model, start).to(place)
         if patch % model.alignment:
             raise UserError(f"--patch: found {patch}, expected a multiple of {model.alignment}")

@@ -26,7 +26,7 @@ from mvnet.invertible.couplings import (
     Spline,
 )
 from mvnet.invertible.fixed_point import FixedPoint, attach_gradient, solve
-from mvnet.invertible.linear import LU, ORTHOGONAL, ActNorm, ChannelMix, EquivariantOrthogonal, Orthogonal
+from mvnet.invertible.linear import LU, ORTHOGONAL, ActNorm, ChannelMix, EquivariantOrthogonal, Orthogonal, Permutation
 from mvnet.invertible.lipschitz import (
     CayleyLinear,
     Contraction,
@@ -80,6 +80,7 @@ __all__ = [
     "Orthogonal",
     "Partition",
     "PeriodicConv",
+    "Permutation",
     "ProductAction",
     "Radial",
     "Resample",

@@ -27,6 +27,7 @@ from mvnet.nn.connection import ConnectionFilter
 from mvnet.nn.connection_sum import apply_connection
 from mvnet.nn.frechet_filter import FrechetFilter, dissimilarity, isotropic_part, neighbourhood_mean
 from mvnet.nn.gabor import GaborBank
+from mvnet.nn.memory import run_part
 from mvnet.nn.rotations import LogMap, RotationFlow, RotationMapping, RotationMixing, RotationPooling
 from mvnet.nn.spd_ode import SPDODE
 from mvnet.nn.stencil import Stencil
@@ -50,4 +51,5 @@ __all__ = [
     "dissimilarity",
     "isotropic_part",
     "neighbourhood_mean",
+    "run_part",
 ]

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from mvnet.equivariant import FieldType, GroupConv, rms_squash
 from mvnet.errors import MvnetError
+from mvnet.nn.memory import run_part
 
 
 class Residual(nn.Module):
@@ -116,12 +117,13 @@ class EquivariantUNet(nn.Module):
             total += 2**level * (down + up) + (2**level if level else 0)  # and a neighbour of the interpolation
         return total + 2 ** (len(self.counts) - 1) - 1
 
-    def forward(self, inputs: Sequence[Tensor | None], mask: Tensor) -> Tensor:
+    def forward(self, inputs: Sequence[Tensor | None], mask: Tensor, memory: str = "plain") -> Tensor:
         """Features of the finest level.
 
         Args:
             inputs: for every level l shape (B, inputs[l].channels, n / 2^l, m / 2^l), None where nothing enters.
             mask: shape (B, 1, n, m), in {0, 1}: where there are data.
+            memory: a name of `mvnet.runtime.MEMORY`; the parts are the residual convolutions of a level.
         Returns:
             shape (B, fields[0].channels, n, m).
         Raises:
@@ -139,10 +141,12 @@ class EquivariantUNet(nn.Module):
             if h is None:
                 raise MvnetError("inputs: found None for the first level, expected a field")
             h = h.contiguous(memory_format=torch.channels_last)  # as convolutions want it and leave it
-            kept.append(self.down[level](F.silu(h).mul_(masks[level]), masks[level]))
+            h = F.silu(h).mul_(masks[level])
+            kept.append(run_part(self.down[level], h, masks[level], memory=memory))
         # up: features of the level below -> twice the resolution -> + kept ones -> residual convolutions
-        h = self.up[-1](kept.pop(), masks[-1])
+        h = run_part(self.up[-1], kept.pop(), masks[-1], memory=memory)
         for level in reversed(range(len(kept))):
             raised = F.interpolate(self.finer[level](rms_squash(h)), scale_factor=2.0, mode="bilinear")
-            h = self.up[level](torch.addcmul(kept.pop(), raised, masks[level]), masks[level])
+            h = torch.addcmul(kept.pop(), raised, masks[level])
+            h = run_part(self.up[level], h, masks[level], memory=memory)
         return h

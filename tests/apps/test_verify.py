@@ -25,12 +25,18 @@ def test_an_equivariant_network_holds(stem, run):
     done = run("verify", stem(fields={"faces": 1}, hidden={"flags": 1}), "--json")
     summary = json.loads(done.out)
     assert done.status == 0 and summary["holds"] and summary["equivariance_error"] < 1e-12
-    assert len(summary["guarantees"]) == 10
+    assert len(summary["guarantees"]) == 11
 
 
 def test_an_ordinary_network_fails(stem, run):
     done = run("verify", stem(fields={"regular": 6}, hidden={"regular": 4}, group="E"))
-    assert done.status == 1 and done.out.count("FAILS") == 6 and done.out.count("holds") == 4
+    assert done.status == 1 and done.out.count("FAILS") == 6 and done.out.count("holds") == 5
+
+
+def test_a_reversible_trunk_keeps_the_same_at_every_depth(stem, run):
+    done = run("verify", stem(fields={"faces": 2}, hidden={"flags": 1}, trunk="reversible"))
+    assert done.status == 0 and done.out.count("holds") == 13
+    assert "bytes kept by 64 reversible convolutions over those by 4: 1 " in done.out
 
 
 def test_a_network_of_motions_does_not_see_how_the_world_is_turned(tmp_path, run):

@@ -27,6 +27,7 @@ from mvnet.invertible import (
     Inverted,
     Invertible,
     PeriodicConv,
+    Permutation,
     ProductAction,
     Radial,
     Resample,
@@ -124,6 +125,7 @@ LAYERS: list[Layer] = [
         Layer(f"ChannelMix, {k}", lambda k=k: ChannelMix(4, k), (4, 3))
         for k in ("lu", "cayley", "exp", "householder", "givens")
     ),
+    Layer("Permutation", lambda: Permutation([2, 0, 3, 1]), (4, 3)),
     Layer("EquivariantOrthogonal", lambda: EquivariantOrthogonal(_fields()), (4, 3, 3)),
     Layer("Radial", lambda: Radial(5), (6, 3)),
     Layer("Radial, conditional", lambda: Radial(5, conditions=2), (3, 4), context=(2, 4)),

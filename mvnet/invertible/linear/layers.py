@@ -6,6 +6,7 @@ Source: paper section 4.1.3; Kingma and Dhariwal, Glow (2018).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -99,6 +100,48 @@ def check_channels(x: Tensor, channels: int, name: str) -> None:
         raise MvnetError(f"{name}: found shape {tuple(x.shape)}, expected {channels} channels")
 
 
+class Permutation(Invertible):
+    """z_i = x_p(i): channels in another order.
+
+    Args:
+        order: p, the channel that comes first, the one that comes second, ...
+    Shape:
+        (B, len(order), ...) -> the same.
+    Raises:
+        MvnetError: not a permutation of 0, 1, ...
+
+    Example:
+        >>> import torch
+        >>> from mvnet.invertible import Permutation
+        >>> Permutation([2, 0, 1])(torch.tensor([[10.0, 11.0, 12.0]]))[0]
+        tensor([[12., 10., 11.]])
+    """
+
+    order: Tensor
+    back: Tensor
+
+    def __init__(self, order: Sequence[int]):
+        super().__init__()
+        if sorted(order) != list(range(len(order))):
+            raise MvnetError(f"order: found {list(order)}, expected a permutation of 0 to {len(order) - 1}")
+        self.register_buffer("order", torch.tensor(order), persistent=False)
+        self.register_buffer("back", torch.tensor(order).argsort(), persistent=False)
+
+    def lipschitz(self, radius: float | None = None) -> tuple[float, float] | None:
+        """1 and 1"""
+        return 1.0, 1.0
+
+    def _forward(self, x: Tensor, context: Tensor | None) -> Mapped:
+        return x[:, self.order], zeros(x)
+
+    def _inverse(self, z: Tensor, context: Tensor | None) -> Mapped:
+        return z[:, self.back], zeros(z)
+
+    def _check(self, x: Tensor, context: Tensor | None, name: str) -> None:
+        super()._check(x, context, name)
+        check_channels(x, len(self.order), name)
+
+
 class ActNorm(Invertible):
     """z = (x - m) exp(-s) for every channel; m and s begin as mean and log-deviation of the first batch in training.
 
@@ -178,9 +221,9 @@ class EquivariantOrthogonal(Invertible):
         self.weight = nn.Parameter(normal * self.expansion.deviation())
 
     def matrix(self) -> Tensor:
-        """The orthogonal matrix, shape (channels, channels)."""
-        kernel = wide(self.expansion(self.weight)).flatten(2).squeeze(2)
-        return torch.linalg.matrix_exp(kernel - kernel.mT)
+        """The orthogonal matrix, shape (channels, channels), found in float64: its transpose has to be its inverse."""
+        kernel = self.expansion(self.weight.double()).flatten(2).squeeze(2)
+        return torch.linalg.matrix_exp(kernel - kernel.mT).to(wide(self.weight))
 
     def lipschitz(self, radius: float | None = None) -> tuple[float, float] | None:
         """1 and 1"""

@@ -140,12 +140,12 @@ class Orthogonal(nn.Module):
         self.free = nn.Parameter(spread * torch.randn(*batch, ORTHOGONAL[kind][1](n), generator=generator))
 
     def forward(self) -> Tensor:
-        """The matrices.
+        """The matrices, computed in float64: the transpose is the inverse only as far as they are orthogonal.
 
         Returns:
             shape (*batch, n, n).
         """
-        return ORTHOGONAL[self.kind][0](wide(self.free), self.n)
+        return ORTHOGONAL[self.kind][0](self.free.double(), self.n).to(wide(self.free))
 
 
 class LU(nn.Module):

@@ -36,6 +36,7 @@ def adapt(
     rate: float | None = None,
     optimizer: str = "adamw",
     optimizer_options: str = "",
+    memory: str = "plain",
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> DTIDenoiser:
@@ -48,13 +49,14 @@ def adapt(
         rate: initial learning rate, which falls linearly to zero; that of the optimiser when None.
         optimizer: a name of `mvnet.optim.OPTIMIZERS`.
         optimizer_options: further options of the optimiser, "k=v,...".
+        memory: "low" needs less of it and more time, for the same result but for rounding (`mvnet.nn.memory`).
         seed: random seed of the patches and the splits.
         progress: called as progress(done, total) after every step.
     Returns:
         the copy, in eval mode.
     Raises:
         MvnetError: another network, such as the certified one; the volume has no DWI, or fewer than 12 directions; an
-            unknown optimiser or option.
+            unknown optimiser, option or name of `memory`.
     """
     if not isinstance(model, DTIDenoiser):
         raise MvnetError(f"adapt: found a {type(model).__name__}, expected a DTIDenoiser: cards describe the weights")
@@ -77,12 +79,14 @@ def adapt(
         optimizer_options=optimizer_options,
         decay="linear",
     )
-    run = Run(None, copy.deepcopy(model), schedule)
-
-    def objective(model: nn.Module, pair: TrainingPair) -> tuple[Tensor, dict[str, float]]:
-        return denoising_loss(model, *pair)  # type: ignore[arg-type]
-
-    for _ in run.steps(objective, batches_of(data, schedule, 0)):
+    network = copy.deepcopy(model)
+    network.memory = memory
+    run = Run(None, network, schedule)
+    for _ in run.steps(_objective, batches_of(data, schedule, 0)):
         if progress is not None:
             progress(run.step, steps)
     return run.finish()  # type: ignore[return-value]
+
+
+def _objective(model: nn.Module, pair: TrainingPair) -> tuple[Tensor, dict[str, float]]:
+    return denoising_loss(model, *pair)  # type: ignore[arg-type]

@@ -4,7 +4,7 @@ Architecture (paper sections 2.3 and 2.4.3; the state never leaves the manifold)
 
     h_0 = lift(log z_0, noise information)
     repeat K times:
-        h   <- residual convolutions(h + inject(log z, distances of log z to its 26 neighbours))
+        h   <- convolutions(h + inject(log z, distances of log z to its 26 neighbours))
         z   <- exp( sum_q w_q(h) log z_q )          Frechet filter: log-Euclidean mean of 27 neighbours
         z   <- flow of  z' = xi(t, z; h) . z         manifold ODE: Lie-group integrator, congruence by GL(3)
     log of the expected affine-invariant error from h: the confidence map
@@ -32,7 +32,9 @@ from mvnet.equivariant.kernels import taps
 from mvnet.errors import MvnetError
 from mvnet.linalg import sym3
 from mvnet.metrics import REFERENCE_DIFFUSIVITY
+from mvnet.models.dti.trunk import TRUNKS, ReversibleConvolutions
 from mvnet.nn.frechet_filter import FrechetFilter, dissimilarity
+from mvnet.nn.memory import run_part
 from mvnet.nn.spd_ode import SPDODE
 
 SCALARS = ("mask", "known", "log_b0", "log_noise", "log_residual")
@@ -74,6 +76,7 @@ class Stage(nn.Module):
         convolutions: number of residual 3x3x3 convolutions.
         method: Lie-group integrator of the ODE block.
         gradient: how its gradient is found.
+        trunk: form of the convolutions, a name of `mvnet.models.dti.trunk.TRUNKS`.
         generator: source of the initial weights; torch's global generator when None.
     Shape:
         h (B, fields.channels, D, H, W), z (B, 6, D, H, W), mask (B, 1, D, H, W) -> h and z of the same shapes.
@@ -86,39 +89,47 @@ class Stage(nn.Module):
         convolutions: int,
         method: str,
         gradient: str = "discrete",
+        trunk: str = "residual",
         *,
         generator: torch.Generator | None = None,
     ):
         super().__init__()
         seen = FieldType((1, Sym2(fields.group)), (1, taps(fields.group, 3)))
         self.inject = GroupConv(seen, fields, 1, gain=1.0, generator=generator)
-        self.convolutions = nn.ModuleList(
-            GroupConv(fields, fields, 3, gain=0.5, generator=generator) for _ in range(convolutions)
-        )
+        self.convolutions = TRUNKS[trunk](fields, convolutions, generator=generator)
         self.choose = FrechetFilter(fields, generator=generator)
         self.move = SPDODE(fields, hidden, method=method, gradient=gradient, generator=generator)
 
-    def forward(self, h: Tensor, z: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, h: Tensor, z: Tensor, mask: Tensor, memory: str = "plain") -> tuple[Tensor, Tensor]:
         """Next features and next tensors.
 
         Args:
             h: shape (B, fields.channels, D, H, W).
             z: shape (B, 6, D, H, W), positive definite, um^2/ms.
             mask: shape (B, 1, D, H, W), in {0, 1}.
+            memory: a name of `mvnet.runtime.MEMORY`.
         Returns:
             features and tensors of the same shapes.
         """
-        # z -> log z, distances of log z to its neighbours -> h + inject
+        # z -> log z, distances of log z to its neighbours -> h + inject -> convolutions
         logs = centred_log(z) * mask
         distances = dissimilarity(logs, mask)
-        h = (h + self.inject(torch.cat([logs, distances], 1))) * mask
-        # h -> h + silu(K * squash(h)), K a 3x3x3 kernel
-        for convolution in self.convolutions:
-            h = h + F.silu(convolution(rms_squash(h))) * mask
+        if memory == "low" and isinstance(self.convolutions, ReversibleConvolutions):
+            h = self.convolutions(run_part(self._inject, h, logs, distances, mask, memory=memory), mask, memory)
+        else:
+            h = run_part(self._next_features, h, logs, distances, mask, memory=memory)
+        return h, run_part(self._next_tensors, h, logs, distances, mask, memory=memory)
+
+    def _inject(self, h: Tensor, logs: Tensor, distances: Tensor, mask: Tensor) -> Tensor:
+        return (h + self.inject(torch.cat([logs, distances], 1))) * mask
+
+    def _next_features(self, h: Tensor, logs: Tensor, distances: Tensor, mask: Tensor) -> Tensor:
+        return self.convolutions(self._inject(h, logs, distances, mask), mask)
+
+    def _next_tensors(self, h: Tensor, logs: Tensor, distances: Tensor, mask: Tensor) -> Tensor:
         # h -> weights w_q -> exp(sum_q w_q log z_q);  h -> xi in gl(3) -> flow of z' = xi . z
         drive = rms_squash(h)
-        z = self.move(drive, uncentred_exp(self.choose(drive, distances, logs, mask)))
-        return h, z
+        return self.move(drive, uncentred_exp(self.choose(drive, distances, logs, mask)))
 
 
 class DTIDenoiser(nn.Module):
@@ -133,9 +144,13 @@ class DTIDenoiser(nn.Module):
         spread: whether the errors of FA and MD are predicted, beside that of the tensor.
         size_noise: whether the noise of a tensor's size is seen, beside that of its components.
         gradient: how the gradient of the ODE blocks is found, a name of `mvnet.integrators.GRADIENTS`.
+        trunk: form of the convolutions, a name of `mvnet.models.dti.trunk.TRUNKS`.
         generator: source of the initial weights; torch's global generator when None.
+    Attributes:
+        memory: a name of `mvnet.runtime.MEMORY`: what is kept for the backward pass. No property of the weights.
     Raises:
-        MvnetError: features that no pointwise nonlinearity keeps equivariant.
+        MvnetError: features that no pointwise nonlinearity keeps equivariant, an unknown trunk, or fields of odd
+            multiplicity for the two streams of a reversible one.
     """
 
     def __init__(
@@ -148,10 +163,14 @@ class DTIDenoiser(nn.Module):
         spread: bool = False,
         size_noise: bool = False,
         gradient: str = "discrete",
+        trunk: str = "residual",
         *,
         generator: torch.Generator | None = None,
     ):
         super().__init__()
+        if trunk not in TRUNKS:
+            raise MvnetError(f"trunk: found {trunk!r}, expected one of {', '.join(TRUNKS)}")
+        self.memory = "plain"
         self.config = {
             "fields": dict(fields),
             "hidden": dict(hidden),
@@ -161,24 +180,25 @@ class DTIDenoiser(nn.Module):
             "spread": spread,
             "size_noise": size_noise,
             "gradient": gradient,
+            "trunk": trunk,
         }
         symmetry = find_group(group)
-        trunk, inner = permutation_type(symmetry, fields), permutation_type(symmetry, hidden)
+        outer, inner = permutation_type(symmetry, fields), permutation_type(symmetry, hidden)
         scalar, tensor = Trivial(symmetry), Sym2(symmetry)
         self.lift = GroupConv(
-            FieldType((1, tensor), (len(SCALARS), scalar), (1, tensor)), trunk, 3, generator=generator
+            FieldType((1, tensor), (len(SCALARS), scalar), (1, tensor)), outer, 3, generator=generator
         )
         self.lift_size = (
-            GroupConv(FieldType((1, scalar)), trunk, 3, bias=False, generator=generator) if size_noise else None
+            GroupConv(FieldType((1, scalar)), outer, 3, bias=False, generator=generator) if size_noise else None
         )
         if self.lift_size is not None:
             nn.init.zeros_(self.lift_size.weight)
         self.stages = nn.ModuleList(
-            Stage(trunk, inner, count, method, gradient, generator=generator) for count in convolutions
+            Stage(outer, inner, count, method, gradient, trunk, generator=generator) for count in convolutions
         )
-        self.error = GroupConv(trunk, FieldType((1, scalar)), 1, generator=generator)
+        self.error = GroupConv(outer, FieldType((1, scalar)), 1, generator=generator)
         nn.init.zeros_(self.error.weight)  # exp(-log error) enters the loss
-        self.spread = GroupConv(trunk, FieldType((2, scalar)), 1, generator=generator) if spread else None
+        self.spread = GroupConv(outer, FieldType((2, scalar)), 1, generator=generator) if spread else None
         if self.spread is not None:
             nn.init.zeros_(self.spread.weight)
 
@@ -203,10 +223,14 @@ class DTIDenoiser(nn.Module):
             tensors, shape (B, 6, D, H, W), um^2/ms, the log of their expected error, and more.
         """
         h, z = self.run_trunk(tensors, features)
-        # h -> log errors, bounded; no gradient into the trunk
-        seen = rms_squash(h.detach())
+        # no gradient of the heads into the trunk
+        return DenoisedField(z, *run_part(self._log_errors, h.detach(), memory=self.memory))
+
+    def _log_errors(self, h: Tensor) -> tuple[Tensor, Tensor | None]:
+        # h -> log errors, bounded
+        seen = rms_squash(h)
         spread = None if self.spread is None else bounded_log_error(self.spread(seen))
-        return DenoisedField(z, bounded_log_error(self.error(seen)), spread)
+        return bounded_log_error(self.error(seen)), spread
 
     def run_trunk(self, tensors: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
         """What the heads read, and the denoised tensors.
@@ -226,15 +250,18 @@ class DTIDenoiser(nn.Module):
         # log z, features -> h
         mask = features[:, :1]
         planes = torch.cat([centred_log(tensors) * mask, features[:, :-1]], 1)
-        h = self.lift(planes.contiguous(memory_format=torch.channels_last_3d))
-        if self.lift_size is not None:
-            h = h + self.lift_size(features[:, -1:].contiguous())
-        h = F.silu(h) * mask
+        h = run_part(self._lift, planes, features, memory=self.memory)
         # h, z -> h, z, stage by stage
         z = tensors
         for stage in self.stages:
-            h, z = stage(h, z, mask)
+            h, z = stage(h, z, mask, self.memory)
         return h, z
+
+    def _lift(self, planes: Tensor, features: Tensor) -> Tensor:
+        h = self.lift(planes.contiguous(memory_format=torch.channels_last_3d))
+        if self.lift_size is not None:
+            h = h + self.lift_size(features[:, -1:].contiguous())
+        return F.silu(h) * features[:, :1]
 
 
 def bounded_log_error(x: Tensor) -> Tensor:

@@ -40,6 +40,7 @@ from mvnet.nn.circle_ode import CircleODE
 from mvnet.nn.complex_planes import angle
 from mvnet.nn.connection import ConnectionFilter
 from mvnet.nn.gabor import GaborBank, Wave
+from mvnet.nn.memory import run_part
 from mvnet.nn.stencil import Stencil
 from mvnet.nn.unet import EquivariantUNet
 
@@ -49,11 +50,11 @@ SCALARS = ("valid", "known", "coherence")
 FINE = {"trivial": 4, "sides": 1, "waves": 1, "regular": 1}
 COARSE = {"trivial": 4, "sides": 1, "waves-sides": 1, "waves-corners": 1, "waves": 2, "regular": 2}
 HIDDEN = {"regular": 1}
-FIELD = {"down": (1, 4, 7), "up": (3, 4, 3), "noise": True}
-"""Options of the network that is trained: it knows the noise, and has more convolutions than the first one had."""
-
 """Features of 32, 64 and 16 channels: orbits, which D4xZ2 permutes, so that pointwise nonlinearities keep the symmetry.
 The "waves" are orbits of wave vectors. Only "regular" contains an odd scalar."""
+
+FIELD = {"down": (1, 4, 7), "up": (3, 4, 3), "noise": True}
+"""Options of the network that is trained: it knows the noise, and has more convolutions than the first one had."""
 
 WAVES: tuple[Wave, ...] = (
     ("trivial", 0.0),
@@ -100,10 +101,11 @@ class InSARDenoiser(nn.Module):
         move_levels: number of resolutions at which the ODE block reads its state.
         group: "D4xZ2"; any group of the plane with one internal sign.
         method: Lie-group integrator of the ODE block, a name of `mvnet.integrators.METHODS`.
-        noise: whether the correlation of the noise and the number of looks enter, at the coarsest level, and the
-            concentration is told from all filters instead of the last.
+        noise: whether the noise's correlation and looks enter, and the concentration is told from all filters.
         gradient: how the gradient of the ODE block is found, a name of `mvnet.integrators.GRADIENTS`.
         generator: source of the initial weights; torch's global generator when None.
+    Attributes:
+        memory: a name of `mvnet.runtime.MEMORY`: what is kept for the backward pass. No property of the weights.
     Raises:
         MvnetError: features that no pointwise nonlinearity keeps equivariant.
     """
@@ -127,6 +129,7 @@ class InSARDenoiser(nn.Module):
         generator: torch.Generator | None = None,
     ):
         super().__init__()
+        self.memory = "plain"
         self.config = {
             "fields": [dict(f) for f in fields],
             "hidden": dict(hidden),
@@ -217,13 +220,13 @@ class InSARDenoiser(nn.Module):
             if given is not None:
                 bank = entering[level]
                 entering[level] = given if bank is None else torch.cat([given, bank], 1)
-        h = rms_squash(self.pyramid(entering, F.max_pool2d(valid, 2)))
+        h = rms_squash(self.pyramid(entering, F.max_pool2d(valid, 2), self.memory))
 
         # h, z -> z', filter by filter -> arg -> flow of phi' = xi(t, phi; z, h)
         values = [z]
         for transport in self.transports:
-            values.append(transport(h, values[-1]))
-        phase = self.move(h, angle(values[-1]), z)
+            values.append(run_part(transport, h, values[-1], memory=self.memory))
+        phase = run_part(self.move, h, angle(values[-1]), z, memory=self.memory)
         # h, log |z'| -> log kappa
         evidence = self.evidence(h).add_(self.strength(log_strength(values[-1])))
         if self.strengths is not None:

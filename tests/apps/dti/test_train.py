@@ -5,7 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from nibabel.nifti1 import Nifti1Image
+
+from mvnet.models import load_checkpoint
 
 
 @pytest.mark.parametrize(
@@ -26,6 +29,10 @@ from nibabel.nifti1 import Nifti1Image
         (["--seed", -1], "--seed"),
         (["--simulated", 1, "--optimizer", "magic"], "optimizer: found 'magic', expected one of"),
         (["--seed", 2**23], "--seed"),
+        (["--memory", "large"], "'--memory': found 'large', expected one of plain, low"),
+        (["--convolutions", "8,x"], "--convolutions: found '8,x', expected a number for every stage"),
+        (["--network", "certified", "--convolutions", "8"], "--convolutions: found the certified network"),
+        (["--network", "certified", "--memory", "low"], "--memory: found the certified network"),
     ],
 )
 def test_bad_options_of_train_are_one_line_and_leave_nothing(arguments, words, scan, run, tmp_path):
@@ -52,3 +59,17 @@ def test_several_scans_with_masks_and_one_of_a_simulated_scanner(scan, run, tmp_
     assert card["training_data"] == [*slabs, "1 scans of a simulated scanner"]
     refused = run("train", "dti", "-o", tmp_path / "other", *words, "--bval", scan.bval)
     assert refused.status == 2 and "--bval: found 3, expected 2, one for every --dwi" in refused.err
+
+
+def test_a_reversible_network_is_trained_in_little_memory_as_in_much(run, tmp_path):
+    words = ["--simulated", 1, "--steps", 2, "--batch", 1, "--patch", 6, "--workers", 0, "--device", "cpu", "--quiet"]
+    words += ["--network", "reversible", "--convolutions", "2,3"]
+    weights = {}
+    for memory in ("plain", "low"):
+        done = run("train", "dti", "-o", tmp_path / memory, *words, "--memory", memory)
+        assert done.status == 0, done.err
+        model, card = load_checkpoint(tmp_path / memory / "dti")
+        assert card["config"]["trunk"] == "reversible" and card["config"]["convolutions"] == [2, 3]
+        weights[memory] = model.state_dict()
+    for name, value in weights["plain"].items():
+        torch.testing.assert_close(weights["low"][name], value, rtol=1e-3, atol=1e-5)

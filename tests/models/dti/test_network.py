@@ -41,13 +41,27 @@ def test_output_is_positive_definite_whatever_the_weights():
     assert bool((sym3.eigvals(out.tensors) > 0).all())
 
 
-@pytest.mark.parametrize("fields", [{"faces": 1, "trivial": 2}, {"flags": 1, "edges": 1, "regular": 1}])
+@pytest.mark.parametrize(
+    "fields, trunk",
+    [
+        ({"faces": 1, "trivial": 2}, "residual"),
+        ({"flags": 1, "edges": 1, "regular": 1}, "residual"),
+        ({"trivial": 2, "faces": 2, "vertices": 2}, "reversible"),
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-12), (torch.float32, 1e-5)])
-def test_the_network_commutes_with_every_symmetry_of_the_cube(fields, dtype, tolerance):
+def test_the_network_commutes_with_every_symmetry_of_the_cube(fields, trunk, dtype, tolerance):
     """Voxels, tensors and the shape of a voxel turned together turn the result, on anisotropic voxels too."""
     torch.manual_seed(0)
-    network = DTIDenoiser(fields=fields, hidden={"flags": 1}, convolutions=(1, 1), spread=True, size_noise=True)
-    model = randomise(network, 0.05).to(dtype).eval()
+    options: dict[str, Any] = {
+        "fields": fields,
+        "hidden": {"flags": 1},
+        "trunk": trunk,
+        "spread": True,
+        "size_noise": True,
+    }
+    model = randomise(DTIDenoiser(convolutions=(1, 2), **options), 0.05).to(dtype).eval()
     cube = group("Oh")
     tensor, scalar = field_type(cube, {"sym2": 1}), Trivial(cube)
     inputs = FieldType((5, scalar), (1, Sym2(cube)), (1, scalar))

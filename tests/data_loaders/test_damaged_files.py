@@ -225,3 +225,14 @@ def test_what_says_itself_what_is_wrong_passes(error: Exception) -> None:
     with pytest.raises(type(error)) as caught, reading("a.x", "X"):
         raise error
     assert caught.value is error
+
+
+def test_an_error_of_the_system_is_given_the_name_of_the_file() -> None:
+    with pytest.raises(OSError) as caught, reading("a.x", "X"):
+        raise OSError(5, "Input/output error")
+    assert (caught.value.filename, caught.value.errno) == ("a.x", 5)
+
+
+def test_what_the_system_answers_to_nonsense_is_a_damaged_file() -> None:
+    with pytest.raises(DataError, match=r"a\.x: found .*Invalid argument"), reading("a.x", "X"):
+        raise OSError(22, "Invalid argument")

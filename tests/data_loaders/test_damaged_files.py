@@ -25,8 +25,8 @@ from tests.data_loaders.motion.test_skeleton import msr_text, ntu_text, sensor
 from tests.data_loaders.mutants import mutate
 
 MUTANTS = 48
-COMPILED = ("release", "c3d", "GMTSAR classic", "GMTSAR complex", "NISAR", "ARIA", "MintPy", "NetCDF-4")
-"""Their compiled readers (scipy's of MATLAB files, ezc3d, netCDF, HDF5) crash or hang on some: not tried here."""
+COMPILED = ("GMTSAR classic", "GMTSAR complex", "NISAR", "ARIA", "MintPy", "NetCDF-4")
+"""Their compiled readers (netCDF, HDF5) crash or hang on some: not tried here."""
 Load = Callable[[], object]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
@@ -9,6 +10,7 @@ from os import PathLike
 from mvnet.errors import MvnetError
 
 _LONGEST = 300  # characters of a parser's own words
+_NONSENSE = (errno.EINVAL, errno.EOVERFLOW, errno.ERANGE, errno.EDOM)  # what a system answers to a damaged file
 
 
 class DataError(MvnetError):
@@ -27,14 +29,15 @@ def reading(path: str | PathLike[str], kind: str) -> Iterator[None]:
         kind: what the file was read as.
     Raises:
         DataError: in place of every exception but MvnetError, MemoryError, and an OSError of the system, which say
-            themselves what is wrong.
+            themselves what is wrong; the file is added to the last where it names none.
     """
     try:
         yield
     except (MvnetError, MemoryError):
         raise
     except Exception as error:
-        if isinstance(error, OSError) and error.errno is not None:
+        if isinstance(error, OSError) and error.errno is not None and error.errno not in _NONSENSE:
+            error.filename = error.filename or str(path)
             raise
         found = f"truncated or damaged data that cannot be read as {kind}"
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST].rstrip(": ")

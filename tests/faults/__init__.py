@@ -1,0 +1,1 @@
+"""Attacks: what damaged, hostile and changing files must not do."""

@@ -14,7 +14,7 @@ from mvnet.data_loaders.insar.formats.array_layers import ArrayLayer
 from mvnet.data_loaders.insar.formats.choice import PRODUCTS, select_layers
 from mvnet.data_loaders.insar.formats.datasets import DatasetFile
 from mvnet.data_loaders.insar.layers import Layer, RawLayer
-from mvnet.data_loaders.optional import import_optional
+from mvnet.data_loaders.isolated import parse_isolated
 
 
 def npy_layer(path: Path, wanted: str | int | None = None) -> RawLayer:
@@ -83,7 +83,7 @@ def _arrays(path: str, changed: int) -> dict[str, np.ndarray]:
             found = {name: file[name] for name in file.files}
     else:
         _check_version(path)
-        found = import_optional("scipy.io", "insar").loadmat(path, mat_dtype=False)
+        found = vars(parse_isolated("MATLAB", Path(path), squeeze=False))
     return {name: values.view(_Named) for name, values in found.items() if isinstance(values, np.ndarray)}
 
 

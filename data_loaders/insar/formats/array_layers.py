@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from mvnet.data_loaders.insar.checks.zarr_codecs import open_zarr
 from mvnet.data_loaders.insar.layers import Layer, part_of
 from mvnet.data_loaders.optional import import_optional
 
@@ -76,7 +77,7 @@ class ZarrLayer(ArrayLayer):
     """An array of a Zarr store in a folder, "" for the store itself; chunks that were never written are NaN."""
 
     def _read(self, rows: slice, columns: slice) -> np.ndarray:
-        store = import_optional("zarr", "insar").open(self.path, mode="r")
+        store = open_zarr(self.path)
         return self._take(store[self.dataset] if self.dataset else store, rows, columns)
 
     def _written(self, array: Any, chunk: tuple[int, ...]) -> bool:

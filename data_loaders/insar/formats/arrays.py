@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mvnet.data_loaders.errors import reading
+from mvnet.data_loaders.insar.checks.zarr_codecs import open_zarr
 from mvnet.data_loaders.insar.formats.array_layers import Hdf5Layer, NetcdfLayer, ZarrLayer, netcdf_file
 from mvnet.data_loaders.insar.formats.bands import choose_layers
 from mvnet.data_loaders.insar.formats.choice import PRODUCTS, select_layers
@@ -101,9 +102,8 @@ def hdf5_layers(path: Path, wanted: str | int | None, product: str, coherence: b
 
 def zarr_layers(path: Path, wanted: str | int | None, coherence: bool) -> tuple[Layer, Layer | None]:
     """Interferogram and coherence of a Zarr store (also SNAP's .znap); arguments and errors as `hdf5_layers`."""
-    zarr = import_optional("zarr", "insar")
     with reading(path, "a Zarr store"):
-        store = zarr.open(str(path), mode="r")
+        store = open_zarr(path)
         single = not hasattr(store, "members")
         members = [("", store)] if single else store.members(max_depth=4)
         datasets = {name: item for name, item in members if hasattr(item, "shape")}

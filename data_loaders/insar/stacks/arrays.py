@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from mvnet.data_loaders.errors import reading
+from mvnet.data_loaders.insar.checks.zarr_codecs import open_zarr
 from mvnet.data_loaders.insar.formats.arrays import is_hdf5, is_mintpy, is_zarr
 from mvnet.data_loaders.insar.formats.headers import text
 from mvnet.data_loaders.insar.stacks.base import DenoisedPair, Pair, Stack, StackKind, keep
@@ -34,7 +35,7 @@ def _opened(path: Path, mode: str) -> Iterator[Any]:
     """An open file or store: names -> datasets."""
     if is_zarr(path):
         with reading(path, "a Zarr store"):
-            yield import_optional("zarr", "insar").open(str(path), mode=mode, use_consolidated=False)
+            yield open_zarr(path, mode, use_consolidated=False)
     else:
         with reading(path, "HDF5"), import_optional("h5py", "insar").File(path, mode) as file:
             yield file

@@ -7,10 +7,12 @@ is no `parent`.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from mvnet.data_loaders.errors import DataError, reading
+from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.isolated import parse_isolated
 from mvnet.data_loaders.motion.motion_set import MotionSet
 from mvnet.data_loaders.motion.options import ReadOptions
 from mvnet.data_loaders.motion.recording import one_recording
@@ -34,15 +36,13 @@ def read_c3d(path: Path, options: ReadOptions) -> MotionSet:
     Raises:
         DataError: damaged, no markers, a unit that is not known and no `scale`.
     """
-    ezc3d = import_optional("ezc3d", "motion")
-    with reading(path, "C3D"):
-        file = ezc3d.c3d(str(path))
-        points, parameters = file["data"]["points"], file["parameters"]["POINT"]
-        residuals = file["data"]["meta_points"]["residuals"][0]
-    positions = points[:3].transpose(2, 1, 0)
+    import_optional("ezc3d", "motion")
+    file = parse_isolated("C3D", path)
+    residuals, parameters = file.residuals, vars(file.parameters)
+    positions = file.points[:3].transpose(2, 1, 0)
     if 0 in positions.shape:
         raise DataError(f"{path}: found {positions.shape[1]} markers in {positions.shape[0]} frames, expected some")
-    unit = (parameters["UNITS"]["value"] or [""])[0].strip().lower()
+    unit = (parameters["UNITS"] or [""])[0].strip().lower()
     if options.scale is None and unit not in _METRES:
         raise DataError(f"{path}: found unit {unit!r}, expected one of {', '.join(_METRES)}; give scale")
     scale = options.scale or _METRES[unit]
@@ -52,14 +52,14 @@ def read_c3d(path: Path, options: ReadOptions) -> MotionSet:
         options,
         positions=np.where(seen[..., None], positions, np.nan) * scale,
         joints=_labels(parameters, positions.shape[1]),
-        rate=float(np.ravel(parameters["RATE"]["value"])[0]) or None,
+        rate=float(np.ravel(parameters["RATE"])[0]) or None,
         scale=scale,
         default_up="z",
     )
 
 
-def _labels(parameters: dict, count: int) -> tuple[str, ...]:
+def _labels(parameters: dict[str, Any], count: int) -> tuple[str, ...]:
     """Names of the markers; from the 256th on they are in LABELS2, LABELS3, ..."""
     keys = [key for key in ["LABELS"] + [f"LABELS{i}" for i in range(2, 100)] if key in parameters]
-    names = [name.strip() for key in keys for name in parameters[key]["value"]]
+    names = [name.strip() for key in keys for name in parameters[key]]
     return tuple((names + [f"marker {i + 1}" for i in range(len(names), count)])[:count])

@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from mvnet.data_loaders.errors import DataError, reading
+from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.isolated import parse_isolated
 from mvnet.data_loaders.motion.formats.npz import npz_names, read_arrays
 from mvnet.data_loaders.motion.motion_set import MotionSet, encode_labels
 from mvnet.data_loaders.motion.options import ReadOptions
@@ -115,10 +116,7 @@ def _from_structs(path: Path) -> _Sequences:
 
 
 def _load(path: Path, squeeze: bool = True) -> dict[str, Any]:
-    from scipy.io import loadmat
-
-    with reading(path, "a MATLAB file"):
-        return loadmat(path, squeeze_me=squeeze, struct_as_record=False)
+    return vars(parse_isolated("MATLAB", path, squeeze=squeeze))
 
 
 def _optional(path: Path, struct: str | None = None, squeeze: bool = True) -> dict[str, Any]:

@@ -1,0 +1,130 @@
+"""The process in which compiled parsers read files that may be damaged. Started by `isolated`; imports nothing of mvnet.
+
+In    a line of JSON, the module path; then a line for each file: parser, path, bytes and seconds that it may take.
+Out   for each file a line of JSON, {"tree": ..., "arrays": [[dtype, shape, order], ...]} or {"error": ...}, and the
+      bytes of the arrays one after the other. Nothing is pickled.
+
+In a tree {"array": k} is the k-th array, {"fields": {...}} a struct, {"cells": [...], "shape": [...]} an array of
+objects, and anything else what JSON has.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+_PLAIN = "fciubUS"  # kinds of arrays that are handed back
+
+
+def read_mat(path: str, squeeze: bool) -> Any:
+    """The variables of a MATLAB file up to version 7; with `squeeze` axes of length 1 are dropped."""
+    from scipy.io import loadmat
+
+    found = loadmat(path, squeeze_me=squeeze, struct_as_record=False)
+    return {name: value for name, value in found.items() if not name.startswith("__")}
+
+
+def read_c3d(path: str) -> Any:
+    """Points (4, markers, frames), residuals (markers, frames) and the parameters of the group POINT."""
+    import ezc3d
+
+    file = ezc3d.c3d(path)
+    parameters = {name: entry["value"] for name, entry in file["parameters"]["POINT"].items() if "value" in entry}
+    data = file["data"]
+    return {"points": data["points"], "residuals": data["meta_points"]["residuals"][0], "parameters": parameters}
+
+
+PARSERS: dict[str, Callable[..., Any]] = {"MATLAB": read_mat, "C3D": read_c3d}
+"""Every compiled parser that is not trusted with damaged files. A new one is one line here and its function."""
+
+
+def encode(value: Any, arrays: list[Any]) -> Any:
+    """A tree of what a parser found; its arrays are appended to a list. What is of no known type is null."""
+    import numpy as np
+
+    if isinstance(value, np.ndarray):
+        if value.dtype.kind in _PLAIN:
+            arrays.append(value)
+            return {"array": len(arrays) - 1}
+        if value.dtype.kind == "O":
+            return {"cells": [encode(item, arrays) for item in value.ravel()], "shape": list(value.shape)}
+        return None
+    if isinstance(value, complex):
+        return encode(np.asarray(value), arrays)
+    if isinstance(value, np.generic):
+        return encode(value.item(), arrays)
+    if isinstance(value, dict):
+        return {"fields": {str(name): encode(item, arrays) for name, item in value.items()}}
+    if hasattr(value, "_fieldnames"):  # a struct of scipy
+        return {"fields": {name: encode(getattr(value, name), arrays) for name in value._fieldnames}}
+    if isinstance(value, list | tuple):
+        return [encode(item, arrays) for item in value]
+    return value if isinstance(value, str | int | float) else None
+
+
+def limit(room: int, seconds: float) -> None:
+    """Let this process take so many bytes more than it has, and so many seconds of a core."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            held = int(file.read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (held + room, resource.getrlimit(resource.RLIMIT_AS)[1]))
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        spent = int(used.ru_utime + used.ru_stime + seconds) + 1
+        resource.setrlimit(resource.RLIMIT_CPU, (spent, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    except (OSError, ValueError):  # the system has other limits, or none
+        return
+
+
+def answer(request: dict[str, Any], out: BinaryIO) -> None:
+    """Read the file of a request and write what was found."""
+    import numpy as np
+
+    arrays: list[Any] = []
+    try:
+        parse = PARSERS[request["parser"]]
+        with open(request["path"], "rb"):  # a missing file is said by the system
+            pass
+        tree = encode(parse(request["path"], **request["options"]), arrays)
+        head = json.dumps({"tree": tree, "arrays": [[a.dtype.str, list(a.shape), _order(a)] for a in arrays]})
+    except MemoryError:
+        head, arrays = json.dumps({"memory": True}), []
+    except Exception as error:
+        head, arrays = json.dumps({"error": f"{type(error).__name__}: {error}"[:2000]}), []
+    out.write(head.encode() + b"\n")
+    for array in arrays:
+        flat = array.T if _order(array) == "F" else array
+        out.write(memoryview(np.ascontiguousarray(flat)).cast("B") if array.size else b"")
+    out.flush()
+
+
+def _order(array: Any) -> str:
+    return "F" if array.flags.f_contiguous and not array.flags.c_contiguous else "C"
+
+
+def main() -> None:
+    """Answer requests until there are no more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to handle
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what libraries print
+    sys.path[:] = json.loads(sys.stdin.readline())
+    import numpy  # noqa: F401  before the limits
+
+    for line in sys.stdin:
+        request = json.loads(line)
+        for module in request["imports"]:
+            __import__(module)
+        limit(request["room"], request["seconds"])
+        answer(request, out)
+
+
+if __name__ == "__main__":
+    main()

@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.harness import Benchmark, measure_parts
 
-PARTS = ("layers", "memory", "moons", "open_problems")
+PARTS = ("layers", "memory", "memory_network", "moons", "open_problems")
 
 
 def main() -> None:

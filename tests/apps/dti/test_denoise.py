@@ -223,4 +223,8 @@ def test_adapt_fine_tunes_on_the_scan(scan, denoise, tmp_path, monkeypatch):
     result = denoise(*inputs_of(scan), "-o", tmp_path / "out", "--adapt")
     assert (plain.status, result.status) == (0, 0), result.err
     assert "adapting on cpu" in result.err
-    assert not np.array_equal(array(tmp_path / "out" / MAPS["FA"]), array(tmp_path / "plain" / MAPS["FA"]))
+    adapted = array(tmp_path / "out" / MAPS["FA"])
+    assert not np.array_equal(adapted, array(tmp_path / "plain" / MAPS["FA"]))
+    low = denoise(*inputs_of(scan), "-o", tmp_path / "low", "--adapt", "--memory", "low")
+    assert low.status == 0, low.err
+    np.testing.assert_allclose(array(tmp_path / "low" / MAPS["FA"]), adapted, rtol=0, atol=1e-4)

@@ -161,6 +161,14 @@ def optimizer_without_adapt(scan, folder):
     return [scan.tensors, "--optimizer", "soap"], "--optimizer: found no --adapt with it"
 
 
+def memory_without_adapt(scan, folder):
+    return [scan.tensors, "--memory", "low"], "--memory: found no --adapt with it"
+
+
+def unknown_memory(scan, folder):
+    return [scan.tensors, "--memory", "large"], "'--memory': found 'large', expected one of plain, low"
+
+
 def unknown_optimizer(scan, folder):
     words = ["--bval", scan.bval, "--bvec", scan.bvec, "--adapt", "--optimizer", "magic"]
     return [scan.dwi, *words], "--optimizer: found 'magic', expected one of adamw"
@@ -247,6 +255,8 @@ CASES = [
     strength_word,
     adapt_without_dwi,
     optimizer_without_adapt,
+    memory_without_adapt,
+    unknown_memory,
     unknown_optimizer,
     adapt_with_few_directions,
     unknown_device,

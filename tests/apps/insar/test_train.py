@@ -22,6 +22,15 @@ def test_a_short_run_writes_weights_and_card(run, tmp_path):
     assert card["steps"] == 2 and card["pixels_per_step"] == 256 and card["seed"] == 0
 
 
+def test_little_memory_gives_the_same_weights(run, tmp_path):
+    weights = []
+    for memory in ("plain", "low"):
+        assert run("train", "insar", "-o", tmp_path / memory, *SHORT, "--memory", memory).status == 0
+        weights.append(load_checkpoint(tmp_path / memory / "insar")[0].state_dict())
+    for name, value in weights[0].items():
+        torch.testing.assert_close(weights[1][name], value, rtol=1e-3, atol=1e-5)
+
+
 def test_every_optimizer_is_offered_with_its_rate_and_options(run, tmp_path):
     words = ["--optimizer", "soap", "--optimizer-options", "every=2,fewest=1"]
     assert run("train", "insar", "-o", tmp_path / "run", *SHORT, *words).status == 0

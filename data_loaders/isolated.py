@@ -27,7 +27,7 @@ from mvnet.data_loaders.errors import DataError
 _IMPORTS = {"MATLAB": ("scipy.io",), "C3D": ("ezc3d",), "HDF5": ("h5py",), "GDAL": ("rasterio",)}
 """Modules of a parser, imported before its limits are set."""
 _ROOM, _RATIO = 1 << 28, 64  # bytes that any file may take, and as many times its size
-_SECONDS, _RATE = 3.0, 5e6  # of a core; bytes a second above
+_SECONDS, _RATE = 2.0, 5e6  # of a core; bytes a second above
 _PATIENCE = 20  # times as long by the clock, on a machine that is busy
 _workers: dict[str, subprocess.Popen[bytes]] = {}
 _lock = threading.Lock()

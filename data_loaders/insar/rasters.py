@@ -10,12 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError, reading
 from mvnet.data_loaders.insar.checks.blocks import Blocks
-from mvnet.data_loaders.insar.checks.sources import LOCAL, Access, check_sources, check_text, drivers
+from mvnet.data_loaders.insar.checks.sources import LOCAL, Access, check_sources, check_text, drivers, names_sources
 from mvnet.data_loaders.insar.checks.whole import check_whole
 from mvnet.data_loaders.insar.layers import Layer
 from mvnet.data_loaders.isolated import parse_isolated
@@ -107,6 +108,7 @@ def _checked(uri: str | Path, shown: str, access: Access) -> Iterator[Any]:
     with reading(shown, "a raster that GDAL opens"):
         path, archived = Path(uri), _ARCHIVED.match(str(uri))
         if path.is_file():
+            _check_texts(path)
             check_sources(path, access)
             with open(path, "rb") as file:
                 fragile = file.read(4).startswith(_FRAGILE)
@@ -119,6 +121,14 @@ def _checked(uri: str | Path, shown: str, access: Access) -> Iterator[Any]:
             if path.is_file():
                 check_sources(path, access, source.files)
             yield source
+
+
+def _check_texts(path: Path) -> None:
+    """Parse what GDAL will take for XML, a file or the headers beside it: it speaks of its own errors in raw bytes."""
+    for place in (path, *(Path(f"{path}{ending}") for ending in (".xml", ".vrt", ".aux.xml"))):
+        if place.is_file() and (place != path or names_sources(path) or place.suffix == ".xml"):
+            with reading(place, "XML"):
+                ElementTree.parse(place)
 
 
 _BAND_NAMES = ("long_name", "NETCDF_VARNAME", "BandName", "BAND_NAME", "band_name", "NAME", "Name")

@@ -24,10 +24,10 @@ import numpy as np
 
 from mvnet.data_loaders.errors import DataError
 
-_IMPORTS = {"MATLAB": ("scipy.io",), "C3D": ("ezc3d",)}
+_IMPORTS = {"MATLAB": ("scipy.io",), "C3D": ("ezc3d",), "HDF5": ("h5py",), "GDAL": ("rasterio",)}
 """Modules of a parser, imported before its limits are set."""
 _ROOM, _RATIO = 1 << 28, 64  # bytes that any file may take, and as many times its size
-_SECONDS, _RATE = 3.0, 5e6  # of a core; bytes a second above
+_SECONDS, _RATE = 2.0, 5e6  # of a core; bytes a second above
 _PATIENCE = 20  # times as long by the clock, on a machine that is busy
 _workers: dict[str, subprocess.Popen[bytes]] = {}
 _lock = threading.Lock()
@@ -132,7 +132,7 @@ def _ask(
 
 def _fill(array: np.ndarray, out: IO[bytes]) -> bool:
     """Read the bytes of an array; False if they end before."""
-    view = memoryview(array.reshape(prod(array.shape)).view(np.uint8)).cast("B") if array.nbytes else memoryview(b"")
+    view = array.reshape(prod(array.shape)).view(np.uint8).data if array.nbytes else memoryview(b"")
     while len(view):
         count = out.readinto(view)  # type: ignore[attr-defined]
         if not count:

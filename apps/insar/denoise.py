@@ -49,7 +49,7 @@ def run(options: InSAROptions, console: Console | None = None) -> dict[str, Any]
         from mvnet.apps.insar.unwrap import check_unwrapper
 
         check_unwrapper(options.unwrap)
-    from mvnet.data_loaders.insar.layers import gdal
+    from mvnet.data_loaders.insar.rasters import gdal
 
     with freed_memory_kept(), gdal().Env(GDAL_CACHEMAX=_CACHE):
         return _run(options, console, Clock())
@@ -157,7 +157,7 @@ def _section(options: InSAROptions, out: OutputSet, found: Survey, summary: dict
 
     ambiguity = None
     if options.unwrap is not None:
-        from mvnet.data_loaders.insar.layers import gdal
+        from mvnet.data_loaders.insar.rasters import gdal
 
         with gdal().open(out.staged(AMBIGUITY)) as file:
             ambiguity = file.read(1)

@@ -28,7 +28,7 @@ QUICK_PAIRS, QUICK_SIDE = 6, 96
 
 def write_stack(folder: Path, number: int, side: int) -> None:
     """Simulated pairs of one look, coherence .3 to .9, as `interferograms/DATE1_DATE2.int.tif`."""
-    from mvnet.data_loaders.insar.layers import gdal
+    from mvnet.data_loaders.insar.rasters import gdal
     from mvnet.data_loaders.insar.simulation import simulate_pair, simulate_scene
 
     (folder / "interferograms").mkdir(parents=True)
@@ -75,7 +75,7 @@ def denoise_with_a_loss(folder: Path, output: Path, after: int) -> tuple[dict[st
 
 def differences(one: Path, other: Path) -> list[float]:
     """Largest difference of every file of two results, inf where one has it alone."""
-    from mvnet.data_loaders.insar.layers import gdal
+    from mvnet.data_loaders.insar.rasters import gdal
 
     names = {path.relative_to(folder) for folder in (one, other) for path in (folder / "interferograms").glob("*.tif")}
     found = []

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from mvnet.data_loaders.dti.formats.declared import check_image
 from mvnet.data_loaders.dti.formats.registry import open_foreign, suffix_of
 from mvnet.data_loaders.errors import DataError, reading
 from mvnet.storage import replacing
@@ -45,6 +46,8 @@ def open_image(path: str | Path | Any, kinds: str = _REAL) -> Any:
     if image is None:
         with reading(path, "a NIfTI image"):
             image = nibabel.load(path)
+            if isinstance(image, nibabel.Nifti1Pair):
+                check_image(image, path)
     if not isinstance(image, nibabel.Nifti1Pair):
         raise DataError(f"{path}: found a {type(image).__name__}, expected a NIfTI image")
     return _check_image(image, path, kinds)

@@ -13,7 +13,8 @@ import numpy as np
 
 from mvnet.data_loaders.insar.block_store import OutputSpec
 from mvnet.data_loaders.insar.interferogram import Interferogram
-from mvnet.data_loaders.insar.layers import RasterLayer, Window, gdal
+from mvnet.data_loaders.insar.layers import Window
+from mvnet.data_loaders.insar.rasters import RasterLayer, gdal
 from mvnet.data_loaders.optional import import_optional
 from mvnet.errors import first_line
 

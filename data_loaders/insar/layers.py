@@ -6,17 +6,13 @@ threads at once.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError, reading
-from mvnet.data_loaders.insar.raster_files import check_whole
-from mvnet.data_loaders.optional import import_optional
 
 Window = tuple[slice, slice]
 """Rows and columns, of step 1."""
@@ -57,6 +53,10 @@ class Layer:
     def origin(self) -> Layer:
         """The layer whose file tells where this one lies: itself, or the first of those that it is made of."""
         return self
+
+    def count_unwritten(self) -> int:
+        """Pixels in parts of the file that were never written; they are NaN."""
+        return 0 if self.origin is self else self.origin.count_unwritten()
 
     def read(self, window: Window | None = None) -> np.ndarray:
         """The stored values of a window (all of it for None), NaN where the file masks them.
@@ -110,32 +110,6 @@ class Layer:
 
     def _read(self, rows: slice, columns: slice) -> np.ndarray:
         raise NotImplementedError
-
-
-@dataclass(frozen=True, kw_only=True)
-class RasterLayer(Layer):
-    """A band of anything GDAL opens. masked: has a mask of its own. gaps: blocks (row, column) never written."""
-
-    uri: str
-    band: int = 1
-    masked: bool = False
-    gaps: frozenset[tuple[int, int]] = frozenset()
-
-    def _read(self, rows: slice, columns: slice) -> np.ndarray:
-        rasterio = gdal()
-        window = import_optional("rasterio.windows", "insar").Window.from_slices(rows, columns)
-        with rasterio.open(self.uri) as source:
-            values = source.read(self.band, window=window)
-            inside = source.read_masks(self.band, window=window) if self.masked else None
-            block = source.block_shapes[self.band - 1]
-        if inside is None and not self.gaps:
-            return values
-        values = values.astype(np.result_type(values.dtype, np.float32), copy=False)
-        if inside is not None:
-            values[inside == 0] = np.nan
-        for place in self.gaps:
-            values[tuple(part_of(k, size, part) for k, size, part in zip(place, block, (rows, columns)))] = np.nan
-        return values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,6 +198,10 @@ class FlippedLayer(Layer):
 
     layer: Layer
 
+    def count_unwritten(self) -> int:
+        """Those of the layer."""
+        return self.layer.count_unwritten()
+
     def with_nodata(self, nodata: float) -> Self:
         """The layer with another stored number that means none."""
         return replace(self, layer=self.layer.with_nodata(nodata), nodata=nodata)
@@ -231,19 +209,6 @@ class FlippedLayer(Layer):
     def _read(self, rows: slice, columns: slice) -> np.ndarray:
         n = self.shape[0]
         return self.layer.read((slice(n - rows.stop, n - rows.start), columns))[::-1]
-
-
-def gdal() -> Any:
-    """The rasterio module; it no longer warns of rasters in radar geometry, which are no fault."""
-    rasterio = import_optional("rasterio", "insar")
-    warnings.filterwarnings("ignore", category=rasterio.errors.NotGeoreferencedWarning)
-    return rasterio
-
-
-def part_of(block: int, size: int, window: slice) -> slice:
-    """What of a window lies in a block, counted from the start of the window; may be empty."""
-    start, stop = block * size - window.start, (block + 1) * size - window.start
-    return slice(max(0, start), max(0, min(stop, window.stop - window.start)))
 
 
 def join(real: Layer, imaginary: Layer) -> PairLayer:
@@ -271,50 +236,3 @@ def mask_by(phase: Layer, mask: Layer, zero: bool = False, digits: bool = False)
 def _common(layer: Layer) -> dict[str, Any]:
     names = ("path", "shape", "dtype", "nodata", "crs", "transform", "tags", "part", "units")
     return {name: getattr(layer, name) for name in names}
-
-
-def raster_layer(uri: str | Path, band: int = 1, shown: str | Path | None = None) -> RasterLayer:
-    """A band of a file that GDAL opens.
-
-    Raises:
-        DataError: not readable, truncated, no such band.
-    """
-    shown = str(uri if shown is None else shown)
-    with reading(shown, "a raster that GDAL opens"), gdal().open(str(uri)) as source:
-        if not 1 <= band <= max(1, source.count):
-            raise DataError(f"layer: found band {band} of {shown}, expected 1 to {source.count}")
-        return _band_layer(source, uri, band, shown)
-
-
-def raster_layers(uri: str | Path, shown: str | Path | None = None) -> list[RasterLayer]:
-    """All bands of a file that GDAL opens, `part` their names, "" without; errors as `raster_layer`."""
-    shown = str(uri if shown is None else shown)
-    with reading(shown, "a raster that GDAL opens"), gdal().open(str(uri)) as source:
-        return [_band_layer(source, uri, band, shown) for band in range(1, max(1, source.count) + 1)]
-
-
-_BAND_NAMES = ("long_name", "NETCDF_VARNAME", "BandName", "BAND_NAME", "band_name", "NAME", "Name")
-
-
-def _band_layer(source: Any, uri: str | Path, band: int, shown: str) -> RasterLayer:
-    if source.count == 0:
-        names = ", ".join(name.rpartition(":")[2] for name in source.subdatasets[:12])
-        raise DataError(f"{shown}: found {len(source.subdatasets)} subdatasets ({names}), expected a layer to be named")
-    kind, tags = source.dtypes[band - 1], source.tags(band)
-    known = not (source.transform.is_identity and source.crs is None)
-    nodata, gaps = source.nodatavals[band - 1], check_whole(source, band, shown)
-    return RasterLayer(
-        path=shown,
-        shape=(source.height, source.width),
-        dtype="complex64" if kind == "complex_int16" else kind,
-        nodata=nodata,
-        crs=source.crs,
-        transform=source.transform if known else None,
-        tags={**source.tags(), **tags},
-        part=source.descriptions[band - 1] or next((tags[key] for key in _BAND_NAMES if tags.get(key)), ""),
-        units=source.units[band - 1] or "",
-        uri=str(uri),
-        band=band,
-        masked=import_optional("rasterio.enums", "insar").MaskFlags.per_dataset in source.mask_flag_enums[band - 1],
-        gaps=gaps if nodata is None else frozenset(),
-    ).scaled(source.scales[band - 1], source.offsets[band - 1])

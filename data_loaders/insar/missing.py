@@ -23,6 +23,7 @@ Read = Callable[[Window], np.ndarray]
 _SIDE, _ALONG = 128, 9  # pixels of a sampled block, and blocks along an axis at most
 _COUNTED = 1 << 27  # pixels up to which all are counted, not a sample
 _STRIP, _TILE = 1 << 22, 256  # pixels counted at a time, and rows of a tile that these are whole numbers of
+_WIDE = 1 << 16  # pixels of a row, beyond which it is not read whole
 _PAIRS = 32  # equal neighbours that make a fill value
 _CROWD = 20  # times as often as a usual value
 _SCATTERED = 0.01  # share of lone pixels of a fill value that makes all of them no data
@@ -153,7 +154,10 @@ def _known(values: np.ndarray, declared: float | None) -> np.ndarray:
 
 
 def sampled(read: Read, shape: tuple[int, int]) -> Iterator[tuple[Window, np.ndarray]]:
-    """The blocks of `sample_windows` and their values; whole rows are read, as most files store them."""
+    """The blocks of `sample_windows` and their values; whole rows are read, as most files store them, unless wide."""
+    if shape[1] > _WIDE:
+        yield from ((window, read(window)) for window in sample_windows(shape, _ALONG, _SIDE))
+        return
     for rows, windows in groupby(sample_windows(shape, _ALONG, _SIDE), key=lambda window: window[0]):
         lines = read((rows, slice(0, shape[1])))
         for window in windows:
@@ -259,7 +263,8 @@ def _counting(read: Read, shape: tuple[int, int], margin: int) -> Iterator[tuple
     windows = sample_windows(shape, _ALONG, _SIDE)
     if shape[0] * shape[1] <= _COUNTED:
         rows = max(1, _STRIP // shape[1] // _TILE) * _TILE
-        windows = [(slice(k, min(k + rows, shape[0])), slice(0, shape[1])) for k in range(0, shape[0], rows)]
+        sides = [[slice(k, min(k + side, n)) for k in range(0, n, side)] for n, side in zip(shape, (rows, _WIDE))]
+        windows = [(down, along) for down in sides[0] for along in sides[1]]
     for window in windows:
         outer, inner = widened(window, shape, margin)
         yield read(outer), inner

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError
-from mvnet.data_loaders.insar.formats.locations import Location, locate
+from mvnet.data_loaders.insar.checks.extent import check_extent
+from mvnet.data_loaders.insar.checks.sources import Access
+from mvnet.data_loaders.insar.formats.locations import Location, local_file, locate
 from mvnet.data_loaders.insar.formats.looks import looks_of
 from mvnet.data_loaders.insar.formats.products import coherence_beside
 from mvnet.data_loaders.insar.formats.registry import OpenedLayers, ReadOptions, open_layers, open_virtual
@@ -37,6 +39,7 @@ def open_interferogram(
     dtype: str | None = None,
     byte_order: str | None = None,
     allow_network: bool = False,
+    allow_external: bool = False,
 ) -> Interferogram:
     """Open an interferogram of any format; a sample of its values, or a small file's all, are looked at.
 
@@ -58,33 +61,39 @@ def open_interferogram(
         shape, dtype, byte_order: of a headerless file: (rows, columns) or "ROWS,COLUMNS", keys of `TYPES`, `ORDERS` in
             `mvnet.data_loaders.insar.headerless.raw`; without the last two the size and the magnitudes tell.
         allow_network: let the path be an address on a network.
+        allow_external: let a VRT or HDF5 file read files that do not lie in its folder or below.
     Raises:
         DataError: no such file, unknown format, truncated or damaged file, no such layer, values that are no phase,
-            a coherence that was given and does not fit, an address on a network.
+            a coherence that was given and does not fit, an address on a network, files elsewhere.
     """
     if looks is not None and looks < 1:
         raise DataError(f"looks: found {looks}, expected at least 1")
     if window < 3 or window % 2 == 0:
         raise DataError(f"window: found {window}, expected an odd number of at least 3")
+    access = Access(allow_network, allow_external)
     place, parameters = locate(path, allow_network), None if header is None else Path(header)
     told = parse_raw(shape, dtype, byte_order)
-    (stored, inside, notes), name = _open(place, ReadOptions(layer, parameters, raw=told), format)
+    (stored, inside, notes), name = _open(place, ReadOptions(layer, parameters, raw=told, access=access), format)
     given_nodata = None if nodata is None or nodata == KEEP else _number(nodata)
     stored = stored if given_nodata is None else stored.with_nodata(given_nodata)
     if np.dtype(stored.dtype).kind not in "fc":
         raise DataError(f"{path}: found values of type {stored.dtype}, expected complex numbers or phases in radians")
     if min(stored.shape) < 1:
         raise DataError(f"{path}: found shape {stored.shape}, expected at least one pixel")
+    check_extent(stored.shape, place.path or local_file(place.uri), stored.path)
     title = Path(place.shown).name
     messages = [f"{title}: {name}, {stored.dtype}, {stored.shape[0]} x {stored.shape[1]}{_named(stored)}", *notes]
     if place.network:
         messages.insert(0, f"network access: {place.shown}")
+    if unwritten := stored.count_unwritten():
+        share = 100 * unwritten / (stored.shape[0] * stored.shape[1])
+        messages.append(f"{title}: {unwritten} pixels were never written, {share:.2g} %: they have no data")
     known, detect = stored.nodata, nodata != KEEP
     missing, words = find_missing(stored.read, stored.shape, known, detect)
     if given := None if coherence is None else locate(coherence, allow_network):
-        partner, more = _given(given, stored, parameters, told)
+        partner, more = _given(given, stored, parameters, told, access)
     elif find_coherence:
-        partner, more = _found(place, inside, stored, parameters)
+        partner, more = _found(place, inside, stored, parameters, access)
     else:
         partner, more = None, []
     return Interferogram(
@@ -121,10 +130,10 @@ def _number(nodata: float | str) -> float:
 
 
 def _given(
-    place: Location, stored: Layer, header: Path | None, told: RawShape | None
+    place: Location, stored: Layer, header: Path | None, told: RawShape | None, access: Access
 ) -> tuple[Layer | None, list[str]]:
     """The coherence that was asked for, and what to say of it."""
-    options = ReadOptions(None, header if _headerless(Path(place.uri)) else None, coherence=True)
+    options = ReadOptions(None, header if _headerless(Path(place.uri)) else None, coherence=True, access=access)
     try:
         opened, name = _open(place, options)
     except DataError:
@@ -136,7 +145,9 @@ def _given(
     return partner, [said, *opened.notes, *words]
 
 
-def _found(place: Location, inside: Layer | None, stored: Layer, header: Path | None) -> tuple[Layer | None, list[str]]:
+def _found(
+    place: Location, inside: Layer | None, stored: Layer, header: Path | None, access: Access
+) -> tuple[Layer | None, list[str]]:
     """The coherence in the product, or beside it, if it fits, and what to say of it."""
     if inside is not None:
         partner, words = try_partner(inside, stored, given=False)
@@ -145,7 +156,7 @@ def _found(place: Location, inside: Layer | None, stored: Layer, header: Path | 
     if beside is None:
         return None, []
     try:
-        options = ReadOptions(None, header if _headerless(beside) else None, coherence=True)
+        options = ReadOptions(None, header if _headerless(beside) else None, coherence=True, access=access)
         opened, name = open_layers(beside, options)
     except (DataError, OSError) as error:
         return None, [left_out(beside, error)]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mvnet.data_loaders.dti.formats.contents import Contents, attach
+from mvnet.data_loaders.dti.formats.declared import check_image
 from mvnet.data_loaders.errors import reading
 
 _TENSOR = ("Dxx", "Dxy", "Dyy", "Dxz", "Dyz", "Dzz")
@@ -22,6 +23,7 @@ def open_image(path: Path) -> Any:
 
     with reading(path, "an AFNI image"):
         image: Any = nibabel.load(path)
+        check_image(image, path)
         contents = Contents()
         values: Any = image.dataobj
         labels = [label.partition("[")[0].strip() for label in _labels(image)]

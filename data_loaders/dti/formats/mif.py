@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from mvnet.data_loaders.dti.formats.contents import Contents, attach
+from mvnet.data_loaders.dti.formats.declared import check_declared
 from mvnet.data_loaders.errors import DataError, reading
 
 _TYPES = {
@@ -52,10 +53,8 @@ def open_image(path: Path) -> Any:
     import nibabel
 
     with reading(path, "an MRtrix image"):
-        compressed = path.name.lower().endswith(".gz")
-        content = gzip.decompress(path.read_bytes()) if compressed else None
-        header = _read_header(path, content)
-        values = _values(path, header, content)
+        header = _read_header(path)
+        values = _values(path, header)
         image = nibabel.Nifti1Image(values, _affine(header))
         image.set_sform(image.affine, code=1)
         image.header.set_xyzt_units("mm")
@@ -64,11 +63,14 @@ def open_image(path: Path) -> Any:
         return attach(image, _contents(header))
 
 
-def _read_header(path: Path, content: bytes | None) -> Header:
-    block = content
-    if block is None:
-        with path.open("rb") as file:
-            block = file.read(_LONGEST_HEADER)
+def _open(path: Path) -> Any:
+    """The file, its content if it is compressed."""
+    return gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb")
+
+
+def _read_header(path: Path) -> Header:
+    with _open(path) as file:
+        block = file.read(_LONGEST_HEADER)
     text, end, _ = block.partition(b"\nEND")
     lines = text.decode("utf-8", "replace").splitlines()
     if not end or not lines or lines[0].strip() != "mrtrix image":
@@ -88,7 +90,7 @@ def _words(header: Header, key: str) -> list[str]:
     return re.split(r"[\s,]+", header[key][0])
 
 
-def _values(path: Path, header: Header, content: bytes | None) -> np.ndarray:
+def _values(path: Path, header: Header) -> np.ndarray:
     """The voxels, axes in the order of `dim` and running as the transform says."""
     shape = [int(size) for size in _words(header, "dim")]
     layout = _words(header, "layout")
@@ -97,7 +99,7 @@ def _values(path: Path, header: Header, content: bytes | None) -> np.ndarray:
     ranks = [abs(int(word)) for word in layout]
     reversed_ = [word.startswith("-") for word in layout]
     order = sorted(range(len(shape)), key=lambda axis: ranks[axis])  # axes from the fastest to the slowest
-    stored = _stored(path, header, content, prod(shape)).reshape([shape[axis] for axis in order], order="F")
+    stored = _stored(path, header, shape).reshape([shape[axis] for axis in order], order="F")
     values = stored.transpose([order.index(axis) for axis in range(len(shape))])
     values = values[tuple(slice(None, None, -1) if back else slice(None) for back in reversed_)]
     if "scaling" in header:
@@ -109,35 +111,41 @@ def _values(path: Path, header: Header, content: bytes | None) -> np.ndarray:
     return values
 
 
-def _stored(path: Path, header: Header, content: bytes | None, count: int) -> np.ndarray:
-    """(count,) numbers in the order of the file."""
+def _stored(path: Path, header: Header, shape: Sequence[int]) -> np.ndarray:
+    """As many numbers as voxels, in the order of the file."""
+    count = prod(shape)
     if len(header["file"]) != 1 or "[" in header["file"][0]:
         raise DataError(f"{path}: found data in several files, expected one (mrconvert joins them)")
     name, _, offset = header["file"][0].rpartition(" ") if " " in header["file"][0] else (header["file"][0], "", "0")
     if name.strip() != ".":
-        path, content = path.with_name(name.strip()), None
+        path = path.with_name(name.strip())
         if not path.is_file():
             raise DataError(f"{path}: found no such file, expected the data of an MRtrix image")
-        if path.name.endswith(".gz"):
-            content = gzip.decompress(path.read_bytes())
     kind = _words(header, "datatype")[0].lower()
     if kind == "bit":
-        raw = _bytes(path, content, np.dtype("u1"), int(offset), (count + 7) // 8)
+        raw = _bytes(path, np.dtype("u1"), int(offset), [(count + 7) // 8])
         return np.unpackbits(raw)[:count].astype(bool)
     order = {"le": "<", "be": ">"}.get(kind[-2:], "=")
     base = _TYPES.get(kind if order == "=" else kind[:-2])
     if base is None:
         raise DataError(f"{path}: found values of type {kind}, expected one of {', '.join(_TYPES)}, bit")
-    return _bytes(path, content, np.dtype(order + base), int(offset), count)
+    return _bytes(path, np.dtype(order + base), int(offset), shape)
 
 
-def _bytes(path: Path, content: bytes | None, dtype: np.dtype, offset: int, count: int) -> np.ndarray:
-    found = (path.stat().st_size if content is None else len(content)) - offset
-    if found < count * dtype.itemsize:
-        raise DataError(f"{path}: found {max(found, 0)} bytes of data, expected {count * dtype.itemsize}")
-    if content is not None:
-        return np.frombuffer(content, dtype, count, offset)
-    return np.memmap(path, dtype, "r", offset, (count,))
+def _bytes(path: Path, dtype: np.dtype, offset: int, shape: Sequence[int]) -> np.ndarray:
+    count = prod(shape)
+    if not path.name.lower().endswith(".gz"):
+        found = path.stat().st_size - offset
+        if found < count * dtype.itemsize:
+            raise DataError(f"{path}: found {max(found, 0)} bytes of data, expected {count * dtype.itemsize}")
+        return np.memmap(path, dtype, "r", offset, (count,))
+    check_declared(path, shape, dtype, offset)
+    with _open(path) as file:
+        file.seek(offset)
+        content = file.read(count * dtype.itemsize)
+    if len(content) < count * dtype.itemsize:
+        raise DataError(f"{path}: found {len(content)} bytes of data, expected {count * dtype.itemsize}")
+    return np.frombuffer(content, dtype, count)
 
 
 def _affine(header: Header) -> np.ndarray:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from mvnet.data_loaders.dti.formats.contents import Contents, attach
+from mvnet.data_loaders.dti.formats.declared import check_declared
 from mvnet.data_loaders.errors import DataError, reading
 
 _TENSORS = {
@@ -24,6 +25,7 @@ _TENSORS = {
 }
 """Kind of an axis -> the places of xx xy xz yy yz zz along it."""
 
+_TYPES = {"short": "i2", "ushort": "u2", "int": "i4", "uint": "u4", "float": "f4", "double": "f8"}
 _SENSES = {"right": (0, 1), "left": (0, -1), "anterior": (1, 1), "posterior": (1, -1), "superior": (2, 1)}
 _SENSES |= {"inferior": (2, -1)}
 _SPACES = {"ras": "right-anterior-superior", "las": "left-anterior-superior", "lps": "left-posterior-superior"}
@@ -41,6 +43,7 @@ def open_image(path: Path) -> Any:
     import nrrd
 
     with reading(path, "an NRRD image"):
+        _check_data(path, nrrd.read_header(str(path)))
         values, header = nrrd.read(str(path))
         kinds = _kinds(header, values.ndim)
         spatial = [axis for axis, kind in enumerate(kinds) if kind in _SPATIAL]
@@ -63,6 +66,17 @@ def open_image(path: Path) -> Any:
         image.set_sform(affine, code=1)
         image.header.set_xyzt_units("mm")
         return attach(image, contents)
+
+
+def _check_data(path: Path, header: Mapping[str, Any]) -> None:
+    """DataError for data that lie elsewhere, or that no file of this size can hold."""
+    packed = str(header.get("encoding", "raw")).lower() in ("gz", "gzip", "bz2", "bzip2")
+    name = header.get("data file", header.get("datafile"))
+    data = path if name is None else path.with_name(str(name))  # with_name refuses folders
+    if data.is_file() and "type" in header and "sizes" in header:
+        kind = _TYPES.get(str(header["type"]).lower(), "u1")
+        text = str(header.get("encoding", "raw")).lower() in ("txt", "text", "ascii")
+        check_declared(data, header["sizes"], "u1" if text else kind, packed=packed)
 
 
 def _kinds(header: Mapping[str, Any], ndim: int) -> list[str]:

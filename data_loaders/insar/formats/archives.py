@@ -9,7 +9,8 @@ from pathlib import Path
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.insar.formats.bands import choose_layers
 from mvnet.data_loaders.insar.formats.products import coherence_names
-from mvnet.data_loaders.insar.layers import Layer, raster_layers
+from mvnet.data_loaders.insar.layers import Layer
+from mvnet.data_loaders.insar.rasters import raster_layers
 
 _BESIDE = re.compile(
     r"(^|/)(__MACOSX/|\.)|\.(xml|rsc|hdr|txt|md|pdf|html?|png|jpe?g|kml|kmz|json|md5|par|ann|prj|tfw|csv|log|ovr)$"

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mvnet.data_loaders.errors import reading
+from mvnet.data_loaders.insar.checks.blocks import Blocks
+from mvnet.data_loaders.insar.checks.hdf5_files import open_hdf5
 from mvnet.data_loaders.insar.checks.zarr_codecs import open_zarr
-from mvnet.data_loaders.insar.layers import Layer, part_of
+from mvnet.data_loaders.insar.checks.zarr_shards import in_shard
+from mvnet.data_loaders.insar.layers import Layer, Window
 from mvnet.data_loaders.optional import import_optional
+
+_MOST = 1 << 20  # chunks that are counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,58 +38,97 @@ class ArrayLayer(Layer):
         if values.dtype.names:  # a compound of real and imaginary part
             values = values[values.dtype.names[0]] + np.complex64(1j) * values[values.dtype.names[1]]
         values = values.T if index.index("y") > index.index("x") else values
-        if values.dtype.kind == "f":
-            for hole in self._holes(array, index, rows, columns):
-                values[hole] = np.nan
         plain = (self.scale, self.offset) == (1.0, 0.0) and self.fill is None
+        blocks = None if plain and values.dtype.kind in "iu" else self._blocks(array, (rows, columns))
+        if blocks is not None and blocks.missing.any():
+            values = values.astype(np.result_type(values.dtype, np.float32))
+            height, width = blocks.shape
+            first = rows.start // height * height, columns.start // width * width
+            inner = (slice(part.start - at, part.stop - at) for part, at in zip((rows, columns), first))
+            values[blocks.mask(*inner)] = np.nan
         return np.asarray(values, self.dtype) if plain else values
 
-    def _holes(
-        self, array: Any, index: tuple[int | str, ...], rows: slice, columns: slice
-    ) -> Iterator[tuple[slice, slice]]:
-        """Parts of a window in chunks that were never written."""
+    def _blocks(self, array: Any, window: Window) -> Blocks | None:
+        """The chunks that a window touches; None where there is nothing to tell of them."""
         chunks = getattr(array, "chunks", None)
         if not chunks:
-            return
+            return None
+        index = self.index if "y" in self.index else (*self.index, "y", "x")
         size = dict(zip(index, chunks))
-        height, width = size["y"], size["x"]
-        for y in range(rows.start // height, -(-rows.stop // height)):
-            for x in range(columns.start // width, -(-columns.stop // width)):
-                place = {"y": y, "x": x}
-                if not self._written(
-                    array, tuple(place[k] if isinstance(k, str) else k // n for k, n in zip(index, chunks))
-                ):
-                    yield part_of(y, height, rows), part_of(x, width, columns)
+        shape = (int(size["y"]), int(size["x"]))
+        first = [part.start // side for part, side in zip(window, shape)]
+        count = [-(-part.stop // side) - start for part, side, start in zip(window, shape, first)]
+        missing = np.zeros(count, bool)
+        for y, x in np.ndindex(*count):
+            place = {"y": first[0] + y, "x": first[1] + x}
+            chunk = tuple(place[k] if isinstance(k, str) else k // n for k, n in zip(index, chunks))
+            missing[y, x] = not self._written(array, chunk)
+        return Blocks(shape, missing)
 
     def _written(self, array: Any, chunk: tuple[int, ...]) -> bool:
         return True
+
+    def _count(self, array: Any) -> int:
+        """Pixels of the layer in chunks that were never written; 0 where there are too many to look at."""
+        chunks = getattr(array, "chunks", None)
+        if not chunks or prod(-(-n // m) for n, m in zip(array.shape, chunks)) > _MOST:
+            return 0
+        blocks = self._blocks(array, (slice(0, self.shape[0]), slice(0, self.shape[1])))
+        return 0 if blocks is None else blocks.pixels_missing(self.shape)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hdf5Layer(ArrayLayer):
     """A dataset of an HDF5 or NetCDF-4 file; chunks that were never written are NaN."""
 
+    def count_unwritten(self) -> int:
+        """Pixels of chunks, or of a whole dataset, that were never written."""
+        with reading(self.path, "HDF5"), open_hdf5(self.path, access=None) as file:
+            data = file[self.dataset]
+            if data.chunks and data.id.get_num_chunks() == prod(-(-n // m) for n, m in zip(data.shape, data.chunks)):
+                return 0
+            return self.shape[0] * self.shape[1] if _is_empty(data) else self._count(data)
+
     def _read(self, rows: slice, columns: slice) -> np.ndarray:
-        with import_optional("h5py", "insar").File(self.path, "r") as file:
+        with open_hdf5(self.path, access=None) as file:
             return self._take(file[self.dataset], rows, columns)
+
+    def _blocks(self, array: Any, window: Window) -> Blocks | None:
+        return Blocks(self.shape, np.ones((1, 1), bool)) if _is_empty(array) else super()._blocks(array, window)
 
     def _written(self, array: Any, chunk: tuple[int, ...]) -> bool:
         offset = tuple(k * n for k, n in zip(chunk, array.chunks))
         return array.id.get_chunk_info_by_coord(offset).byte_offset is not None
 
 
+def _is_empty(data: Any) -> bool:
+    """Whether nothing of an HDF5 dataset was ever written."""
+    return data.id.get_storage_size() == 0 and not data.is_virtual and not data.external
+
+
 @dataclass(frozen=True, kw_only=True)
 class ZarrLayer(ArrayLayer):
     """An array of a Zarr store in a folder, "" for the store itself; chunks that were never written are NaN."""
 
+    def count_unwritten(self) -> int:
+        """Pixels of chunks that were never written."""
+        with reading(self.path, "a Zarr store"):
+            return self._count(self._array())
+
     def _read(self, rows: slice, columns: slice) -> np.ndarray:
+        return self._take(self._array(), rows, columns)
+
+    def _array(self) -> Any:
         store = open_zarr(self.path)
-        return self._take(store[self.dataset] if self.dataset else store, rows, columns)
+        return store[self.dataset] if self.dataset else store
 
     def _written(self, array: Any, chunk: tuple[int, ...]) -> bool:
-        if getattr(array, "shards", None):
-            return True
-        return (Path(self.path) / self.dataset / array.metadata.encode_chunk_key(chunk)).exists()
+        shards, folder = getattr(array, "shards", None), Path(self.path) / self.dataset
+        if not shards:
+            return (folder / array.metadata.encode_chunk_key(chunk)).exists()
+        inner = [n // m for n, m in zip(shards, array.chunks)]  # chunks along each axis of a shard
+        file = folder / array.metadata.encode_chunk_key(tuple(k // n for k, n in zip(chunk, inner)))
+        return file.exists() and in_shard(file, array.metadata, inner, tuple(k % n for k, n in zip(chunk, inner)))
 
 
 @dataclass(frozen=True, kw_only=True)

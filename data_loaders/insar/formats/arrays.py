@@ -9,7 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from mvnet.data_loaders.errors import reading
+from mvnet.data_loaders.errors import DataError, reading
+from mvnet.data_loaders.insar.checks.extent import LONGEST_AXIS
+from mvnet.data_loaders.insar.checks.hdf5_files import open_hdf5
+from mvnet.data_loaders.insar.checks.sources import LOCAL, Access
 from mvnet.data_loaders.insar.checks.zarr_codecs import open_zarr
 from mvnet.data_loaders.insar.formats.array_layers import Hdf5Layer, NetcdfLayer, ZarrLayer, netcdf_file
 from mvnet.data_loaders.insar.formats.bands import choose_layers
@@ -34,8 +37,8 @@ def grid_transform(path: Path) -> Any:
     """The transform, north up, of a NetCDF grid with coordinates x and y (or lon and lat); None without."""
     try:
         if is_hdf5(path):
-            with import_optional("h5py", "insar").File(path, "r") as file:
-                axes = {name: np.asarray(file[name]) for name in _AXES if name in file}
+            with open_hdf5(path) as file:
+                axes = {name: np.asarray(file[name]) for name in _AXES if name in file and _is_axis(file[name])}
         else:
             with netcdf_file(path) as file:
                 axes = {name: np.array(file.variables[name][:]) for name in _AXES if name in file.variables}
@@ -43,6 +46,10 @@ def grid_transform(path: Path) -> Any:
         return None
     x, y = axes.get("x", axes.get("lon")), axes.get("y", axes.get("lat"))
     return None if x is None or y is None or x.ndim != 1 or y.ndim != 1 else from_centres(x, np.sort(y)[::-1])
+
+
+def _is_axis(data: Any) -> bool:
+    return len(data.shape) == 1 and data.shape[0] <= LONGEST_AXIS
 
 
 def is_zarr(path: Path) -> bool:
@@ -72,11 +79,13 @@ def _holds(path: Path, test: Callable[[Any], bool]) -> bool:
     try:
         with import_optional("h5py", "insar").File(path, "r") as file:
             return test(file)
-    except (OSError, RuntimeError, KeyError):  # damaged: its reader says so
+    except (DataError, OSError, RuntimeError, KeyError):  # damaged: its reader says so
         return False
 
 
-def hdf5_layers(path: Path, wanted: str | int | None, product: str, coherence: bool) -> tuple[Layer, Layer | None]:
+def hdf5_layers(
+    path: Path, wanted: str | int | None, product: str, coherence: bool, access: Access = LOCAL
+) -> tuple[Layer, Layer | None]:
     """Interferogram and coherence of an HDF5 file.
 
     Args:
@@ -84,8 +93,9 @@ def hdf5_layers(path: Path, wanted: str | int | None, product: str, coherence: b
         wanted: name or part of the name of a dataset, position in a stack, or its dates "20200101_20200113".
         product: key of `PRODUCTS`.
         coherence: open the coherence as the layer.
+        access: what may be opened besides the file.
     Raises:
-        DataError: damaged file, no such dataset.
+        DataError: damaged file, no such dataset, data in files elsewhere.
     """
     h5py = import_optional("h5py", "insar")
     datasets: dict[str, Any] = {}
@@ -94,7 +104,7 @@ def hdf5_layers(path: Path, wanted: str | int | None, product: str, coherence: b
         if isinstance(item, h5py.Dataset):
             datasets[name] = item
 
-    with reading(path, "HDF5"), h5py.File(path, "r") as file:
+    with reading(path, "HDF5"), open_hdf5(path, access=access) as file:
         file.visititems(keep)
         opened = DatasetFile(path, datasets, dict(file.attrs), Hdf5Layer)
         return select_layers(opened, wanted, PRODUCTS[product], coherence)
@@ -133,13 +143,15 @@ class _Variable:
         return None if self.values is None else self.values[index]
 
 
-def netcdf_layers(path: Path, wanted: str | int | None, coherence: bool) -> tuple[Layer, Layer | None] | None:
+def netcdf_layers(
+    path: Path, wanted: str | int | None, coherence: bool, access: Access = LOCAL
+) -> tuple[Layer, Layer | None] | None:
     """Interferogram and coherence of a NetCDF file, also of a GMT grid; None if it needs GDAL.
 
     Arguments and errors as `hdf5_layers`.
     """
     if is_hdf5(path):
-        return hdf5_layers(path, wanted, "any", coherence)
+        return hdf5_layers(path, wanted, "any", coherence, access)
     with open(path, "rb") as start:
         if start.read(4)[3:] == b"\x05":  # of 64-bit sizes
             return None
@@ -157,7 +169,7 @@ def _classic_variables(path: Path) -> tuple[dict[str, _Variable], dict[str, Any]
                 dtype=np.dtype(item.data.dtype),
                 attrs=dict(item._attributes),
                 dims=tuple(item.dimensions),
-                values=np.array(item[:]) if len(item.shape) == 1 else None,
+                values=np.array(item[:]) if len(item.shape) == 1 and item.shape[0] <= LONGEST_AXIS else None,
             )
             for name, item in file.variables.items()
         }

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.insar.checks.extent import LONGEST_AXIS
 from mvnet.data_loaders.insar.headerless.byte_order import detect_order
 from mvnet.data_loaders.insar.layers import RawLayer
 from mvnet.data_loaders.optional import import_optional
@@ -188,7 +189,9 @@ def _coordinate_transform(get: Callable[[str], Any], group: str) -> Any:
     """The affine transform of the first regular pair of coordinate variables in a group, None without."""
     for x, y in _COORDINATES:
         columns, rows = get(group + x), get(group + y)
-        if columns is not None and rows is not None and columns.ndim == rows.ndim == 1:
+        if columns is None or rows is None:
+            continue
+        if columns.ndim == rows.ndim == 1 and max(columns.shape[0], rows.shape[0]) <= LONGEST_AXIS:
             transform = from_centres(np.asarray(columns[:]), np.asarray(rows[:]))
             if transform is not None:
                 return transform

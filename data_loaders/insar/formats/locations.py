@@ -14,20 +14,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.insar.checks.sources import NETWORK
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+):/+")
-_NETWORK = re.compile(
-    r"(?<![a-z0-9])(?!file:)[a-z][a-z0-9+.-]+://[^/]"
-    r"|/vsi(?:curl|s3|gs|az|adls|oss|swift|hdfs|webhdfs)(?:_streaming)?[/?]"
-    r"|^(?:wms|wmts|wcs|daas|eeda|eedai|plmosaic|stacit|stacta|ogcapi):",
-    re.IGNORECASE,
-)
 _SUBDATASET = re.compile(
     r'^(?P<driver>[A-Za-z0-9_]+):(?:"(?P<quoted>[^"]+)"|(?P<plain>[^"]+?))(?::/*(?P<name>[^"]+))?$'
 )
 _OWN_READERS = ("netcdf", "hdf5", "zarr")  # formats whose subdatasets are read without GDAL
-_SOURCES = re.compile(r"<(?:SourceFilename|SourceDataset|ServerUrl)[^>]*>\s*([^<\s][^<]*)", re.IGNORECASE)
-_LONGEST = 1 << 22  # bytes of a text that may name sources
 
 
 class Location(NamedTuple):
@@ -52,15 +45,14 @@ def locate(place: str | os.PathLike[str], allow_network: bool = False) -> Locati
         place: as above.
         allow_network: let it be on a network.
     Raises:
-        DataError: it is on a network, or refers to one, which is not allowed.
+        DataError: it is on a network, which is not allowed.
     """
     text = _restored(os.fspath(place))
     if text.lower().startswith("file:"):
         text = "/" + re.sub(r"^file:/*(?:localhost/)?", "", text, flags=re.IGNORECASE)
     if Path(text).exists():
-        _check_sources(Path(text), allow_network)
         return Location(Path(text), text)
-    if _NETWORK.search(text):
+    if NETWORK.search(text):
         found = Location(None, text, network=True)
         if not allow_network:
             raise DataError(f"{found.shown}: found a place on a network, expected a file, or --allow-network")
@@ -74,9 +66,7 @@ def locate(place: str | os.PathLike[str], allow_network: bool = False) -> Locati
             return Location(path, text, match["name"])
         if any(Path(part.strip('"')).is_file() for part in text.split(":")[1:]):
             return Location(None, text)
-    path = Path(text)
-    _check_sources(path.with_name(path.name + ".vrt"), allow_network)
-    return Location(path, text)
+    return Location(Path(text), text)
 
 
 def local_file(uri: str) -> Path | None:
@@ -103,20 +93,3 @@ def _restored(text: str) -> str:
         if match and local_file(match[2]) is None and local_file(f"/{match[2]}") is not None:
             return f"{match[1]}/{match[2]}"
     return text
-
-
-def _check_sources(path: Path, allow_network: bool) -> None:
-    """DataError if a text file, such as a VRT, names sources on a network."""
-    if allow_network or not path.is_file() or path.stat().st_size > _LONGEST:
-        return
-    with open(path, "rb") as file:
-        if not file.read(64).lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<"):
-            return
-        file.seek(0)
-        sources = _SOURCES.findall(file.read().decode(errors="replace"))
-    named = next((source.strip() for source in sources if _NETWORK.search(source)), None)
-    if named is not None:
-        raise DataError(
-            f"{path}: found a source on a network, {Location(None, named, network=True).shown}, "
-            "expected files, or --allow-network"
-        )

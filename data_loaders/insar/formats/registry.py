@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mvnet.data_loaders.errors import DataError, reading
+from mvnet.data_loaders.insar.checks.sources import LOCAL, Access, names_sources
 from mvnet.data_loaders.insar.formats.archives import archive_layers, is_archive, zip_names
 from mvnet.data_loaders.insar.formats.array_files import npy_layer, saved_layers
 from mvnet.data_loaders.insar.formats.arrays import (
@@ -32,7 +33,8 @@ from mvnet.data_loaders.insar.formats.products import coherence_names
 from mvnet.data_loaders.insar.formats.units import in_radians
 from mvnet.data_loaders.insar.headerless.raw import RawShape, raw_layer
 from mvnet.data_loaders.insar.headerless.uavsar import find_annotation, uavsar_layer
-from mvnet.data_loaders.insar.layers import Layer, flip, join, raster_layer, raster_layers
+from mvnet.data_loaders.insar.layers import Layer, flip, join
+from mvnet.data_loaders.insar.rasters import raster_layer, raster_layers
 
 
 class ReadOptions(NamedTuple):
@@ -40,12 +42,14 @@ class ReadOptions(NamedTuple):
 
     layer: band number, name or pair of dates inside the file; None chooses. header: parameter file of a headerless
     raster. coherence: the file is read for its coherence, not for its phase. raw: shape and type of a headerless file.
+    access: what may be opened besides the file.
     """
 
     layer: str | int | None = None
     header: Path | None = None
     coherence: bool = False
     raw: RawShape | None = None
+    access: Access = LOCAL
 
 
 class OpenedLayers(NamedTuple):
@@ -66,7 +70,7 @@ class Format:
 
 
 def _raster(path: Path | str, options: ReadOptions) -> OpenedLayers:
-    return OpenedLayers(*choose_layers(raster_layers(path), options.layer, options.coherence))
+    return OpenedLayers(*choose_layers(raster_layers(path, access=options.access), options.layer, options.coherence))
 
 
 def _isce(path: Path, options: ReadOptions) -> OpenedLayers:
@@ -122,7 +126,7 @@ def _raw(path: Path, options: ReadOptions) -> OpenedLayers:
 
 def _netcdf(path: Path, options: ReadOptions) -> OpenedLayers:
     """GMT and GMTSAR grids, classic NetCDF or HDF5, flipped north up; real*.grd is joined with imag*.grd."""
-    found, partner = netcdf_layers(path, options.layer, options.coherence) or (raster_layer(path), None)
+    found, partner = _netcdf_layers(path, options)
     if found.transform is None:  # GDAL wants units or a projection to believe the coordinates
         found = replace(found, transform=grid_transform(path))
     layer, partner = (flip(f) if f and f.transform and f.transform.e > 0 else f for f in (found, partner))
@@ -133,13 +137,18 @@ def _netcdf(path: Path, options: ReadOptions) -> OpenedLayers:
     return OpenedLayers(layer, partner)
 
 
+def _netcdf_layers(path: Path, options: ReadOptions) -> tuple[Layer, Layer | None]:
+    found = netcdf_layers(path, options.layer, options.coherence, options.access)
+    return (raster_layer(path, access=options.access), None) if found is None else found
+
+
 def _dimap(path: Path, options: ReadOptions) -> OpenedLayers:
     """SNAP: i_*.img and q_*.img (or a phase band) in the .data folder, coh*.img beside them."""
     folder = path if path.suffix == ".data" else path.with_suffix(".data")
     bands = {file.stem: file for file in sorted(folder.glob("*.img"))}
     if not bands:
         raise DataError(f"{folder}: found no *.img, expected the bands of {path}")
-    layers = [replace(raster_layer(file), part=name) for name, file in bands.items()]
+    layers = [replace(raster_layer(file, access=options.access), part=name) for name, file in bands.items()]
     return OpenedLayers(*choose_layers(layers, options.layer, options.coherence))
 
 
@@ -164,7 +173,8 @@ def _product(path: Path, options: ReadOptions) -> OpenedLayers:
     assert chosen is not None  # recognised by it
     stem, _, last = chosen.rpartition("/")
     beside = next((f"{stem}/{name}" for name in coherence_names(last) if f"{stem}/{name}" in names), None)
-    return OpenedLayers(raster_layer(chosen, 1), raster_layer(beside) if beside else None)
+    coherence = raster_layer(beside, access=options.access) if beside else None
+    return OpenedLayers(raster_layer(chosen, access=options.access), coherence)
 
 
 def head(path: Path, count: int) -> bytes:
@@ -184,7 +194,7 @@ def _saved(path: Path, options: ReadOptions) -> OpenedLayers:
 
 
 def _is_gdal(path: Path) -> bool:
-    if path.suffix == ".vrt":  # whose reader says which source is missing
+    if path.suffix == ".vrt" or names_sources(path):  # whose reader says what is wrong with them
         return True
     try:
         return bool(raster_layer(path, 1).shape)
@@ -197,11 +207,11 @@ FORMATS: tuple[Format, ...] = (
     Format("product", lambda p: _product_file(_product_names(p)) is not None, _product),  # HyP3, LiCSAR folder or zip
     Format("beam-dimap", lambda p: p.suffix == ".dim" or (p.suffix == ".data" and p.is_dir()), _dimap),
     Format("zarr", is_zarr, lambda p, r: OpenedLayers(*zarr_layers(p, r.layer, r.coherence))),  # and SNAP's .znap
-    Format("nisar", is_nisar, lambda p, r: OpenedLayers(*hdf5_layers(p, r.layer, "nisar", r.coherence))),
-    Format("aria", is_aria, lambda p, r: OpenedLayers(*hdf5_layers(p, r.layer, "aria", r.coherence))),
-    Format("mintpy", is_mintpy, lambda p, r: OpenedLayers(*hdf5_layers(p, r.layer, "mintpy", r.coherence))),
+    Format("nisar", is_nisar, lambda p, r: OpenedLayers(*hdf5_layers(p, r.layer, "nisar", r.coherence, r.access))),
+    Format("aria", is_aria, lambda p, r: OpenedLayers(*hdf5_layers(p, r.layer, "aria", r.coherence, r.access))),
+    Format("mintpy", is_mintpy, lambda p, r: OpenedLayers(*hdf5_layers(p, r.layer, "mintpy", r.coherence, r.access))),
     Format("gmtsar", lambda p: p.suffix in (".grd", ".nc") and _is_netcdf(p), _netcdf),
-    Format("hdf5", is_hdf5, lambda p, r: OpenedLayers(*hdf5_layers(p, r.layer, "any", r.coherence))),
+    Format("hdf5", is_hdf5, lambda p, r: OpenedLayers(*hdf5_layers(p, r.layer, "any", r.coherence, r.access))),
     Format("isce2", lambda p: _isce_file(p) is not None, _isce),
     Format("roi_pac", lambda p: Path(f"{p}.rsc").is_file(), _raster),
     Format("envi", _has_envi_header, _envi),

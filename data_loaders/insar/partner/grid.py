@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.errors import DataError, reading
 from mvnet.data_loaders.insar.layers import Layer, Window
 from mvnet.data_loaders.insar.partner.units import CoherenceUnit, find_unit
 from mvnet.data_loaders.optional import import_optional
@@ -84,9 +84,11 @@ def fit_partner(source: Layer, stored: Layer, given: bool) -> tuple[CoherenceLay
     """
     if source.is_complex:
         raise DataError(f"coherence: found complex values in {source.path}, expected real ones from 0 to 1")
-    same, lines = _same_grid(source, stored), []
+    lines = []
+    with reading(source.path, "a raster with the grid of another"):
+        same = _same_grid(source, stored)
+        share = 1.0 if same else _overlap(source, stored)
     if not same:
-        share = _overlap(source, stored)
         if share < 1 and not given:
             found = f"{100 * share:.3g} % of the interferogram covered by {source.path}"
             raise DataError(f"coherence: found {found}, expected all of it")

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 
 from mvnet.data_loaders.errors import reading
+from mvnet.data_loaders.insar.checks.extent import check_count
+from mvnet.data_loaders.insar.checks.hdf5_files import open_hdf5
 from mvnet.data_loaders.insar.checks.zarr_codecs import open_zarr
 from mvnet.data_loaders.insar.formats.arrays import is_hdf5, is_mintpy, is_zarr
 from mvnet.data_loaders.insar.formats.headers import text
@@ -37,7 +39,7 @@ def _opened(path: Path, mode: str) -> Iterator[Any]:
         with reading(path, "a Zarr store"):
             yield open_zarr(path, mode, use_consolidated=False)
     else:
-        with reading(path, "HDF5"), import_optional("h5py", "insar").File(path, mode) as file:
+        with reading(path, "HDF5"), open_hdf5(path, mode) as file:
             yield file
 
 
@@ -61,6 +63,7 @@ def _find(path: Path, kind: str) -> Stack | None:
             return None
         name, cube = wanted[0], cubes[wanted[0]]
         number, is_complex, labels = cube.shape[0], cube.dtype.kind == "c", _labels(file, cube)
+        check_count(number, "pairs", str(path))
     names = labels or [f"pair_{k:0{len(str(number - 1))}d}" for k in range(number)]
     pairs = [
         Pair(label, path, (path,), (f"{label}_quality.tif", f"{label}.tif"), str(k), k) for k, label in enumerate(names)
@@ -94,7 +97,8 @@ def dimensions(cube: Any) -> tuple[str, ...] | None:
 def _labels(file: Any, cube: Any) -> list[str] | None:
     """The names of the pairs in the coordinate of their axis, where it holds different texts."""
     dims = dimensions(cube)
-    values = None if dims is None or dims[0] not in file else np.asarray(file[dims[0]][:])
+    column = None if dims is None else file.get(dims[0])
+    values = None if column is None or column.shape != (cube.shape[0],) else np.asarray(column[:])
     if values is None or values.dtype.kind not in "SUOT" or values.shape != (cube.shape[0],):
         return None
     found = [re.sub(r"[^\w.-]+", "_", text(value)) for value in values]

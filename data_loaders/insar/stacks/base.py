@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mvnet.data_loaders.insar.layers import Window, gdal
+from mvnet.data_loaders.insar.layers import Window
+from mvnet.data_loaders.insar.rasters import gdal
 from mvnet.data_loaders.optional import import_optional
 
 SIDE = 512

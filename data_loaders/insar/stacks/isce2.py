@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from mvnet.data_loaders.insar.formats.products import coherence_beside
-from mvnet.data_loaders.insar.layers import Window, gdal
+from mvnet.data_loaders.insar.layers import Window
+from mvnet.data_loaders.insar.rasters import gdal
 from mvnet.data_loaders.insar.stacks.base import DenoisedPair, Pair, Stack, StackKind, read_window, windows
 from mvnet.data_loaders.optional import import_optional
 

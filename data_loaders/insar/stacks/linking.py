@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError
-from mvnet.data_loaders.insar.layers import gdal
+from mvnet.data_loaders.insar.rasters import gdal
 from mvnet.data_loaders.insar.stacks.base import DenoisedPair, read_window, windows
 from mvnet.data_loaders.optional import import_optional
 

@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError, reading
+from mvnet.data_loaders.insar.checks.extent import check_count
+from mvnet.data_loaders.insar.checks.hdf5_files import open_hdf5
 from mvnet.data_loaders.insar.formats.arrays import is_mintpy
 from mvnet.data_loaders.insar.formats.headers import text
 from mvnet.data_loaders.insar.stacks.base import DenoisedPair, Pair, Stack, StackKind, follow, keep
 from mvnet.data_loaders.insar.stacks.cube import copy_of, put_quality, replace_values, slabs, write_pairs
-from mvnet.data_loaders.optional import import_optional
 
 NAME = "mintpy"
 _WRAPPED, _UNWRAPPED, _COHERENCE = "wrapPhase", "unwrapPhase", "coherence"
@@ -32,11 +33,12 @@ def find(path: Path) -> Stack | None:
     """The stack in a file, if it holds more than one pair."""
     if not is_mintpy(path):
         return None
-    with reading(path, "HDF5"), import_optional("h5py", "insar").File(path, "r") as file:
+    with reading(path, "HDF5"), open_hdf5(path) as file:
         read = next((name for name in (_WRAPPED, _UNWRAPPED) if name in file), None)
         if read is None or file[read].ndim != 3 or len(file[read]) < 2:
             return None
         number = len(file[read])
+        check_count(number, "pairs", str(path))
         names = _names(file, path, number)
         used = _used(file, number)
         without = _COHERENCE not in file
@@ -80,7 +82,7 @@ def _used(file: Any, number: int) -> np.ndarray:
 def gather(stack: Stack, denoised: Mapping[str, DenoisedPair], target: Path) -> None:
     """The copy of the stack with the denoised pairs in it."""
     copy_of(stack.path, target)
-    with reading(stack.path, "HDF5"), import_optional("h5py", "insar").File(target, "r+") as file:
+    with reading(stack.path, "HDF5"), open_hdf5(target, "r+") as file:
         unwrapped = file.get(_UNWRAPPED)
         if _WRAPPED not in file:
             _fill(_create(file, _WRAPPED, unwrapped, "radian"), unwrapped, _wrap)

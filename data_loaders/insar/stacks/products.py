@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from mvnet.data_loaders.insar.formats.products import coherence_names
-from mvnet.data_loaders.insar.layers import gdal
+from mvnet.data_loaders.insar.rasters import gdal
 from mvnet.data_loaders.insar.stacks.base import DenoisedPair, Pair, Stack, StackKind, follow, read_window, windows
 from mvnet.data_loaders.optional import import_optional
 

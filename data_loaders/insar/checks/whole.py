@@ -1,0 +1,108 @@
+"""Whether a raster that GDAL opens is all there, which GDAL itself says only when the lost part is read, or never."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+
+from mvnet.data_loaders.errors import DataError, reading
+from mvnet.data_loaders.insar.checks.blocks import Blocks
+from mvnet.data_loaders.insar.checks.tiff_blocks import tiff_blocks
+from mvnet.data_loaders.optional import import_optional
+
+_RAW = ("ISCE", "ENVI", "ROI_PAC", "EHdr")
+_OPENED = 50  # sources of a VRT at most that are looked into
+_VRT_TYPES = {"Byte": "u1", "CInt16": "i4", "CInt32": "i8", "CFloat16": "i4", "CFloat32": "c8", "CFloat64": "c16"}
+_NUMPY = re.compile(r"(U?Int|Float)(8|16|32|64)$")
+
+
+def check_whole(source: Any, band: int, shown: str) -> Blocks | None:
+    """Look for the end of a file, and for what it refers to.
+
+    Args:
+        source: open rasterio dataset.
+        band: from 1.
+        shown: what to call it in messages.
+    Returns:
+        the blocks of a GeoTIFF, where some were never written.
+    Raises:
+        DataError: the file ends before its data do, or a source of a VRT is missing.
+    """
+    data = next((Path(name) for name in source.files if Path(name).is_file()), None)
+    if data is None:
+        return None
+    if source.driver == "VRT":
+        _check_sources(data, shown)
+    elif source.driver in _RAW:
+        needed = sum(source.width * source.height * np.dtype(kind).itemsize for kind in source.dtypes)
+        _check_size(data, needed + _header_offset(source, data), shown)
+    elif source.driver == "GTiff":
+        blocks = tiff_blocks(data, band)
+        if blocks is not None:
+            _check_size(data, blocks.end, shown)
+            return blocks if blocks.missing.any() else None
+    return None
+
+
+def _check_size(path: Path, needed: int, shown: str) -> None:
+    size = path.stat().st_size
+    if size < needed:
+        raise DataError(f"{shown}: found {size} bytes, expected at least {needed}: the file is truncated")
+
+
+def _header_offset(source: Any, data: Path) -> int:
+    """Bytes before the pixels of a raw raster, which its header tells."""
+    if source.driver == "ENVI":
+        return int(source.tags(ns="ENVI").get("header_offset", 0))
+    header = data.with_suffix(".hdr")
+    if source.driver != "EHdr" or not header.is_file():
+        return 0
+    match = re.search(r"^\s*skipbytes\s+(\d+)", header.read_text(errors="replace"), re.IGNORECASE | re.MULTILINE)
+    return int(match[1]) if match else 0
+
+
+def _check_sources(path: Path, shown: str) -> None:
+    """DataError for a file that a VRT names and that is missing, damaged or truncated."""
+    opened = 0
+    root = ElementTree.parse(path).getroot()
+    for band in root.iter("VRTRasterBand"):
+        raw = band.get("subClass") == "VRTRawRasterBand"
+        for place in _local_sources(band, path):
+            if not place.exists():
+                raise DataError(f"{shown}: found no file {place}, to which it refers, expected it")
+            opened += 1
+            if raw:
+                _check_size(place, _end_of_raw(root, band), str(place))
+            elif opened <= _OPENED and place != path:
+                with reading(place, f"a raster, to which {shown} refers"), _open(place) as source:
+                    check_whole(source, 1, str(place))
+
+
+def _local_sources(band: Any, path: Path) -> Iterator[Path]:
+    """The files of this computer that a band names."""
+    for element in band.iter("SourceFilename"):
+        name = (element.text or "").strip()
+        if name and not name.startswith("/vsi") and ":" not in name[2:]:
+            beside = element.get("relativeToVRT", "0") in ("1", "true")
+            yield path.parent / name if beside else Path(name)
+
+
+def _end_of_raw(root: Any, band: Any) -> int:
+    """The last byte of the pixels of a raw band, from its first byte and the steps to the next pixel and line."""
+    kind = band.get("dataType", "Byte")
+    named = _NUMPY.match(kind)
+    dtype = np.dtype(_VRT_TYPES[kind] if kind in _VRT_TYPES else named[0].lower() if named else "u1")
+    width, height = (int(root.get(key, 0)) for key in ("rasterXSize", "rasterYSize"))
+    start = int(band.findtext("ImageOffset", "0"))
+    pixel = int(band.findtext("PixelOffset", str(dtype.itemsize)))
+    line = int(band.findtext("LineOffset", str(pixel * width)))
+    return start + max(0, (height - 1) * line) + max(0, (width - 1) * pixel) + dtype.itemsize
+
+
+def _open(path: Path) -> Any:
+    return import_optional("rasterio", "insar").open(path)

@@ -75,5 +75,6 @@ def _arm(number: int) -> None:
     for name in _ALWAYS:
         setattr(os, name, counted(getattr(os, name)))
     os.open = counted(os.open, lambda path, flags, *a, **k: bool(flags & _WRITING))
-    opening = counted(io.open, lambda file, mode="r", *a, **k: not isinstance(file, int) and bool(set(mode) & set("wax+")))
-    builtins.open = io.open = opening
+    builtins.open = io.open = counted(
+        io.open, lambda file, mode="r", *a, **k: not isinstance(file, int) and not set(mode).isdisjoint("wax+")
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from mvnet.errors import MvnetError
 
@@ -27,8 +27,8 @@ def check_names(paths: Iterable[Path], what: str = "output") -> None:
             raise MvnetError(f"{what}: found a name of {length} bytes, {path.name}, expected at most {most} bytes")
 
 
-def check_text(path: Path | str, what: str) -> None:
-    """Raise an error for a path that is no text.
+def check_text(path: PurePath | str, what: str) -> None:
+    """Raise an error for a path, or another option, that is no text.
 
     Args:
         path: of a file.

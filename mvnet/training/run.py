@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from mvnet.errors import MvnetError
 from mvnet.manifolds.parameter import ManifoldParameter
 from mvnet.optim.registry import build, parse_options
-from mvnet.storage import FileLock, drop_progress, lock_file, recover, save_progress
+from mvnet.storage import FileLock, drop_progress, json_text, lock_file, recover, save_progress
 from mvnet.training.monitor import Monitor
 from mvnet.training.schedule import Schedule
 from mvnet.training.state import convert_version_0_1, optimizer_state, restore_optimizer

@@ -17,6 +17,10 @@ class DataError(MvnetError):
     """A file or array cannot be used as given. One line: the argument, what was found, what is expected."""
 
 
+class InputChangedError(DataError):
+    """A file is another one than at the start of the run."""
+
+
 @contextmanager
 def reading(path: str | PathLike[str], kind: str) -> Iterator[None]:
     """Around whatever parses a file: any exception of a parser means that the file is damaged, or of another kind.

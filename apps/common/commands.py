@@ -1,13 +1,18 @@
-"""Commands whose options are given once: a second one is an error, where the parser would drop the first."""
+"""Commands whose options are given once: a second one is an error, where the parser would drop the first. What cannot
+work in the end is found at once: names that are no text, a stdout that is full or closed."""
 
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import PurePath
+from typing import Any
 
 from typer import Context
 from typer.core import TyperCommand
 
 from mvnet.apps.common.errors import UserError
+from mvnet.apps.common.stdout import check_stdout
+from mvnet.storage.names import check_text
 
 
 class Command(TyperCommand):
@@ -22,3 +27,13 @@ class Command(TyperCommand):
                     name = max(parameter.opts, key=len)
                     raise UserError(f"{name}: found it {times} times, expected it once")
         return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Context) -> Any:
+        """The command. UserError: a name that is not UTF-8, or a stdout that cannot be written to."""
+        for name, value in ctx.params.items():
+            for part in value if isinstance(value, list | tuple) else [value]:
+                if isinstance(part, str | PurePath):
+                    check_text(part, name)
+        if ctx.params.get("as_json") or not ctx.params.get("quiet"):
+            check_stdout()
+        return super().invoke(ctx)

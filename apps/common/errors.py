@@ -16,7 +16,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mvnet.errors import MvnetError
@@ -24,10 +24,11 @@ from mvnet.errors import MvnetError
 DEFECT, USER_ERROR, INTERRUPTED = 1, 2, 130
 STOPPING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 """Signals that end a run; its status is then 128 and their number."""
+_ENDS: dict[object, str] = {129: "the terminal was closed", 143: "terminated"}
 STATUSES = (
-    "Exit status: 0 success; 1 a defect of mvnet, or a guarantee that fails; 2 bad input or options, or lack of space "
-    "or memory; 130 interrupted; 143 terminated; 129 terminal closed. With MVNET_DEBUG=1 in the environment, errors "
-    "show their traceback."
+    "Exit status: 0 success; 1 a defect of mvnet, or a guarantee that fails; 2 bad input or options, lack of space or "
+    "memory, or a stdout that cannot be written to; 130 interrupted; 143 terminated; 129 terminal closed. With "
+    "MVNET_DEBUG=1 in the environment, errors show their traceback."
 )
 """For the help page."""
 
@@ -47,6 +48,10 @@ def run_cli(work: Callable[[], object]) -> int:
         except KeyboardInterrupt:
             _print_error("interrupted")
             return INTERRUPTED
+        except SystemExit as error:
+            if error.code in _ENDS:
+                _print_error(_ENDS[error.code])
+            raise
         except Exception as error:
             if os.environ.get("MVNET_DEBUG"):
                 raise
@@ -107,7 +112,8 @@ def _write_traceback(error: BaseException) -> str:
 
 
 def _print_error(message: str) -> None:
-    print(f"mvnet: error: {message}", file=sys.stderr)
+    with suppress(OSError):  # nobody to read it
+        print(f"mvnet: error: {message}", file=sys.stderr)
 
 
 @contextmanager

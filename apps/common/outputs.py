@@ -1,15 +1,13 @@
 """All files of a run appear together, or none does.
 
 Files are written into a hidden folder on the same file system and moved into place when all has succeeded. On
-any error, Ctrl-C included, the hidden folder is removed and files that were there before are as they were.
+any error, Ctrl-C included, the hidden folder is removed and files that were there before are as they were; after a
+kill the next start sees to that (`mvnet.storage`).
 """
 
 from __future__ import annotations
 
 import errno
-import os
-import secrets
-import shutil
 import signal
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,6 +16,8 @@ from pathlib import Path
 from types import TracebackType
 
 from mvnet.apps.common.errors import STOPPING, UserError
+from mvnet.data_loaders.errors import InputChangedError
+from mvnet.storage import Inputs, Staging, check_names, recover
 
 
 class Outputs:
@@ -27,7 +27,7 @@ class Outputs:
         folder: created when missing; its parent must exist.
         names: file names in it.
         overwrite: whether existing files may be replaced.
-        inputs: files that must not be replaced, whatever `overwrite` says.
+        inputs: files that must not be replaced, whatever `overwrite` says, nor change until the end.
         shared: further names, of files that every run would write alike: one that is there is kept.
     Raises:
         UserError: when a file is in the way, the parent is missing, or an output would replace an input.
@@ -51,7 +51,11 @@ class Outputs:
             raise UserError(f"output: found a link to nothing at {folder}, expected a folder")
         if not folder.exists() and not folder.absolute().parent.is_dir():
             raise UserError(f"output: found no folder {folder.absolute().parent}, expected the parent of the output")
+        check_names([folder, *(folder / name for name in self.names)])
+        for place in (folder.absolute().parent, folder):
+            recover(place)
         targets = [folder / name for name in self.names]
+        inputs = list(inputs)
         originals = {path.resolve() for path in inputs}
         for target in targets:
             if target.resolve() in originals:
@@ -59,10 +63,8 @@ class Outputs:
             if target.is_dir():
                 raise UserError(f"output: found a folder at {target}, expected a file or nothing")
         self._keep_existing()
-        token = secrets.token_hex(4)
-        inside = folder.is_dir()  # the folder itself may be the mount point of another file system
-        parent = folder if inside else folder.absolute().parent
-        self._staging = parent / (f".mvnet-{token}.partial" if inside else f".{folder.name}-{token}.partial")
+        self._inputs = Inputs(inputs)
+        self._staging: Staging | None = None
 
     def _keep_existing(self) -> None:
         existing = [self.folder / name for name in self.names if (self.folder / name).exists()]
@@ -74,53 +76,41 @@ class Outputs:
         """Where to write the file `name` for now."""
         if name not in self.names and name not in self._shared:
             raise KeyError(name)
-        return self._staging / name
+        assert self._staging is not None
+        return self._staging.path(name)
 
     def __enter__(self) -> Outputs:
+        # the folder itself may be the mount point of another file system
+        place = self.folder if self.folder.is_dir() else self.folder.absolute().parent
         try:
-            self._staging.mkdir()
+            self._staging = Staging(place)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise
             raise UserError(
-                f"output: found {self._staging.parent} not writable ({error.strerror}), expected a folder to write to"
+                f"output: found {place} not writable ({error.strerror}), expected a folder to write to"
             ) from error
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
+        assert self._staging is not None
         try:
             if kind is None:
                 with _uninterrupted():
-                    self._commit()
+                    self._staging.commit(self._moves, through=False)
         finally:
-            shutil.rmtree(self._staging, ignore_errors=True)
+            self._staging.close()
 
-    def _commit(self) -> None:
+    def _moves(self) -> dict[str, Path]:
+        """What goes where, as soon as no other run can commit."""
+        changed = self._inputs.changed()
+        if changed is not None:
+            raise InputChangedError(f"{changed}: found that it was changed during the run, expected one that stays")
         if not self.folder.exists():
-            try:
-                self._staging.rename(self.folder)
-                return
-            except OSError:
-                if not self.folder.is_dir():  # not made by another run at this moment
-                    raise
+            return {"": self.folder}
         self._keep_existing()  # another run may have finished since the start
         names = [*self.names, *(name for name in self._shared if not (self.folder / name).exists())]
-        old = self._staging / ".old"
-        old.mkdir()
-        moved: list[str] = []
-        try:
-            for name in names:
-                moved.append(name)
-                if (self.folder / name).exists():
-                    os.replace(self.folder / name, old / name)
-                os.replace(self._staging / name, self.folder / name)
-        except BaseException:
-            for name in moved:
-                if not (self._staging / name).exists():
-                    os.replace(self.folder / name, self._staging / name)
-                if (old / name).exists():
-                    os.replace(old / name, self.folder / name)
-            raise
+        return {name: self.folder / name for name in names}
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from mvnet.apps.common.stdout import print_result
 from mvnet.storage import json_text
 
 Summary = dict[str, Any]
@@ -13,11 +14,10 @@ Summary = dict[str, Any]
 def print_summary(summary: Summary, headline: Callable[[Summary], str], *, quiet: bool, as_json: bool) -> None:
     """Print JSON when asked for, otherwise, unless quiet, a headline and the path of every file under "outputs"."""
     if as_json:
-        print(json_text(summary))
+        print_result(json_text(summary))
     elif not quiet:
-        print(headline(summary))
-        for name, path in summary.get("outputs", {}).items():
-            print(f"{name:<10} {path}")
+        outputs = [f"{name:<10} {path}" for name, path in summary.get("outputs", {}).items()]
+        print_result("\n".join([headline(summary), *outputs]))
 
 
 def format_timing(summary: Summary) -> str:

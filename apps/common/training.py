@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mvnet.apps.common.errors import UserError
+from mvnet.apps.common.stdout import print_result
 from mvnet.storage import json_text
 
 if TYPE_CHECKING:
@@ -87,4 +88,4 @@ def train_network(
     }
     save_checkpoint(stem, trained, full)
     if not quiet:
-        print(json_text(full, indent=2))
+        print_result(json_text(full, indent=2))

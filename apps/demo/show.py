@@ -13,6 +13,7 @@ import numpy as np
 
 from mvnet.apps.common.console import Console
 from mvnet.apps.common.outputs import Outputs
+from mvnet.apps.common.stdout import print_result
 from mvnet.apps.demo.cases import Case, real_case, simulated_case
 from mvnet.storage import json_text
 
@@ -72,9 +73,9 @@ def show(
         outputs.path("index.html").write_text(_index(result, figures), encoding="utf-8")
     result["outputs"] = {"index": str(output / "index.html"), "comparison": str(output / "comparison.json")}
     if as_json:
-        print(json_text(result))
+        print_result(json_text(result))
     elif not quiet:
-        print(f"{output / 'index.html'}  ({result['seconds']:.0f} s)")
+        print_result(f"{output / 'index.html'}  ({result['seconds']:.0f} s)")
     return result
 
 

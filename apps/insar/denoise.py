@@ -15,7 +15,7 @@ from mvnet.apps.common.errors import UserError
 from mvnet.apps.common.timing import Clock
 from mvnet.apps.insar.options import TILE_STEP, InSAROptions, check, open_input, to_json
 from mvnet.apps.insar.outputs import AMBIGUITY, COMPONENTS, PHASE_SD, QUALITY, REPORT, SAMPLES, UNWRAPPED
-from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.errors import DataError, InputChangedError
 from mvnet.runtime import find_device, freed_memory_kept
 
 if TYPE_CHECKING:
@@ -231,14 +231,14 @@ def _outputs(
 
 @contextmanager
 def _kept(out: OutputSet, console: Console) -> Iterator[None]:
-    """A bad raster leaves nothing behind; what else ends a run leaves the finished tiles, and says so."""
+    """What ends a run leaves the finished tiles, and says so, unless they are of an input that has changed."""
     try:
         yield
     except BaseException as error:
         done = len(out.windows()) - len(out.pending())
-        if done == 0 or isinstance(error, DataError):
+        if done == 0 or isinstance(error, InputChangedError):
             out.discard()
-        elif not out.committed:
+        elif out.folder.is_dir():
             console.say(f"{done} of {len(out.windows())} tiles are kept in {out.folder}; the same command goes on")
         raise
 
@@ -274,6 +274,7 @@ def _denoise(
                 out.write(tile.inner, values, valid, quality=filtered.confidence)
                 computed += valid.size
                 progress(done, total)
+    out.check_inputs()
     return {"tiles": total, "resumed": total - len(tiles), "computed": computed}
 
 
@@ -304,5 +305,6 @@ def _survey(options: InSAROptions, console: Console, image: Interferogram, out: 
     with console.progress("counting residues") as progress:
         found = survey(image, out, progress)
     if found.valid == 0:
+        out.discard()
         raise DataError(f"{image.path}: found no pixel with data, expected at least one")
     return found

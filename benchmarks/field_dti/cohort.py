@@ -59,7 +59,7 @@ def kill_at_work(cluster: Any, output: Path, killed: list[int]) -> None:
     """Kill the first worker as soon as two subjects are being done."""
     end = time.monotonic() + _PATIENCE
     while time.monotonic() < end:
-        if len(list(output.glob(".sub-*.partial"))) >= 2:
+        if len(list(output.glob(".mvnet-*"))) >= 2:
             pid = cluster.workers[0].pid
             os.kill(pid, signal.SIGKILL)
             killed.append(pid)

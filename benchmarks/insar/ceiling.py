@@ -25,7 +25,7 @@ from mvnet.data_loaders.insar.training.dataset import PhaseMaps, TrainingPair
 from mvnet.models import pretrained
 from mvnet.models.insar.loss import phase_loss
 from mvnet.models.insar.network import InSARDenoiser
-from mvnet.training.run import Run, Schedule, train
+from mvnet.training import Run, Schedule, train
 
 SIDE = cases.SCENES["steep"]
 NEAR = 3  # pixels from a jump

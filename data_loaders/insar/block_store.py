@@ -2,19 +2,23 @@
 
     FOLDER/job.json     what is computed, from what; another job starts anew
     FOLDER/NAME.raw     the blocks of one raster, each in a place of its own: block k at k * block^2 items
-    FOLDER/done.txt     "row column" of every block written, one a line, appended after its data
+    FOLDER/done.txt     "row column checksum" of every block written, one a line, appended after its data
     FOLDER/lock         held by the run that writes
 
 A block is in the list only when its data were handed to the system: a run that is killed loses the blocks under way
-and nothing else. (After a power failure, remove the folder.)
+and nothing else. One whose data did not reach the disk before a power failure has another checksum, and is not done.
+
+The folder has a name that anybody can foresee: it is taken only if it is no link, belongs to the user, and holds
+job.json and nothing that a store does not write.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
+import re
 import threading
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +29,11 @@ import numpy as np
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.insar.layers import Window
 from mvnet.errors import MvnetError
-from mvnet.storage import write_atomically
+from mvnet.storage import FileLock, Staging, is_own_folder, lock_file, recover
 
-_LAYOUT = 1  # of the folder
+_LAYOUT = 2  # of the folder
+_OWN = re.compile(r"job\.json|lock|done\.txt|\w+\.(?:raw|tif)|extra-.+")  # names in it, of 0.1.0 too
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ class BlockStore:
         block: rows and columns of a block; those at the lower and right borders are smaller.
         job: what is computed, as JSON; blocks of an unfinished run are kept only if it is the same.
     Raises:
-        DataError: another run is writing into the folder.
+        DataError: another run is writing into the folder, or it is none of ours.
     """
 
     def __init__(
@@ -60,31 +66,35 @@ class BlockStore:
         self.folder, self.shape, self.block = folder, shape, block
         self._dtypes = {name: np.dtype(kind) for name, kind in dtypes.items()}
         self._guard = threading.Lock()
-        folder.mkdir(exist_ok=True)
-        self._lock = _lock_folder(folder)
         known = {"layout": _LAYOUT, "shape": list(shape), "block": block, "dtypes": dict(dtypes), "job": dict(job)}
         signature = json.dumps(known, sort_keys=True, indent=1, default=str)
-        job_file = folder / "job.json"
-        self.resumed = job_file.is_file() and job_file.read_text() == signature
-        if not self.resumed:
-            for old in folder.iterdir():
-                if old.name != "lock":
-                    old.unlink()
-        self._files = {name: os.open(folder / f"{name}.raw", os.O_RDWR | os.O_CREAT, 0o666) for name in dtypes}
+        self._lock, self.resumed = _open_folder(folder, signature)
+        flags = os.O_RDWR | os.O_CREAT | _NO_LINK
+        self._files = {name: os.open(folder / f"{name}.raw", flags, 0o666) for name in dtypes}
+        self._list = os.fdopen(os.open(folder / "done.txt", flags | os.O_APPEND, 0o666), "r+b")
         self._done = self._read_done()
-        self._list = open(folder / "done.txt", "a")  # noqa: SIM115  closed in close()
-        if not self.resumed:
-            write_atomically(job_file, signature.encode())
 
     def _read_done(self) -> set[tuple[int, int]]:
-        path = self.folder / "done.txt"
-        if not path.is_file():
-            return set()
-        whole = path.read_text()
-        whole = whole[: whole.rfind("\n") + 1]  # a torn last line is dropped
-        os.truncate(path, len(whole))
-        found = {(int(row), int(column)) for row, column in (line.split() for line in whole.splitlines())}
-        return found & set(self._places())
+        whole = self._list.read()
+        whole = whole[: whole.rfind(b"\n") + 1]  # a torn last line is dropped
+        self._list.truncate(len(whole))
+        listed: dict[str, str] = {}
+        for line in whole.decode("ascii", "replace").splitlines():
+            place, _, checksum = line.rpartition(" ")
+            listed[place] = checksum
+        places = {f"{row} {column}": (row, column) for row, column in self._places()}
+        return {place for name, place in places.items() if name in listed and self._checksum(place) == listed[name]}
+
+    def _checksum(self, place: tuple[int, int]) -> str:
+        """Of the data of a block as they are on the disk."""
+        checksum, height = 0, self._window(place)[0]
+        for name in self._dtypes:
+            try:
+                data = self._read_lines(name, place, slice(0, height.stop - height.start))
+            except OSError:
+                return ""
+            checksum = zlib.crc32(data.tobytes(), checksum)
+        return f"{checksum:08x}"
 
     def _places(self) -> list[tuple[int, int]]:
         rows, columns = (-(-n // self.block) for n in self.shape)
@@ -112,18 +122,19 @@ class BlockStore:
         place = (window[0].start // self.block, window[1].start // self.block)
         if self._window(place) != window:
             raise MvnetError(f"window: found {window}, expected one of `windows()`")
-        size = tuple(part.stop - part.start for part in window)
+        size, checksum = tuple(part.stop - part.start for part in window), 0
         for name, dtype in self._dtypes.items():
             array = arrays[name]
             if array.shape != size:
                 raise MvnetError(f"{name}: found shape {array.shape}, expected {size}")
             data = memoryview(np.asarray(array, dtype=dtype).tobytes())
+            checksum = zlib.crc32(data, checksum)
             offset = self._offset(place, dtype)
             while data:
                 count = os.pwrite(self._files[name], data, offset)
                 data, offset = data[count:], offset + count
         with self._guard:
-            self._list.write(f"{place[0]} {place[1]}\n")
+            self._list.write(f"{place[0]} {place[1]} {checksum:08x}\n".encode())
             self._list.flush()
             self._done.add(place)
 
@@ -163,24 +174,47 @@ class BlockStore:
         self._files = {}
         if not self._list.closed:
             self._list.close()
-            os.close(self._lock)
+            self._lock.release()
 
     def discard(self) -> None:
         """Remove the folder."""
         self.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.folder.is_dir():
+            with Staging(self.folder.parent) as staging:  # which goes with all that is in it
+                self.folder.rename(staging.path(""))
 
 
-def _lock_folder(folder: Path) -> int:
-    """A descriptor that holds the lock of the folder until it is closed or the process ends."""
-    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        import fcntl
+def _open_folder(folder: Path, signature: str) -> tuple[FileLock, bool]:
+    """Lock the folder of a store, a new one where there is none of the same job; whether blocks may be in it."""
+    recover(folder.parent)
+    old = None
+    if os.path.lexists(folder):
+        _check_own(folder)
+        old = _lock_folder(folder)
+        if (folder / "job.json").read_bytes() == signature.encode():
+            return old, True
+    with Staging(folder.parent) as staging:
+        staging.path("job.json").write_text(signature)
+        staging.path("lock").touch()
+        staging.commit({"": folder}, through=False)
+    if old is not None:
+        old.release()
+    return _lock_folder(folder), False
 
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except ImportError:  # no such locks on this system
-        pass
-    except OSError as error:
-        os.close(lock)
-        raise DataError(f"output: found another run that is writing into {folder}, expected none") from error
+
+def _check_own(folder: Path) -> None:
+    """DataError for what is there if no store has made it."""
+    if not is_own_folder(folder):
+        raise DataError(f"output: found a link, or something of another user, at {folder}, expected nothing there")
+    entries = {entry.name: entry.is_file(follow_symlinks=False) for entry in os.scandir(folder)}
+    strange = sorted(name for name, is_file in entries.items() if not (is_file and _OWN.fullmatch(name)))
+    if strange or "job.json" not in entries:
+        found = strange[0] if strange else "no job.json"
+        raise DataError(f"output: found {found} in {folder}, expected blocks of an earlier run only; remove it")
+
+
+def _lock_folder(folder: Path) -> FileLock:
+    lock = lock_file(folder / "lock")
+    if lock is None:
+        raise DataError(f"output: found another run that is writing into {folder}, expected none")
     return lock

@@ -2,8 +2,8 @@
 
 OUT.tif holds the wrapped phase (float32) or the complex values, OUT_mask.tif 1 where there are data, and OUT_NAME.tif
 one float32 map each, such as the quality. Blocks are gathered in `.OUT.tif.partial` beside them (see block_store); the
-files appear together when all blocks are there, OUT.tif last. Files that are not made block by block (an unwrapped
-phase, a page) can appear with them.
+files appear together when all blocks are there, also after a kill (see mvnet.storage). Files that are not made block
+by block (an unwrapped phase, a page) can appear with them.
 """
 
 from __future__ import annotations
@@ -11,20 +11,21 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 
-from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.errors import DataError, InputChangedError
 from mvnet.data_loaders.insar.block_store import BlockStore, OutputSpec
-from mvnet.data_loaders.insar.formats.locations import fingerprint
+from mvnet.data_loaders.insar.formats.locations import file_of, fingerprint
 from mvnet.data_loaders.insar.geotiff import TILES, Write, create_tiff
 from mvnet.data_loaders.insar.interferogram import Interferogram
 from mvnet.data_loaders.insar.layers import Window
 from mvnet.errors import MvnetError
-from mvnet.storage import put
+from mvnet.storage import Inputs, Staging, check_names, longest_name, recover
 
 KINDS = {"phase": "float32", "complex": "complex64"}
 
@@ -44,8 +45,11 @@ class OutputSet:
         store: BlockStore,
         tags: Mapping[str, str],
         extra: Mapping[str, Path],
+        inputs: Inputs,
     ):
         self._image, self.specs, self._store, self._tags, self.extra = image, specs, store, tags, dict(extra)
+        self._inputs = inputs
+        self._staging: Staging | None = None
         self.resumed = store.resumed
         self.committed = False
 
@@ -76,7 +80,9 @@ class OutputSet:
             maps: (h, w) of every map.
         Raises:
             ValueError: not a block, another shape, a map too few or too many.
+            InputChangedError: an input is another file now.
         """
+        self.check_inputs(thoroughly=False)
         names = set(self.specs) - {"values", "mask"}
         if set(maps) != names:
             raise MvnetError(f"maps: found {sorted(maps)}, expected {sorted(names)}")
@@ -89,9 +95,20 @@ class OutputSet:
         """What was written of "values", "mask" or a map in any window whose blocks are there, nodata included."""
         return self._store.read(name, window)
 
+    def check_inputs(self, *, thoroughly: bool = True) -> None:
+        """InputChangedError where an input is another file than at the start."""
+        changed = self._inputs.changed(thoroughly=thoroughly)
+        if changed is not None:
+            raise InputChangedError(f"{changed}: found that it was changed during the run, expected one that stays")
+
     def staged(self, name: str) -> Path:
         """Where to write the file `name` of `extra` before `commit` puts it in place."""
-        return self.folder / f"extra-{self.extra[name].name}"
+        return self._staged_files().path(self.extra[name].name)
+
+    def _staged_files(self) -> Staging:
+        if self._staging is None:
+            self._staging = Staging(self.folder.parent)
+        return self._staging
 
     def write_raster(self, name: str, values: np.ndarray, nodata: float | None = None, unit: str = "") -> None:
         """Write the file `name` of `extra` as a raster (rows, columns) like the others; its data type is kept."""
@@ -107,7 +124,7 @@ class OutputSet:
         """Make the files of the blocks and put them in place; returns their paths.
 
         Raises:
-            DataError: a block or a file of `extra` is missing.
+            DataError: a block or a file of `extra` is missing, or an input was changed.
             OSError: the disk is full.
         """
         missing = len(self.pending())
@@ -115,15 +132,28 @@ class OutputSet:
             raise DataError(f"output: found {missing} of {len(self.windows())} blocks not written, expected all")
         if absent := [name for name in self.extra if not self.staged(name).is_file()]:
             raise DataError(f"output: found no {', '.join(absent)}, expected it to be written before `commit`")
-        staged = [(self.folder / f"{name}.tif", spec.path) for name, spec in self.specs.items()]
-        for (name, spec), (place, _) in zip(self.specs.items(), staged):
+        self.check_inputs()
+        staging = self._staged_files()
+        for name, spec in self.specs.items():
+            place = staging.path(spec.path.name)
             self._write(place, spec, lambda window, name=name: self._store.read(name, window))
-        staged = [*((self.staged(name), path) for name, path in self.extra.items()), *reversed(staged)]
-        for place, target in staged:
-            put(place, target)
-        self._store.discard()
+        targets = [*(spec.path for spec in self.specs.values()), *self.extra.values()]
+
+        def moves() -> dict[str, Path]:
+            self.check_inputs()
+            return {path.name: path for path in reversed(targets)}
+
+        staging.commit(moves, drop=[self.folder])
+        self._end()
         self.committed = True
-        return [target for _, target in reversed(staged)]
+        return targets
+
+    def _end(self) -> None:
+        """Let go of the blocks, and remove what was staged."""
+        self._store.close()
+        if self._staging is not None:
+            self._staging.close()
+            self._staging = None
 
     def _write(self, path: Path, spec: OutputSpec, read: Callable[[Window], np.ndarray]) -> None:
         same = spec is self.specs["values"]
@@ -133,6 +163,7 @@ class OutputSet:
 
     def discard(self) -> None:
         """Give up and remove the blocks written."""
+        self._end()
         self._store.discard()
 
     def __enter__(self) -> OutputSet:
@@ -143,7 +174,7 @@ class OutputSet:
             if kind is None and not self.committed:
                 self.commit()
         finally:
-            self._store.close()
+            self._end()
 
 
 def open_outputs(
@@ -180,9 +211,12 @@ def open_outputs(
     _check_arguments(path, kind, block)
     specs = _output_specs(path, image, kind, maps)
     further = {name: path.with_name(f"{path.stem}_{name}") for name in extra}
+    check_names([*(spec.path for spec in specs.values()), *further.values()])
+    recover(path.parent)
     inputs = [layer.path for layer in (image.layer, image.coherence) if layer is not None]
     for target in [*(spec.path for spec in specs.values()), *further.values()]:
         _check_target(target, inputs, overwrite)
+    files = [file for name in inputs if (file := file_of(name)) is not None]
     whole_job = {
         "input": [fingerprint(name) for name in inputs],
         "kind": kind,
@@ -193,8 +227,16 @@ def open_outputs(
         "window": image.window,
     }
     dtypes = {name: spec.dtype for name, spec in specs.items()}
-    store = BlockStore(path.with_name(f".{path.name}.partial"), image.shape, dtypes, block, whole_job)
-    return OutputSet(image, specs, store, dict(tags or {}), further)
+    store = BlockStore(_folder_of_blocks(path), image.shape, dtypes, block, whole_job)
+    return OutputSet(image, specs, store, dict(tags or {}), further, Inputs(files))
+
+
+def _folder_of_blocks(path: Path) -> Path:
+    """Where the blocks of OUT.tif wait: the same in every run."""
+    name = f".{path.name}.partial"
+    if len(os.fsencode(name)) > longest_name(path.parent):
+        name = f".{sha256(os.fsencode(path.name)).hexdigest()[:16]}.partial"
+    return path.with_name(name)
 
 
 def _check_arguments(path: Path, kind: str, block: int) -> None:

@@ -1,7 +1,7 @@
 """Checkpoints: a safetensors file of weights beside a JSON model card. Loading executes no code.
 
-`dti.safetensors` holds tensors only; `dti.json` names the architecture, its configuration, the training data and the
-measured accuracy.
+`dti.safetensors` holds tensors only; `dti.json` names the architecture, its configuration, the training data, the
+measured accuracy and the digest of the tensors. Both are replaced together.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import nn
 from mvnet.errors import MvnetError
 from mvnet.models.registry import ARCHITECTURES
 from mvnet.models.stored import Budget, check_config, check_outputs, loading, read_card, read_weights
-from mvnet.storage import write_json, write_tensors
+from mvnet.storage import finish_pair, write_pair
 
 WEIGHTS = Path(__file__).parent / "weights"
 
@@ -29,7 +29,7 @@ def _pair(path: str | Path) -> tuple[Path, Path]:
 
 
 def save_checkpoint(path: str | Path, model: nn.Module, card: dict[str, Any]) -> None:
-    """Write weights, and a card with architecture and configuration added.
+    """Write weights, and a card with architecture, configuration and the digest of the weights added.
 
     Args:
         path: either file of the pair, or their common stem.
@@ -37,9 +37,8 @@ def save_checkpoint(path: str | Path, model: nn.Module, card: dict[str, Any]) ->
         card: further entries of the JSON file.
     """
     weights, description = _pair(path)
-    write_tensors(weights, model.state_dict())
     full = {"architecture": type(model).__name__, "config": model.config, **card}
-    write_json(description, full)
+    write_pair(weights, model.state_dict(), description, full)
 
 
 def load_checkpoint(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
@@ -53,6 +52,7 @@ def load_checkpoint(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
         MvnetError: a file is missing or does not describe a known architecture.
     """
     weights, description = _pair(path)
+    finish_pair(weights, description)
     for file in (weights, description):
         if not file.is_file():
             raise MvnetError(f"checkpoint: found no file {file}, expected weights (.safetensors) beside a card (.json)")

@@ -1,10 +1,10 @@
 """One training loop for every network: seeded, resumable, on any device.
 
-    for figures in run.steps(objective, batches): ...          one optimiser step each
+    for figures in run.steps(objective, batches): ...          one optimiser step each; `train` is the whole loop
 
-A run may be kept in a folder: `checkpoint-STEP.safetensors` (weights, their average, the best ones, optimiser) beside
-`checkpoint.json` (step, options, numbers) and `log.jsonl`. Batch k is a function of the seed and k, so that a resumed
-run draws the batches of an uninterrupted one.
+A run may be kept in a folder, in which one process trains at a time: `checkpoint-STEP.safetensors` (weights, their
+average, the best ones, optimiser) beside `checkpoint.json` (step, options, numbers) and `log.jsonl`. Batch k is a
+function of the seed and k, so that a resumed run draws the batches of an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -20,15 +20,12 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
 
 from mvnet.errors import MvnetError
 from mvnet.manifolds.parameter import ManifoldParameter
-from mvnet.optim.registry import build, describe, parse_options
-from mvnet.runtime import flush_denormals, freed_memory_kept
-from mvnet.storage import json_text, save_progress
+from mvnet.optim.registry import build, parse_options
+from mvnet.storage import FileLock, drop_progress, json_text, lock_file, recover, save_progress
 from mvnet.training.monitor import Monitor
-from mvnet.training.progress import training_bar
 from mvnet.training.schedule import Schedule
 from mvnet.training.state import convert_version_0_1, optimizer_state, restore_optimizer
 
@@ -54,7 +51,8 @@ class Run:
         identity: further entries, as JSON, that must be the same when a run is resumed.
         may_change: keys of schedule and identity that may differ.
     Raises:
-        MvnetError: an unknown optimiser, or a checkpoint that is damaged or of another run.
+        MvnetError: an unknown optimiser, a checkpoint that is damaged or of another run, or a folder in which another
+            process trains.
     """
 
     def __init__(
@@ -77,10 +75,17 @@ class Run:
         self._shares = [group["lr"] / schedule.rate for group in self.optimizer.param_groups]
         self.average = {k: v.detach().clone() for k, v in model.state_dict().items()} if schedule.average else {}
         self._manifolds = {k: p.manifold for k, p in model.named_parameters() if isinstance(p, ManifoldParameter)}
+        self._lock = None
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-            if self.has_checkpoint(folder, name):
-                self._load(folder)
+            self._lock = _lock(folder)
+            try:
+                recover(folder)
+                if self.has_checkpoint(folder, name):
+                    self._load(folder)
+            except BaseException:
+                self.close()
+                raise
 
     @staticmethod
     def has_checkpoint(folder: Path, name: str = "checkpoint") -> bool:
@@ -102,9 +107,7 @@ class Run:
             folder: folder of the run.
             name: stem of the checkpoint files.
         """
-        (folder / f"{name}.json").unlink(missing_ok=True)
-        for weights in folder.glob(f"{name}-*.safetensors"):
-            weights.unlink()
+        drop_progress(folder, name)
 
     @property
     def finished(self) -> bool:
@@ -187,6 +190,11 @@ class Run:
             self.model.load_state_dict(kept or self.average)
         return self.model.eval()
 
+    def close(self) -> None:
+        """Let others train in the folder; may be called twice."""
+        if self._lock is not None:
+            self._lock.release(remove=True)
+
     # ---- checkpoints ----
 
     def save(self, folder: Path) -> None:
@@ -244,6 +252,14 @@ class Run:
         return description
 
 
+def _lock(folder: Path) -> FileLock:
+    """The folder of a run, for one process at a time."""
+    lock = lock_file(folder / ".training.lock")
+    if lock is None:
+        raise MvnetError(f"output: found another training that is running in {folder}, expected none")
+    return lock
+
+
 @contextmanager
 def _reading(folder: Path) -> Iterator[None]:
     """Whatever a damaged checkpoint raises inside is one error of the user's."""
@@ -254,62 +270,3 @@ def _reading(folder: Path) -> Iterator[None]:
         raise MvnetError(
             f"resume: found a checkpoint in {folder} that cannot be read ({kind}), expected a whole one"
         ) from error
-
-
-def batches_of(data: Dataset, schedule: Schedule, start: int) -> Iterator[Any]:
-    """Batches start, start + 1, ... of a map-style data set, in order.
-
-    Args:
-        data: example i is a function of its seed and i.
-        schedule: batch size, number of steps, workers.
-        start: number of the first batch.
-    Returns:
-        iterator of collated batches.
-    """
-    order = range(start * schedule.batch, schedule.steps * schedule.batch)
-    return iter(
-        DataLoader(
-            data,
-            schedule.batch,
-            sampler=order,
-            num_workers=schedule.workers,
-            prefetch_factor=4 if schedule.workers else None,
-        )
-    )
-
-
-def train(run: Run, objective: Objective, data: Dataset, quiet: bool = False) -> nn.Module:
-    """Train to the end of the schedule, with a progress bar on stderr and a log in the folder of the run.
-
-    Ctrl-C leaves the last checkpoint, from which the same call resumes.
-
-    Args:
-        run: a run with a folder.
-        objective: loss and figures of a batch.
-        data: map-style; example i is a function of the seed and i.
-        quiet: no bar.
-    Returns:
-        the network as `Run.finish` returns it.
-    Raises:
-        MvnetError: the run has no folder.
-    """
-    if run.folder is None:
-        raise MvnetError("run: found a run without a folder, expected one with a folder")
-    schedule, device = run.schedule, next(run.model.parameters()).device
-    smooth: dict[str, float] = {}
-    with (
-        freed_memory_kept(),
-        flush_denormals(),
-        training_bar(f"training on {device}", schedule.steps, run.step, quiet) as progress,
-        open(run.folder / "log.jsonl", "a") as log,
-    ):
-        table = describe(run.model, schedule.optimizer, **run.optimizer_options)
-        about: dict[str, Any] = {"optimizer": schedule.optimizer, "parameters": table}
-        for figures in run.steps(objective, batches_of(data, schedule, run.step)):
-            smooth = {k: 0.98 * smooth.get(k, v) + 0.02 * v for k, v in figures.items()}
-            progress(run.step, " ".join(f"{k} {v:.3f}" for k, v in smooth.items()))
-            if run.step % schedule.checkpoint_every == 0 or run.finished:
-                log.write(json_text({"step": run.step, **smooth, **about}) + "\n")
-                log.flush()
-                about = {}
-    return run.finish()

@@ -13,10 +13,10 @@ from mvnet.apps.common.pool import run_tasks
 from mvnet.apps.common.summary import aligned
 from mvnet.apps.dti import bids
 from mvnet.apps.dti.cohort.dataset import Subject, find_subjects
-from mvnet.apps.dti.cohort.subject import DONE, EMPTY, FAILED, SKIPPED, WORK, Outcome, Task, remove_partial
+from mvnet.apps.dti.cohort.subject import DONE, EMPTY, FAILED, SKIPPED, WORK, Outcome, Task
 from mvnet.apps.dti.options import Options, check
 from mvnet.apps.dti.posterior.options import check_posterior
-from mvnet.storage import write_atomically, write_json
+from mvnet.storage import recover, write_atomically, write_json
 
 _README = """Diffusion tensor images denoised by mvnet {version} (`mvnet denoise dti --bids`), from the data set that
 dataset_description.json links to as "raw". Names follow the BIDS extension proposal 16; files that the standard does
@@ -65,8 +65,7 @@ def run_cohort(cohort: Cohort, options: Options, console: Console | None = None)
 
     _, weights = load_identified(*options.weights)
     _describe(cohort, __version__)
-    for subject in subjects:
-        remove_partial(cohort.output, subject.label)
+    recover(cohort.output)
     tasks = [Task(subject, cohort.root, cohort.output, options, weights) for subject in subjects]
     outcomes: dict[str, Outcome] = {}
     try:
@@ -76,8 +75,7 @@ def run_cohort(cohort: Cohort, options: Options, console: Console | None = None)
                 _tell(outcome, console)
                 progress(done, len(tasks))
     finally:
-        for subject in subjects:
-            remove_partial(cohort.output, subject.label)
+        recover(cohort.output)  # what workers that were killed have left
     ordered = [outcomes[subject.label] for subject in subjects]
     troubles = {outcome.exit_status for outcome in ordered} - {0}
     return {

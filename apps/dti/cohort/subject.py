@@ -5,11 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mvnet.apps.common.errors import USER_ERROR, UserError, failure, one_line
@@ -19,7 +16,7 @@ from mvnet.apps.dti.cohort.dataset import Series, Subject
 from mvnet.apps.dti.options import Options
 from mvnet.apps.dti.statistics import INPUTS, plain
 from mvnet.errors import MvnetError
-from mvnet.storage import json_text, write_json
+from mvnet.storage import Staging, json_text, write_json
 
 DONE, SKIPPED, FAILED, EMPTY = "done", "skipped", "failed", "no DWI"
 _ELSEWHERE = (
@@ -144,12 +141,15 @@ def _denoise(task: Task, fingerprint: str, *, replaces: bool) -> list[dict[str, 
     target = task.output / f"sub-{label}"
     if target.exists() and any(target.iterdir()) and not replaces:
         raise UserError(f"output: found other results in {target}, expected none, or --overwrite to replace them")
-    with _staging(task.output, label) as folder:
+    with Staging(task.output) as staging:
+        folder = staging.path("")
         series = [_denoise_series(task, one, folder) for one in task.subject.series]
         files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
         summary = {"Fingerprint": fingerprint, "Weights": task.weights, "Files": files, "Series": series}
         write_json(folder / summary_name(label), summary)
-        _move(folder, target, label)
+        files.append(summary_name(label))
+        old = [target / name for name in _files_of(target / summary_name(label)) if name not in files]
+        staging.commit({name: target / name for name in files}, remove=old, through=False)
     return series
 
 
@@ -183,43 +183,10 @@ def is_weighted(bval: Path, threshold: float) -> bool:
         return True
 
 
-@contextmanager
-def _staging(output: Path, label: str) -> Iterator[Path]:
-    """A hidden folder beside the results, removed in the end."""
-    import secrets
-
-    folder = output / f".sub-{label}-{secrets.token_hex(4)}.partial"
-    folder.mkdir()
+def _files_of(summary: Path) -> list[str]:
+    """Files below its folder that a summary names, none where there is no sound one."""
     try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def remove_partial(output: Path, label: str) -> None:
-    """What workers that were killed have left of a subject."""
-    for folder in output.glob(f".sub-{label}-????????.partial"):
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _move(folder: Path, target: Path, label: str) -> None:
-    """Move the results into place: in one step where nothing is there, else file by file, the summary last."""
-    if target.is_dir() and not any(target.iterdir()):
-        target.rmdir()
-    if not target.exists():
-        folder.rename(target)
-        return
-    summary = target / summary_name(label)
-    try:
-        old = json.loads(summary.read_text(encoding="utf-8"))["Files"]
+        names = [PurePosixPath(name) for name in json.loads(summary.read_text(encoding="utf-8"))["Files"]]
     except (OSError, ValueError, KeyError, TypeError):
-        old = []
-    summary.unlink(missing_ok=True)  # from here on the subject counts as unfinished
-    new = [path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file()]
-    for name in new:
-        if name.name != summary.name:
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            os.replace(folder / name, target / name)
-    for name in set(old) - {path.as_posix() for path in new}:
-        (target / name).unlink(missing_ok=True)
-    os.replace(folder / summary.name, summary)
+        return []
+    return [str(name) for name in names if not name.is_absolute() and ".." not in name.parts]

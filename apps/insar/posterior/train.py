@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mvnet.apps.common.console import Console
 from mvnet.apps.common.errors import UserError
+from mvnet.apps.common.stdout import print_result
 from mvnet.storage import json_text
 
 if TYPE_CHECKING:
@@ -62,4 +63,4 @@ def fit_posterior(output: Path, start: str | None, data: PhaseTrainingSet, *, qu
     output.mkdir(parents=True, exist_ok=True)
     save_checkpoint(output / head_name(stem.name), head, full)
     if not quiet:
-        print(json_text(full, indent=2))
+        print_result(json_text(full, indent=2))

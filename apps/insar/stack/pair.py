@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,11 @@ from mvnet.apps.insar.options import InSAROptions
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.insar.stacks.base import DenoisedPair, Pair, keep, state_of
 from mvnet.data_loaders.insar.stacks.registry import find_kind
-from mvnet.storage import json_text, write_json
+from mvnet.storage import Staging, is_own_folder, json_text, write_json
 
 DONE, SKIPPED, FAILED = "done", "skipped", "failed"
 _PARTS = ("Counts", "Statistics", "Messages")
+_RECORD = ".record.json"  # while a pair is staged
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,8 @@ def _denoise(task: Task) -> dict[str, Any]:
 
     pair, folder = task.pair, staging(task.state, task.pair.name)
     folder.mkdir(exist_ok=True)
+    if not is_own_folder(folder):
+        raise UserError(f"output: found a link, or something of another user, at {folder}, expected nothing")
     output = folder / "pair.tif"
     try:
         own = {"input": pair.path, "layer": pair.layer, "output": output, "complex": task.is_complex}
@@ -146,9 +150,10 @@ def _denoise(task: Task) -> dict[str, Any]:
 
             before = replace(task.options, **own)
             write_thumbnails(task.state / f"{pair.name}.npz", before, DenoisedPair(output, _quality(output)))
-        _place(task, DenoisedPair(output, _quality(output)), folder / "files", summary)
+        _place(task, DenoisedPair(output, _quality(output)), summary)
     except DataError:
-        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # tiles are kept in it
+            folder.rmdir()
         raise
     shutil.rmtree(folder, ignore_errors=True)
     return summary
@@ -163,15 +168,11 @@ def _quality(output: Path) -> Path:
     return output.with_name(f"{output.stem}_quality{output.suffix}")
 
 
-def _place(task: Task, denoised: DenoisedPair, folder: Path, summary: dict[str, Any]) -> None:
-    """Make the files of a pair and move them into place, the interferogram last: where it is, all of them are."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    (find_kind(task.kind).store if task.kind else keep)(task.pair, denoised, folder)
-    for name in reversed(task.pair.outputs):
-        (task.target / name).unlink(missing_ok=True)
+def _place(task: Task, denoised: DenoisedPair, summary: dict[str, Any]) -> None:
+    """Make the files of a pair and move them into place, with the record of it."""
     record = {"Fingerprint": task.fingerprint, **{key: summary[key.lower()] for key in _PARTS}}
-    write_json(task.state / f"{task.pair.name}.json", record)
-    for name in task.pair.outputs:
-        (task.target / name).parent.mkdir(parents=True, exist_ok=True)
-        os.replace(folder / name, task.target / name)
+    with Staging(task.target) as staging:
+        (find_kind(task.kind).store if task.kind else keep)(task.pair, denoised, staging.new)
+        write_json(staging.path(_RECORD), record)
+        moves = {name: task.target / name for name in task.pair.outputs}
+        staging.commit(moves | {_RECORD: task.state / f"{task.pair.name}.json"}, through=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ from mvnet.apps.insar.stack.pair import (
 from mvnet.data_loaders.insar.stacks.base import DenoisedPair, Stack, in_two_rasters, kept
 from mvnet.data_loaders.insar.stacks.linking import edges_of, link_pairs
 from mvnet.data_loaders.insar.stacks.registry import find_kind
-from mvnet.storage import replacing, write_json
+from mvnet.storage import Staging, is_own_folder, recover, replacing, write_json
 
 _RECORDS = ".mvnet"
 _JOB = "job.json"
@@ -94,6 +95,8 @@ def run_stack(job: StackJob, options: InSAROptions, console: Console | None = No
     from mvnet.models.checkpoint import load_identified
 
     _, weights = load_identified("insar", options.model)
+    for folder in (places.output.parent, places.output, places.state):
+        recover(folder)
     tasks = _tasks(job, options, weights, places)
     outcomes, written = _do(job, options, tasks, places, console, clock)
     troubles = {outcome.exit_status for outcome in outcomes} - {0}
@@ -199,6 +202,8 @@ def _do(
             console.say(f"{places.output} holds all pairs already")
             return [Outcome(task.pair.name, SKIPPED) for task in tasks], True
     existed = places.output.exists()
+    if os.path.lexists(places.state) and not is_own_folder(places.state):
+        raise UserError(f"output: found a link, or something of another user, at {places.state}, expected nothing")
     places.state.mkdir(parents=True, exist_ok=True)
     outcomes: dict[str, Outcome] = {}
     with _goes_on(places, console), console.progress("pairs") as progress:
@@ -212,8 +217,7 @@ def _do(
         _remove_empty(places, existed)
         return ordered, False
     if places.gathered:
-        _gather(job, ordered, places, console)
-        write_json(places.job, fingerprints)
+        _gather(job, ordered, places, fingerprints, console)
         clock.lap("write")
     return ordered, True
 
@@ -236,8 +240,10 @@ def _is_ours(places: _Places, fingerprints: dict[str, str]) -> bool:
         return False
 
 
-def _gather(job: StackJob, outcomes: Sequence[Outcome], places: _Places, console: Console) -> None:
-    """Write the copy of the stack, or the folder, with the pairs that were done."""
+def _gather(
+    job: StackJob, outcomes: Sequence[Outcome], places: _Places, fingerprints: dict[str, str], console: Console
+) -> None:
+    """Write the copy of the stack, or the folder, with the pairs that were done, and what it was made of."""
     failed = {outcome.name for outcome in outcomes if outcome.status == FAILED}
     pairs = [pair for pair in job.stack.pairs if pair.name not in failed]
     denoised = {pair.name: kept(in_two_rasters(pair), places.state) for pair in pairs}
@@ -246,7 +252,7 @@ def _gather(job: StackJob, outcomes: Sequence[Outcome], places: _Places, console
             denoised = link_pairs(denoised, _empty(places.state / "linked"), progress)
     with console.progress("writing the stack") as progress:
         progress(0, 1)
-        _write(job.stack, denoised, places)
+        _write(job.stack, denoised, places, fingerprints)
         progress(1, 1)
     if failed:
         kept_as = "stay as they were read, with quality 0" if places.is_file else "are not there"
@@ -256,22 +262,22 @@ def _gather(job: StackJob, outcomes: Sequence[Outcome], places: _Places, console
         )
 
 
-def _write(stack: Stack, denoised: Mapping[str, DenoisedPair], places: _Places) -> None:
+def _write(stack: Stack, denoised: Mapping[str, DenoisedPair], places: _Places, fingerprints: dict[str, str]) -> None:
     """Make the files beside their place, then move them there."""
-    kind, fresh = find_kind(stack.kind), places.state / f"stack{places.output.suffix}"
-    _remove(fresh)
-    if kind.gather is not None:
-        kind.gather(stack, denoised, fresh)
-        _remove(places.output)
-        fresh.rename(places.output)
-        return
-    fresh.mkdir()
-    for pair in stack.pairs:
-        if pair.name in denoised:
-            kind.store(pair, denoised[pair.name], fresh)
-            for name in pair.outputs:
-                (places.output / name).parent.mkdir(parents=True, exist_ok=True)
-                (fresh / name).replace(places.output / name)
+    kind = find_kind(stack.kind)
+    with Staging(places.output.parent) as staging:
+        write_json(staging.path(_JOB), fingerprints)
+        moves = {_JOB: places.job}
+        if kind.gather is not None:
+            fresh = f"stack{places.output.suffix}"
+            kind.gather(stack, denoised, staging.path(fresh))
+            moves[fresh] = places.output
+        else:
+            for pair in stack.pairs:
+                if pair.name in denoised:
+                    kind.store(pair, denoised[pair.name], staging.new)
+                    moves |= {name: places.output / name for name in pair.outputs}
+        staging.commit(moves, through=False)
 
 
 def _empty(folder: Path) -> Path:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.insar.checks.sources import NETWORK
+from mvnet.storage import content_digest
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+):/+")
 _SUBDATASET = re.compile(
@@ -76,13 +77,19 @@ def local_file(uri: str) -> Path | None:
 
 
 def fingerprint(name: str) -> list[str | int]:
-    """What tells that a place holds the same as before: its path, size and time of change, where they can be known."""
-    path = Path(name) if Path(name).exists() else local_file(name)
+    """What tells that a place holds the same as before: its path, size, time of change and a digest of its ends,
+    where they can be known."""
+    path = file_of(name)
     if path is None:  # not on this computer
         return [name]
     state = path.stat()
     shown = str(path.resolve()) if str(path) == name else name
-    return [shown, state.st_size if path.is_file() else 0, state.st_mtime_ns]
+    return [shown, state.st_size if path.is_file() else 0, state.st_mtime_ns, content_digest(path)]
+
+
+def file_of(name: str) -> Path | None:
+    """The file or folder of this computer that a place is, or is in; None if there is none."""
+    return Path(name) if Path(name).exists() else local_file(name)
 
 
 def _restored(text: str) -> str:

@@ -18,7 +18,7 @@ from mvnet.models.activity.kernel_ridge import Centring
 from mvnet.models.activity.kernels import Filters
 from mvnet.models.activity.views import KINDS, Views
 from mvnet.models.stored import check_config, check_outputs, loading, read_card, read_weights
-from mvnet.storage import write_json, write_tensors
+from mvnet.storage import finish_pair, write_pair
 
 _ARCHITECTURE = "MotionClassifier"
 _FRAMES, _ROUNDING = 8, 1e-3
@@ -70,8 +70,7 @@ def save_classifier(stem: str | Path, classifier: MotionClassifier, card: dict[s
         "dilations": {name: [d for d, _, _ in filters.layers] for name, filters in bank.filters.items()},
         "centring": centring,
     }
-    write_tensors(Path(f"{stem}.safetensors"), tensors)
-    write_json(Path(f"{stem}.json"), description)
+    write_pair(Path(f"{stem}.safetensors"), tensors, Path(f"{stem}.json"), description)
 
 
 def load_classifier(stem: str | Path) -> tuple[MotionClassifier, dict[str, Any]]:
@@ -85,6 +84,7 @@ def load_classifier(stem: str | Path) -> tuple[MotionClassifier, dict[str, Any]]
         MvnetError: a file is missing or holds something else.
     """
     files = Path(f"{stem}.safetensors"), Path(f"{stem}.json")
+    finish_pair(*files)
     for file in files:
         if not file.is_file():
             raise MvnetError(f"checkpoint: found no file {file}, expected a folder that `mvnet train activity` wrote")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -220,11 +221,12 @@ def train_motion_network(
         MvnetError: unknown optimiser, lengths that differ, a single sequence, a checkpoint of another run.
     """
     run = MotionRun(folder, model, r, labels, groups, schedule)
-    progress(run.epoch, schedule.epochs)
-    for _ in run.steps(run.objective, run.batches()):
-        if run.step % run.steps_per_epoch == 0:
-            progress(run.epoch, schedule.epochs)
-    run.finish()
+    with closing(run):
+        progress(run.epoch, schedule.epochs)
+        for _ in run.steps(run.objective, run.batches()):
+            if run.step % run.steps_per_epoch == 0:
+                progress(run.epoch, schedule.epochs)
+        run.finish()
     monitor = run.monitor
     best = monitor.best[0] if monitor is not None else math.nan
     return {"epoch": monitor.best_step // run.steps_per_epoch if monitor is not None else 0, "inner_accuracy": best}

@@ -96,7 +96,7 @@ def test_ctrl_c_is_130(capsys):
 
 @pytest.mark.usefixtures("listening")
 @pytest.mark.parametrize("number", STOPPING)
-def test_termination_unwinds(number):
+def test_termination_unwinds(number, capsys):
     cleaned = []
 
     def work():
@@ -109,6 +109,7 @@ def test_termination_unwinds(number):
     with pytest.raises(SystemExit) as stopped:
         run_cli(work)
     assert stopped.value.code == 128 + number and cleaned == [True]
+    assert capsys.readouterr().err.removeprefix("mvnet: error: ").strip() in ("terminated", "the terminal was closed")
     assert signal.getsignal(number) is before
 
 

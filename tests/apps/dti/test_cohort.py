@@ -56,7 +56,7 @@ def test_every_subject_gets_a_folder_that_is_valid(cohort, tmp_path):
     description = json.loads((out / "dataset_description.json").read_text())
     assert description["DatasetType"] == "derivative" and description["GeneratedBy"][0]["Name"] == "mvnet"
     assert description["DatasetLinks"]["raw"] == description["SourceDatasets"][0]["URL"]
-    assert not list(out.glob(".*partial"))
+    assert not list(out.glob(".mvnet-*"))
     if validator.program() is None:
         pytest.skip("bids-validator-deno is not installed")
     assert validator.errors_in(out) == []
@@ -84,13 +84,15 @@ def test_finished_subjects_are_skipped_and_others_done(cohort, scan, tmp_path, r
     add_series(root, scan, "03", "dwi", "sub-03_dwi")
     before = tree(out / "sub-01")
     times = {path: path.stat().st_mtime_ns for path in (out / "sub-01").rglob("*")}
-    (out / ".sub-03-0123abcd.partial" / "dwi").mkdir(parents=True)  # left by a process that was killed
+    left = out / ".mvnet-0123456789abcdef"  # by a process that was killed
+    (left / "new/dwi").mkdir(parents=True)
+    (left / "lock").touch()
     next((out / "sub-02/dwi").glob("*FA*.nii.gz")).unlink()
     status, summary, _ = cohort()
     assert status == 0 and statuses(summary) == {"01": "skipped", "02": "done", "03": "done"}
     assert tree(out / "sub-01") == before
     assert all(path.stat().st_mtime_ns == time for path, time in times.items())
-    assert not list(out.glob(".*partial"))
+    assert not left.exists() and not list(out.glob(".mvnet-*"))
     image = root / "sub-01/dwi/sub-01_dwi.bvec"
     np.savetxt(image, np.loadtxt(image)[[1, 0, 2]])  # other inputs
     status, summary, _ = cohort("--participant-label", "01")

@@ -19,6 +19,10 @@ from benchmarks.faults.fuzz import QUICK
 from benchmarks.faults.kinds import KINDS
 from benchmarks.faults.mutations import mutate
 from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.motion.formats.registry import FORMATS
+from mvnet.models.registry import ARCHITECTURES
+from tests.data_loaders.insar.files import WRITERS
+from tests.data_loaders.insar.stack_files import WRITERS as STACK_WRITERS
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -28,6 +32,13 @@ def test_damaged_files_are_read_or_refused(name: str) -> None:
     found = list(workers.run(KINDS, {name: seeds}, jobs=1))
     assert sorted(result.seed for result in found) == list(seeds)
     assert [result for result in found if result.outcome.kind not in ("ok", "clear")] == []
+
+
+def test_every_format_is_damaged() -> None:
+    damaged = {name for kind in KINDS.values() for name in kind.inputs}
+    assert set(WRITERS) | set(STACK_WRITERS) <= damaged
+    assert {entry.name for entry in FORMATS} - {"quaternions", "imu", "release"} <= damaged | set(KINDS)
+    assert set(ARCHITECTURES) <= damaged
 
 
 def text_input(folder: Path) -> Path:

@@ -10,6 +10,10 @@ class MvnetError(ValueError):
     """
 
 
+class MvnetWarning(UserWarning):
+    """What a user should know though the work goes on. The message is one line."""
+
+
 def first_line(error: BaseException, length: int = 120) -> str:
     """First line of an error's text.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,15 @@ from mvnet.models.activity.classifier import MotionClassifier
 from mvnet.models.activity.serialization import load_classifier, save_classifier
 
 FILTERS = 4000
+_ENTRIES: dict[str, tuple[type, ...]] = {
+    "data": (str,),
+    "format": (str, NoneType),
+    "only_classes": (str, NoneType),
+    "classes": (list,),
+    "test_sequences": (list,),
+    "rate": (float, int, NoneType),
+}
+"""Entries of a card that commands use, and their types."""
 
 
 def fit(
@@ -62,10 +72,28 @@ def load(run: Path) -> tuple[Any, dict[str, Any]]:
     except (OSError, ValueError, KeyError, TypeError):
         kind = None  # which the loader explains
     if kind != "LieMotionNetwork":
-        return load_classifier(stem)
-    from mvnet.models.activity.lie_classifier import load_lie_classifier
+        classifier, card = load_classifier(stem)
+    else:
+        from mvnet.models.activity.lie_classifier import load_lie_classifier
 
-    return load_lie_classifier(stem)
+        classifier, card = load_lie_classifier(stem)
+    _check_card(card, run, classifier.classes_)
+    return classifier, card
+
+
+def _check_card(card: dict[str, Any], run: Path, labels: np.ndarray) -> None:
+    """UserError for what the command that trained did not write."""
+    for name, kinds in _ENTRIES.items():
+        if not isinstance(card.get(name, ...), kinds):
+            found = f"{name} {card[name]!r}" if name in card else f"no {name}"
+            raise UserError(f"{run}: found a card with {found}, expected that of `mvnet train activity`")
+    names, test = card["classes"], card["test_sequences"]
+    places = labels.dtype.kind in "iu" and 0 <= labels.min() <= labels.max() < len(names)
+    if not places or not all(isinstance(name, str) for name in names):
+        found = f"labels {labels.tolist()} and classes {names}"
+        raise UserError(f"{run}: found a card with {found}, expected a name for every label")
+    if not all(isinstance(number, int) and number >= 0 for number in test):
+        raise UserError(f"{run}: found a card with test_sequences that are no numbers of sequences, expected some")
 
 
 def prepare_checkpoint(folder: Path, resume: bool, overwrite: bool) -> None:

@@ -109,6 +109,8 @@ def evaluate(run: Path, data: Path | None, format: str | None) -> dict[str, Any]
         raise UserError(f"data: found classes {', '.join(motions.classes)}, expected {', '.join(card['classes'])}")
     if not len(index):
         raise UserError(f"data: found no test part in {run}, expected --data")
+    if index.max() >= len(motions):
+        raise UserError(f"data: found {len(motions)} sequences in {path}, expected the data of the training, or --data")
     return {**_metrics(classifier, motions, index), "seconds": round(time.perf_counter() - start, 2)}
 
 

@@ -15,11 +15,13 @@ import signal
 import sys
 import tempfile
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
-from mvnet.errors import MvnetError
+from mvnet.errors import MvnetError, MvnetWarning
 
 DEFECT, USER_ERROR, INTERRUPTED = 1, 2, 130
 STOPPING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
@@ -39,7 +41,7 @@ class UserError(MvnetError):
 
 def run_cli(work: Callable[[], object]) -> int:
     """Run `work` and return the exit status; an error becomes one line on stderr, as the module says."""
-    with _stopped_by_signals():
+    with _stopped_by_signals(), _warnings_in_lines():
         try:
             status = work()
             if status == INTERRUPTED:  # the parser's way to hand on a KeyboardInterrupt
@@ -114,6 +116,23 @@ def _write_traceback(error: BaseException) -> str:
 def _print_error(message: str) -> None:
     with suppress(OSError):  # nobody to read it
         print(f"mvnet: error: {message}", file=sys.stderr)
+
+
+@contextmanager
+def _warnings_in_lines() -> Iterator[None]:
+    """Warnings of mvnet are one line each, as errors are; those of others look as Python shows them."""
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def show_line(message: Warning | str, category: type[Warning], *place: Any) -> None:
+            if issubclass(category, MvnetWarning):
+                print(f"mvnet: warning: {message}", file=sys.stderr)
+            else:
+                show(message, category, *place)
+
+        warnings.simplefilter("always", MvnetWarning)
+        warnings.showwarning = show_line
+        yield
 
 
 @contextmanager

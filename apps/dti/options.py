@@ -205,6 +205,9 @@ def check_model(options: Options) -> None:
         found = _architecture(name, path)
         if found and found != MODELS[name]:
             raise UserError(f"--checkpoint: found a {found}, expected a {MODELS[name]} for --model {name}")
+    found = _architecture(name, path)
+    if found and found not in MODELS.values():
+        raise UserError(f"--model: found a {found} in {path}, expected one of {', '.join(MODELS.values())}")
     if not options.certified:
         return
     if options.adapt:

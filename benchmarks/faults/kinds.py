@@ -14,6 +14,7 @@ KINDS: dict[str, Kind] = {
     "rasters": insar.RASTERS,
     "gamma": insar.GAMMA,
     "netcdf-classic": insar.CLASSIC,
+    "arrays": insar.ARRAYS,
     "hdf5": insar.HDF5,
     "zarr": insar.ZARR,
     "stacks": insar.STACKS,

@@ -31,7 +31,7 @@ def mutate(data: bytes, random: Generator) -> bytes:
             return gzip.compress(mutate(gzip.decompress(data), random), 1)
         except (OSError, EOFError, zlib.error):
             return data
-    if data[:4] == b"PK\x03\x04" and random.random() < 0.6:
+    if zipfile.is_zipfile(io.BytesIO(data)) and random.random() < 0.6:
         return _member_of_zip(data, random)
     if data[:1] in (b"{", b"[") and random.random() < 0.7:
         return _json_value(data, random)

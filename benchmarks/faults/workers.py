@@ -7,6 +7,7 @@ case a worker died of, and forks the next one behind it.
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import gc
 import json
 import os
@@ -125,6 +126,7 @@ def _work(bench: Bench, seeds: Iterable[int], pipe: int) -> None:
     sink = os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, 1)
     os.dup2(sink, 2)
+    faulthandler.disable()  # the parent tells
     _one_arena()
     try:
         size = _warm_up(bench)

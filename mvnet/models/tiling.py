@@ -7,6 +7,7 @@ so that tiles have no seams. They are computed one after another, in threads, or
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from functools import partial
@@ -14,14 +15,17 @@ from itertools import product
 from math import ceil
 from typing import NamedTuple, TypeVar
 
+import torch
 from torch import Tensor
 
+from mvnet.errors import MvnetError, MvnetWarning
 from mvnet.linalg.serial import on_one_thread
 
 T = TypeVar("T")
 R = TypeVar("R")
 Slices = tuple[slice, ...]
 
+_LEAST = 8  # side of the smallest block
 _AHEAD = 2  # tiles submitted for every worker; bounds the memory
 
 
@@ -138,6 +142,51 @@ def map_tiles(
             yield from _spread(partial(_alone, work), jobs, pool, workers, is_empty)
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def in_smaller_blocks(
+    work: Callable[[Slices], Sequence[Tensor]], shape: Sequence[int], overlap: int, alignment: int = 1
+) -> list[Tensor]:
+    """Compute a window in one piece, or in blocks of half its side while the memory of the device is too small.
+
+    Args:
+        work: slices of the window -> tensors whose last dims are those of the slices.
+        shape: of the window.
+        overlap: what the result at a place depends on around it.
+        alignment: of where blocks start.
+    Returns:
+        the tensors of the whole window.
+    Raises:
+        MvnetError: too little memory for the smallest block.
+    """
+    block, dims = max(shape), len(shape)
+    try:
+        return list(work(tuple(slice(0, n) for n in shape)))
+    except torch.OutOfMemoryError:
+        pass  # left first: the traceback holds what was computed
+    while block > max(_LEAST, alignment):
+        _say_smaller(block, block := -(-block // 2))
+        try:
+            whole: list[Tensor] = []
+            for tile in aligned_tiles(shape, block, overlap, alignment):
+                parts = work(tile.outer)
+                whole = whole or [part.new_empty(*part.shape[: part.ndim - dims], *shape) for part in parts]
+                for all_, part in zip(whole, parts):
+                    all_[..., *tile.inner] = part[..., *tile.place]
+            return whole
+        except torch.OutOfMemoryError:
+            continue
+    raise MvnetError(
+        f"device: found too little memory for {block} voxels or pixels a side, expected a larger one, or the CPU"
+    )
+
+
+def _say_smaller(block: int, half: int) -> None:
+    """Tell, and give back what torch keeps for later."""
+    text = f"device: found too little memory for {block} voxels or pixels a side, goes on with {half}"
+    warnings.warn(text, MvnetWarning, stacklevel=3)
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _alone(work: Callable[[T], R], job: T) -> R:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from mvnet.data_loaders.insar import Block, open_interferogram
 from mvnet.data_loaders.insar.stacks.registry import find_stack
 from tests.data_loaders.insar import files, stack_files
 from tests.data_loaders.insar.files import tiff
+from tests.data_loaders.insar.formats.test_formats import ANNOTATION
 
 _SHAPE = (9, 11)
 _WINDOW = slice(2, 7), slice(3, 11)
@@ -42,7 +44,43 @@ def _deflated(folder: Path, z: np.ndarray, g: np.ndarray) -> Path:
     return tiff(folder / "phi.tif", np.angle(z), compress="deflate", tiled=True, blockxsize=16, blockysize=16)
 
 
-_WRITERS = {name: writer for name, (writer, _) in files.WRITERS.items()} | {"vrt": _vrt, "deflated": _deflated}
+def _npy(folder: Path, z: np.ndarray, g: np.ndarray) -> Path:
+    np.save(folder / "z.npy", z)
+    return folder / "z.npy"
+
+
+def _npz(folder: Path, z: np.ndarray, g: np.ndarray) -> Path:
+    np.savez_compressed(folder / "a.npz", ifg=z, coherence=g)
+    return folder / "a.npz"
+
+
+def _matlab(folder: Path, z: np.ndarray, g: np.ndarray) -> Path:
+    from scipy.io import savemat
+
+    savemat(folder / "a.mat", {"ifg": z, "coherence": g, "name": "pair"})
+    return folder / "a.mat"
+
+
+def _uavsar(folder: Path, z: np.ndarray, g: np.ndarray) -> Path:
+    rows, columns = z.shape
+    (folder / "site_01.ann").write_text(ANNOTATION.replace("23", str(rows)).replace("31", str(columns)))
+    z.astype("<c8").tofile(folder / "site_01.int.grd")
+    g.tofile(folder / "site_01.cor.grd")
+    return folder / "site_01.int.grd"
+
+
+def _one_in_zip(folder: Path, z: np.ndarray, g: np.ndarray) -> Path:
+    inner = tiff(folder / "phi.tif", np.angle(z))
+    with zipfile.ZipFile(folder / "pair.zip", "w") as archive:
+        archive.write(inner, "inner/phi.tif")
+    inner.unlink()
+    return folder / "pair.zip"
+
+
+_MORE = {
+    "vrt": _vrt, "deflated": _deflated, "npy": _npy, "npz": _npz, "mat": _matlab, "uavsar": _uavsar, "zip": _one_in_zip
+}  # fmt: skip
+_WRITERS = {name: writer for name, (writer, _) in files.WRITERS.items()} | _MORE
 
 
 def _one(name: str) -> Input:
@@ -99,6 +137,7 @@ GEOTIFF = _kind("geotiff", "dolphin", "HyP3", "HyP3 zip", "LiCSAR", "deflated")
 RASTERS = _kind("ISCE2", "ISCE2 xml", "ROI_PAC", "ENVI", "BEAM-DIMAP", "vrt")
 GAMMA = _kind("GAMMA")
 CLASSIC = _kind("GMTSAR classic")
+ARRAYS = _kind("npy", "npz", "mat", "uavsar", "zip", share=0.5)
 HDF5 = _kind("NISAR", "ARIA", "MintPy", "GMTSAR complex", "NetCDF-4", share=0.5)
 ZARR = _kind("Zarr", "ZNAP", share=0.25)
 STACKS = Kind({name: _stack(name) for name in stack_files.WRITERS}, blocks_hold, share=0.05)

@@ -18,7 +18,7 @@ from mvnet.manifolds import SPDField
 from mvnet.models.dti.inputs import diffusivity_scale, feature_planes, visible_tensors
 from mvnet.models.dti.network import DTIDenoiser
 from mvnet.models.dti.uncertainty import Estimate, estimate
-from mvnet.models.tiling import Tile, map_tiles, masked_tiles
+from mvnet.models.tiling import Slices, Tile, in_smaller_blocks, map_tiles, masked_tiles
 from mvnet.nn.trust_region import TRUST_REGION, chi_quantile
 
 _FEWEST_VOLUMES = (
@@ -196,12 +196,16 @@ class _TileData(NamedTuple):
 def _filter_tile(model: DTIDenoiser, job: _TileData) -> tuple[Tensor, Tensor]:
     """The network on one tile: tensors (6, ...) over their scale, logs (3, ...) of error and of both factors."""
     device, back = next(model.parameters()).device, job.values.device
-    values = fill_background(job.values[None].to(device), job.mask.to(device))
-    field = model(values, job.features[None].to(device))
-    spread = (
-        field.log_error.new_zeros(2, *field.log_error.shape[2:]) if field.log_spread is None else field.log_spread[0]
-    )
-    return field.tensors[0].to(back), torch.cat([field.log_error[0], spread]).to(back)
+
+    def filter_window(window: Slices) -> tuple[Tensor, Tensor]:
+        values, mask, features = (x[..., *window].to(device) for x in (job.values, job.mask, job.features))
+        field = model(fill_background(values[None], mask), features[None])
+        spread = field.log_spread
+        factors = field.log_error.new_zeros(2, *field.log_error.shape[2:]) if spread is None else spread[0]
+        return field.tensors[0].to(back), torch.cat([field.log_error[0], factors]).to(back)
+
+    tensors, logs = in_smaller_blocks(filter_window, job.mask.shape, model.receptive_radius)
+    return tensors, logs
 
 
 def check_volume(tensors: Tensor, mask: Tensor, strength: float) -> None:

@@ -26,7 +26,7 @@ from mvnet.manifolds import Circle
 from mvnet.models.insar.inputs import interferogram_planes, noise_features, scalar_planes
 from mvnet.models.insar.network import InSARDenoiser
 from mvnet.models.insar.points import REACH, average_points
-from mvnet.models.tiling import Tile, aligned_tiles, map_tiles
+from mvnet.models.tiling import Slices, Tile, aligned_tiles, in_smaller_blocks, map_tiles
 
 _REACH = 35  # pixels, side of the window whose information bounds the concentration
 _UNBOUNDED = 1e6  # information of a pixel of unknown coherence
@@ -110,7 +110,7 @@ def denoise_window(
     coherence: Tensor | None = None,
     noise: PhaseNoise | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Denoise a window in one piece; pixels at least `overlap_of(model)` inside are as in the whole scene.
+    """Denoise a window, in one piece if the device has the memory; pixels `overlap_of(model)` inside are final.
 
     Args:
         model: on any device.
@@ -121,6 +121,18 @@ def denoise_window(
         phase (h, w) in radians and concentration (h, w), on the device and in the precision of z; undefined where
         not valid.
     """
+
+    def denoise_piece(piece: Slices) -> tuple[Tensor, Tensor]:
+        return _denoise_piece(model, z[piece], valid[piece], None if coherence is None else coherence[piece], noise)
+
+    phase, concentration = in_smaller_blocks(denoise_piece, z.shape, overlap_of(model), model.alignment)
+    return phase, concentration
+
+
+def _denoise_piece(
+    model: InSARDenoiser, z: Tensor, valid: Tensor, coherence: Tensor | None, noise: PhaseNoise | None
+) -> tuple[Tensor, Tensor]:
+    """A window in one piece."""
     like = next(model.parameters())
     planes = interferogram_planes(z, valid)
     features = scalar_planes(valid, coherence, planes.dtype)

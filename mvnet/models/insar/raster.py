@@ -16,7 +16,6 @@ import numpy as np
 import torch
 
 from mvnet.data_loaders.insar.noise import PhaseNoise, measure_correlation, noise_windows
-from mvnet.errors import MvnetError
 from mvnet.models import tiling
 from mvnet.models.insar.inference import denoise_window, expected_cosine
 from mvnet.models.insar.network import InSARDenoiser
@@ -148,20 +147,13 @@ def filter_tile(network: Network, noise: PhaseNoise, device: str, tile: TileData
         tile: from `read_tile`.
     Returns:
         phase and confidence of its `inner`.
-    Raises:
-        MvnetError: the memory of the device is too small.
     """
     if tile.is_empty:
         empty = np.zeros(tile.valid[tile.place].shape, np.float32)
         return FilteredTile(empty, empty)
     model = _rebuild(network, device)
     coherence = None if tile.coherence is None else torch.from_numpy(tile.coherence)
-    try:
-        found = denoise_window(model, torch.from_numpy(tile.values), torch.from_numpy(tile.valid), coherence, noise)
-    except torch.OutOfMemoryError as error:
-        raise MvnetError(
-            f"tile: found {max(tile.values.shape)} pixels, which do not fit the memory of {device}, expected fewer"
-        ) from error
+    found = denoise_window(model, torch.from_numpy(tile.values), torch.from_numpy(tile.valid), coherence, noise)
     phase, concentration = (x[tile.place] for x in found)
     return FilteredTile(phase.numpy(), expected_cosine(concentration).numpy())
 

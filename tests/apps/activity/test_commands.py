@@ -12,6 +12,8 @@ pytest.importorskip("sklearn")
 
 from mvnet.apps.activity import models as activity_models
 from mvnet.data_loaders.motion import MotionSet, save_motion
+from mvnet.models.activity.classifier import MotionClassifier
+from mvnet.models.activity.serialization import save_classifier
 from tests.models.activity.test_classifier import motions
 from tests.models.activity.test_kernels import PARENT
 
@@ -57,6 +59,37 @@ def test_train_evaluate_and_predict(run, data, tmp_path):
     assert {entry["class"] for entry in spans} <= {"left", "right", "foot"}
     refused = run("train", "activity", "--data", data, "-o", out)
     assert refused.status == 2 and "--overwrite" in refused.err and refused.err.count("\n") == 1
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """The folder of a run that was trained and saved as the command does it."""
+    folder, part = tmp_path_factory.mktemp("trained"), motion_set()
+    classifier = MotionClassifier(part.parent, mirror=False, filters=84)
+    classifier.fit(list(part.sequences), part.require_labels(), part.subjects)
+    card = {"data": "", "format": None, "only_classes": None, "classes": list(part.classes), "test_sequences": [0, 17]}
+    save_classifier(folder / "activity", classifier, {**card, "rate": 5.0})
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [
+        ("data", 3), ("format", []), ("only_classes", ...), ("classes", "ab"), ("classes", ["left"]),
+        ("classes", [1, 2, 3]), ("labels", ["a", "b", "c"]), ("labels", [-1, 0, 1]), ("test_sequences", [0, "x"]),
+        ("test_sequences", None), ("rate", "fast"), ("test_sequences", [0, 99]),
+    ],
+)  # fmt: skip
+def test_a_card_that_no_training_wrote_is_one_line(run, data, trained, tmp_path, entry, value):
+    for file in trained.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    card = {**json.loads((tmp_path / "activity.json").read_text()), "data": str(data), entry: value}
+    if value is ...:
+        del card[entry]
+    (tmp_path / "activity.json").write_text(json.dumps(card))
+    result = run("evaluate", "activity", tmp_path)
+    assert result.status == 2 and result.err.count("\n") == 1
+    assert entry.replace("labels", "label") in result.err or "sequences" in result.err
 
 
 def test_crossval_tells_every_split(run, data):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import tempfile
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 
 from mvnet.apps.common.errors import STOPPING, UserError, one_line, run_cli
 from mvnet.data_loaders.errors import DataError
-from mvnet.errors import MvnetError
+from mvnet.errors import MvnetError, MvnetWarning
 
 
 def broken() -> np.ndarray:
@@ -125,3 +126,12 @@ def test_one_line():
     assert one_line(ValueError("a\n  b")) == "a b"
     assert one_line(FileNotFoundError(2, "No such file", "x.nii")) == "x.nii: No such file"
     assert one_line(OSError(28, "No space left on device")) == "no space left on the disk"
+
+
+def test_a_warning_of_mvnet_is_one_line(capsys):
+    def work():
+        for _ in range(2):
+            warnings.warn("device: found too little", MvnetWarning, stacklevel=1)
+
+    assert run_cli(work) == 0
+    assert capsys.readouterr().err == 2 * "mvnet: warning: device: found too little\n"

@@ -215,6 +215,12 @@ def another_card(scan, folder):
     return [scan.tensors, "--checkpoint", folder / "x.v2"], "x.v2 that cannot be loaded"
 
 
+def checkpoint_of_another_network(scan, folder):
+    (folder / "y.json").write_text('{"architecture": "InSARDenoiser", "config": {}}')
+    (folder / "y.safetensors").touch()
+    return [scan.tensors, "--checkpoint", folder / "y"], "found a InSARDenoiser"
+
+
 def folder_as_checkpoint(scan, folder):
     return [scan.tensors, "--checkpoint", "."], "checkpoint: found no file"
 
@@ -264,6 +270,7 @@ CASES = [
     device_without_memory,
     damaged_weights,
     another_card,
+    checkpoint_of_another_network,
     folder_as_checkpoint,
     unknown_option,
 ]

@@ -19,7 +19,7 @@ from mvnet.linalg import affine_invariant, sym3
 from mvnet.models.dti.certified.network import METRICS, CertifiedDenoiser
 from mvnet.models.dti.inference import DenoisedVolume, check_volume, fill_background, signal_noise, size_ratio_map
 from mvnet.models.dti.inputs import feature_planes
-from mvnet.models.tiling import Tile, map_tiles, masked_tiles
+from mvnet.models.tiling import Slices, Tile, in_smaller_blocks, map_tiles, masked_tiles
 
 
 class _TileData(NamedTuple):
@@ -84,8 +84,15 @@ def denoise_features(
 
 @torch.no_grad()
 def _filter_tile(model: CertifiedDenoiser, job: _TileData) -> Tensor:
-    device = next(model.parameters()).device
-    return model.filter_logs(job.logs[None].to(device), job.features[None].to(device))[0].to(job.logs.device)
+    device, back = next(model.parameters()).device, job.logs.device
+
+    def filter_window(window: Slices) -> list[Tensor]:
+        logs, features = (x[..., *window][None].to(device) for x in (job.logs, job.features))
+        return [model.filter_logs(logs, features)[0].to(back)]
+
+    if model.metric == METRICS[1]:  # whose order of neighbours is that of the whole volume
+        return filter_window((...,))[0]
+    return in_smaller_blocks(filter_window, job.logs.shape[1:], model.receptive_radius)[0]
 
 
 def side_information(volume: DTIVolume) -> Tensor:

@@ -23,7 +23,7 @@ from mvnet.models.dti.posterior.inputs import head_inputs
 from mvnet.models.dti.posterior.law import Law
 from mvnet.models.dti.posterior.network import DTIPosterior
 from mvnet.models.dti.posterior.noise import correlated_noise, white_noise
-from mvnet.models.tiling import Tile, map_tiles, masked_tiles
+from mvnet.models.tiling import Tile, in_smaller_blocks, map_tiles, masked_tiles
 
 CHUNK = 2**14
 """Voxels that are pushed at a time."""
@@ -186,13 +186,20 @@ class _TileData(NamedTuple):
 def _laws_of_tile(denoiser: DTIDenoiser, head: DTIPosterior, job: _TileData) -> Tensor:
     """Planes (30, n) of the laws of the n voxels of the mask that the tile writes."""
     device, back = next(denoiser.parameters()).device, job.values.device
-    place: Sequence[slice] = (slice(None), slice(None), *job.tile.place)
-    values, features = fill_background(job.values[None].to(device), job.mask.to(device)), job.features[None].to(device)
-    h = denoiser.run_trunk(values, features)[0][*place]
+
+    def inputs_of(window: Sequence[slice]) -> tuple[Tensor, Tensor]:
+        values, mask, features = (x[..., *window].to(device) for x in (job.values, job.mask, job.features))
+        return fill_background(values[None], mask), features[None]
+
+    def run_trunk(window: Sequence[slice]) -> tuple[Tensor]:
+        return (denoiser.run_trunk(*inputs_of(window))[0],)
+
+    h = in_smaller_blocks(run_trunk, job.mask.shape, denoiser.receptive_radius)[0][..., *job.tile.place]
+    values, features = inputs_of(job.tile.place)
     inside = job.mask[job.tile.place]
     z = fill_background(job.denoised[None].to(device), inside.to(device))
     log_error = bounded_log_error(denoiser.error(rms_squash(h)))
     reference = job.reference[None].to(values)
-    inputs = head_inputs(h, z, values[*place], features[*place], log_error, reference)
+    inputs = head_inputs(h, z, values, features, log_error, reference)
     planes = head(inputs, log_error, reference.unsqueeze(1))
     return planes[0].to(back)[:, inside]

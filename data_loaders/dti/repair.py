@@ -14,6 +14,8 @@ from mvnet.metrics import REFERENCE_DIFFUSIVITY
 
 _MOSTLY_BAD = "warning: most tensors are not positive definite; are the component order, or the gradients, right?"
 _ABSURD = 4e9  # times the median: beyond it the closed-form eigenvalues overflow
+_VANISHING = 1e-7  # of the median: below it they underflow
+_SMALLEST, _LARGEST = 1e-5, 1e5  # um^2/ms, far beyond what any liquid, solid or error of a unit has
 _ROUND_OFF = 1e-5  # of the largest eigenvalue: a smaller one is not positive to float32
 _TINY = 0.01  # of the median diffusivity, what a non-positive eigenvalue becomes where the noise is not known
 
@@ -50,16 +52,20 @@ def repair(planes: Tensor, mask: Tensor, deviation: Tensor | None = None) -> tup
     Returns:
         new planes, and the counts.
     Raises:
-        DataError: when no tensor in the mask is positive definite.
+        DataError: when no tensor in the mask is positive definite, or the median diffusivity is none of matter.
     """
     medium = median_diffusivity(planes, mask)
+    if not _SMALLEST < medium < _LARGEST:
+        found = f"a median diffusivity of {medium:.3g} um^2/ms"
+        raise DataError(f"tensors: found {found}, expected {_SMALLEST:g} to {_LARGEST:g} (wrong unit, order or file?)")
     isotropic = planes.new_tensor([medium] * 3 + [0.0] * 3)[:, None, None, None]
     finite = planes.abs().amax(0) < _ABSURD * medium  # NaN compares false
     usable = mask & finite
     out = torch.where(usable, planes, isotropic)
     values = sym3.eigvals(out, dim=0)  # (3, X, Y, Z) ascending
     smallest, largest = values[0], values[2]
-    empty = largest <= 0  # nothing positive to keep
+    vanishing = (largest > 0) & (out.abs().amax(0) < _VANISHING * medium)
+    empty = (largest <= 0) | vanishing  # nothing positive to keep
 
     floor = torch.full_like(smallest, _TINY * medium)
     limit = _ROUND_OFF * largest  # below it an eigenvalue is lifted
@@ -77,7 +83,7 @@ def repair(planes: Tensor, mask: Tensor, deviation: Tensor | None = None) -> tup
     non_positive = int((usable & ~positive).sum())
     report = RepairReport(
         voxels=voxels,
-        non_finite=int((mask & ~finite).sum()),
+        non_finite=int((mask & (~finite | vanishing)).sum()),
         non_positive=non_positive,
         clipped=int((lift & positive).sum()),
         messages=[_MOSTLY_BAD] if non_positive > voxels / 2 else [],

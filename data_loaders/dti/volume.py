@@ -14,7 +14,7 @@ class RepairReport:
     """What reading found and changed.
 
     voxels: number of voxels in the mask.
-    non_finite: tensors with NaN, infinite or absurdly large components, filled in from their neighbours.
+    non_finite: tensors with NaN, infinite, absurdly large or vanishing components, filled in from their neighbours.
     non_positive: tensors with an eigenvalue <= 0, lifted to the floor (filled in when none is positive).
     clipped: positive tensors with an eigenvalue below the floor that the noise of their voxel sets, lifted to it.
     messages: detections and warnings, one line each.

@@ -129,9 +129,11 @@ class MotionSet:
             if times.shape != sequence.shape[:1]:
                 found = f"{len(times)} times for {len(sequence)} frames"
                 raise DataError(f"{self.source}: sequence {name}: found {found}, expected one for each")
+        for name, times in zip(self.names, self.timestamps or ()):
+            check_times(times, f"{self.source}: sequence {name}")
         if self.rate is None:
             return
-        if not self.rate > 0:
+        if not (self.rate > 0 and np.isfinite(self.rate)):
             raise DataError(f"{self.source}: rate: found {self.rate}, expected frames per second above 0")
         object.__setattr__(self, "rate", float(self.rate))
 
@@ -180,6 +182,17 @@ class MotionSet:
             names=tuple(self.names[i] for i in pick),
             timestamps=None if self.timestamps is None else tuple(self.timestamps[i] for i in pick),
         )
+
+
+def check_times(times: np.ndarray, where: str, instead: str = "") -> None:
+    """DataError unless times (frames,) are finite and grow from frame to frame; `instead` ends its text."""
+    if not np.isfinite(times).all():
+        raise DataError(f"{where}: found times that are no numbers, expected seconds{instead}")
+    grows = np.diff(times) > 0
+    if not grows.all():
+        k = int(np.argmin(grows))
+        found = f"time {times[k + 1]:g} of frame {k + 1} after {times[k]:g}"
+        raise DataError(f"{where}: found {found}, expected times that grow{instead}")
 
 
 def encode_labels(values: Sequence[Hashable] | np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -45,7 +46,7 @@ class ReadOptions:
                 raise DataError(f"{name}: found {found!r}, expected one of {', '.join(choices)}")
         for name in ("scale", "rate"):
             found = getattr(self, name)
-            if found is not None and not found > 0:
+            if found is not None and not 0 < found < math.inf:
                 raise DataError(f"{name}: found {found}, expected a number above 0")
 
     @classmethod

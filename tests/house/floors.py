@@ -18,6 +18,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "mvnet.data_loaders.confident_array",
         "mvnet.data_loaders.isolated",
         "mvnet.data_loaders.isolated_worker",
+        "mvnet.data_loaders.npz_files",
         "mvnet.data_loaders.optional",
         "mvnet.data_loaders.point_sets",
         "mvnet.data_loaders.random_fields",

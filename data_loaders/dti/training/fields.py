@@ -6,7 +6,6 @@ from dataclasses import replace
 from math import ceil
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -19,6 +18,7 @@ from mvnet.data_loaders.dti.simulation.brain import simulate_brain
 from mvnet.data_loaders.dti.training.pairs import TensorField
 from mvnet.data_loaders.dti.volume import DTIVolume
 from mvnet.data_loaders.errors import DataError, reading
+from mvnet.data_loaders.npz_files import read_npz
 from mvnet.linalg import sym3
 from mvnet.metrics import REFERENCE_DIFFUSIVITY
 
@@ -44,9 +44,10 @@ def scanned_field(path: Path) -> TensorField:
         DataError: another file.
     """
     keys = ("noisy", "clean", "mask", "bvals", "bvecs", "spacing")
-    with reading(path, "a scan of a simulated scanner (.npz)"), np.load(path, allow_pickle=False) as file:
-        if missing := [key for key in keys if key not in file]:
-            raise DataError(f"{path}: found no {', '.join(missing)}, expected {', '.join(keys)}")
+    file = read_npz(path)
+    if missing := [key for key in keys if key not in file]:
+        raise DataError(f"{path}: found no {', '.join(missing)}, expected {', '.join(keys)}")
+    with reading(path, "a scan of a simulated scanner (.npz)"):
         noisy, clean, inside, bvals, bvecs, spacing = (torch.from_numpy(file[key]) for key in keys)
     bvals, bvecs, mask = bvals.float(), bvecs.float(), inside.bool()
     used = bvals <= _LARGEST_B

@@ -15,6 +15,7 @@ from mvnet.data_loaders.insar.formats.choice import PRODUCTS, select_layers
 from mvnet.data_loaders.insar.formats.datasets import DatasetFile
 from mvnet.data_loaders.insar.layers import Layer, RawLayer
 from mvnet.data_loaders.isolated import parse_isolated
+from mvnet.data_loaders.npz_files import read_npz
 
 
 def npy_layer(path: Path, wanted: str | int | None = None) -> RawLayer:
@@ -79,8 +80,7 @@ class _Named(np.ndarray):
 def _arrays(path: str, changed: int) -> dict[str, np.ndarray]:
     """The numeric arrays of a file. changed: its time, so that another file of the name is read anew."""
     if path.endswith(".npz"):
-        with np.load(path, allow_pickle=False) as file:
-            found = {name: file[name] for name in file.files}
+        found = read_npz(path)
     else:
         _check_version(path)
         found = vars(parse_isolated("MATLAB", Path(path), squeeze=False))

@@ -24,7 +24,7 @@ from mvnet.data_loaders.motion.inertial import (
     rotations_of_quaternions,
     to_xyzw,
 )
-from mvnet.data_loaders.motion.motion_set import MotionSet
+from mvnet.data_loaders.motion.motion_set import MotionSet, check_times
 from mvnet.data_loaders.motion.options import ReadOptions
 
 _GYROSCOPE = re.compile(r"gyr|angular|omega", re.IGNORECASE)
@@ -177,6 +177,8 @@ def _recording(
     """A set of one sequence: `values`, or the rates integrated."""
     time, rate = table.time(), options.rate or table.rate()
     seconds = time[1] if time and options.rate is None else None
+    if seconds is not None:
+        check_times(seconds, str(path), "; or give rate")
     if seconds is None and rate is not None:
         seconds = np.arange(len(table.values)) / rate
     elif seconds is not None and rate is None and len(seconds) > 1:

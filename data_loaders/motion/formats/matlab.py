@@ -21,10 +21,11 @@ import numpy as np
 
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.isolated import parse_isolated
-from mvnet.data_loaders.motion.formats.npz import npz_names, read_arrays
+from mvnet.data_loaders.motion.formats.npz import npz_names
 from mvnet.data_loaders.motion.motion_set import MotionSet, encode_labels
 from mvnet.data_loaders.motion.options import ReadOptions
 from mvnet.data_loaders.motion.skeleton.tree import Y_UP_TO_Z_UP, parent_of_bones
+from mvnet.data_loaders.npz_files import read_npz
 
 NAME = re.compile(r"a(\d+)_s(\d+)_e(\d+)", re.IGNORECASE)
 """Action, subject and repetition in the name of a recording."""
@@ -83,7 +84,7 @@ _Sequences = tuple[list[np.ndarray], list[int], list[int], list[str], str]
 
 
 def _from_arrays(path: Path) -> _Sequences:
-    arrays = read_arrays(path)
+    arrays = read_npz(path)
     found = {name: NAME.fullmatch(name) for name in sorted(arrays)}
     other = [name for name, match in found.items() if match is None]
     shapes = [array.shape for array in arrays.values() if array.ndim != 3 or array.shape[2] not in (3, 4)]

@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from mvnet.data_loaders.errors import DataError, reading
+from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.motion.motion_set import MotionSet, encode_labels
+from mvnet.data_loaders.npz_files import read_npz
 from mvnet.storage import replacing
 
 _KINDS = {2: "signals", 3: "positions", 4: "rotations"}
@@ -37,16 +38,6 @@ def npz_names(path: Path) -> list[str]:
         return []
 
 
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """All arrays of an .npz.
-
-    Raises:
-        DataError: damaged, or an array that only pickle could read.
-    """
-    with reading(path, "an .npz of plain arrays"), np.load(path, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
-
-
 def is_neutral(path: Path) -> bool:
     """Whether the file is an .npz with seq_0000 and so on."""
     return any(re.fullmatch(r"seq_\d+", name) for name in npz_names(path))
@@ -58,7 +49,7 @@ def read_neutral(path: Path) -> MotionSet:
     Raises:
         DataError: damaged file, shapes or counts that do not agree; names what was found and expected.
     """
-    arrays = read_arrays(path)
+    arrays = read_npz(path)
     keys = sorted((name for name in arrays if re.fullmatch(r"seq_\d+", name)), key=lambda name: int(name[4:]))
     if not keys:
         raise DataError(f"{path}: found no arrays seq_0000, seq_0001, ..., expected at least one")

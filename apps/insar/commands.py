@@ -42,6 +42,9 @@ ByteOrder = Annotated[
     str | None, typer.Option(help="little or big, of a headerless file (default: by the magnitudes).")
 ]
 Network = Annotated[bool, typer.Option("--allow-network", help="Let the input be an address on a network.")]
+External = Annotated[
+    bool, typer.Option("--allow-external", help="Let a VRT or HDF5 input read files outside of its folder.")
+]
 Tile = Annotated[
     int, typer.Option(help="Side of a tile in pixels; a larger tile takes more memory and gives the same result.")
 ]
@@ -128,6 +131,7 @@ def denoise(
     dtype: Dtype = None,
     byte_order: ByteOrder = None,
     allow_network: Network = False,
+    allow_external: External = False,
     report: Report = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
@@ -168,6 +172,7 @@ def denoise(
         dtype=dtype,
         byte_order=byte_order,
         allow_network=allow_network,
+        allow_external=allow_external,
         unwrap=unwrap,
         samples=samples,
         seed=seed,

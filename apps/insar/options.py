@@ -32,7 +32,7 @@ class InSAROptions:
     workers: tiles computed at the same time; None is one for every core, or all of a cluster.
     scheduler: of a dask.distributed cluster.
     device: "auto", "cpu", "cuda", ...  model: checkpoint instead of the shipped weights.
-    layer, format, header, nodata, shape, dtype, byte_order, allow_network: of `open_interferogram`.
+    layer, format, header, nodata, shape, dtype, byte_order, allow_network, allow_external: of `open_interferogram`.
     unwrap: one of UNWRAPPERS, None for no unwrapped phase.
     samples: number of samples of the posterior to write, None for none.  seed: of them, None is 0.
     """
@@ -59,6 +59,7 @@ class InSAROptions:
     dtype: str | None = None
     byte_order: str | None = None
     allow_network: bool = False
+    allow_external: bool = False
     unwrap: str | None = None
     samples: int | None = None
     seed: int | None = None
@@ -103,6 +104,7 @@ def open_input(options: InSAROptions) -> Interferogram:
         dtype=options.dtype,
         byte_order=options.byte_order,
         allow_network=options.allow_network,
+        allow_external=options.allow_external,
         looks=options.looks,
         find_coherence=not without,
     )

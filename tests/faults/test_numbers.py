@@ -30,7 +30,7 @@ def test_times_that_do_not_grow(times: list, value: str, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("times", [[0.0, 0.0, 1.0], [0.0, np.inf, np.inf], [2.0, 1.0, 0.0]])
 def test_times_of_a_set(times: list) -> None:
-    with pytest.raises(DataError, match="found time.*expected"):
+    with pytest.raises(DataError, match=r"found time.*expected"):
         MotionSet([np.zeros((3, 2))], "signals", timestamps=(np.array(times),))
 
 

@@ -110,10 +110,7 @@ def _checked(uri: str | Path, shown: str, access: Access) -> Iterator[Any]:
         if path.is_file():
             _check_texts(path)
             check_sources(path, access)
-            with open(path, "rb") as file:
-                fragile = file.read(4).startswith(_FRAGILE)
-            if fragile:
-                parse_isolated("GDAL", path)
+            _probe(path)
         elif archived is not None and archived["name"].lower().endswith(".vrt"):
             with zipfile.ZipFile(archived["archive"]) as archive:
                 check_text(archive.read(archived["name"]), shown)
@@ -121,6 +118,30 @@ def _checked(uri: str | Path, shown: str, access: Access) -> Iterator[Any]:
             if path.is_file():
                 check_sources(path, access, source.files)
             yield source
+
+
+def is_raster(path: Path) -> bool:
+    """Whether GDAL opens a file or folder, whole or not, or takes it for a text that names rasters."""
+    if names_sources(path):
+        return True
+    try:
+        with reading(path, "a raster that GDAL opens"):
+            _check_texts(path)
+            _probe(path)
+            with open_raster(path) as source:
+                return source.count > 0
+    except DataError:
+        return False
+
+
+def _probe(path: Path) -> None:
+    """Let another process read what GDAL may die of."""
+    if not path.is_file():
+        return
+    with open(path, "rb") as file:
+        fragile = file.read(4).startswith(_FRAGILE)
+    if fragile:
+        parse_isolated("GDAL", path)
 
 
 def _check_texts(path: Path) -> None:

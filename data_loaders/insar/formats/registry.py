@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mvnet.data_loaders.errors import DataError, reading
-from mvnet.data_loaders.insar.checks.sources import LOCAL, Access, names_sources
+from mvnet.data_loaders.insar.checks.sources import LOCAL, Access
 from mvnet.data_loaders.insar.formats.archives import archive_layers, is_archive, zip_names
 from mvnet.data_loaders.insar.formats.array_files import npy_layer, saved_layers
 from mvnet.data_loaders.insar.formats.arrays import (
@@ -34,7 +34,7 @@ from mvnet.data_loaders.insar.formats.units import in_radians
 from mvnet.data_loaders.insar.headerless.raw import RawShape, raw_layer
 from mvnet.data_loaders.insar.headerless.uavsar import find_annotation, uavsar_layer
 from mvnet.data_loaders.insar.layers import Layer, flip, join
-from mvnet.data_loaders.insar.rasters import raster_layer, raster_layers
+from mvnet.data_loaders.insar.rasters import is_raster, raster_layer, raster_layers
 
 
 class ReadOptions(NamedTuple):
@@ -193,15 +193,6 @@ def _saved(path: Path, options: ReadOptions) -> OpenedLayers:
     return OpenedLayers(*saved_layers(path, options.layer, options.coherence))
 
 
-def _is_gdal(path: Path) -> bool:
-    if path.suffix == ".vrt" or names_sources(path):  # whose reader says what is wrong with them
-        return True
-    try:
-        return bool(raster_layer(path, 1).shape)
-    except DataError:
-        return False
-
-
 FORMATS: tuple[Format, ...] = (
     Format("geotiff", _is_tiff, _raster),
     Format("product", lambda p: _product_file(_product_names(p)) is not None, _product),  # HyP3, LiCSAR folder or zip
@@ -221,7 +212,7 @@ FORMATS: tuple[Format, ...] = (
     Format("zip", is_archive, lambda p, r: OpenedLayers(*archive_layers(p, r.layer, r.coherence))),
     Format("uavsar", lambda p: find_annotation(p) is not None, lambda p, r: OpenedLayers(uavsar_layer(p, r.header))),
     Format("gamma", lambda p: p.is_file() and gamma_layer(p, None) is not None, _gamma),
-    Format("gdal", _is_gdal, _raster),
+    Format("gdal", lambda p: p.suffix == ".vrt" or is_raster(p), _raster),
     Format("raw", lambda p: False, _raw),  # by its shape only
 )
 """Every format read. A new one is one line here and the function that opens it."""

@@ -1,0 +1,92 @@
+"""Images whose header declares more than the file holds are refused before memory is asked for."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from mvnet.data_loaders.dti import load_tensors
+from mvnet.data_loaders.errors import DataError
+
+SHAPE = (6, 5, 4, 6)
+FULL = (32767, 32767, 32767, 6)
+
+
+def nifti(name: str, shape: tuple[int, ...], version: int = 1) -> Callable[[Path], Path]:
+    """A small image whose header declares another shape."""
+
+    def write(folder: Path) -> Path:
+        kind = nibabel.Nifti1Image if version == 1 else nibabel.Nifti2Image
+        data = bytearray(kind(np.zeros(SHAPE, np.float32), np.eye(4)).to_bytes())
+        form, place = ("<h", 42) if version == 1 else ("<q", 24)
+        for k, length in enumerate(shape):
+            struct.pack_into(form, data, place + k * struct.calcsize(form), length)
+        (folder / name).write_bytes(gzip.compress(bytes(data)) if name.endswith(".gz") else data)
+        return folder / name
+
+    return write
+
+
+def mif(name: str) -> Callable[[Path], Path]:
+    def write(folder: Path) -> Path:
+        sizes = "dim: 60000,60000,60000,6\nvox: 1,1,1,1\nlayout: +0,+1,+2,+3\ndatatype: Float32LE\n"
+        text = f"mrtrix image\n{sizes}file: . 200\nEND\n".encode()
+        content = text + bytes(200 - len(text)) + bytes(4000)
+        (folder / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+        return folder / name
+
+    return write
+
+
+def nrrd(encoding: str, data: str = "") -> Callable[[Path], Path]:
+    def write(folder: Path) -> Path:
+        lines = ["NRRD0004", "type: float", "dimension: 4", "sizes: 6 60000 60000 60000", f"encoding: {encoding}"]
+        lines += ["endian: little", *([f"data file: {data}"] if data else [])]
+        text = "\n".join(lines) + "\n\n"
+        (folder / "a.nrrd").write_bytes(text.encode() + gzip.compress(bytes(4000)))
+        return folder / "a.nrrd"
+
+    return write
+
+
+FILES: dict[str, Callable[[Path], Path]] = {
+    "full": nifti("a.nii", FULL),
+    "full gz": nifti("a.nii.gz", FULL),
+    "more than deflate": nifti("a.nii.gz", (700, 700, 700, 6)),
+    "below zero": nifti("a.nii", (-7,)),
+    "NIfTI-2": nifti("a.nii", (2**62,), 2),
+    "NIfTI-2 below zero": nifti("a.nii", (-1, -1), 2),
+    "NIfTI-2 gz": nifti("a.nii.gz", (2**62,), 2),
+    "mif": mif("a.mif"),
+    "mif gz": mif("a.mif.gz"),
+    "nrrd raw": nrrd("raw"),
+    "nrrd gz": nrrd("gzip"),
+}
+
+
+@pytest.mark.parametrize("write", FILES.values(), ids=FILES)
+def test_a_header_that_declares_too_much(write: Callable[[Path], Path], tmp_path: Path) -> None:
+    path = write(tmp_path)
+    with pytest.raises(DataError, match=rf"{path.name}: found .*expected"):
+        load_tensors(path)
+
+
+def test_nrrd_data_elsewhere_are_not_read(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "b.raw").write_bytes(bytes(4000))
+    for name in ("../b.raw", str(tmp_path / "b.raw")):
+        with pytest.raises(DataError, match=r"a\.nrrd: found .*expected"):
+            load_tensors(nrrd("raw", name)(tmp_path / "in"))
+
+
+def test_a_volume_of_zeros_is_packed_tightly_and_read(tmp_path: Path) -> None:
+    values = np.zeros((40, 40, 40, 6), np.float32)
+    values[..., [0, 3, 5]] = 1e-3
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / "a.nii.gz")
+    assert load_tensors(tmp_path / "a.nii.gz", order="fsl").mask.all()

@@ -1,0 +1,1 @@
+"""Codecs, sources and sizes are looked at before a file is decoded."""

@@ -1,0 +1,166 @@
+"""Data that are not there: no data and a count where they were never written, an error where the file ends early."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.insar import open_interferogram
+
+rasterio = pytest.importorskip("rasterio", reason="needs mvnet[insar]")
+h5py = pytest.importorskip("h5py", reason="needs mvnet[insar]")
+zarr = pytest.importorskip("zarr", reason="needs mvnet[insar]")
+
+ROWS, COLUMNS, SIDE = 40, 56, 16
+PHASE = np.random.default_rng(0).uniform(-3, 3, (ROWS, COLUMNS)).astype(np.float32)
+
+
+def written() -> np.ndarray:
+    """Where blocks (0, 0), (1, 2) and (2, 3) are, the last cut off by the edges."""
+    mask = np.zeros((ROWS, COLUMNS), bool)
+    for row, column in ((0, 0), (1, 2), (2, 3)):
+        mask[row * SIDE : (row + 1) * SIDE, column * SIDE : (column + 1) * SIDE] = True
+    return mask
+
+
+def _windows() -> list[tuple[slice, slice]]:
+    starts = [(row, column) for row in range(0, ROWS, SIDE) for column in range(0, COLUMNS, SIDE)]
+    windows = [(slice(r, min(r + SIDE, ROWS)), slice(c, min(c + SIDE, COLUMNS))) for r, c in starts]
+    return [window for window in windows if written()[window].any()]
+
+
+def tiff(folder: Path, **profile) -> Path:
+    shape = {"height": ROWS, "width": COLUMNS, "count": 1, "dtype": "float32"}
+    layout = {"tiled": True, "blockxsize": SIDE, "blockysize": SIDE, "SPARSE_OK": True}
+    with rasterio.open(folder / "a.tif", "w", driver="GTiff", **shape, **layout, **profile) as file:
+        for rows, columns in _windows():
+            place = rasterio.windows.Window.from_slices(rows, columns)
+            file.write(PHASE[rows, columns], 1, window=place)
+    return folder / "a.tif"
+
+
+def hdf5(folder: Path) -> Path:
+    with h5py.File(folder / "a.h5", "w") as file:
+        data = file.create_dataset("phase", PHASE.shape, "f4", chunks=(SIDE, SIDE))
+        for window in _windows():
+            data[window] = PHASE[window]
+    return folder / "a.h5"
+
+
+def hdf5_stack(folder: Path) -> Path:
+    with h5py.File(folder / "a.h5", "w") as file:
+        data = file.create_dataset("phase", (3, *PHASE.shape), "f4", chunks=(1, SIDE, SIDE))
+        data[0] = 1.0
+        for window in _windows():
+            data[(1, *window)] = PHASE[window]
+    return folder / "a.h5"
+
+
+def zarr_store(folder: Path, version: int = 2, shards: tuple[int, int] | None = None) -> Path:
+    group = zarr.open_group(folder / "a.zarr", mode="w", zarr_format=version)
+    data = group.create_array("phase", shape=PHASE.shape, dtype="f4", chunks=(SIDE, SIDE), shards=shards)
+    for window in _windows():
+        data[window] = PHASE[window]
+    return folder / "a.zarr"
+
+
+FILES: dict[str, Callable[[Path], Path]] = {
+    "GeoTIFF": tiff,
+    "GeoTIFF deflate": lambda folder: tiff(folder, compress="deflate"),
+    "BigTIFF": lambda folder: tiff(folder, bigtiff="YES"),
+    "GeoTIFF big-endian": lambda folder: tiff(folder, ENDIANNESS="BIG"),
+    "HDF5": hdf5,
+    "HDF5 stack": hdf5_stack,
+    "Zarr 2": zarr_store,
+    "Zarr 3": lambda folder: zarr_store(folder, 3),
+    "Zarr 3 in shards": lambda folder: zarr_store(folder, 3, (2 * SIDE, 2 * SIDE)),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_what_was_never_written_is_no_data(name: str, tmp_path: Path) -> None:
+    image = open_interferogram(FILES[name](tmp_path), layer=1 if name == "HDF5 stack" else None)
+    block = image.read(with_coherence=False)
+    np.testing.assert_array_equal(block.valid, written())
+    np.testing.assert_allclose(np.angle(block.values[written()]), PHASE[written()], atol=1e-5)
+    window = (slice(5, 37), slice(11, 50))
+    np.testing.assert_array_equal(image.read(window, with_coherence=False).valid, written()[window])
+    missing = int((~written()).sum())
+    assert [line for line in image.messages if f"{missing} pixels were never written" in line]
+
+
+def test_a_whole_file_says_nothing(tmp_path: Path) -> None:
+    for name in ("GeoTIFF", "HDF5", "Zarr 3"):
+        folder = tmp_path / name
+        folder.mkdir()
+        path = FILES[name](folder)
+        if path.suffix == ".tif":
+            with rasterio.open(path, "r+") as file:
+                file.write(PHASE, 1)
+        elif path.suffix == ".h5":
+            with h5py.File(path, "r+") as file:
+                file["phase"][:] = PHASE
+        else:
+            zarr.open(path, mode="r+")["phase"][:] = PHASE
+        image = open_interferogram(path)
+        assert image.read(with_coherence=False).valid.all()
+        assert not [line for line in image.messages if "never written" in line]
+
+
+def test_a_dataset_without_any_data(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("phase", PHASE.shape, "f4")
+    image = open_interferogram(tmp_path / "a.h5")
+    assert not image.read(with_coherence=False).valid.any()
+    assert [line for line in image.messages if f"{PHASE.size} pixels were never written, 1e+02 %" in line]
+
+
+def envi(folder: Path, offset: int) -> Path:
+    (folder / "a.pha").write_bytes(bytes(offset) + PHASE.tobytes())
+    header = f"ENVI\nsamples = {COLUMNS}\nlines = {ROWS}\nbands = 1\nheader offset = {offset}\ndata type = 4\n"
+    (folder / "a.pha.hdr").write_text(header + "interleave = bsq\nbyte order = 0\n")
+    return folder / "a.pha"
+
+
+def vrt(folder: Path, offset: int) -> Path:
+    (folder / "a.unw").write_bytes(bytes(offset) + PHASE.tobytes())
+    source = '<SourceFilename relativeToVRT="1">a.unw</SourceFilename><ByteOrder>LSB</ByteOrder>'
+    steps = f"<ImageOffset>{offset}</ImageOffset><PixelOffset>4</PixelOffset><LineOffset>{4 * COLUMNS}</LineOffset>"
+    band = f'<VRTRasterBand dataType="Float32" band="1" subClass="VRTRawRasterBand">{source}{steps}</VRTRasterBand>'
+    size = f'rasterXSize="{COLUMNS}" rasterYSize="{ROWS}"'
+    (folder / "a.unw.vrt").write_text(f"<VRTDataset {size}>{band}</VRTDataset>")
+    return folder / "a.unw.vrt"
+
+
+def ehdr(folder: Path, offset: int) -> Path:
+    (folder / "a.bil").write_bytes(bytes(offset) + PHASE.tobytes())
+    lines = f"nrows {ROWS}\nncols {COLUMNS}\nnbands 1\nnbits 32\nbyteorder I\nlayout BIL\npixeltype float\n"
+    (folder / "a.hdr").write_text(lines + f"skipbytes {offset}\n")
+    return folder / "a.bil"
+
+
+@pytest.mark.parametrize("offset", [0, 2048])
+@pytest.mark.parametrize("write", [envi, vrt, ehdr])
+def test_a_raw_raster_that_ends_early(write: Callable[[Path, int], Path], offset: int, tmp_path: Path) -> None:
+    path = write(tmp_path, offset)
+    np.testing.assert_array_equal(open_interferogram(path).read_stored(), PHASE)
+    data = path.with_suffix("") if path.suffix == ".vrt" else path
+    for lost in (1, 2000):
+        data.write_bytes((bytes(offset) + PHASE.tobytes())[:-lost])
+        with pytest.raises(DataError, match=r"found \d+ bytes, expected at least \d+: the file is truncated"):
+            open_interferogram(path)
+
+
+@pytest.mark.parametrize("name", ["GeoTIFF", "GeoTIFF deflate", "BigTIFF"])
+def test_a_tiff_that_ends_early(name: str, tmp_path: Path) -> None:
+    path = FILES[name](tmp_path)
+    shutil.copy(path, tmp_path / "whole.tif")
+    data = path.read_bytes()
+    path.write_bytes(data[:-100])
+    with pytest.raises(DataError, match="truncated"):
+        open_interferogram(path)

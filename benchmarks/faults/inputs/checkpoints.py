@@ -159,5 +159,5 @@ CLASSIFIERS = Kind(
         "lie, rotations": _lie("rotations"),
     },
     predictions_hold,
-    0.1,
+    0.25,
 )

@@ -138,9 +138,7 @@ OTHER_IMAGES = Kind(
     },
     volume_holds,
 )
-SCANS = Kind(
-    {"nii": _scan(".nii"), "nii.gz": _scan(".nii.gz"), "mif": Input(_mif_scan, load_dwi)}, volume_holds, share=0.25
-)
+SCANS = Kind({"nii": _scan(".nii"), "nii.gz": _scan(".nii.gz"), "mif": Input(_mif_scan, load_dwi)}, volume_holds)
 GRADIENTS = Kind(
     {
         "bval and bvec": Input(

@@ -126,13 +126,13 @@ def _kind(inputs: dict[str, Input], holds: Callable[[Any], str] = motions_hold, 
 
 
 NPZ = _kind({"neutral": Input(_neutral, load_motion), "release": Input(_released_arrays, load_motion)})
-MATLAB = _kind({"release": Input(_released, load_motion)}, share=0.25)
+MATLAB = _kind({"release": Input(_released, load_motion)})
 ARCHIVE = _kind(
     {"ts": Input(_archive, partial(load_motion, value="rotations", gyroscope=(0, 1, 2), unit="rad/s", rate=10))}
 )
 BVH = _kind({"bvh": _text("a.bvh", bvh(default_rng(0).uniform(-170, 170, size=(4, 12))))})
 ACCLAIM = _kind({"amc": Input(write_acclaim, load_motion)})
-C3D = _kind({"c3d": Input(_c3d, load_motion)}, share=0.25)
+C3D = _kind({"c3d": Input(_c3d, load_motion)})
 SENSORS = _kind(
     {
         "quaternions": _text("q.csv", _QUATERNIONS),

@@ -149,7 +149,7 @@ def predictions_hold(found: list[torch.Tensor]) -> str:
 
 
 CHECKPOINTS = Kind(
-    {name: _network(name) for name in NETWORKS} | {"head": Input(_head, _read_head)}, predictions_hold, 0.1
+    {name: _network(name) for name in NETWORKS} | {"head": Input(_head, _read_head)}, predictions_hold, 0.25
 )
 CLASSIFIERS = Kind(
     {

@@ -121,8 +121,8 @@ def splits_hold(found: Any) -> str:
     return ""
 
 
-def _kind(inputs: dict[str, Input], holds: Callable[[Any], str] = motions_hold, share: float = 1.0) -> Kind:
-    return Kind(inputs, holds, share)
+def _kind(inputs: dict[str, Input], holds: Callable[[Any], str] = motions_hold) -> Kind:
+    return Kind(inputs, holds)
 
 
 NPZ = _kind({"neutral": Input(_neutral, load_motion), "release": Input(_released_arrays, load_motion)})

@@ -14,7 +14,6 @@ job.json and nothing that a store does not write.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import threading
@@ -29,7 +28,7 @@ import numpy as np
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.insar.layers import Window
 from mvnet.errors import MvnetError
-from mvnet.storage import FileLock, Staging, is_own_folder, lock_file, recover
+from mvnet.storage import FileLock, Staging, is_own_folder, json_text, lock_file, recover
 
 _LAYOUT = 2  # of the folder
 _OWN = re.compile(r"job\.json|lock|done\.txt|\w+\.(?:raw|tif)|extra-.+")  # names in it, of 0.1.0 too
@@ -67,7 +66,7 @@ class BlockStore:
         self._dtypes = {name: np.dtype(kind) for name, kind in dtypes.items()}
         self._guard = threading.Lock()
         known = {"layout": _LAYOUT, "shape": list(shape), "block": block, "dtypes": dict(dtypes), "job": dict(job)}
-        signature = json.dumps(known, sort_keys=True, indent=1, default=str)
+        signature = json_text(known, sort_keys=True, indent=1, default=str)
         self._lock, self.resumed = _open_folder(folder, signature)
         flags = os.O_RDWR | os.O_CREAT | _NO_LINK
         self._files = {name: os.open(folder / f"{name}.raw", flags, 0o666) for name in dtypes}

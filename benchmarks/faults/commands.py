@@ -175,7 +175,10 @@ COMMANDS = {
         _interferogram, _denoise_insar, _loading("mvnet.apps.insar.denoise", "mvnet.api", "rasterio"), (".*.partial",)
     ),
     "train dti": Whole(
-        _scan, _train_dti, _loading("mvnet.apps.dti.train", "mvnet.api"), (".training.lock", "checkpoint*", "log.jsonl")
+        _scan,
+        _train_dti,
+        _loading("mvnet.apps.dti.train", "mvnet.api", "torch._dynamo"),
+        (".training.lock", "checkpoint*", "log.jsonl"),
     ),
     "train activity": Whole(_motions, _train_activity, _loading("mvnet.apps.activity.runs", "sklearn.linear_model")),
 }

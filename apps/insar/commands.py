@@ -42,6 +42,9 @@ ByteOrder = Annotated[
     str | None, typer.Option(help="little or big, of a headerless file (default: by the magnitudes).")
 ]
 Network = Annotated[bool, typer.Option("--allow-network", help="Let the input be an address on a network.")]
+Joint = Annotated[
+    bool, typer.Option("--joint", help="Of a stack: bring the denoised phases to one phase for every date.")
+]
 External = Annotated[
     bool, typer.Option("--allow-external", help="Let a VRT or HDF5 input read files outside of its folder.")
 ]
@@ -108,9 +111,7 @@ def denoise(
     workers: Workers = None,
     scheduler: Scheduler = None,
     jobs: Annotated[int, typer.Option(min=1, help="Of a stack: pairs done at a time by processes here.")] = 1,
-    joint: Annotated[
-        bool, typer.Option("--joint", help="Of a stack: bring the denoised phases to one phase for every date.")
-    ] = False,
+    joint: Joint = False,
     unwrap: Unwrap = None,
     samples: Samples = None,
     seed: SampleSeed = None,

@@ -76,11 +76,7 @@ def open_interferogram(
     (stored, inside, notes), name = _open(place, ReadOptions(layer, parameters, raw=told, access=access), format)
     given_nodata = None if nodata is None or nodata == KEEP else _number(nodata)
     stored = stored if given_nodata is None else stored.with_nodata(given_nodata)
-    if np.dtype(stored.dtype).kind not in "fc":
-        raise DataError(f"{path}: found values of type {stored.dtype}, expected complex numbers or phases in radians")
-    if min(stored.shape) < 1:
-        raise DataError(f"{path}: found shape {stored.shape}, expected at least one pixel")
-    check_extent(stored.shape, place.path or local_file(place.uri), stored.path)
+    _check_stored(path, place, stored)
     title = Path(place.shown).name
     messages = [f"{title}: {name}, {stored.dtype}, {stored.shape[0]} x {stored.shape[1]}{_named(stored)}", *notes]
     if place.network:
@@ -107,6 +103,15 @@ def open_interferogram(
         missing=missing,
         messages=[*messages, *words, *more, *([] if partner else ["coherence: estimated from the phase"])],
     )
+
+
+def _check_stored(path: str | os.PathLike[str], place: Location, stored: Layer) -> None:
+    """DataError for values that are no phases, or more of them than the file can hold."""
+    if np.dtype(stored.dtype).kind not in "fc":
+        raise DataError(f"{path}: found values of type {stored.dtype}, expected complex numbers or phases in radians")
+    if min(stored.shape) < 1:
+        raise DataError(f"{path}: found shape {stored.shape}, expected at least one pixel")
+    check_extent(stored.shape, place.path or local_file(place.uri), stored.path)
 
 
 def _open(place: Location, options: ReadOptions, format: str | None = None) -> tuple[OpenedLayers, str]:

@@ -109,7 +109,7 @@ def _network(folder: Path, name: str) -> None:
 
 
 def _interferogram(folder: Path) -> None:
-    from mvnet.data_loaders.insar.layers import gdal
+    from mvnet.data_loaders.insar.rasters import gdal
 
     random = np.random.default_rng(0)
     y, x = np.mgrid[:150, :200]

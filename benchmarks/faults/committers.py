@@ -150,7 +150,7 @@ def _training(folder: Path, version: int) -> None:
 
 def _image(folder: Path) -> Any:
     from mvnet.data_loaders.insar import open_interferogram
-    from mvnet.data_loaders.insar.layers import gdal
+    from mvnet.data_loaders.insar.rasters import gdal
 
     path = folder.parent / "input.tif"
     if not path.is_file():

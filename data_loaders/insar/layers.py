@@ -18,6 +18,9 @@ Window = tuple[slice, slice]
 """Rows and columns, of step 1."""
 
 
+_LONGEST_SIDE, _FARTHEST = 1e7, 1e9  # of a pixel, and from the origin, in the unit of the grid
+
+
 @dataclass(frozen=True, kw_only=True)
 class Layer:
     """A raster of (rows, columns).
@@ -29,6 +32,9 @@ class Layer:
     tags: metadata of the file.
     part: which of several rasters of the file it is, for messages. units: as the file declares them.
     scale, offset: value = stored * scale + offset. fill: stored number that is read as NaN.
+
+    Raises:
+        DataError: a transform of no plane: numbers that are not finite, or beyond all coordinates.
     """
 
     path: str
@@ -43,6 +49,15 @@ class Layer:
     scale: float = 1.0
     offset: float = 0.0
     fill: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.transform is None:
+            return
+        a, b, c, d, e, f = self.transform[:6]
+        near = all(abs(n) <= _LONGEST_SIDE for n in (a, b, d, e)) and all(abs(n) <= _FARTHEST for n in (c, f))
+        if not near or a * e == b * d:
+            found = ", ".join(f"{number:g}" for number in (a, b, c, d, e, f))
+            raise DataError(f"{self.path}: found the transform {found}, expected pixels with sides, within the Earth")
 
     @property
     def is_complex(self) -> bool:

@@ -25,6 +25,8 @@ from mvnet.data_loaders.optional import import_optional
 _ARCHIVED = re.compile(r"^/vsizip/(?P<archive>.+?\.zip)/(?P<name>.+)$", re.IGNORECASE)
 _FRAGILE = (b"CDF", b"\x89HDF")  # beginnings of files of which GDAL's drivers die when they are damaged
 
+_MOST_BANDS = 1000
+
 
 @dataclass(frozen=True, kw_only=True)
 class RasterLayer(Layer):
@@ -99,6 +101,8 @@ def raster_layers(uri: str | Path, shown: str | Path | None = None, access: Acce
     """All bands of a file that GDAL opens, `part` their names, "" without; errors as `raster_layer`."""
     shown = str(uri if shown is None else shown)
     with _checked(uri, shown, access) as source:
+        if source.count > _MOST_BANDS:
+            raise DataError(f"{shown}: found {source.count} bands, expected at most {_MOST_BANDS}")
         return [_band_layer(source, uri, band, shown, access) for band in range(1, max(1, source.count) + 1)]
 
 

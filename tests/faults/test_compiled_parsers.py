@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 from scipy.io import loadmat, savemat
 
+from benchmarks.faults.inputs.motion import C3D, MATLAB
+from benchmarks.faults.mutations import mutate
 from mvnet.data_loaders import isolated
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.isolated import parse_isolated, stop_workers
-from tests.data_loaders.mutants import mutate
-from tests.data_loaders.test_damaged_files import MOTION, released
+from mvnet.data_loaders.motion import load_motion
 
 VALUES = {
     "matrix": np.arange(6.0).reshape(2, 3),
@@ -53,29 +54,29 @@ def test_what_is_handed_back_is_what_the_parser_finds(squeeze: bool, tmp_path: P
 
 
 def test_damaged_matlab_files(tmp_path: Path) -> None:
-    load = released(tmp_path)
+    MATLAB.inputs["release"].make(tmp_path)
     whole = {file: file.read_bytes() for file in sorted(tmp_path.glob("*.mat"))}
-    died = 0
-    for number, (file, data) in enumerate(whole.items()):
-        for mutant in mutate(data, 100, number):
-            file.write_bytes(mutant)
+    died, random = 0, np.random.default_rng(1)
+    for file, data in whole.items():
+        for _ in range(100):
+            file.write_bytes(mutate(data, random))
             try:
-                load()
+                load_motion(tmp_path)
             except DataError as error:
                 assert file.name in str(error) or str(tmp_path) in str(error)
                 died += "end its parser (SIG" in str(error)
         file.write_bytes(data)
     assert died > 0  # scipy dies of some of these bytes, which is what this is for
-    load()
+    load_motion(tmp_path)
 
 
 def test_damaged_c3d_files(tmp_path: Path) -> None:
-    load = MOTION["c3d"](tmp_path)
-    data = (tmp_path / "a.c3d").read_bytes()
-    for mutant in mutate(data, 40, 3):
-        (tmp_path / "a.c3d").write_bytes(mutant)
+    path, random = C3D.inputs["c3d"].make(tmp_path), np.random.default_rng(3)
+    data = path.read_bytes()
+    for _ in range(40):
+        path.write_bytes(mutate(data, random))
         try:
-            load()
+            load_motion(path)
         except DataError as error:
             assert "a.c3d" in str(error) and "\n" not in str(error)
 

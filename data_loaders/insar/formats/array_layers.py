@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -143,4 +145,21 @@ class NetcdfLayer(ArrayLayer):
 
 def netcdf_file(path: str | Path) -> Any:
     """A classic NetCDF file, open and mapped; a context manager."""
-    return import_optional("scipy.io", "insar").netcdf_file(str(path), "r", mmap=True)
+    open_file, file = import_optional("scipy.io", "insar").netcdf_file, _BoundedFile(path)
+    try:
+        return open_file(file, "r", mmap=True)
+    except BaseException:
+        file.close()
+        raise
+
+
+class _BoundedFile(io.FileIO):
+    """A file of which no more is asked for than it holds: a damaged count takes no memory."""
+
+    def __init__(self, path: str | Path):
+        super().__init__(path)
+        self._size = os.fstat(self.fileno()).st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        rest = max(self._size - self.tell(), 0)
+        return super().read(rest if size is None or size < 0 else min(size, rest))

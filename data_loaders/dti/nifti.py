@@ -85,6 +85,8 @@ def _check_image(image: Any, path: str | Path, kinds: str = _REAL) -> Any:
         raise DataError(f"{path}: found a {len(image.shape)}-D image of shape {image.shape}, expected at least 3-D")
     if 0 in image.shape:
         raise DataError(f"{path}: found shape {image.shape}, expected no empty dimension")
+    if not np.isfinite(image.affine).all():
+        raise DataError(f"{path}: found an affine that is not finite, expected voxel-to-world numbers")
     return image
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mvnet.data_loaders.errors import reading
+from mvnet.data_loaders.errors import DataError, reading
 from mvnet.data_loaders.insar.checks.blocks import Blocks
 from mvnet.data_loaders.insar.checks.hdf5_files import open_hdf5
 from mvnet.data_loaders.insar.checks.zarr_codecs import open_zarr
@@ -20,6 +20,7 @@ from mvnet.data_loaders.insar.layers import Layer, Window
 from mvnet.data_loaders.optional import import_optional
 
 _MOST = 1 << 20  # chunks that are counted
+_ITEM, _MODEST = 16, 1 << 28  # bytes of a value at most, and bytes that any machine has
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +119,15 @@ class ZarrLayer(ArrayLayer):
             return self._count(self._array())
 
     def _read(self, rows: slice, columns: slice) -> np.ndarray:
-        return self._take(self._array(), rows, columns)
+        array = self._array()
+        try:
+            return self._take(array, rows, columns)
+        except MemoryError as error:
+            asked = (prod(array.chunks) + (rows.stop - rows.start) * (columns.stop - columns.start)) * _ITEM
+            if asked > _MODEST:
+                raise
+            found = "a packed chunk that declares more than its array"
+            raise DataError(f"{self.path}: found {found}, expected {prod(array.chunks)} values") from error
 
     def _array(self) -> Any:
         store = open_zarr(self.path)

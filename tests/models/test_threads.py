@@ -15,7 +15,9 @@ from mvnet.data_loaders.dti.simulation import gradient_scheme, simulate_brain, s
 from mvnet.models.checkpoint import pretrained
 from mvnet.models.dti.inference import denoise_loaded
 from mvnet.models.dti.maps import TensorMaps
+from mvnet.models.dti.network import DTIDenoiser
 from mvnet.models.insar.inference import denoise_interferogram
+from mvnet.models.insar.network import InSARDenoiser
 from tests.models.insar.test_network import noisy
 
 TOLERANCES = {"fa": 1e-5, "tensors": 1e-5, "confidence": 1e-5, "phase": 1e-4, "quality": 1e-4}
@@ -28,7 +30,9 @@ def denoise_dti() -> dict[str, Tensor]:
     dwi, _ = simulate_dwi(tensors, s0, bvals, bvecs, snr=20, generator=torch.Generator().manual_seed(3))
     image = Nifti1Image(1000 * dwi.numpy().astype(np.float32), np.diag([2.0, 2, 2, 1]))
     volume = load_dwi(image, bvals.numpy(), bvecs.numpy(), mask=mask.numpy(), bvec_frame="voxel")
-    found = denoise_loaded(pretrained("dti")[0], volume)
+    model = pretrained("dti")[0]
+    assert isinstance(model, DTIDenoiser)
+    found = denoise_loaded(model, volume)
     assert found.confidence is not None
     return {
         "fa": TensorMaps.of(found.tensors, volume.mask).fa,
@@ -38,7 +42,9 @@ def denoise_dti() -> dict[str, Tensor]:
 
 
 def denoise_insar() -> dict[str, Tensor]:
-    found = denoise_interferogram(pretrained("insar")[0], noisy(72, 80).to(torch.complex64), block=48)
+    model = pretrained("insar")[0]
+    assert isinstance(model, InSARDenoiser)
+    found = denoise_interferogram(model, noisy(72, 80).to(torch.complex64), block=48)
     turn = torch.polar(torch.ones_like(found.phase), found.phase)
     return {"phase": turn.real, "phase, imaginary": turn.imag, "quality": found.confidence}
 

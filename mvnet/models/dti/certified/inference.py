@@ -91,7 +91,7 @@ def _filter_tile(model: CertifiedDenoiser, job: _TileData) -> Tensor:
         return [model.filter_logs(logs, features)[0].to(back)]
 
     if model.metric == METRICS[1]:  # whose order of neighbours is that of the whole volume
-        return filter_window((...,))[0]
+        return filter_window(tuple(slice(None) for _ in job.logs.shape[1:]))[0]
     return in_smaller_blocks(filter_window, job.logs.shape[1:], model.receptive_radius)[0]
 
 

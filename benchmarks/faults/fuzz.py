@@ -19,8 +19,8 @@ from benchmarks.faults.setup import Setup
 from benchmarks.faults.workers import Result, run
 from benchmarks.harness import Target
 
-FULL, QUICK = 100_000, 2000
-"""Cases of all kinds together; of a kind whose `share` is 1, with --quick."""
+FULL, QUICK, TESTED = 100_000, 2000, 200
+"""Cases of all kinds together; of a kind whose `share` is 1, with --quick; of the same, in the tests."""
 _BAD = [name for name in OUTCOMES if name not in ("ok", "clear")]
 _LONGEST = 120  # characters of a finding in the table
 

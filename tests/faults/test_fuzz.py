@@ -15,7 +15,7 @@ pytest.importorskip("ezc3d", reason="needs mvnet[motion]")
 
 from benchmarks.faults import workers
 from benchmarks.faults.case import Bench, Input, Kind
-from benchmarks.faults.fuzz import QUICK
+from benchmarks.faults.fuzz import TESTED
 from benchmarks.faults.kinds import KINDS
 from benchmarks.faults.mutations import mutate
 from mvnet.data_loaders.errors import DataError
@@ -27,8 +27,8 @@ from tests.data_loaders.insar.stack_files import WRITERS as STACK_WRITERS
 
 @pytest.mark.parametrize("name", KINDS)
 def test_damaged_files_are_read_or_refused(name: str) -> None:
-    """The cases of `python -m benchmarks.faults fuzz --quick`."""
-    seeds = range(round(QUICK * KINDS[name].share))
+    """The first cases of `python -m benchmarks.faults fuzz`."""
+    seeds = range(round(TESTED * KINDS[name].share))
     found = list(workers.run(KINDS, {name: seeds}, jobs=1))
     assert sorted(result.seed for result in found) == list(seeds)
     assert [result for result in found if result.outcome.kind not in ("ok", "clear")] == []

@@ -29,7 +29,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kind", default="", help="damage inputs of this kind only")
     parser.add_argument("--seed", type=int, help="rebuild one case of the kind")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the damaged files of that case")
-    parser.add_argument("--cases", type=int, default=0, help="cases of every kind")
+    parser.add_argument("--cases", type=int, default=0, help="cases of a kind, fewer where reading is slow")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes at the same time")
 
 

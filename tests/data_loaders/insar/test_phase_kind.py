@@ -163,7 +163,12 @@ def test_the_missing_source_of_a_vrt_is_named(tmp_path):
     source.write_bytes(source.read_bytes()[:9000])
     with pytest.raises(DataError, match=r"source.tif: found 9000 bytes.*truncated"):
         open_interferogram(vrt)
-    for name, relative, path in (("a.vrt", 1, "gone.tif"), ("b.int.vrt", 0, "/data/old/gone.int")):
+    for name, relative, path in (("a.vrt", 1, "gone.tif"), ("b.int.vrt", 0, tmp_path / "gone.int")):
         (tmp_path / name).write_text(VRT.format(relative, path))
         with pytest.raises(DataError, match=rf"found no file .*{path}"):
             open_interferogram(tmp_path / name)
+    vrt.write_text(VRT.format(0, "/data/old/gone.int"))
+    with pytest.raises(DataError, match=r"found a source outside of its folder, /data/old/gone.int"):
+        open_interferogram(vrt)
+    with pytest.raises(DataError, match=r"found no file /data/old/gone.int"):
+        open_interferogram(vrt, allow_external=True)

@@ -18,6 +18,7 @@ from mvnet.apps.dti import commands as dti
 from mvnet.apps.dti import train as dti_train
 from mvnet.apps.insar import commands as insar
 from mvnet.apps.insar import train as insar_train
+from mvnet.apps.motion import train as motion_train
 
 app = typer.Typer(
     name="mvnet",
@@ -44,6 +45,7 @@ _add_group(
     dti=dti_train.train,
     insar=insar_train.train,
     activity=activity.train,
+    motion=motion_train.train,
 )
 _add_group("evaluate", "Measure a trained model on data.", activity=activity.evaluate)
 _add_group("crossval", "Train and test on every split of a data set.", activity=activity.crossval)

@@ -11,7 +11,6 @@ from mvnet.apps.common import training_options
 from mvnet.apps.common.errors import UserError
 from mvnet.apps.common.options import Device, Quiet, Seed
 from mvnet.apps.common.training_options import (
-    Batch,
     Optimizer,
     OptimizerOptions,
     Output,

@@ -38,9 +38,9 @@ def interpolate_gaps(values: np.ndarray, seen: np.ndarray, source: str = "record
 
 
 def fill_along(values: Tensor, seen: Tensor, between: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Tensor:
-    """Points of a manifold not seen replaced: by the point at (t - a) / (b - a) of the geodesic from frame a to frame b,
+    """Points of a manifold not seen replaced by those of the geodesic between the frames a < t < b seen next to t,
 
-    the frames a < t < b seen next to t; by the nearest before the first and after the last. A joint never seen stays.
+    at the share (t - a) / (b - a); by the nearest before the first and after the last. A joint never seen stays.
 
     Args:
         values: (frames, joints, ...), anything where not seen. seen: (frames, joints) bool.

@@ -1,13 +1,13 @@
 """Local polynomial regression of curves with gaps: at every time, means of the values around with signed weights.
 
-With the Gaussian g_s(q) of width s and the trust p_t in [0, 1] of each value y_t, a polynomial in x = q / s is fitted to
-the values around t by weighted least squares; its value at x = 0 is a weighted mean of them,
+With the Gaussian g_s(q) of width s and the trust p_t in [0, 1] of each value y_t, a polynomial in x = q / s is fitted
+to the values around t by weighted least squares; its value at x = 0 is a weighted mean of them,
 
     m_t = sum_q w_tq y_{t+q},    w_tq = g_s(q) p_{t+q} (c_0 + c_1 x + c_2 x^2),    sum_q w_tq = 1,    A_t c = (1, 0, 0)
 
-A the matrix of moments S_k = sum_q g_s(q) p_{t+q} x^k. The mean follows lines (degree 1) or parabolas (degree 2) without
-bias, also beside a gap and at the ends, where p = 0. For values in SO(3), entry by entry, m_t is the extrinsic mean of
-R_{t+q}: its projection to SO(3) minimises sum_q w_tq |R - R_{t+q}|^2, and R -> g R h takes m to g m h.
+A the matrix of moments S_k = sum_q g_s(q) p_{t+q} x^k. The mean follows lines (degree 1) or parabolas (degree 2)
+without bias, also beside a gap and at the ends, where p = 0. For values in SO(3), entry by entry, m_t is the extrinsic
+mean of R_{t+q}: its projection to SO(3) minimises sum_q w_tq |R - R_{t+q}|^2, and R -> g R h takes m to g m h.
 Source: Cleveland, Robust locally weighted regression and smoothing scatterplots, JASA 74 (1979) 829; Savitzky and
 Golay (1964) for equal weights; Moakher, Means and averaging in the group of rotations (2002), for the mean.
 """

@@ -84,7 +84,7 @@ def damage_rotations(clean: Tensor, damage: Damage, random: torch.Generator) -> 
     def spike(values: Tensor) -> Tensor:
         axis = torch.nn.functional.normalize(torch.randn(*values.shape[:2], 3, generator=random), dim=-1)
         angle = 0.35 + 2.79 * torch.rand(*values.shape[:2], 1, generator=random)
-        return values @ so3.exp(angle * axis)
+        return values @ so3.exp(angle * axis).to(values)
 
     n = damage.noise * correlated_noise((*clean.shape[:2], 3), damage, random)
     return _damaged(clean @ so3.exp(n.to(clean)), spike, damage, random)
@@ -96,7 +96,7 @@ def damage_positions(clean: Tensor, damage: Damage, random: torch.Generator) -> 
     def spike(values: Tensor) -> Tensor:
         axis = torch.nn.functional.normalize(torch.randn(values.shape, generator=random), dim=-1)
         size = damage.noise * (4 + 36 * torch.rand(*values.shape[:2], 1, generator=random))
-        return values + (size + 0.3 * torch.rand(*values.shape[:2], 1, generator=random)) * axis
+        return values + ((size + 0.3 * torch.rand(*values.shape[:2], 1, generator=random)) * axis).to(values)
 
     n = damage.noise * correlated_noise(tuple(clean.shape), damage, random)
     return _damaged(clean + n.to(clean), spike, damage, random)

@@ -1,7 +1,7 @@
 """The training set of the denoiser of motions: clips of recorded and simulated bodies, damaged.
 
-Example i depends on the seed and i alone. A clip holds joints of a body, part of its tree, and the positions of a few of
-them, both damaged on their own.
+Example i depends on the seed and i alone. A clip holds joints of a body, part of its tree, and the positions of a few
+of them, both damaged on their own.
 """
 
 from __future__ import annotations
@@ -161,11 +161,13 @@ def resample(body: Body, frames: int, random: torch.Generator) -> Body:
 
 
 def part_of(body: Body, joints: int, random: torch.Generator) -> Body:
-    """Joints of a recording with the tree that they keep: a random connected part, joints repeated where it is small."""
+    """Joints of a recording with the tree that they keep: a random connected part, repeated where it is small."""
     parent = body.parent.tolist()
     chosen = [int(torch.randint(len(parent), (), generator=random))]
     while len(chosen) < min(joints, len(parent)):
-        near = [j for j, p in enumerate(parent) if j not in chosen and (p in chosen or j in [parent[c] for c in chosen])]
+        near = [
+            j for j, p in enumerate(parent) if j not in chosen and (p in chosen or j in [parent[c] for c in chosen])
+        ]
         chosen.append(near[int(torch.randint(len(near), (), generator=random))])
     place = {joint: k for k, joint in enumerate(chosen)}
     above = [place.get(parent[joint], -1) for joint in chosen]

@@ -1,8 +1,8 @@
 """Simulated bodies: random trees of joints that move, rest, step and swing.
 
-Every joint turns by R_t = R_0 exp(u(tau_t)), u a Gaussian process in so(3) of a random length scale and size; some joints
-repeat themselves, some make sudden steps, some never move. All joints of a body share the clock tau, which runs evenly,
-or stops and hurries.
+Every joint turns by R_t = R_0 exp(u(tau_t)), u a Gaussian process in so(3) of a random length scale and size; some
+joints repeat themselves, some make sudden steps, some never move. All joints of a body share the clock tau, which runs
+evenly, or stops and hurries.
 """
 
 from __future__ import annotations

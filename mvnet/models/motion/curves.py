@@ -5,9 +5,9 @@ Both are seen through displacements in the frame of a state z_t, and moved by th
     SO(3)   displacement(R, M) = vee skew(R^T M)     move(R, v) = R exp(v)     R -> g R h: v -> h^T v
     R^3     displacement(x, m) = m - x               move(x, v) = x + v        x -> g x + b: v -> g v
 
-For a rotation M = R exp(u) the displacement is sin|u| u / |u|, and the displacement of an extrinsic mean is the gradient
-of the mean squared chordal distance. What a network makes of norms and inner products of displacements does not depend
-on g, h and b, which may be reflections.
+For a rotation M = R exp(u) the displacement is sin|u| u / |u|, and the displacement of an extrinsic mean is the
+gradient of the mean squared chordal distance. What a network makes of norms and inner products of displacements does
+not depend on g, h and b, which may be reflections.
 """
 
 from __future__ import annotations
@@ -96,6 +96,16 @@ class CurveKind(ABC):
         """
 
     @abstractmethod
+    def restore(self, points: Tensor) -> Tensor:
+        """Points without the rounding errors that carried them off the manifold.
+
+        Args:
+            points: (..., *tail).
+        Returns:
+            the same shape.
+        """
+
+    @abstractmethod
     def square_distance(self, a: Tensor, b: Tensor) -> Tensor:
         """Squared distance of points, chordal: smooth everywhere.
 
@@ -135,6 +145,10 @@ class RotationCurves(CurveKind):
         """a exp(share log(a^T b))"""
         return a @ so3.exp(share.unsqueeze(-1) * so3.log(a.mT @ b))
 
+    def restore(self, points: Tensor) -> Tensor:
+        """R (3 - R^T R) / 2, a Newton step for the polar factor"""
+        return 1.5 * points - 0.5 * points @ (points.mT @ points)
+
     def square_distance(self, a: Tensor, b: Tensor) -> Tensor:
         """|a - b|^2 / 2 = 4 sin(angle / 2)^2"""
         return (a - b).square().sum((-2, -1)) / 2
@@ -160,6 +174,10 @@ class PositionCurves(CurveKind):
     def geodesic(self, a: Tensor, b: Tensor, share: Tensor) -> Tensor:
         """a + share (b - a)"""
         return torch.lerp(a, b, share.unsqueeze(-1))
+
+    def restore(self, points: Tensor) -> Tensor:
+        """x"""
+        return points
 
     def square_distance(self, a: Tensor, b: Tensor) -> Tensor:
         """|a - b|^2"""

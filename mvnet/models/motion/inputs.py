@@ -5,8 +5,8 @@ The noise of a curve is measured from itself. The second difference of lag k, in
     e_k(t) = | displacement(y_t, (y_{t-k} + y_{t+k}) / 2) |
 
 has, for independent noise of standard deviation s per component, the median 1.538 sqrt(3/2) s wherever the curve bends
-less. e_1 gives s; the ratios e_k / e_1 tell independent noise (1) from noise correlated over frames (growing as the root
-of k) and from motion (as k^2). A value far from all chords of the values around it is an outlier (Hampel's rule).
+less. e_1 gives s; the ratios e_k / e_1 tell independent noise (1) from noise correlated over frames (growing as the
+root of k) and from motion (as k^2). A value far from all chords of the values around it is an outlier (Hampel's rule).
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """The objective of the denoiser of motions: distance to the truth and to its acceleration, over the noise.
 
-    loss = sum over the rounds k of w_k mean rho(d_k / (c (s + m))) + w_a mean |a - a*| / (m + e s) + likelihoods,
+    loss = sum over rounds k of w_k mean rho(d_k / (c (s + m))) + w_a mean log(1 + |a - a*| / (M + e s)) + likelihoods,
     rho(x) = sqrt(1 + x^2) - 1
 
-d is the chordal distance to the truth, s the standard deviation of the noise, a the second difference in the frame of the
-value in the middle and m the mean length of the true one, a*, which bounds what can be known inside a gap: a result that
-jitters and one that lags both pay. The
-error head s_e minimises log s_e + d / s_e, whose minimum is the conditional mean of d; the trust in a value is the
-probability that it is no spike.
+d is the chordal distance to the truth, s the standard deviation of the noise, a the second difference in the frame of
+the value in the middle, a* the true one, m its mean length over a curve, which bounds what can be known inside a gap,
+and M over a recording: a result that jitters and one that lags both pay. The error head s_e minimises
+log s_e + d / s_e, whose minimum is the conditional mean of d; the trust in a value is the probability that it is no
+spike.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from mvnet.models.motion.network import MotionDenoiser
 
 _EARLIER = 0.3  # weight of the state after each round before the last
 _OUTLIER = 0.3  # c: errors above this share of the noise count as outliers
-_ACCELERATION, _FLOOR = 0.08, 0.003  # w_a and e
+_ACCELERATION, _FLOOR = 0.15, 0.003  # w_a and e
 _LIKELIHOOD = 0.05
 _POSITIONS = 0.5  # weight of the curves in R^3
 
@@ -66,7 +66,8 @@ def curve_loss(model: MotionDenoiser, curves: Curves) -> tuple[Tensor, Tensor]:
         loss = loss + weight * ((1 + squared).sqrt() - 1).mean()
     away = acceleration(out.values, kind) - true
     lengths = (away.square().sum(-2) + (0.01 * _FLOOR * noise.unsqueeze(-1)).square()).sqrt()
-    loss = loss + _ACCELERATION * (lengths / (typical + _FLOOR * noise).unsqueeze(-1)).mean()
+    scale = typical.mean(-1, keepdim=True) + _FLOOR * noise
+    loss = loss + _ACCELERATION * torch.log1p(lengths / scale.unsqueeze(-1)).mean()
     distance = kind.distance(out.values, curves.target).detach()
     likelihood = out.log_error - noise.log().unsqueeze(-1) + distance * (-out.log_error).exp()
     spikes = F.binary_cross_entropy_with_logits(out.trust, (~curves.spike).to(out.trust), reduction="none")

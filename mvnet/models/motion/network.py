@@ -11,9 +11,9 @@
 The network sees displacements in the frame of the state only, and of these only lengths over the noise and angles: it
 commutes with R -> g R h for constant rotations and reflections g and h (a turn of the world, other axes of the joints,
 mirroring) and, for positions, with x -> s g x + b. Every joint has the same weights, and messages come from the joint
-above, from the mean of those below and from the mean of all: it commutes with every permutation of joints that keeps the
-tree, such as left and right. It runs on the curve and on the reversed curve and takes the mean of what both say: it
-commutes with reversal of time.
+above, from the mean of those below and from the mean of all: it commutes with every permutation of joints that keeps
+the tree, such as left and right. It runs on the curve and on the reversed curve and takes the mean of what both say:
+it commutes with reversal of time.
 Source: paper sections 2.3, 2.4.3 and 5.
 """
 
@@ -202,7 +202,7 @@ class Round(nn.Module):
 
 
 class _Data(NamedTuple):
-    """What stays during the rounds: values (N, D, T), seen (N, 1, T), noise (N, 1, 1), features (N, F, 1), tree, kind."""
+    """What stays: values (N, D, T), seen (N, 1, T), noise (N, 1, 1), features (N, F, 1), tree, kind."""
 
     values: Tensor
     seen: Tensor

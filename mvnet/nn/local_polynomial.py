@@ -15,7 +15,7 @@ Golay (1964) for equal weights; Moakher, Means and averaging in the group of rot
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -26,7 +26,7 @@ from torch import Tensor
 REACH = 3
 """A window ends at this many widths from its centre."""
 
-PRIOR = 1e-4  # weight of the value at the centre itself, which the mean falls back to where nothing is around
+PRIOR = 1e-4  # weight of a 0 at the centre, which the mean falls back to where nothing is around
 _RIDGE = 0.02  # of slope and curvature, over the weight of the window: both are 0 where it holds one value
 _BLOCK = 128  # frames that one product of matrices makes
 
@@ -82,12 +82,12 @@ def moments(values: Tensor, width: float, powers: int) -> Tensor:
 
 
 class LocalFit(NamedTuple):
-    """What `local_fit` makes of N curves of D entries and W widths.
+    """What `local_fit` makes of N curves and W widths; E entries of a displacement, D where there is none.
 
     Attributes:
-        means: values of the fits at the centre, (N, 2 W, D, T), of degree 2 and of degree 1 for every width, in this
-            order, the narrowest first; (N, W, D, T) for degree 1 alone.
-        slopes: (N, W, D, T), change over one width of the fits of degree 1.
+        means: values of the fits at the centre, (N, 2 W, E, T), of degree 2 and of degree 1 for every width, in this
+            order, the narrowest first; (N, W, E, T) for degree 1 alone.
+        slopes: (N, W, E, T), change over one width of the fits of degree 1.
         share: (N, W, T), share of each window that is trusted.
     """
 
@@ -96,23 +96,31 @@ class LocalFit(NamedTuple):
     share: Tensor
 
 
-def local_fit(values: Tensor, trust: Tensor, current: Tensor, widths: Sequence[float], degree: int = 2) -> LocalFit:
+def local_fit(
+    values: Tensor,
+    trust: Tensor,
+    widths: Sequence[float],
+    displacement: Callable[[Tensor, Tensor], Tensor] | None = None,
+    degree: int = 2,
+) -> LocalFit:
     """Fit polynomials to the windows of every width around every frame.
 
     Args:
         values: y, shape (N, D, T).
         trust: p, shape (N or 1, 1, T), in [0, 1]; 0 where nothing was seen.
-        current: shape (N, D, T), a state that counts as a value of little weight at the centre.
         widths: of the windows, frames.
+        displacement: what is fitted, a linear function of the values that is another one in every frame, given by what
+            it makes of a sum of values (N, D, K, T) and of the sum of their weights (N or 1, 1, K, T): (N, E, K, T).
+            None fits the values.
         degree: 2 for fits of degree 2 and of degree 1, 1 for the latter alone.
     Returns:
-        values and slopes of the fits at the centre.
+        values and slopes of the fits at the centre; 0 where nothing is around.
 
     Example:
         >>> import torch
         >>> from mvnet.nn import local_fit
         >>> line = torch.arange(40.0).view(1, 1, 40)
-        >>> fit = local_fit(line, torch.ones(1, 1, 40), line, [2.0, 4.0])
+        >>> fit = local_fit(line, torch.ones(1, 1, 40), [2.0, 4.0])
         >>> fit.means.shape, fit.slopes.shape, fit.share.shape
         (torch.Size([1, 4, 1, 40]), torch.Size([1, 2, 1, 40]), torch.Size([1, 2, 40]))
     """
@@ -121,8 +129,9 @@ def local_fit(values: Tensor, trust: Tensor, current: Tensor, widths: Sequence[f
     for width in widths:
         s = moments(trust.squeeze(1), width, 2 * degree + 1).unsqueeze(1)  # (N, 1, 2 degree + 1, T)
         t = moments(weighted, width, degree + 1)  # (N, D, degree + 1, T)
-        s0, t0 = s[:, :, 0] + PRIOR, t[:, :, 0] + PRIOR * current
-        s1, s2, t1 = s[:, :, 1], s[:, :, 2], t[:, :, 1]
+        t = t if displacement is None else displacement(t, s[:, :, : degree + 1])
+        s0, s1, s2 = s[:, :, 0] + PRIOR, s[:, :, 1], s[:, :, 2]
+        t0, t1 = t[:, :, 0], t[:, :, 1]
         ridge = _RIDGE * s0
         b = s2 + ridge
         if degree == 2:

@@ -5,6 +5,8 @@ Both are seen through displacements in the frame of a state z_t, and moved by th
     SO(3)   displacement(R, M) = vee skew(R^T M)     move(R, v) = R exp(v)     R -> g R h: v -> h^T v
     R^3     displacement(x, m) = m - x               move(x, v) = x + v        x -> g x + b: v -> g v
 
+The displacement is linear: that of a weighted sum of values is the sum of theirs.
+
 For a rotation M = R exp(u) the displacement is sin|u| u / |u|, and the displacement of an extrinsic mean is the
 gradient of the mean squared chordal distance. What a network makes of norms and inner products of displacements does
 not depend on g, h and b, which may be reflections.
@@ -53,13 +55,15 @@ class CurveKind(ABC):
         return planes.transpose(-1, -2).unflatten(-1, self.tail)
 
     @abstractmethod
-    def displacement(self, state: Tensor, means: Tensor) -> Tensor:
-        """From a state to extrinsic means, in the frame of the state.
+    def displacement(self, state: Tensor, total: Tensor, mass: Tensor | float = 1.0) -> Tensor:
+        """Weighted sum of the displacements of values from a state, in the frame of the state.
 
         Args:
-            state, means: planes (..., D, T), broadcast against each other.
+            state: planes (N, D, T).
+            total: weighted sums of values, (N, D, *extra, T).
+            mass: sums of the weights, (N or 1, 1, *extra, T).
         Returns:
-            shape (..., 3, T).
+            shape (N, 3, *extra, T).
         """
 
     @abstractmethod
@@ -131,11 +135,12 @@ class RotationCurves(CurveKind):
 
     tail, action = (3, 3), RotationAction()
 
-    def displacement(self, state: Tensor, means: Tensor) -> Tensor:
+    def displacement(self, state: Tensor, total: Tensor, mass: Tensor | float = 1.0) -> Tensor:
         """v = vee skew(R^T M)"""
         # vee skew(R^T M) = 1/2 sum over rows k of m_k x r_k
-        r, m = state.unflatten(-2, (3, 3)).unbind(-2), means.unflatten(-2, (3, 3)).unbind(-2)
-        return torch.stack([(m[i] * r[j] - m[j] * r[i]).sum(-2) for i, j in ((1, 2), (2, 0), (0, 1))], -2) / 2
+        state = state.view(*state.shape[:2], *(1 for _ in total.shape[3:]), state.shape[-1]) / 2
+        r, m = state.unflatten(1, (3, 3)).unbind(2), total.unflatten(1, (3, 3)).unbind(2)
+        return torch.stack([(m[i] * r[j] - m[j] * r[i]).sum(1) for i, j in ((1, 2), (2, 0), (0, 1))], 1)
 
     def algebra(self, state: Tensor, v: Tensor) -> Tensor:
         """xi = R v, so that exp(xi) R = R exp(v)"""
@@ -163,9 +168,9 @@ class PositionCurves(CurveKind):
 
     tail, action = (3,), Translation()
 
-    def displacement(self, state: Tensor, means: Tensor) -> Tensor:
-        """v = m - x"""
-        return means - state
+    def displacement(self, state: Tensor, total: Tensor, mass: Tensor | float = 1.0) -> Tensor:
+        """v = m - mass x"""
+        return total - mass * state.view(*state.shape[:2], *(1 for _ in total.shape[3:]), state.shape[-1])
 
     def algebra(self, state: Tensor, v: Tensor) -> Tensor:
         """xi = v"""

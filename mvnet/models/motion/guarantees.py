@@ -11,10 +11,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from mvnet.data_loaders.motion.skeleton.tree import forward_kinematics
 from mvnet.linalg import so3
 from mvnet.models.guarantee import LIMITS, Guarantee, precision
+from mvnet.models.motion.curves import RotationCurves
+from mvnet.models.motion.inference import denoise_motion
 from mvnet.models.motion.inputs import curve_batch
 from mvnet.models.motion.network import MotionDenoiser
+from mvnet.models.motion.skeletons import bone_lengths, with_lengths
 
 _FRAMES, _ROTATIONS = 90, 8
 _PARENT = (-1, 0, 1, 2, 0, 4, 5)
@@ -38,7 +42,54 @@ def verify_denoiser(model: MotionDenoiser, seed: int) -> list[Guarantee]:
         for name, error in equivariance_errors(model, curves.to(dtype), positions.to(dtype), seen, seed).items():
             found.append(Guarantee(f"equivariance error, {name}, {precision(dtype)}", error, limit))
     model.to(given)
+    curves, positions, seen = (x[0].transpose(0, 1) for x in (curves, positions, seen))
+    found.append(Guarantee("difference between blocks and the whole, rad", seam(model, curves, seen), 1e-4))
+    found.append(Guarantee("change of a bone's length, relative", bone_change(model, curves, positions, seen), 1e-12))
     return found
+
+
+def seam(model: MotionDenoiser, curves: Tensor, seen: Tensor) -> float:
+    """Largest angle between a recording denoised in blocks and as a whole.
+
+    Args:
+        model: on the CPU.
+        curves: rotations (T, J, 3, 3).
+        seen: (T, J) bool.
+    Returns:
+        radians.
+    """
+    times = -(-4 * model.receptive_radius // len(curves))
+    long, mask = curves.repeat(times, 1, 1, 1).float(), seen.repeat(times, 1)
+    parent = torch.tensor(_PARENT)
+    whole, parts = (denoise_motion(model, long, mask, parent, block=block) for block in (len(long), len(long) // 5))
+    return float(RotationCurves().distance(whole.values, parts.values).max())
+
+
+def bone_change(model: MotionDenoiser, curves: Tensor, positions: Tensor, seen: Tensor) -> float:
+    """Largest change of the length of a bone, relative to it: of joints that turn, and of positions put on bones.
+
+    Args:
+        model: on the CPU.
+        curves: rotations (T, J, 3, 3) relative to the joint above, float64.
+        positions: (T, J, 3), float64.
+        seen: (T, J) bool.
+    Returns:
+        the ratio.
+    """
+    parent = torch.tensor(_PARENT)
+    above, bones = parent.clamp(min=0), parent >= 0
+    rotations = denoise_motion(model, curves, seen, parent).values
+    offsets = positions[0] - positions[0, above] + bones.unsqueeze(-1)
+    turned = torch.from_numpy(
+        forward_kinematics(rotations.numpy(), offsets.numpy(), parent.numpy(), positions[:, 0].numpy())[0]
+    )
+    lengths = bone_lengths(positions, seen, parent)
+    moved = with_lengths(denoise_motion(model, positions, seen, parent).values, parent, lengths)
+    found = [
+        ((x - x[:, above]).square().sum(-1).sqrt() / true - 1)[:, bones].abs().max()
+        for x, true in ((turned, offsets.square().sum(-1).sqrt()), (moved, lengths))
+    ]
+    return float(max(found))
 
 
 def random_curves(seed: int) -> tuple[Tensor, Tensor, Tensor]:

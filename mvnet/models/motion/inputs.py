@@ -112,7 +112,7 @@ def find_outliers(values: Tensor, seen: Tensor, kind: CurveKind) -> Tensor:
             continue
         before, middle, after = (slice(start, length - q - r + start) for start in (0, q, q + r))
         chord = (r * planes[..., before] + q * planes[..., after]) / (q + r)
-        away = torch.linalg.vector_norm(planes[..., middle] - chord, dim=-2)
+        away = (planes[..., middle] - chord).square().sum(-2).sqrt()
         both = seen[..., before] & seen[..., after]
         away = torch.where(both, away, torch.inf)
         deviation[..., middle] = torch.minimum(deviation[..., middle], away)
@@ -156,7 +156,8 @@ def measure_noise(values: Tensor, trust: Tensor, kind: CurveKind) -> tuple[Tenso
         step = min(lag, max((length - 1) // 2, 0))
         ends, middle = slice(step, length - step), slice(2 * step, None)
         chord = (planes[..., : length - 2 * step] + planes[..., middle]) / 2
-        away = torch.linalg.vector_norm(kind.displacement(planes[..., ends], chord), dim=-2)
+        away = kind.displacement(planes[..., ends].flatten(0, 1), chord.flatten(0, 1)).square().sum(1).sqrt()
+        away = away.unflatten(0, trust.shape[:2])
         whole = trust[..., ends] & trust[..., : length - 2 * step] & trust[..., middle]
         away = torch.where(whole, away, torch.nan)
         levels.append(away.nanmedian(-1).values.nan_to_num() / _MEDIAN)

@@ -37,9 +37,10 @@ def acceleration(values: Tensor, kind: CurveKind) -> Tensor:
     Returns:
         (..., 3, T - 2).
     """
-    planes = kind.planes(values)
+    planes = kind.planes(values).flatten(0, -3)
     middle = planes[..., 1:-1]
-    return 2 * kind.displacement(middle, (planes[..., :-2] + planes[..., 2:]) / 2)
+    found = kind.displacement(middle, planes[..., :-2] + planes[..., 2:], 2.0)
+    return found.unflatten(0, values.shape[: -1 - len(kind.tail)])
 
 
 def curve_loss(model: MotionDenoiser, curves: Curves) -> tuple[Tensor, Tensor]:

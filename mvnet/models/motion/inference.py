@@ -80,8 +80,7 @@ def denoise_motion(
     kept = _share(kind, given, out, trust, radius)
     away = strength * kept
     moved = torch.where(_full(away == 1, out), out, kind.geodesic(given.values, out, away))
-    moved = torch.where(_full((away == 0) & mask, out), rows - centre, moved)
-    result = (moved + centre)[0].transpose(0, 1)
+    result = torch.where(_full((away == 0) & mask, out), rows, moved + centre)[0].transpose(0, 1)
     return DenoisedMotion(result, error[0].T, given.noise[0], trust[0].T, kept[0].T)
 
 

@@ -137,7 +137,9 @@ def extent(values: Tensor, kind: CurveKind) -> Tensor:
         return values.new_ones(values.shape[:2])
     middle = values.median(2, keepdim=True).values
     size = (values - middle).square().sum(-1).median(-1).values.sqrt()
-    return torch.maximum(size, size.mean(-1, keepdim=True)).clamp(min=torch.finfo(values.dtype).tiny * 1e6)
+    limits = torch.finfo(values.dtype)
+    rounding = limits.eps / SMALLEST_NOISE * values.abs().amax((-1, -2))
+    return torch.maximum(torch.maximum(size, size.mean(-1, keepdim=True)), 8 * rounding).clamp(min=1e9 * limits.tiny)
 
 
 def measure_noise(values: Tensor, trust: Tensor, kind: CurveKind) -> tuple[Tensor, Tensor]:

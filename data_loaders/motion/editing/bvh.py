@@ -36,12 +36,14 @@ def open_bvh(path: Path) -> Recording:
         DataError: damaged, or a motion that does not fit its hierarchy.
     """
     with reading(path, "BVH"):
-        head, rows, rate = _split(path)
+        head, rows, frames, rate = _split(path)
         joints = _joints(head)
     channels = sum(len(joint.positions) + len(joint.rotations) for joint in joints)
     if rows.size % channels or not rows.size:
         raise DataError(f"{path}: found {rows.size} numbers, expected frames of {channels} channels")
     motion = rows.reshape(-1, channels)
+    if len(motion) != frames:
+        raise DataError(f"{path}: found {len(motion)} frames, expected {frames}")
     if not np.isfinite(motion).all():
         raise DataError(f"{path}: found values that are not finite, expected numbers")
     parent = np.array([joint.parent for joint in joints])
@@ -75,14 +77,15 @@ def open_bvh(path: Path) -> Recording:
     return Recording(path, "bvh", tuple(curves), write, pose, parent, rate)
 
 
-def _split(path: Path) -> tuple[str, np.ndarray, float | None]:
-    """The text before the first number of the motion, the numbers, and frames per second."""
+def _split(path: Path) -> tuple[str, np.ndarray, int, float | None]:
+    """The text before the first number of the motion, the numbers, the number of frames, and frames per second."""
     text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
     place = text.index("MOTION")
     line = text.index("\n", text.index("Time", place)) + 1
-    period = float(text[place:line].replace(":", " ").split()[-1])
+    words = text[place:line].replace(":", " ").split()
+    period, frames = float(words[-1]), int(words[2])  # MOTION, Frames, their number, Frame, Time, seconds
     rows = np.array(text[line:].split(), dtype=np.float64)
-    return text[:line], rows, 1 / period if period > 0 else None
+    return text[:line], rows, frames, 1 / period if period > 0 else None
 
 
 def _joints(head: str) -> list[_Joint]:

@@ -83,7 +83,7 @@ def gaussian(r: np.ndarray, rate: float, width: float) -> np.ndarray:
 
 
 def kalman(r: np.ndarray, rate: float, ratio: float) -> np.ndarray:
-    """Kalman filter and Rauch-Tung-Striebel smoother of a velocity that walks; `ratio` of its steps to the noise."""
+    """Kalman filter and its backward smoother of a velocity that walks; `ratio` of its steps to the noise."""
     y = quaternions(r)
     transition, noise = np.array([[1.0, 1], [0, 1]]), ratio**2 * np.array([[1 / 3, 1 / 2], [1 / 2, 1]])
     state, cov = np.stack([y[0], 0 * y[0]]), np.diag([1.0, 1.0])

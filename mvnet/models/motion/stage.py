@@ -81,7 +81,13 @@ class CurveData(NamedTuple):
     kind: CurveKind
 
     def part(self, curves: slice) -> CurveData:
-        """Of some curves; the tree stays that of all."""
+        """What stays of some curves; the tree stays that of all.
+
+        Args:
+            curves: of the N.
+        Returns:
+            their data.
+        """
         return CurveData(*(x[curves] for x in self[:4]), *self[4:])
 
 

@@ -83,9 +83,8 @@ class Score:
         """Of curves (frames, joints, 3, 3)."""
         angle = _KIND.distance(found, truth)
         a, b = (acceleration(x.transpose(0, 1), _KIND) for x in (found, truth))
-        lengths = (torch.linalg.vector_norm(x, dim=-2) for x in (a, b, a - b))
-        share = angle.numel() / (angle.numel() - 2 * angle.shape[1])
-        return cls(float(angle.sum()), *(float(x.sum()) * share for x in lengths), angle.numel())
+        rough, true, away = (float(x.square().sum(-2).sqrt().mean()) * angle.numel() for x in (a, b, a - b))
+        return cls(float(angle.sum()), rough, true, away, angle.numel())
 
     def degrees(self) -> dict[str, float]:
         """Means."""

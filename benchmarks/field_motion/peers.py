@@ -8,7 +8,7 @@ rotations.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ class Peer(NamedTuple):
 
     name: str
     grid: tuple
-    smooth: Callable[[np.ndarray, float, float], np.ndarray]
+    smooth: Callable[[np.ndarray, float, Any], np.ndarray]
 
 
 def quaternions(rotations: np.ndarray) -> np.ndarray:
@@ -50,14 +50,14 @@ def _exp(u: np.ndarray) -> np.ndarray:
 
 def butterworth(r: np.ndarray, rate: float, hertz: float) -> np.ndarray:
     """Zero-phase Butterworth low-pass of order 4 (2, forwards and backwards)."""
-    b, a = signal.butter(2, min(hertz / (rate / 2), 0.99))
-    return _matrices(signal.filtfilt(b, a, quaternions(r), axis=0, padlen=min(9, len(r) - 1)))
+    sections = signal.butter(2, min(hertz / (rate / 2), 0.99), output="sos")
+    return _matrices(signal.sosfiltfilt(sections, quaternions(r), axis=0, padlen=min(9, len(r) - 1)))
 
 
 def savitzky_golay(r: np.ndarray, rate: float, window: float) -> np.ndarray:
     """Local cubics."""
     odd = min(int(window), len(r) - 1 + len(r) % 2)
-    return _matrices(signal.savgol_filter(quaternions(r), odd, 3, axis=0))
+    return _matrices(np.asarray(signal.savgol_filter(quaternions(r), odd, 3, axis=0)))
 
 
 def one_euro(r: np.ndarray, rate: float, value: tuple[float, float]) -> np.ndarray:

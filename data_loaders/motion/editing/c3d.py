@@ -21,10 +21,10 @@ def open_c3d(path: Path) -> Recording:
         DataError: damaged, no markers.
     """
     motions = read_c3d(path, ReadOptions(scale=1.0, up="z"))
-    positions, names = motions.sequences[0], motions.joints or ()
-    seen = np.isfinite(positions).all(-1)
+    positions, names = motions.sequences[0], motions.joints
+    seen = np.asarray(np.isfinite(positions).all(-1))
     there = np.flatnonzero(seen.any(0))
-    marked = tuple(names[k] for k in there)
+    marked = None if names is None else tuple(names[k] for k in there)
     curves = Curves("markers", positions[:, there], seen[:, there], None, marked, "units of the file")
 
     def write(target: Path, values: Sequence[np.ndarray]) -> None:

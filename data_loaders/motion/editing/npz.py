@@ -24,7 +24,7 @@ def open_npz(path: Path) -> Recording:
         raise DataError(f"{path}: found signals, expected positions or rotations of joints")
     rotations = motions.kind == "rotations"
     axes = (2, 3) if rotations else 2
-    masks = [np.isfinite(sequence).all(axis=axes) for sequence in motions.sequences]
+    masks = [np.asarray(np.isfinite(sequence).all(axis=axes)) for sequence in motions.sequences]
     there = [np.flatnonzero(mask.any(0)) for mask in masks]
     whole = all(len(kept) == motions.width for kept in there)
     curves = tuple(

@@ -18,7 +18,7 @@ def open_trc(path: Path) -> Recording:
         DataError: damaged.
     """
     text = parse_trc(path)
-    seen = np.isfinite(text.positions).all(-1)
+    seen = np.asarray(np.isfinite(text.positions).all(-1))
     there = np.flatnonzero(seen.any(0))
     names = tuple(text.markers[k] for k in there)
     curves = Curves("markers", text.positions[:, there], seen[:, there], None, names, text.unit)

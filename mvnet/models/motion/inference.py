@@ -98,7 +98,7 @@ def _blocks(
             values=given.values[:, :, begin:end], trust=given.trust[..., begin:end], seen=given.seen[..., begin:end]
         )
         parent = cut.parent.to(own.device)
-        found = model(CurveBatch(*(x.to(own) for x in cut[:-1]), parent))
+        found = model(CurveBatch._make([*(x.to(own) for x in cut[:-1]), parent]))
         inner = slice(start - begin, min(start + block, length) - begin)
         parts = found.values[:, :, inner], found.log_error[..., inner].exp(), found.trust[..., inner].sigmoid()
         values, error, trust = (part.to(back) for part in parts)

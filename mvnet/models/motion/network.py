@@ -132,5 +132,5 @@ class MotionDenoiser(nn.Module):
         # h -> log of the expected error over the noise, bounded; no gradient into the trunk
         relative = both_ways(self.error(rms_squash(h.detach().flatten(0, 1))))
         log_error = _LOG_ERROR_RANGE * torch.tanh(relative / _LOG_ERROR_RANGE) + data.noise.log()
-        scalars = (x.squeeze(1).unflatten(0, joints) for x in (log_error, trust))
-        return DenoisedCurves(states[-1], *scalars, tuple(states))
+        log_error, trust = (x.squeeze(1).unflatten(0, joints) for x in (log_error, trust))
+        return DenoisedCurves(states[-1], log_error, trust, tuple(states))

@@ -88,7 +88,7 @@ class CurveData(NamedTuple):
         Returns:
             their data.
         """
-        return CurveData(*(x[curves] for x in self[:4]), *self[4:])
+        return CurveData._make([*(x[curves] for x in self[:4]), *self[4:]])
 
 
 class Round(nn.Module):
@@ -145,7 +145,7 @@ class Round(nn.Module):
         h = h + torch.cat([part[0] for part in seen], 1)
         calm = rms_squash(h.flatten(0, 1)).unflatten(0, (2, -1))
         h = h + torch.stack([F.silu(self.message(data.tree.messages(x))) for x in calm])
-        made = [self.act(h[:, part], z[part], *vectors, data.kind) for part, (_, *vectors) in zip(parts, seen)]
+        made = [self.act(h[:, part], z[part], v, d, data.kind) for part, (_, v, d) in zip(parts, seen)]
         features, states, logits = zip(*made)
         return torch.cat(features, 1), torch.cat(states), torch.cat(logits)
 

@@ -25,11 +25,14 @@ PARTS = ("denoise",)
 
 @dataclass(frozen=True)
 class Setup:
-    """quick: few and small; model: the denoiser to try; data: the folder that MVNET_DATA names."""
+    """quick: few and small; model: the denoiser to try; data: the folder that MVNET_DATA names; cache: folder that keeps
+    the scores of the peers, or None.
+    """
 
     quick: bool
     model: nn.Module
     data: Path
+    cache: Path | None = None
 
 
 def _part(name: str) -> str:
@@ -42,6 +45,7 @@ def _part(name: str) -> str:
 def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("parts", nargs="*", type=_part, metavar="PART", help=f"of {', '.join(PARTS)}; default all")
     parser.add_argument("--model", metavar="PATH", default="motion", help="checkpoint to try, not the shipped one")
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="keeps the scores of the peers for the next model")
 
 
 def main() -> None:
@@ -49,10 +53,11 @@ def main() -> None:
     if "MVNET_DATA" not in os.environ:
         sys.exit("MVNET_DATA: not set, expected the folder that holds motion")
     try:
-        setup = Setup(bench.quick, mvnet.load_model(bench.options.model), Path(os.environ["MVNET_DATA"]))
+        model, data = mvnet.load_model(bench.options.model), Path(os.environ["MVNET_DATA"])
     except ValueError as error:
         sys.exit(str(error))
     torch.set_num_threads(1)
+    setup = Setup(bench.quick, model, data, bench.options.cache)
     bench.report(*measure_parts("benchmarks.field_motion", bench.options.parts or PARTS, setup))
 
 

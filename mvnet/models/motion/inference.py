@@ -72,16 +72,19 @@ def denoise_motion(
     parent = torch.full((values.shape[1],), -1) if parent is None else parent
     rows, mask = values.transpose(0, 1).unsqueeze(0), seen.T.unsqueeze(0)  # (1, J, T, ...)
     kind = kind_of(rows, 2)
-    centre = values.new_zeros(())
-    if kind.tail == (3,):  # small numbers lose nothing in differences
-        centre = torch.where(seen.unsqueeze(-1), values, torch.nan).nanmedian(0).values.view(1, -1, 1, 3)
-    given = curve_batch(rows - centre, mask, parent.unsqueeze(0))
+    centre, unit = values.new_zeros(()), values.new_ones(())
+    if kind.tail == (3,):  # numbers of order 1 lose nothing in differences
+        known = torch.where(seen.unsqueeze(-1), values, torch.nan)
+        centre = known.nanmedian(0).values.view(1, -1, 1, 3)
+        spread = (known - centre[0, :, 0]).abs().nan_to_num().max()
+        unit = torch.where(spread > 0, spread, unit)
+    given = curve_batch((rows - centre) / unit, mask, parent.unsqueeze(0))
     out, error, trust = (torch.cat(parts, 2) for parts in zip(*_blocks(model, given, block, progress)))
     kept = _share(kind, given, out, trust, radius)
     away = strength * kept
     moved = torch.where(_full(away == 1, out), out, kind.geodesic(given.values, out, away))
-    result = torch.where(_full((away == 0) & mask, out), rows, moved + centre)[0].transpose(0, 1)
-    return DenoisedMotion(result, error[0].T, given.noise[0], trust[0].T, kept[0].T)
+    result = torch.where(_full((away == 0) & mask, out), rows, unit * moved + centre)[0].transpose(0, 1)
+    return DenoisedMotion(result, unit * error[0].T, unit * given.noise[0], trust[0].T, kept[0].T)
 
 
 def _blocks(

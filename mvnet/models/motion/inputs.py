@@ -30,6 +30,7 @@ NOISE_FEATURES = 3 * len(LAGS)
 SMALLEST_NOISE = 1e-4
 """Radians, or share of the extent of a curve of positions: the noise of a clean curve counts as this."""
 
+_SMALLEST_EXTENT = 1e-12  # whose noise has a square in single precision
 _MEDIAN = 1.538 * 1.5**0.5  # of the second difference of normal noise in R^3, in its standard deviations
 _OUTLIER, _NEAR = 6.0, 7  # Hampel's threshold, in medians of the deviation; half the window of the local median
 
@@ -137,9 +138,8 @@ def extent(values: Tensor, kind: CurveKind) -> Tensor:
         return values.new_ones(values.shape[:2])
     middle = values.median(2, keepdim=True).values
     size = (values - middle).square().sum(-1).median(-1).values.sqrt()
-    limits = torch.finfo(values.dtype)
-    rounding = limits.eps / SMALLEST_NOISE * values.abs().amax((-1, -2))
-    return torch.maximum(torch.maximum(size, size.mean(-1, keepdim=True)), 8 * rounding).clamp(min=1e9 * limits.tiny)
+    rounding = 8 * torch.finfo(values.dtype).eps / SMALLEST_NOISE * values.abs().amax((-1, -2))
+    return torch.maximum(torch.maximum(size, size.mean(-1, keepdim=True)), rounding).clamp(min=_SMALLEST_EXTENT)
 
 
 def measure_noise(values: Tensor, trust: Tensor, kind: CurveKind) -> tuple[Tensor, Tensor]:

@@ -89,3 +89,11 @@ def test_what_cannot_be_denoised_is_named(change, message):
     arguments = {"values": values, "seen": seen, "parent": PARENT} | change
     with pytest.raises(MvnetError, match=message):
         denoise_motion(small_model(), **arguments)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-30, 1e12])
+def test_positions_of_any_size(scale):
+    positions = scale * jitter(smooth_positions(60), 0.1)
+    found = denoise_motion(small_model(dtype=torch.float32), positions, None, PARENT)
+    assert all(bool(x.isfinite().all()) for x in found)
+    assert float((found.values - positions).abs().max()) <= scale

@@ -25,8 +25,8 @@ PARTS = ("denoise",)
 
 @dataclass(frozen=True)
 class Setup:
-    """quick: few and small; model: the denoiser to try; data: the folder that MVNET_DATA names; cache: folder that keeps
-    the scores of the peers, or None.
+    """quick: few and small. model: the denoiser to try. data: the folder that MVNET_DATA names. cache: keeps the scores
+    of the peers; None for none.
     """
 
     quick: bool

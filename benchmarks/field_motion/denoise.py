@@ -35,6 +35,7 @@ from mvnet.models.motion.curves import RotationCurves
 from mvnet.models.motion.inference import denoise_motion
 from mvnet.models.motion.loss import acceleration
 from mvnet.models.motion.skeletons import bone_lengths
+from mvnet.storage import write_atomically
 
 if TYPE_CHECKING:
     from benchmarks.field_motion.__main__ import Setup
@@ -136,7 +137,7 @@ def cells(quick: bool) -> Iterator[tuple[str, Damage]]:
 
 
 def load(folder: Path, quick: bool) -> list[Truth]:
-    """The recordings; joints that never move are left out, as no recorder measures them."""
+    """The middle of every recording."""
     truths = []
     for name in RECORDINGS[1:3] if quick else RECORDINGS:
         motions = load_motion(folder / name, value="local")

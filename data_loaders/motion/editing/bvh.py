@@ -85,7 +85,7 @@ def _split(path: Path) -> tuple[str, np.ndarray, int, float | None]:
     words = text[place:line].replace(":", " ").split()
     period, frames = float(words[-1]), int(words[2])  # MOTION, Frames, their number, Frame, Time, seconds
     rows = np.array(text[line:].split(), dtype=np.float64)
-    return text[:line], rows, frames, 1 / period if period > 0 else None
+    return text[:line], rows, frames, 1 / period if 0 < period < np.inf else None
 
 
 def _joints(head: str) -> list[_Joint]:

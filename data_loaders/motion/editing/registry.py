@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.errors import DataError, reading
 from mvnet.data_loaders.motion.editing.bvh import open_bvh
 from mvnet.data_loaders.motion.editing.c3d import open_c3d
 from mvnet.data_loaders.motion.editing.npz import open_npz
@@ -33,4 +33,5 @@ def open_recording(path: Path) -> Recording:
     found = find_format(path, tuple(entry for entry in FORMATS if entry.name in EDITABLE))
     if found is None:
         raise DataError(f"{path}: found an unknown format, expected one of {', '.join(EDITABLE)}")
-    return EDITABLE[found.name](path)
+    with reading(path, found.name):
+        return EDITABLE[found.name](path)

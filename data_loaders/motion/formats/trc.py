@@ -61,11 +61,12 @@ def parse_trc(path: Path) -> MarkerText:
             raise DataError(f"{path}: found {found}, expected {2 + count}")
         padded = [(row[2 : 2 + count] + [""] * count)[:count] for row in rows]
         numbers = np.array([[float(word) if word.strip() else np.nan for word in row] for row in padded])
-        rate = float(entries.get("DataRate", 0)) or None
+        rate, unit = float(entries.get("DataRate", 0)), entries.get("Units", "").lower()
     positions = numbers.reshape(len(rows), len(markers), 3)
     positions = np.where(np.isfinite(positions).all(-1, keepdims=True), positions, np.nan)
     times = tuple((row[0], row[1]) for row in rows)
-    return MarkerText(tuple(lines[:first]), times, positions, markers, entries.get("Units", "").lower(), rate)
+    rate = rate if 0 < rate < np.inf else None
+    return MarkerText(tuple(lines[:first]), times, positions, markers, unit, rate)
 
 
 def read_trc(path: Path, options: ReadOptions) -> MotionSet:

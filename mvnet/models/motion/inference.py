@@ -17,6 +17,7 @@ from mvnet.nn.trust_region import chi_quantile, share_kept
 _FREEDOM = 3  # components of a displacement
 _MEDIAN = 1.538  # of the length of a standard normal vector in R^3
 _BLOCK = 2048
+_ROUNDED = 1e-3  # of the entries of R^T R: files round
 
 
 class DenoisedMotion(NamedTuple):
@@ -143,6 +144,8 @@ def check_motion(values: Tensor, seen: Tensor, parent: Tensor | None, strength: 
         raise MvnetError(f"seen: found {found}, expected {tuple(values.shape[:2])} of torch.bool")
     if not bool(values[seen].isfinite().all()):
         raise MvnetError("values: found some that are not finite where seen, expected finite ones")
+    if values.ndim == 4 and bool((values.mT @ values - torch.eye(3).to(values))[seen].abs().gt(_ROUNDED).any()):
+        raise MvnetError("values: found matrices that are not orthogonal, expected rotations")
     if not bool(seen.any(0).all()):
         joint = int((~seen.any(0)).nonzero()[0, 0])
         raise MvnetError(f"seen: found joint {joint} in no frame, expected every joint in at least one")

@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.motion import MotionSet, load_motion, save_motion
 from mvnet.data_loaders.motion.editing import EDITABLE, open_recording
-from tests.data_loaders.motion.files import bvh
+from tests.data_loaders.motion.files import bvh, trc
 
 FRAMES = 12
 RANDOM = np.random.default_rng(0)
@@ -40,24 +40,8 @@ def write_c3d(folder: Path) -> Path:
     return folder / "a.c3d"
 
 
-def trc_text(x: np.ndarray, names: tuple[str, ...]) -> str:
-    head = [
-        "PathFileType\t4\t(X/Y/Z)\ta.trc",
-        "DataRate\tCameraRate\tNumFrames\tNumMarkers\tUnits\tOrigDataRate\tOrigDataStartFrame\tOrigNumFrames",
-        f"100\t100\t{len(x)}\t{len(names)}\tmm\t100\t1\t{len(x)}",
-        "Frame#\tTime\t" + "\t\t\t".join(names) + "\t\t",
-        "\t\t" + "\t".join(f"{axis}{k}" for k in range(1, len(names) + 1) for axis in "XYZ"),
-        "",
-    ]
-    rows = [
-        "\t".join([str(k + 1), f"{k / 100:.3f}", *("" if np.isnan(v) else f"{v:.6f}" for v in frame.ravel())])
-        for k, frame in enumerate(x)
-    ]
-    return "\n".join([*head, *rows]) + "\n"
-
-
 def write_trc(folder: Path) -> Path:
-    (folder / "a.trc").write_text(trc_text(positions(), ("LASI", "RASI", "SACR")))
+    (folder / "a.trc").write_text(trc(positions(), ("LASI", "RASI", "SACR")))
     return folder / "a.trc"
 
 

@@ -77,6 +77,7 @@ def test_bones_are_of_constant_length():
     "change, message",
     [
         ({"values": torch.zeros(5, 4, 2)}, "values: found shape"),
+        ({"values": 1.1 * smooth_rotations(150)}, "not orthogonal"),
         ({"seen": torch.ones(5, 4)}, "seen: found shape"),
         ({"seen": torch.zeros(150, 4, dtype=torch.bool)}, "joint 0 in no frame"),
         ({"parent": torch.tensor([0])}, "parent: found shape"),

@@ -93,8 +93,9 @@ def _denoise(model: MotionDenoiser, curves: Curves, options: MotionOptions, prog
 
     values, seen = torch.from_numpy(np.ascontiguousarray(curves.values)), torch.from_numpy(curves.seen)
     parent = None if curves.parent is None else torch.from_numpy(curves.parent)
+    workers = torch.get_num_threads() if next(model.parameters()).device.type == "cpu" else 1
     how = {"strength": options.strength, "trust_region": options.trust_region, "progress": progress}
-    result = denoise_motion(model, values, seen, parent, **how)
+    result = denoise_motion(model, values, seen, parent, workers=workers, **how)
     if parent is not None and not curves.is_rotations and options.strength > 0:
         lengths = bone_lengths(torch.where(seen.unsqueeze(-1), values, torch.nan), seen, parent)
         result = result._replace(values=with_lengths(result.values, parent, lengths))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -12,11 +13,12 @@ from mvnet.errors import MvnetError
 from mvnet.models.motion.curves import CurveKind, kind_of
 from mvnet.models.motion.inputs import CurveBatch, curve_batch
 from mvnet.models.motion.network import MotionDenoiser
+from mvnet.models.tiling import map_tiles
 from mvnet.nn.trust_region import chi_quantile, share_kept
 
 _FREEDOM = 3  # components of a displacement
 _MEDIAN = 1.538  # of the length of a standard normal vector in R^3
-_BLOCK = 2048
+_BLOCK = 1024
 _ROUNDED = 1e-3  # of the entries of R^T R: files round
 
 
@@ -48,6 +50,7 @@ def denoise_motion(
     strength: float = 1.0,
     trust_region: float = 1.0,
     block: int = _BLOCK,
+    workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> DenoisedMotion:
     """Denoise the curves of one recording.
@@ -61,6 +64,8 @@ def denoise_motion(
         strength: fraction of the geodesic from the input (0; gaps are filled) to the network's output (1).
         trust_region: share of the noise of a value inside which it stays, unless it is an outlier; 1 is no bound.
         block: frames at a time; memory grows with it, the result does not depend on it.
+        workers: number of blocks computed at the same time, with one thread each; 1 computes one after another with all
+            threads.
         progress: called as progress(done, total) after every block.
     Returns:
         curves, expected errors, and what was measured.
@@ -80,7 +85,14 @@ def denoise_motion(
         spread = (known - centre[0, :, 0]).abs().nan_to_num().max()
         unit = torch.where(spread > 0, spread, unit)
     given = curve_batch((rows - centre) / unit, mask, parent.unsqueeze(0))
-    out, error, trust = (torch.cat(parts, 2) for parts in zip(*_blocks(model, given, block, progress)))
+    out, (error, trust) = torch.empty_like(given.values), torch.empty(2, *mask.shape).to(values)
+    blocks = list(_blocks(given, block, model.receptive_radius))
+    results = map_tiles(partial(_denoise_block, model), blocks, workers=min(workers, len(blocks)))
+    for done, (job, parts) in enumerate(results, start=1):
+        for whole, part in zip((out, error, trust), parts):
+            whole[:, :, job.start : job.start + block] = part
+        if progress is not None:
+            progress(done, len(blocks))
     kept = _share(kind, given, out, trust, radius)
     away = strength * kept
     moved = torch.where(_full(away == 1, out), out, kind.geodesic(given.values, out, away))
@@ -88,27 +100,34 @@ def denoise_motion(
     return DenoisedMotion(result, unit * error[0].T, unit * given.noise[0], trust[0].T, kept[0].T)
 
 
-def _blocks(
-    model: MotionDenoiser, given: CurveBatch, block: int, progress: Callable[[int, int], None] | None
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Values, expected errors and trust of every block of frames, by a network on its own device, in its own dtype."""
-    reach, length = model.receptive_radius, given.values.shape[2]
-    own, back = next(model.parameters()), given.values
-    kind = kind_of(back, 2)
-    starts = range(0, length, block)
-    for done, start in enumerate(starts, 1):
+class _Block(NamedTuple):
+    """Frames of a recording: where the result begins, which frames of the cut are its, and the cut itself."""
+
+    start: int
+    inner: slice
+    cut: CurveBatch
+
+
+def _blocks(given: CurveBatch, block: int, reach: int) -> Iterator[_Block]:
+    """Blocks of frames with what their results depend on around them."""
+    length = given.values.shape[2]
+    for start in range(0, length, block):
         begin, end = max(0, start - reach), min(length, start + block + reach)
         cut = given._replace(
             values=given.values[:, :, begin:end], trust=given.trust[..., begin:end], seen=given.seen[..., begin:end]
         )
-        parent = cut.parent.to(own.device)
-        found = model(CurveBatch._make([*(x.to(own) for x in cut[:-1]), parent]))
-        inner = slice(start - begin, min(start + block, length) - begin)
-        parts = found.values[:, :, inner], found.log_error[..., inner].exp(), found.trust[..., inner].sigmoid()
-        values, error, trust = (part.to(back) for part in parts)
-        yield kind.restore(values), error, trust * cut.seen[..., inner]
-        if progress is not None:
-            progress(done, len(starts))
+        yield _Block(start, slice(start - begin, min(start + block, length) - begin), cut)
+
+
+@torch.no_grad()
+def _denoise_block(model: MotionDenoiser, job: _Block) -> tuple[Tensor, Tensor, Tensor]:
+    """Values, expected errors and trust of a block, by a network on its own device, in its own dtype."""
+    own, back, inner = next(model.parameters()), job.cut.values, job.inner
+    parent = job.cut.parent.to(own.device)
+    found = model(CurveBatch._make([*(x.to(own) for x in job.cut[:-1]), parent]))
+    parts = found.values[:, :, inner], found.log_error[..., inner].exp(), found.trust[..., inner].sigmoid()
+    values, error, trust = (part.to(back) for part in parts)
+    return kind_of(back, 2).restore(values), error, trust * job.cut.seen[..., inner]
 
 
 def _share(kind: CurveKind, given: CurveBatch, out: Tensor, trust: Tensor, radius: float) -> Tensor:

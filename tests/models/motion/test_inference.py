@@ -28,6 +28,8 @@ def test_blocks_have_no_seams(kind, block):
     whole, parts = (denoise_motion(small_model(), values, seen, PARENT, block=b) for b in (1000, block))
     for a, b in zip(whole, parts):
         assert torch.allclose(a, b, atol=1e-10)
+    together = denoise_motion(small_model(), values, seen, PARENT, block=block, workers=2)
+    assert all(torch.equal(a, b) for a, b in zip(parts, together))
 
 
 @pytest.mark.parametrize("kind", CURVES)

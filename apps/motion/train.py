@@ -65,7 +65,7 @@ def train(
         clips = MotionTrainingSet(recorded, steps * batch, simulated, frames, joints, seed)
         schedule = Schedule(steps=steps, batch=batch, workers=workers, seed=seed, **descent)
         model = MotionDenoiser(generator=torch.Generator().manual_seed(seed))
-        load_start(model, start).to(place)
+        load_start(model, start, missing="initial").to(place)
         card = {"task": "denoise motions", "training_data": sources, "frames_per_step": batch * frames}
         train_network(output / "motion", model, schedule, clips, motion_loss, card, quiet=quiet)
 

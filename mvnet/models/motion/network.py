@@ -19,6 +19,7 @@ Source: paper sections 2.3, 2.4.3 and 5.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -31,11 +32,16 @@ from mvnet.models.motion.inputs import CurveBatch
 from mvnet.models.motion.stage import CurveData, Round, Tree, both_ways, linear, zero
 from mvnet.nn.local_polynomial import radius
 
-WIDTHS = (1.0, 2.0, 4.0, 8.0, 16.0)
-"""Widths of the windows over the data, frames."""
+DILATIONS = ((1, 2, 4, 8), (1, 2, 4, 8), (1, 4, 16))
+"""Of the convolutions over time, round by round."""
 
-FLOW_WIDTHS = (1.0, 2.0, 4.0)
-"""Widths of the windows over the state."""
+WIDTHS = ((1.0, 2.0, 4.0, 8.0, 16.0), (1.0, 2.0, 4.0, 8.0, 16.0), (8.0, 16.0, 32.0))
+"""Widths of the windows over the data, frames, round by round."""
+
+FLOW_WIDTHS = ((1.0, 2.0, 4.0), (1.0, 2.0, 4.0), (4.0,))
+"""Widths of the windows over the state, round by round."""
+
+_STAY = 4.0  # logit of the state itself at initialisation, in rounds after the second
 
 _LOG_ERROR_RANGE = 4.0  # bound of |log(error / noise)|
 
@@ -62,18 +68,20 @@ class MotionDenoiser(nn.Module):
     Args:
         channels: of the features.
         dilations: of the convolutions over time, for every round.
-        widths, flow_widths: of the windows over the data and over the state, frames.
+        widths, flow_widths: of the windows over the data and over the state, frames, for every round.
         method: Lie-group integrator of the flows, a name of `mvnet.integrators.METHODS`.
         gradient: how their gradient is found, a name of `mvnet.integrators.GRADIENTS`.
         generator: source of the initial weights; torch's global generator when None.
+    Raises:
+        MvnetError: other numbers of rounds.
     """
 
     def __init__(
         self,
         channels: int = 32,
-        dilations: tuple[tuple[int, ...], ...] = ((1, 2, 4, 8), (1, 2, 4, 8)),
-        widths: tuple[float, ...] = WIDTHS,
-        flow_widths: tuple[float, ...] = FLOW_WIDTHS,
+        dilations: Sequence[Sequence[int]] = DILATIONS,
+        widths: Sequence[Sequence[float]] = WIDTHS,
+        flow_widths: Sequence[Sequence[float]] = FLOW_WIDTHS,
         method: str = "rkmk2",
         gradient: str = "discrete",
         *,
@@ -83,20 +91,28 @@ class MotionDenoiser(nn.Module):
         self.config = {
             "channels": channels,
             "dilations": [list(part) for part in dilations],
-            "widths": list(widths),
-            "flow_widths": list(flow_widths),
+            "widths": [list(part) for part in widths],
+            "flow_widths": [list(part) for part in flow_widths],
             "method": method,
             "gradient": gradient,
         }
-        shared = (tuple(widths), tuple(flow_widths), method, gradient, generator)
-        self.rounds = nn.ModuleList(Round(channels, tuple(part), *shared) for part in dilations)
+        if not len(dilations) == len(widths) == len(flow_widths):
+            raise MvnetError(
+                f"dilations: found {len(dilations)} rounds, expected as many as of widths ({len(widths)}) "
+                f"and flow_widths ({len(flow_widths)})"
+            )
+        parts = zip(dilations, widths, flow_widths)
+        self.rounds = nn.ModuleList(
+            Round(channels, *part, _STAY if number > 1 else 0.0, method, gradient, generator)
+            for number, part in enumerate(parts)
+        )
         self.error = zero(linear(channels, 1, generator))
 
     @property
     def receptive_radius(self) -> int:
         """Frames on each side that a result can depend on."""
-        windows, flows = radius(max(self.config["widths"])), 2 * radius(max(self.config["flow_widths"]))
-        return sum(sum(part) + windows + flows for part in self.config["dilations"])
+        parts = zip(self.config["dilations"], self.config["widths"], self.config["flow_widths"])
+        return sum(sum(taps) + radius(max(windows)) + 2 * radius(max(flows)) for taps, windows, flows in parts)
 
     def forward(self, batch: CurveBatch) -> DenoisedCurves:
         """Denoise curves.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -98,6 +98,7 @@ class Round(nn.Module):
         channels: of the features.
         dilations: of the convolutions over time.
         widths, flow_widths: of the windows over the data and over the state, frames.
+        stay: logit of the state itself, beside those of the means, at initialisation.
         method: Lie-group integrator of the flow.
         gradient: how its gradient is found.
         generator: source of the initial weights.
@@ -106,9 +107,10 @@ class Round(nn.Module):
     def __init__(
         self,
         channels: int,
-        dilations: tuple[int, ...],
-        widths: tuple[float, ...],
-        flow_widths: tuple[float, ...],
+        dilations: Sequence[int],
+        widths: Sequence[float],
+        flow_widths: Sequence[float],
+        stay: float,
         method: str,
         gradient: str,
         generator: torch.Generator | None,
@@ -123,6 +125,8 @@ class Round(nn.Module):
             _draw(nn.Conv1d(channels, channels, 3, padding=d, dilation=d), generator) for d in dilations
         )
         self.weights = zero(linear(channels, 2 * means + 1, generator))
+        with torch.no_grad():
+            self.weights.bias[0] = stay  # type: ignore[index]
         self.slopes = zero(linear(channels, slopes, generator))
         self.flow = zero(linear(channels, len(flow_widths), generator))
         self.trust = zero(linear(channels, 1, generator))

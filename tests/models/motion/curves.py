@@ -41,7 +41,7 @@ def jitter(values: Tensor, size: float, seed: int = 1) -> Tensor:
 def small_model(scale: float = 0.1, seed: int = 0, dtype: torch.dtype = torch.float64) -> MotionDenoiser:
     """A network with random weights in every layer."""
     random = generator(seed)
-    model = MotionDenoiser(8, ((1, 2), (1,)), (1.0, 3.0), (1.0,), generator=random)
+    model = MotionDenoiser(8, ((1, 2), (1,), (1,)), ((1.0, 3.0), (2.0,), (4.0,)), ((1.0,),) * 3, generator=random)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(scale * torch.randn(parameter.shape, generator=random))

@@ -49,7 +49,7 @@ def test_smoothing_at_initialisation(kind):
     """Before any training the means of all widths have one weight each."""
     model = MotionDenoiser(generator=torch.Generator().manual_seed(0)).double()
     clean = CURVES[kind](200, speed=0.01) if kind == "rotations" else CURVES[kind](200)
-    noisy = jitter(clean, 0.05)
+    noisy = jitter(clean, 0.2)
     with torch.no_grad():
         out = model(batch_of(noisy)).values[0].transpose(0, 1)
     distance = (RotationCurves() if kind == "rotations" else PositionCurves()).distance

@@ -18,7 +18,7 @@ from mvnet.nn.trust_region import chi_quantile, share_kept
 
 _FREEDOM = 3  # components of a displacement
 _MEDIAN = 1.538  # of the length of a standard normal vector in R^3
-_BLOCK = 1280
+_BLOCK = 2500
 _ROUNDED = 1e-3  # of the entries of R^T R: files round
 
 

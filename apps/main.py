@@ -18,6 +18,8 @@ from mvnet.apps.dti import commands as dti
 from mvnet.apps.dti import train as dti_train
 from mvnet.apps.insar import commands as insar
 from mvnet.apps.insar import train as insar_train
+from mvnet.apps.motion import commands as motion
+from mvnet.apps.motion import train as motion_train
 
 app = typer.Typer(
     name="mvnet",
@@ -36,7 +38,13 @@ def _add_group(name: str, help: str, epilog: str | None = None, **commands: Call
     app.add_typer(group, name=name)
 
 
-_add_group("denoise", "Remove noise from images with values on a manifold.", dti=dti.denoise, insar=insar.denoise)
+_add_group(
+    "denoise",
+    "Remove noise from data with values on a manifold.",
+    dti=dti.denoise,
+    insar=insar.denoise,
+    motion=motion.denoise,
+)
 _add_group(
     "train",
     "Train a network.",
@@ -44,6 +52,7 @@ _add_group(
     dti=dti_train.train,
     insar=insar_train.train,
     activity=activity.train,
+    motion=motion_train.train,
 )
 _add_group("evaluate", "Measure a trained model on data.", activity=activity.evaluate)
 _add_group("crossval", "Train and test on every split of a data set.", activity=activity.crossval)
@@ -52,7 +61,9 @@ _add_group("predict", "Apply a trained model to new data.", activity=activity.pr
 
 @app.command(cls=Command)
 def verify(
-    name: Annotated[str, typer.Argument(help="Shipped network (dti, insar) or checkpoint.", metavar="NAME|CHECKPOINT")],
+    name: Annotated[
+        str, typer.Argument(help="Shipped network (dti, insar, motion) or checkpoint.", metavar="NAME|CHECKPOINT")
+    ],
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:

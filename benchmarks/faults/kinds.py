@@ -22,6 +22,8 @@ KINDS: dict[str, Kind] = {
     "matlab": motion.MATLAB,
     "ts": motion.ARCHIVE,
     "bvh": motion.BVH,
+    "trc": motion.TRC,
+    "edited motions": motion.EDITED,
     "amc": motion.ACCLAIM,
     "c3d": motion.C3D,
     "sensors": motion.SENSORS,

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.motion.gaps import fill_along
 from mvnet.data_loaders.motion.motion_set import MotionSet
 from mvnet.data_loaders.motion.skeleton.torso import Torso, find_torso
 from mvnet.linalg import so3
@@ -83,22 +84,15 @@ def fill_rotations(rotations: Tensor, seen: Tensor) -> Tensor:
     Returns:
         (frames, joints, 3, 3), finite.
     """
-    if seen.all():
-        return rotations
-    frames = torch.arange(len(seen), device=seen.device).unsqueeze(-1)
-    before = torch.where(seen, frames, -1).cummax(0).values
-    after = torch.where(seen, frames, len(seen)).flip(0).cummin(0).values.flip(0)
-    before, after = torch.where(before < 0, after, before), torch.where(after >= len(seen), before, after)
-    never = ~seen.any(0)
-    joints = torch.arange(seen.shape[1], device=seen.device).expand_as(before)
-    t, j = torch.nonzero(~seen & ~never, as_tuple=True)
-    a, b = before[t, j], after[t, j]
-    share = ((t - a) / (b - a).clamp(min=1)).to(rotations.dtype)
-    first, last = rotations[a, joints[t, j]], rotations[b, joints[t, j]]
-    result = rotations.clone()
-    result[t, j] = first @ so3.exp(share.unsqueeze(-1) * so3.log(first.mT @ last))
-    result[:, never] = torch.eye(3, dtype=rotations.dtype, device=rotations.device)
-    return result
+    result = fill_along(rotations, seen, _geodesic)
+    never = (~seen.any(0)).view(-1, 1, 1)
+    return torch.where(never, torch.eye(3, dtype=rotations.dtype, device=rotations.device), result)
+
+
+def _geodesic(first: Tensor, last: Tensor, share: Tensor) -> Tensor:
+    """The point at a share, taken in single precision as stored classifiers have seen it."""
+    share = share.float().to(share.dtype)
+    return first @ so3.exp(share.unsqueeze(-1) * so3.log(first.mT @ last))
 
 
 @dataclass(frozen=True)

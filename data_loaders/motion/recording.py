@@ -13,6 +13,9 @@ from mvnet.data_loaders.motion.motion_set import MotionSet
 from mvnet.data_loaders.motion.options import ReadOptions
 from mvnet.data_loaders.motion.skeleton.tree import TO_Z_UP
 
+METRES = {"m": 1.0, "cm": 1e-2, "mm": 1e-3, "in": 0.0254}
+"""Units of length as files name them."""
+
 
 def one_recording(
     path: Path,

@@ -21,9 +21,12 @@ from mvnet.models.insar.guarantees import verify_insar
 from mvnet.models.insar.network import InSARDenoiser
 from mvnet.models.insar.posterior.guarantees import verify_posterior as verify_insar_posterior
 from mvnet.models.insar.posterior.network import InSARPosterior
+from mvnet.models.motion.guarantees import verify_denoiser
+from mvnet.models.motion.network import MotionDenoiser
 from mvnet.models.trials import (
     try_curves,
     try_interferogram,
+    try_motion,
     try_phase_posterior,
     try_tensor_posterior,
     try_tensors,
@@ -50,6 +53,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "CertifiedDenoiser": Architecture(CertifiedDenoiser, verify_certified, try_tensors),
     "InSARDenoiser": Architecture(InSARDenoiser, verify_insar, try_interferogram),
     "InSARPosterior": Architecture(InSARPosterior, verify_insar_posterior, try_phase_posterior),
+    "MotionDenoiser": Architecture(MotionDenoiser, verify_denoiser, try_motion),
     "LieMotionNetwork": Architecture(LieMotionNetwork, verify_motion, try_curves),
 }
 """By the name that checkpoints hold."""

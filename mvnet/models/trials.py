@@ -15,6 +15,8 @@ from mvnet.models.dti.posterior.network import DTIPosterior
 from mvnet.models.insar.inputs import interferogram_planes, scalar_planes
 from mvnet.models.insar.network import InSARDenoiser
 from mvnet.models.insar.posterior.network import InSARPosterior
+from mvnet.models.motion.inputs import curve_batch
+from mvnet.models.motion.network import MotionDenoiser
 
 _SIDE, _FRAMES, _SAMPLES = 3, 8, 5
 
@@ -88,6 +90,19 @@ def try_curves(model: LieMotionNetwork) -> list[Tensor]:
         the scores.
     """
     return [model(so3.exp(torch.randn(2, _FRAMES, model.config["joints"], 3, generator=_random()) / 4))]
+
+
+def try_motion(model: MotionDenoiser) -> list[Tensor]:
+    """Denoise a few rotations.
+
+    Args:
+        model: on the CPU.
+    Returns:
+        rotations, logs of their errors, and trust.
+    """
+    curves = so3.exp(torch.randn(1, 2, _FRAMES, 3, generator=_random()) / 4)
+    found = model(curve_batch(curves, torch.ones(curves.shape[:3], dtype=torch.bool), torch.tensor([[-1, 0]])))
+    return [found.values, found.log_error, found.trust]
 
 
 def _random() -> torch.Generator:

@@ -12,6 +12,7 @@
 | `RotationMixing`   | curves of rotations      | weighted intrinsic means over joints                                 |
 | `RotationPooling`  | curves of rotations      | fewer frames                                                         |
 | `RotationFlow`     | curves of rotations      | flow on SO(3)^k of a learned velocity                                |
+| `local_fit`      | curves                   | local polynomial regression with gaps: extrinsic means, signed weights |
 | `LogMap`           | rotations                | axis vectors, for what follows in R^n                                |
 
 Every layer is a `torch.nn.Module` that follows the dtype and device of its input, and takes `generator=` where it draws
@@ -27,6 +28,7 @@ from mvnet.nn.connection import ConnectionFilter
 from mvnet.nn.connection_sum import apply_connection
 from mvnet.nn.frechet_filter import FrechetFilter, dissimilarity, isotropic_part, neighbourhood_mean
 from mvnet.nn.gabor import GaborBank
+from mvnet.nn.local_polynomial import local_fit
 from mvnet.nn.memory import run_part
 from mvnet.nn.rotations import LogMap, RotationFlow, RotationMapping, RotationMixing, RotationPooling
 from mvnet.nn.spd_ode import SPDODE
@@ -50,6 +52,7 @@ __all__ = [
     "apply_connection",
     "dissimilarity",
     "isotropic_part",
+    "local_fit",
     "neighbourhood_mean",
     "run_part",
 ]

@@ -30,11 +30,12 @@ _FREEDOM = 6  # components of a symmetric matrix
 _POWER = 3
 
 
-def chi_quantile(probability: float) -> float:
-    """q with P(chi_6 <= q) = probability: 4.1 for 99 %.
+def chi_quantile(probability: float, freedom: int = _FREEDOM) -> float:
+    """q with P(chi_n <= q) = probability: 4.1 for 99 % of six components.
 
     Args:
         probability: in (0, 1]; 1 gives infinity.
+        freedom: n, number of components.
     Returns:
         q, in standard deviations.
     Raises:
@@ -46,7 +47,7 @@ def chi_quantile(probability: float) -> float:
         return math.inf
     from scipy.stats import chi
 
-    return float(chi.ppf(probability, _FREEDOM))
+    return float(chi.ppf(probability, freedom))
 
 
 def standard_deviations(measured: Tensor, proposed: Tensor, *, precision: Tensor | None, noise: Tensor) -> Tensor:

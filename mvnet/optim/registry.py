@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-TRAININGS = ("dti", "insar", "activity", "adapt")
-"""The commands that train a network: `train dti`, `train insar`, `train activity`, `denoise dti --adapt`."""
+TRAININGS = ("dti", "insar", "activity", "adapt", "motion")
+"""The commands that train a network: `train dti`, ..., `denoise dti --adapt`, `train motion`."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Entry:
 
     place: str
     help: str
-    rates: tuple[float, float, float, float]
+    rates: tuple[float, float, float, float, float]
 
     def load(self) -> Any:
         """The class."""
@@ -43,23 +43,29 @@ class Entry:
 
 
 OPTIMIZERS: dict[str, Entry] = {
-    "adamw": Entry("adam:AdamW", "Adam with decoupled weight decay.", (1.2e-3, 2e-3, 2e-3, 3e-4)),
-    "adam": Entry("adam:Adam", "Adam.", (1.2e-3, 2e-3, 2e-3, 3e-4)),
-    "sgd": Entry("adam:SGD", "Gradient descent with momentum, at ten times the rate.", (1.2e-3, 2e-3, 2e-3, 3e-4)),
-    "muon": Entry("spectral:Muon", "Steepest descent of kernels in the spectral norm.", (4e-3, 5e-3, 2e-3, 3e-4)),
-    "soap": Entry("soap:SOAP", "Adam in the eigenbases of a kernel's channels.", (4e-3, 3e-3, 2e-3, 1e-3)),
-    "kfac": Entry("kfac:KFAC", "Natural gradient of Kronecker-factored curvature.", (3e-3, 3e-3, 2e-3, 5e-4)),
-    "ekfac": Entry("kfac:EKFAC", "KFAC with the variances along its axes measured.", (3e-3, 3e-3, 3e-3, 5e-4)),
-    "amsgrad": Entry("adam:AMSGrad", "Adam that divides by the largest second moment.", (1.2e-3, 2e-3, 2e-3, 3e-4)),
-    "riemannian-sgd": Entry("riemannian:RiemannianSGD", "Descent on manifolds.", (1.2e-2, 2e-2, 2e-2, 3e-3)),
-    "riemannian-adam": Entry("riemannian:RiemannianAdam", "Adam on manifolds.", (1.2e-3, 2e-3, 2e-3, 3e-4)),
-    "bfgs": Entry("bfgs:BFGS", "Descent in a damped BFGS metric, steps of fixed length.", (5e-4, 5e-4, 1e-3, 1e-4)),
-    "conformal": Entry("hamiltonian:ConformalHamiltonian", "Hamiltonian descent.", (0.1, 0.15, 0.15, 0.05)),
+    "adamw": Entry("adam:AdamW", "Adam with decoupled weight decay.", (1.2e-3, 2e-3, 2e-3, 3e-4, 2e-3)),
+    "adam": Entry("adam:Adam", "Adam.", (1.2e-3, 2e-3, 2e-3, 3e-4, 2e-3)),
+    "sgd": Entry(
+        "adam:SGD", "Gradient descent with momentum, at ten times the rate.", (1.2e-3, 2e-3, 2e-3, 3e-4, 2e-3)
+    ),
+    "muon": Entry("spectral:Muon", "Steepest descent of kernels in the spectral norm.", (4e-3, 5e-3, 2e-3, 3e-4, 5e-3)),
+    "soap": Entry("soap:SOAP", "Adam in the eigenbases of a kernel's channels.", (4e-3, 3e-3, 2e-3, 1e-3, 3e-3)),
+    "kfac": Entry("kfac:KFAC", "Natural gradient of Kronecker-factored curvature.", (3e-3, 3e-3, 2e-3, 5e-4, 3e-3)),
+    "ekfac": Entry("kfac:EKFAC", "KFAC with the variances along its axes measured.", (3e-3, 3e-3, 3e-3, 5e-4, 3e-3)),
+    "amsgrad": Entry(
+        "adam:AMSGrad", "Adam that divides by the largest second moment.", (1.2e-3, 2e-3, 2e-3, 3e-4, 2e-3)
+    ),
+    "riemannian-sgd": Entry("riemannian:RiemannianSGD", "Descent on manifolds.", (1.2e-2, 2e-2, 2e-2, 3e-3, 2e-2)),
+    "riemannian-adam": Entry("riemannian:RiemannianAdam", "Adam on manifolds.", (1.2e-3, 2e-3, 2e-3, 3e-4, 2e-3)),
+    "bfgs": Entry(
+        "bfgs:BFGS", "Descent in a damped BFGS metric, steps of fixed length.", (5e-4, 5e-4, 1e-3, 1e-4, 5e-4)
+    ),
+    "conformal": Entry("hamiltonian:ConformalHamiltonian", "Hamiltonian descent.", (0.1, 0.15, 0.15, 0.05, 0.15)),
     "relativistic": Entry(
-        "hamiltonian:RelativisticGradientDescent", "Momentum with a speed limit.", (6e-3, 1e-2, 1e-2, 1.5e-3)
+        "hamiltonian:RelativisticGradientDescent", "Momentum with a speed limit.", (6e-3, 1e-2, 1e-2, 1.5e-3, 1e-2)
     ),
     "port-hamiltonian": Entry(
-        "port_hamiltonian:PortHamiltonianDescent", "Momentum with an energy that falls.", (0.1, 0.15, 0.15, 0.05)
+        "port_hamiltonian:PortHamiltonianDescent", "Momentum with an energy that falls.", (0.1, 0.15, 0.15, 0.05, 0.15)
     ),
 }
 """name -> entry. To add an optimiser: one file, and one line here."""

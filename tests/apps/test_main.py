@@ -35,7 +35,7 @@ def test_help_imports_nothing_heavy():
     assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.parametrize("kind", ["dti", "insar"])
+@pytest.mark.parametrize("kind", ["dti", "insar", "motion"])
 def test_training_is_reachable(kind, run):
     result = run("train", kind, "--help")
     assert result.status == 0 and "--steps" in result.out

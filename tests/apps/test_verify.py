@@ -45,7 +45,7 @@ def test_a_network_of_motions_does_not_see_how_the_world_is_turned(tmp_path, run
     assert done.status == 0 and done.out.count("holds") == 2
 
 
-@pytest.mark.parametrize("name", ["dti", "insar"])
+@pytest.mark.parametrize("name", ["dti", "insar", "motion"])
 def test_the_shipped_network_holds(name: str, run):
     done = run("verify", name)
     assert done.status == 0 and "FAILS" not in done.out

@@ -34,7 +34,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "mvnet.models.stored",
         "mvnet.models.tiling",
     ),
-    ("mvnet.models.activity", "mvnet.models.dti", "mvnet.models.image", "mvnet.models.insar"),
+    ("mvnet.models.activity", "mvnet.models.dti", "mvnet.models.image", "mvnet.models.insar", "mvnet.models.motion"),
     ("mvnet.models.calibration", "mvnet.models.trials"),
     ("mvnet.models.registry",),
     ("mvnet.models.checkpoint",),
@@ -45,7 +45,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("mvnet.insar_filters",),
     ("mvnet",),
     ("mvnet.apps", "mvnet.apps.common", "mvnet.apps.optimizers", "mvnet.apps.verify"),
-    ("mvnet.apps.activity", "mvnet.apps.dti", "mvnet.apps.insar"),
+    ("mvnet.apps.activity", "mvnet.apps.dti", "mvnet.apps.insar", "mvnet.apps.motion"),
     ("mvnet.apps.demo",),
     ("mvnet.apps.main",),
 )

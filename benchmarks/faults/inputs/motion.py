@@ -13,7 +13,8 @@ from numpy.random import default_rng
 
 from benchmarks.faults.case import Input, Kind
 from mvnet.data_loaders.motion import MotionSet, load_motion, save_motion, splits
-from tests.data_loaders.motion.files import bvh
+from mvnet.data_loaders.motion.editing import Recording, open_recording
+from tests.data_loaders.motion.files import bvh, trc
 from tests.data_loaders.motion.test_imu import HEADER, RATES, TURNS, table, ts_line
 from tests.data_loaders.motion.test_recording import write_acclaim
 from tests.data_loaders.motion.test_skeleton import msr_text, ntu_text, sensor
@@ -22,6 +23,8 @@ _FLORENCE = "\n".join(
     " ".join(f"{v:g}" for v in (1, 1 + i % 2, 2, *(1000 * sensor(9, 15)[i]).ravel())) for i in range(9)
 )
 _GYROSCOPE = table([np.arange(20) * 0.01, RATES], ["Time (s)", *(f"Gyroscope {a} (deg/s)" for a in "XYZ")])
+_BVH = bvh(default_rng(0).uniform(-170, 170, size=(4, 12)))
+_TRC = trc(default_rng(0).uniform(100, 900, size=(4, 3, 3)))
 _QUATERNIONS = table([np.arange(20) / 50, TURNS.as_quat()], ["Time (s)", "x", "y", "z", "w"])
 
 
@@ -112,6 +115,21 @@ def motions_hold(motions: MotionSet) -> str:
     return ""
 
 
+def recordings_hold(recording: Recording) -> str:
+    """Values finite where seen, rotations orthogonal, every joint seen, a finite positive rate."""
+    for curves in recording.curves:
+        known = curves.values[curves.seen]
+        if not np.isfinite(known).all():
+            return "values that are not finite where seen"
+        if curves.is_rotations and abs(known @ np.swapaxes(known, -1, -2) - np.eye(3)).max(initial=0) > 1e-4:
+            return "rotations that are none"
+        if not curves.seen.any(0).all():
+            return "a joint that is never seen"
+    if recording.rate is not None and not 0 < recording.rate < np.inf:
+        return f"a rate of {recording.rate}"
+    return ""
+
+
 def splits_hold(found: Any) -> str:
     """Training and test sequences that exist and are disjoint."""
     for split in found:
@@ -130,7 +148,16 @@ MATLAB = _kind({"release": Input(_released, load_motion)})
 ARCHIVE = _kind(
     {"ts": Input(_archive, partial(load_motion, value="rotations", gyroscope=(0, 1, 2), unit="rad/s", rate=10))}
 )
-BVH = _kind({"bvh": _text("a.bvh", bvh(default_rng(0).uniform(-170, 170, size=(4, 12))))})
+BVH = _kind({"bvh": _text("a.bvh", _BVH)})
+TRC = _kind({"trc": _text("a.trc", _TRC)})
+EDITED = _kind(
+    {
+        "bvh": Input(_text("a.bvh", _BVH).make, open_recording),
+        "trc": Input(_text("a.trc", _TRC).make, open_recording),
+        "npz": Input(_neutral, open_recording),
+    },
+    recordings_hold,
+)
 ACCLAIM = _kind({"amc": Input(write_acclaim, load_motion)})
 C3D = _kind({"c3d": Input(_c3d, load_motion)})
 SENSORS = _kind(

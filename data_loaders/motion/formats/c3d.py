@@ -15,10 +15,8 @@ from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.isolated import parse_isolated
 from mvnet.data_loaders.motion.motion_set import MotionSet
 from mvnet.data_loaders.motion.options import ReadOptions
-from mvnet.data_loaders.motion.recording import one_recording
+from mvnet.data_loaders.motion.recording import METRES, one_recording
 from mvnet.data_loaders.optional import import_optional
-
-_METRES = {"m": 1.0, "cm": 1e-2, "mm": 1e-3, "in": 0.0254}
 
 
 def is_c3d(path: Path) -> bool:
@@ -43,9 +41,9 @@ def read_c3d(path: Path, options: ReadOptions) -> MotionSet:
     if 0 in positions.shape:
         raise DataError(f"{path}: found {positions.shape[1]} markers in {positions.shape[0]} frames, expected some")
     unit = (parameters["UNITS"] or [""])[0].strip().lower()
-    if options.scale is None and unit not in _METRES:
-        raise DataError(f"{path}: found unit {unit!r}, expected one of {', '.join(_METRES)}; give scale")
-    scale = options.scale or _METRES[unit]
+    if options.scale is None and unit not in METRES:
+        raise DataError(f"{path}: found unit {unit!r}, expected one of {', '.join(METRES)}; give scale")
+    scale = options.scale or METRES[unit]
     seen = (residuals.T >= 0) & ~(positions == 0).all(-1)  # a negative residual marks an invalid point
     return one_recording(
         path,

@@ -19,6 +19,7 @@ from mvnet.data_loaders.motion.formats.imu import is_imu, is_quaternions, read_i
 from mvnet.data_loaders.motion.formats.kinect import is_florence, is_msr, is_ntu, read_florence, read_msr, read_ntu
 from mvnet.data_loaders.motion.formats.matlab import is_release, read_release
 from mvnet.data_loaders.motion.formats.npz import is_neutral, read_neutral
+from mvnet.data_loaders.motion.formats.trc import is_trc, read_trc
 from mvnet.data_loaders.motion.formats.ts import is_ts, read_ts
 from mvnet.data_loaders.motion.motion_set import MotionSet
 from mvnet.data_loaders.motion.options import ReadOptions
@@ -46,6 +47,7 @@ FORMATS: tuple[Format, ...] = (
     Format("bvh", is_bvh, read_bvh, (".bvh",)),
     Format("amc", is_amc, read_amc, (".amc",)),
     Format("c3d", is_c3d, read_c3d, (".c3d",)),
+    Format("trc", is_trc, read_trc, (".trc",)),
     Format("ntu", is_ntu, read_ntu, (".skeleton",)),
     Format("msr", is_msr, read_msr, (".txt",)),
     Format("florence", is_florence, read_florence),

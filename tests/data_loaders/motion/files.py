@@ -29,3 +29,20 @@ Frames: {len(frames)}
 Frame Time: 0.02
 """.splitlines()
     return "\n".join(lines + [" ".join(f"{v:.6f}" for v in row) for row in frames]) + "\n"
+
+
+def trc(x, names=("LASI", "RASI", "SACR")):
+    """Markers (frames, n, 3) in mm, NaN where not seen."""
+    head = [
+        "PathFileType\t4\t(X/Y/Z)\ta.trc",
+        "DataRate\tCameraRate\tNumFrames\tNumMarkers\tUnits\tOrigDataRate\tOrigDataStartFrame\tOrigNumFrames",
+        f"100\t100\t{len(x)}\t{len(names)}\tmm\t100\t1\t{len(x)}",
+        "Frame#\tTime\t" + "\t\t\t".join(names) + "\t\t",
+        "\t\t" + "\t".join(f"{axis}{k}" for k in range(1, len(names) + 1) for axis in "XYZ"),
+        "",
+    ]
+    rows = [
+        "\t".join([str(k + 1), f"{k / 100:.3f}", *("" if v != v else f"{v:.6f}" for v in frame.ravel())])
+        for k, frame in enumerate(x)
+    ]
+    return "\n".join([*head, *rows]) + "\n"

@@ -1,0 +1,1 @@
+"""The denoiser of motions: curves of rotations and of positions."""

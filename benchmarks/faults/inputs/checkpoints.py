@@ -28,6 +28,7 @@ from mvnet.models.dti.posterior.network import DTIPosterior
 from mvnet.models.insar.inference import denoise_interferogram
 from mvnet.models.insar.network import InSARDenoiser
 from mvnet.models.insar.posterior.network import InSARPosterior
+from mvnet.models.motion.network import MotionDenoiser
 from mvnet.models.posterior_weights import load_head
 from mvnet.models.registry import ARCHITECTURES
 
@@ -44,6 +45,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     ),
     "InSARPosterior": lambda: InSARPosterior((-1.0, 2.0), (0.1, 1.0), (0.0, 2.0), (0.0, 0.5), taps=5, rank=2),
     "LieMotionNetwork": lambda: LieMotionNetwork(3, 2, [-1, 0, 1], width=8, dilations=(1, 2)),
+    "MotionDenoiser": lambda: MotionDenoiser(2, dilations=((1,),), widths=((1.0, 2.0),), flow_widths=((1.0,),)),
 }  # fmt: skip
 """One of each architecture, as small as it can be."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import numpy as np
 
 from mvnet.apps.common import page
 from mvnet.apps.common.figures import AFTER, BEFORE
+from mvnet.storage import json_text
 
 if TYPE_CHECKING:
     from mvnet.data_loaders.motion.editing import Recording
@@ -102,7 +102,7 @@ def animation(before: np.ndarray, after: np.ndarray, parent: np.ndarray | None, 
         "scale": 1.8 / _STEPS,
         "colours": [BEFORE, AFTER],
     }
-    text = _SCRIPT % json.dumps(data, separators=(",", ":"))
+    text = _SCRIPT % json_text(data, separators=(",", ":"))
     shown = "" if step == 1 else f", every {step}th frame"
     return (
         '<figure><canvas id="body" width="960" height="460" style="max-width:100%"></canvas><br>'

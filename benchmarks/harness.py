@@ -99,6 +99,17 @@ def machine() -> str:
     return f"{processor}, {torch.get_num_threads()} threads{gpu}, torch {torch.__version__}"
 
 
+def add_parts(parser: argparse.ArgumentParser, parts: Sequence[str]) -> None:
+    """The argument `parts`: names of some parts, none for all (which `choices` would refuse)."""
+
+    def part(name: str) -> str:
+        if name not in parts:
+            raise argparse.ArgumentTypeError(f"found {name}, expected some of {', '.join(parts)}")
+        return name
+
+    parser.add_argument("parts", nargs="*", type=part, metavar="PART", help=f"of {', '.join(parts)}; default all")
+
+
 def measure_parts(package: str, parts: Sequence[str], setup: Any) -> tuple[list[dict[str, Any]], list[Target]]:
     """Rows and targets of modules of a package, by their `measure(setup)`; one that lacks a library is left out."""
     rows, targets = [], []

@@ -11,21 +11,14 @@ import argparse
 import os
 from pathlib import Path
 
-from benchmarks.harness import Benchmark, measure_parts
+from benchmarks.harness import Benchmark, add_parts, measure_parts
 
 PARTS = ("fuzz", "kills")
 """Modules of this folder; each has `measure(setup)`, which returns rows and targets."""
 
 
-def _part(name: str) -> str:
-    """The name of a part (`choices` would refuse that there is none)."""
-    if name not in PARTS:
-        raise argparse.ArgumentTypeError(f"found {name}, expected some of {', '.join(PARTS)}")
-    return name
-
-
 def _add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("parts", nargs="*", type=_part, metavar="PART", help=f"of {', '.join(PARTS)}; default all")
+    add_parts(parser, PARTS)
     parser.add_argument("--kind", default="", help="damage inputs of this kind only")
     parser.add_argument("--seed", type=int, help="rebuild one case of the kind")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the damaged files of that case")

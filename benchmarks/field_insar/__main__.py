@@ -18,21 +18,14 @@ import torch
 
 import mvnet
 from benchmarks.field_insar.methods import Setup
-from benchmarks.harness import Benchmark, measure_parts
+from benchmarks.harness import Benchmark, add_parts, measure_parts
 
 PARTS = ("correlated", "steep", "null", "water", "calibration", "real", "sparse", "products")
 """Modules of this folder; each has `measure(setup)`, which returns rows and targets."""
 
 
-def _part(name: str) -> str:
-    """The name of a part (`choices` would refuse that there is none)."""
-    if name not in PARTS:
-        raise argparse.ArgumentTypeError(f"found {name}, expected some of {', '.join(PARTS)}")
-    return name
-
-
 def _add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("parts", nargs="*", type=_part, metavar="PART", help=f"of {', '.join(PARTS)}; default all")
+    add_parts(parser, PARTS)
     parser.add_argument("--model", metavar="PATH", default="insar", help="checkpoint to try instead of the shipped one")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="keeps the scores of the peers for the next model")
 

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 import mvnet
-from benchmarks.harness import Benchmark, measure_parts
+from benchmarks.harness import Benchmark, add_parts, measure_parts
 
 PARTS = ("denoise",)
 """Modules of this folder; each has `measure(setup)`, which returns rows and targets."""
@@ -35,15 +35,8 @@ class Setup:
     cache: Path | None = None
 
 
-def _part(name: str) -> str:
-    """The name of a part (`choices` would refuse that there is none)."""
-    if name not in PARTS:
-        raise argparse.ArgumentTypeError(f"found {name}, expected some of {', '.join(PARTS)}")
-    return name
-
-
 def _add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("parts", nargs="*", type=_part, metavar="PART", help=f"of {', '.join(PARTS)}; default all")
+    add_parts(parser, PARTS)
     parser.add_argument("--model", metavar="PATH", default="motion", help="checkpoint to try, not the shipped one")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="keeps the scores of the peers for the next model")
 

@@ -12,21 +12,14 @@ import argparse
 
 import torch
 
-from benchmarks.harness import Benchmark, measure_parts
+from benchmarks.harness import Benchmark, add_parts, measure_parts
 
 PARTS = ("work_precision", "step", "gradients", "memory", "stiff_batch", "planes")
 """Modules of this folder; each has `measure(quick)`, which returns rows and targets."""
 
 
-def _part(name: str) -> str:
-    """The name of a part (`choices` would refuse that there is none)."""
-    if name not in PARTS:
-        raise argparse.ArgumentTypeError(f"found {name}, expected some of {', '.join(PARTS)}")
-    return name
-
-
 def _add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("parts", nargs="*", type=_part, metavar="PART", help=f"of {', '.join(PARTS)}; default all")
+    add_parts(parser, PARTS)
 
 
 def main() -> None:

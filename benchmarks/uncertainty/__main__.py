@@ -14,7 +14,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.harness import Benchmark, measure_parts
+from benchmarks.harness import Benchmark, add_parts, measure_parts
 
 PARTS = ("dti", "dti_regions", "dti_likelihood", "dti_speed", "insar")
 """Modules of this folder; each has `measure(setup)`, which returns rows and targets."""
@@ -36,15 +36,8 @@ class Setup:
     seed: int = 0
 
 
-def _part(name: str) -> str:
-    """The name of a part (`choices` would refuse that there is none)."""
-    if name not in PARTS:
-        raise argparse.ArgumentTypeError(f"found {name}, expected some of {', '.join(PARTS)}")
-    return name
-
-
 def _add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("parts", nargs="*", type=_part, metavar="PART", help=f"of {', '.join(PARTS)}; default all")
+    add_parts(parser, PARTS)
     parser.add_argument("--model", default="dti", help="denoiser to try instead of the shipped one")
     parser.add_argument("--seed", type=int, default=0, help="of the surface and of the noise of the InSAR scenes")
 

@@ -138,9 +138,7 @@ def _denoise(task: Task) -> dict[str, Any]:
     from mvnet.apps.insar.denoise import run
 
     pair, folder = task.pair, staging(task.state, task.pair.name)
-    folder.mkdir(exist_ok=True)
-    if not is_own_folder(folder):
-        raise UserError(f"output: found a link, or something of another user, at {folder}, expected nothing")
+    make_own_folder(folder)
     output = folder / "pair.tif"
     try:
         own = {"input": pair.path, "layer": pair.layer, "output": output, "complex": task.is_complex}
@@ -157,6 +155,13 @@ def _denoise(task: Task) -> dict[str, Any]:
         raise
     shutil.rmtree(folder, ignore_errors=True)
     return summary
+
+
+def make_own_folder(folder: Path) -> None:
+    """A hidden folder of ours, made where it is missing. UserError: something else is there."""
+    if os.path.lexists(folder) and not is_own_folder(folder):
+        raise UserError(f"output: found a link, or something of another user, at {folder}, expected nothing")
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 def staging(state: Path, name: str) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,12 +24,13 @@ from mvnet.apps.insar.stack.pair import (
     Outcome,
     Task,
     fingerprint_of,
+    make_own_folder,
     read_record,
 )
 from mvnet.data_loaders.insar.stacks.base import DenoisedPair, Stack, in_two_rasters, kept
 from mvnet.data_loaders.insar.stacks.linking import edges_of, link_pairs
 from mvnet.data_loaders.insar.stacks.registry import find_kind
-from mvnet.storage import Staging, is_own_folder, recover, replacing, write_json
+from mvnet.storage import Staging, recover, replacing, write_json
 
 _RECORDS = ".mvnet"
 _JOB = "job.json"
@@ -202,9 +202,7 @@ def _do(
             console.say(f"{places.output} holds all pairs already")
             return [Outcome(task.pair.name, SKIPPED) for task in tasks], True
     existed = places.output.exists()
-    if os.path.lexists(places.state) and not is_own_folder(places.state):
-        raise UserError(f"output: found a link, or something of another user, at {places.state}, expected nothing")
-    places.state.mkdir(parents=True, exist_ok=True)
+    make_own_folder(places.state)
     outcomes: dict[str, Outcome] = {}
     with _goes_on(places, console), console.progress("pairs") as progress:
         for done, outcome in enumerate(run_tasks(tasks, job.jobs, job.scheduler, WORK), start=1):

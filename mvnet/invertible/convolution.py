@@ -97,9 +97,18 @@ class PeriodicConv(Invertible):
         """None: the constants depend on the grid; see `smallest_gain`."""
         return None
 
+    def convolve(self, x: Tensor) -> Tensor:
+        """The value of the layer without its log-determinant.
+
+        Args:
+            x: shape (B, channels, n_1, ..., n_d).
+        Returns:
+            the same shape.
+        """
+        return self._filter(x, self.transfer(x.shape[2:]))
+
     def _forward(self, x: Tensor, context: Tensor | None) -> Mapped:
-        sizes = x.shape[2:]
-        transfer = self.transfer(sizes)
+        transfer = self.transfer(x.shape[2:])
         return self._filter(x, transfer), self._change(transfer, x)
 
     def _inverse(self, z: Tensor, context: Tensor | None) -> Mapped:
@@ -126,17 +135,7 @@ class PeriodicConv(Invertible):
             twice[-1] = 1.0
         # det K^ of the small matrices; x x = |.|^2 keeps the derivative real
         total = (torch.linalg.slogdet(transfer).logabsdet * twice).sum()
-        return (total * (self.channels_of(x) if self.shared else 1)).expand(x.shape[0])
-
-    def channels_of(self, x: Tensor) -> int:
-        """Channels that a shared filter acts on: any number.
-
-        Args:
-            x: shape (B, channels, ...).
-        Returns:
-            the number.
-        """
-        return x.shape[1]
+        return (total * (x.shape[1] if self.shared else 1)).expand(x.shape[0])
 
     def _check(self, x: Tensor, context: Tensor | None, name: str) -> None:
         super()._check(x, context, name)

@@ -40,7 +40,7 @@ def correlated_noise(taps: Tensor, shape: Sequence[int], seed: int, number: int)
     window = [slice(-reach, n - reach) for n in grid]
     white = white_noise(window, seed, number)
     with torch.no_grad():
-        noise, _ = PeriodicConv.from_filter(taps.to(white))(white[None])
+        noise = PeriodicConv.from_filter(taps.to(white)).convolve(white[None])
     return noise[(0, slice(None), *(slice(reach, reach + n) for n in shape))]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("mvnet.errors", "mvnet.lazy"),
-    ("mvnet.runtime", "mvnet.storage"),
+    ("mvnet.ranks", "mvnet.runtime", "mvnet.storage"),
     ("mvnet.linalg",),
     ("mvnet.manifolds",),
     ("mvnet.curves", "mvnet.equivariant", "mvnet.fields", "mvnet.losses", "mvnet.metrics", "mvnet.optim"),
@@ -46,7 +46,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("mvnet",),
     ("mvnet.apps", "mvnet.apps.common", "mvnet.apps.optimizers", "mvnet.apps.verify"),
     ("mvnet.apps.activity", "mvnet.apps.dti", "mvnet.apps.insar", "mvnet.apps.motion"),
-    ("mvnet.apps.demo",),
+    ("mvnet.apps.bench", "mvnet.apps.demo"),
     ("mvnet.apps.main",),
 )
 

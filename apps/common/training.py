@@ -78,7 +78,7 @@ def train_network(
         checkpoint: stem of the files of an interrupted run, where a folder keeps more than one.
         tensorboard: whether the figures go to event files in the run folder too.
     Raises:
-        UserError: no package that writes event files.
+        DataError: no package that writes event files.
     """
     from mvnet import ranks
     from mvnet.models.checkpoint import save_checkpoint
@@ -113,13 +113,9 @@ def train_network(
 
 def _event_writer(folder: Path) -> Callable[[int, Mapping[str, float]], None]:
     """A function of step and figures that adds them to an event file for TensorBoard in FOLDER/tensorboard."""
-    try:
-        from tensorboardX import SummaryWriter
-    except ImportError as error:
-        raise UserError(
-            "--tensorboard: found no package tensorboardX, expected it (pip install tensorboardX)"
-        ) from error
-    writer = SummaryWriter(str(folder / "tensorboard"))
+    from mvnet.data_loaders.optional import import_optional
+
+    writer = import_optional("tensorboardX", "train").SummaryWriter(str(folder / "tensorboard"))
 
     def write(step: int, figures: Mapping[str, float]) -> None:
         for name, value in figures.items():

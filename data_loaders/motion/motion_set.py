@@ -2,6 +2,7 @@
 
     kind         one sequence                  values
     positions    (frames, joints, 3)           metres, right-handed, z up
+                 (frames, joints, 2)           in the plane of an image: to the right, up; all sequences alike
     rotations    (frames, joints, 3, 3)        matrices in SO(3)
     signals      (frames, channels)            as `channels` names them, e.g. accelerations and angular rates
 
@@ -76,7 +77,8 @@ class MotionSet:
             object.__setattr__(self, "parent", check_parent(self.parent, self.width, self.source))
 
     def _check_sequences(self) -> None:
-        tail = TAILS[self.kind]
+        flat = self.kind == "positions" and self.sequences[0].shape[2:] == (2,)
+        tail = (2,) if flat else TAILS[self.kind]
         wanted = ", ".join(["frames", "channels" if self.kind == "signals" else "joints", *map(str, tail)])
         for name, sequence in zip(self.names, self.sequences):
             where = f"{self.source}: sequence {name}"
@@ -144,6 +146,11 @@ class MotionSet:
     def width(self) -> int:
         """Number of joints, or of channels."""
         return self.sequences[0].shape[1]
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether positions are those of an image, (frames, joints, 2)."""
+        return self.kind == "positions" and self.sequences[0].shape[-1] == 2
 
     @property
     def lengths(self) -> np.ndarray:

@@ -1,7 +1,7 @@
 """The neutral .npz of motions: plain arrays, nothing pickled.
 
-seq_0000, seq_0001, ...   (frames, joints, 3) metres with z up; or (frames, joints, 3, 3) rotations, or
-                          (frames, channels) signals
+seq_0000, seq_0001, ...   (frames, joints, 3) metres with z up, or (frames, joints, 2) in an image, to the right and up;
+                          or (frames, joints, 3, 3) rotations, or (frames, channels) signals
 label, subject            (n,) integers or strings, both optional for prediction
 parent                    (joints,) index of the joint above, -1 at the root
 train_subjects            (splits, k), optional; train_sequences (splits, n) bool likewise

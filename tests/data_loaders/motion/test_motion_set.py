@@ -16,6 +16,7 @@ from mvnet.data_loaders.motion import (
     splits,
     subset,
 )
+from mvnet.data_loaders.motion.editing import open_recording
 
 PARENT = np.array([-1, 0, 1, 0])
 SHAPES = {"positions": (4, 3), "rotations": (4, 3, 3), "signals": (6,)}
@@ -45,6 +46,16 @@ def test_neutral_file_round_trip(tmp_path, kind, classes):
     for name in ("labels", "subjects", "parent", "train_subjects"):
         np.testing.assert_array_equal(getattr(before, name), getattr(after, name))
     np.testing.assert_array_equal(np.concatenate(after.timestamps or ()), np.concatenate(times))
+
+
+def test_positions_in_an_image(tmp_path):
+    flat = MotionSet([np.ones((5, 3, 2)), np.zeros((2, 3, 2))])
+    found = load_motion(save_motion(flat, tmp_path / "flat.npz"))
+    assert found.is_flat and not motions().is_flat and not motions("signals").is_flat
+    with pytest.raises(DataError, match=r"sequence 1: found shape \(2, 3, 3\), expected \(frames, joints, 2\)"):
+        MotionSet([np.ones((5, 3, 2)), np.ones((2, 3, 3))])
+    with pytest.raises(DataError, match="found positions in an image, expected positions in space"):
+        open_recording(tmp_path / "flat.npz")
 
 
 def test_bare_neutral_file(tmp_path):

@@ -95,7 +95,7 @@ def class_folders(tmp_path, names=("walk/s01_a", "walk/s02_a", "run/subject01", 
 
 
 def test_one_folder_for_each_class(tmp_path):
-    pytest.importorskip("pybvh", reason="needs mvnet[motion]")
+
     folder = class_folders(tmp_path)
     (folder / "README.txt").write_text("about")
     (folder / "walk/notes.md").write_text("about")
@@ -116,7 +116,7 @@ def test_one_folder_for_each_class(tmp_path):
 
 
 def test_folders_that_cannot_be_used(tmp_path):
-    pytest.importorskip("pybvh", reason="needs mvnet[motion]")
+
     with pytest.raises(DataError, match="found an empty folder"):
         load_motion(tmp_path)
     (tmp_path / "notes.md").write_text("x")
@@ -140,7 +140,7 @@ def test_folders_that_cannot_be_used(tmp_path):
 
 
 def test_unlabelled_folder_has_no_classes(tmp_path):
-    pytest.importorskip("pybvh", reason="needs mvnet[motion]")
+
     found = load_motion(class_folders(tmp_path, ("s01_a", "s02_b")))
     assert found.labels is None and found.require_subjects().tolist() == ["1", "2"]
     with pytest.raises(DataError, match="found no labels"):

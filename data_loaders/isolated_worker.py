@@ -29,13 +29,20 @@ def read_mat(path: str, squeeze: bool) -> Any:
 
 
 def read_c3d(path: str) -> Any:
-    """Points (4, markers, frames), residuals (markers, frames) and the parameters of the group POINT."""
+    """Points (4, markers, frames), residuals (markers, frames), matrices of segments (4, 4, segments, frames).
+
+    With the parameters of the groups POINT and ROTATION.
+    """
     import ezc3d
 
     file = ezc3d.c3d(path)
-    parameters = {name: entry["value"] for name, entry in file["parameters"]["POINT"].items() if "value" in entry}
+    point, rotation = (
+        {name: entry["value"] for name, entry in file["parameters"].get(group, {}).items() if "value" in entry}
+        for group in ("POINT", "ROTATION")
+    )
     data = file["data"]
-    return {"points": data["points"], "residuals": data["meta_points"]["residuals"][0], "parameters": parameters}
+    found = {"points": data["points"], "residuals": data["meta_points"]["residuals"][0], "parameters": point}
+    return found | {"matrices": data["rotations"] if rotation else None, "rotation": rotation}
 
 
 def probe_hdf5(path: str) -> Any:

@@ -14,12 +14,11 @@ from mvnet.data_loaders.errors import DataError, reading
 from mvnet.data_loaders.motion.formats.cameras.kinect import (
     is_florence,
     is_msr,
-    is_ntu,
     read_florence,
     read_msr,
-    read_ntu,
 )
 from mvnet.data_loaders.motion.formats.cameras.matlab import is_release, read_release
+from mvnet.data_loaders.motion.formats.cameras.ntu import is_ntu, read_ntu
 from mvnet.data_loaders.motion.formats.capture.asf import is_amc, read_amc
 from mvnet.data_loaders.motion.formats.capture.bvh import is_bvh, read_bvh
 from mvnet.data_loaders.motion.formats.capture.c3d import is_c3d, read_c3d

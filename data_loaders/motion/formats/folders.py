@@ -53,8 +53,8 @@ def read_folder(path: Path, endings: Iterable[str], read: Callable[[Path], Motio
         parts = [_with_class(part, file.relative_to(path).parts[0]) for part, file in zip(parts, files)]
     listed = _listed_subjects(path)
     parts = [_with_subject(part, file, path, listed) for part, file in zip(parts, files)]
-    names = tuple(str(file.relative_to(path).with_suffix("")) for file, part in zip(files, parts) for _ in part.names)
-    return replace(combine(parts, str(path)), names=names)
+    parts = [_with_name(part, str(file.relative_to(path).with_suffix(""))) for part, file in zip(parts, files)]
+    return combine(parts, str(path))
 
 
 def _has_class_folders(path: Path, files: list[Path], endings: list[str]) -> bool:
@@ -70,6 +70,10 @@ def _has_class_folders(path: Path, files: list[Path], endings: list[str]) -> boo
         if folder.is_dir() and folder.name not in used and not _ASIDE.match(folder.name):
             raise DataError(f"{folder}: found no motion files, expected some with {', '.join(endings)}")
     return True
+
+
+def _with_name(part: MotionSet, name: str) -> MotionSet:
+    return replace(part, names=(name,) * len(part))
 
 
 def _with_class(part: MotionSet, name: str) -> MotionSet:

@@ -9,7 +9,7 @@ import numpy as np
 
 from mvnet.data_loaders.errors import reading
 from mvnet.data_loaders.motion.editing.recording import Curves, Recording
-from mvnet.data_loaders.motion.formats.c3d import read_c3d
+from mvnet.data_loaders.motion.formats.capture.c3d import read_c3d
 from mvnet.data_loaders.motion.options import ReadOptions
 from mvnet.data_loaders.optional import import_optional
 

@@ -11,16 +11,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mvnet.data_loaders.errors import DataError, reading
-from mvnet.data_loaders.motion.formats.asf import is_amc, read_amc
-from mvnet.data_loaders.motion.formats.bvh import is_bvh, read_bvh
-from mvnet.data_loaders.motion.formats.c3d import is_c3d, read_c3d
+from mvnet.data_loaders.motion.formats.cameras.kinect import (
+    is_florence,
+    is_msr,
+    is_ntu,
+    read_florence,
+    read_msr,
+    read_ntu,
+)
+from mvnet.data_loaders.motion.formats.cameras.matlab import is_release, read_release
+from mvnet.data_loaders.motion.formats.capture.asf import is_amc, read_amc
+from mvnet.data_loaders.motion.formats.capture.bvh import is_bvh, read_bvh
+from mvnet.data_loaders.motion.formats.capture.c3d import is_c3d, read_c3d
+from mvnet.data_loaders.motion.formats.capture.trc import is_trc, read_trc
 from mvnet.data_loaders.motion.formats.folders import read_folder
-from mvnet.data_loaders.motion.formats.imu import is_imu, is_quaternions, read_imu, read_quaternions
-from mvnet.data_loaders.motion.formats.kinect import is_florence, is_msr, is_ntu, read_florence, read_msr, read_ntu
-from mvnet.data_loaders.motion.formats.matlab import is_release, read_release
 from mvnet.data_loaders.motion.formats.npz import is_neutral, read_neutral
-from mvnet.data_loaders.motion.formats.trc import is_trc, read_trc
-from mvnet.data_loaders.motion.formats.ts import is_ts, read_ts
+from mvnet.data_loaders.motion.formats.sensors.imu import is_imu, is_quaternions, read_imu, read_quaternions
+from mvnet.data_loaders.motion.formats.sensors.ts import is_ts, read_ts
 from mvnet.data_loaders.motion.motion_set import MotionSet
 from mvnet.data_loaders.motion.options import ReadOptions
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mvnet.data_loaders.motion import DataError, load_motion
-from mvnet.data_loaders.motion.formats.matlab import missing_as_nan
+from mvnet.data_loaders.motion.formats.cameras.matlab import missing_as_nan
 from tests.data_loaders.motion.files import bvh
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError
-from mvnet.data_loaders.motion.formats.imu import gyroscope_rotations
+from mvnet.data_loaders.motion.formats.sensors.imu import gyroscope_rotations
 from mvnet.data_loaders.motion.inertial import RADIANS
 from mvnet.data_loaders.motion.motion_set import MotionSet, encode_labels
 from mvnet.data_loaders.motion.options import ReadOptions

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError
-from mvnet.data_loaders.motion.formats.matlab import NAME, missing_as_nan
+from mvnet.data_loaders.motion.formats.cameras.matlab import NAME, missing_as_nan
 from mvnet.data_loaders.motion.motion_set import MotionSet, encode_labels
 from mvnet.data_loaders.motion.options import ReadOptions
 from mvnet.data_loaders.motion.skeleton.layouts import LAYOUTS

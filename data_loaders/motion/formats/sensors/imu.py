@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError
-from mvnet.data_loaders.motion.formats.table import Table, column_names, read_table
+from mvnet.data_loaders.motion.formats.sensors.table import Table, column_names, read_table
 from mvnet.data_loaders.motion.inertial import (
     RADIANS,
     continuous,

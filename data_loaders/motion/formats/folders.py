@@ -21,8 +21,8 @@ from mvnet.data_loaders.errors import DataError, reading
 from mvnet.data_loaders.motion.motion_set import MotionSet
 from mvnet.data_loaders.motion.recording import combine
 
-_SUBJECT = re.compile(r"(?:^|[^a-zA-Z])(?:subject|subj|s|p)[_-]?(\d+)(?![a-zA-Z0-9])", re.IGNORECASE)
-_ASIDE = re.compile(r"^(readme|licen[cs]e|copying|subjects\.csv)|^\.", re.IGNORECASE)
+SUBJECT = re.compile(r"(?:^|[^a-zA-Z])(?:subject|subj|s|p)[_-]?(\d+)(?![a-zA-Z0-9])", re.IGNORECASE)
+_ASIDE = re.compile(r"^(readme|licen[cs]e|copying|subjects\.csv|segments\.csv)|^\.", re.IGNORECASE)
 
 
 def motion_files(path: Path, endings: Iterable[str]) -> list[Path]:
@@ -86,7 +86,7 @@ def _with_subject(part: MotionSet, file: Path, root: Path, listed: dict[str, str
         if name not in listed:
             raise DataError(f"{root / 'subjects.csv'}: found no line for {name}, expected one for each recording")
         return replace(part, subjects=np.array([listed[name]] * len(part)))
-    match = _SUBJECT.search(file.stem)
+    match = SUBJECT.search(file.stem)
     if part.subjects is not None or match is None:
         return part
     return replace(part, subjects=np.array([str(int(match.group(1)))] * len(part)))

@@ -20,6 +20,7 @@ import numpy as np
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.motion.gaps import interpolate_gaps
 from mvnet.data_loaders.motion.skeleton.tree import check_parent
+from mvnet.data_loaders.motion.vertical import Vertical
 
 Kind = Literal["positions", "rotations", "signals"]
 TAILS: dict[str, tuple[int, ...]] = {"positions": (3,), "rotations": (3, 3), "signals": ()}
@@ -42,7 +43,8 @@ class MotionSet:
         names: of the sequences, by default their number.
         joints: name of each joint. channels: name, with unit, of each channel of "signals".
         rate: frames per second. timestamps: n arrays (frames,), seconds, where the sampling is uneven.
-        source: file or folder, for messages. notes: what the reader decided, in words.
+        source: file or folder, for messages. notes: what the reader decided, repaired or left out, in words.
+        vertical: the axis of the file that is z here; None where nothing stands or the format has its own axes.
     Raises:
         DataError: a ValueError that names the sequence, what was found and what was expected.
     """
@@ -62,6 +64,7 @@ class MotionSet:
     timestamps: tuple[np.ndarray, ...] | None = None
     source: str = "sequences"
     notes: tuple[str, ...] = ()
+    vertical: Vertical | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in TAILS:

@@ -21,8 +21,8 @@ from mvnet.data_loaders.errors import DataError, reading
 from mvnet.data_loaders.motion.motion_set import MotionSet
 from mvnet.data_loaders.motion.recording import combine
 
-_SUBJECT = re.compile(r"(?:^|[^a-zA-Z])(?:subject|subj|s|p)[_-]?(\d+)(?![a-zA-Z0-9])", re.IGNORECASE)
-_ASIDE = re.compile(r"^(readme|licen[cs]e|copying|subjects\.csv)|^\.", re.IGNORECASE)
+SUBJECT = re.compile(r"(?:^|[^a-zA-Z])(?:subject|subj|s|p)[_-]?(\d+)(?![a-zA-Z0-9])", re.IGNORECASE)
+_ASIDE = re.compile(r"^(readme|licen[cs]e|copying|subjects\.csv|segments\.csv)|^\.", re.IGNORECASE)
 
 
 def motion_files(path: Path, endings: Iterable[str]) -> list[Path]:
@@ -53,8 +53,8 @@ def read_folder(path: Path, endings: Iterable[str], read: Callable[[Path], Motio
         parts = [_with_class(part, file.relative_to(path).parts[0]) for part, file in zip(parts, files)]
     listed = _listed_subjects(path)
     parts = [_with_subject(part, file, path, listed) for part, file in zip(parts, files)]
-    names = tuple(str(file.relative_to(path).with_suffix("")) for file, part in zip(files, parts) for _ in part.names)
-    return replace(combine(parts, str(path)), names=names)
+    parts = [_with_name(part, str(file.relative_to(path).with_suffix(""))) for part, file in zip(parts, files)]
+    return combine(parts, str(path))
 
 
 def _has_class_folders(path: Path, files: list[Path], endings: list[str]) -> bool:
@@ -72,6 +72,10 @@ def _has_class_folders(path: Path, files: list[Path], endings: list[str]) -> boo
     return True
 
 
+def _with_name(part: MotionSet, name: str) -> MotionSet:
+    return replace(part, names=(name,) * len(part))
+
+
 def _with_class(part: MotionSet, name: str) -> MotionSet:
     return replace(part, labels=np.zeros(len(part), dtype=np.int64), classes=(name,))
 
@@ -82,7 +86,7 @@ def _with_subject(part: MotionSet, file: Path, root: Path, listed: dict[str, str
         if name not in listed:
             raise DataError(f"{root / 'subjects.csv'}: found no line for {name}, expected one for each recording")
         return replace(part, subjects=np.array([listed[name]] * len(part)))
-    match = _SUBJECT.search(file.stem)
+    match = SUBJECT.search(file.stem)
     if part.subjects is not None or match is None:
         return part
     return replace(part, subjects=np.array([str(int(match.group(1)))] * len(part)))

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import re
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ import numpy as np
 
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.motion.motion_set import MotionSet, encode_labels
+from mvnet.data_loaders.motion.options import ReadOptions
+from mvnet.data_loaders.motion.vertical import Vertical, turn
 from mvnet.data_loaders.npz_files import read_npz
 from mvnet.storage import replacing
 
@@ -43,8 +46,8 @@ def is_neutral(path: Path) -> bool:
     return any(re.fullmatch(r"seq_\d+", name) for name in npz_names(path))
 
 
-def read_neutral(path: Path) -> MotionSet:
-    """The motions of a neutral .npz.
+def read_neutral(path: Path, options: ReadOptions | None = None) -> MotionSet:
+    """The motions of a neutral .npz; `up` and `scale` are for files that do not keep to z up and metres.
 
     Raises:
         DataError: damaged file, shapes or counts that do not agree; names what was found and expected.
@@ -57,7 +60,7 @@ def read_neutral(path: Path) -> MotionSet:
     kind: Any = _KINDS.get(sequences[0].ndim, "positions")  # the set itself refuses other shapes
     labels, classes = _labels(arrays, path)
     subjects, names = (_column(arrays, name, path) for name in ("subject", "name"))
-    return MotionSet(
+    motions = MotionSet(
         sequences,
         kind,
         labels=labels,
@@ -73,6 +76,19 @@ def read_neutral(path: Path) -> MotionSet:
         timestamps=_times(arrays, keys, path),
         source=str(path),
     )
+    return motions if options is None else _as_asked(motions, options)
+
+
+def _as_asked(motions: MotionSet, options: ReadOptions) -> MotionSet:
+    """With `up` as the vertical axis, and positions in metres by `scale`."""
+    if options.up and motions.kind != "signals" and not motions.is_flat:
+        vertical = Vertical(options.up, "as asked")
+        motions = replace(turn(motions, "z", options.up), vertical=vertical, notes=(*motions.notes, vertical.note))
+    if options.scale and motions.kind == "positions":
+        factor, note = options.scale, f"{options.scale:g} metres per unit"
+        sequences = tuple(sequence * sequence.dtype.type(factor) for sequence in motions.sequences)
+        motions = replace(motions, sequences=sequences, notes=(*motions.notes, note))
+    return motions
 
 
 def _floats(array: np.ndarray, path: Path) -> np.ndarray:

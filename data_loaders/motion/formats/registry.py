@@ -25,6 +25,7 @@ from mvnet.data_loaders.motion.formats.capture.c3d import is_c3d, read_c3d
 from mvnet.data_loaders.motion.formats.capture.trc import is_trc, read_trc
 from mvnet.data_loaders.motion.formats.folders import read_folder
 from mvnet.data_loaders.motion.formats.npz import is_neutral, read_neutral
+from mvnet.data_loaders.motion.formats.segments import is_segmented, read_segmented
 from mvnet.data_loaders.motion.formats.sensors.imu import is_imu, is_quaternions, read_imu, read_quaternions
 from mvnet.data_loaders.motion.formats.sensors.ts import is_ts, read_ts
 from mvnet.data_loaders.motion.motion_set import MotionSet
@@ -47,9 +48,10 @@ class Format:
 _TABLES = (".csv", ".txt", ".tsv")
 
 FORMATS: tuple[Format, ...] = (
-    Format("npz", is_neutral, lambda path, options: read_neutral(path)),
+    Format("npz", is_neutral, read_neutral),
     Format("release", is_release, read_release),  # MATLAB files of Florence3D, MSR-Action3D and their like
     Format("ts", is_ts, read_ts),
+    Format("segments", is_segmented, lambda path, options: read_segmented(path, options, read_motion)),
     Format("bvh", is_bvh, read_bvh, (".bvh",)),
     Format("amc", is_amc, read_amc, (".amc",)),
     Format("c3d", is_c3d, read_c3d, (".c3d",)),

@@ -45,6 +45,12 @@ def _neutral(folder: Path) -> Path:
     return save_motion(_motion_set(), folder / "a.npz")
 
 
+def _one_array(folder: Path) -> Path:
+    x = default_rng(0).normal(size=(4, 6, 3))
+    np.savez(folder / "x.npz", X_train=x, y_train=np.arange(4) % 2, X_test=x, y_test=np.arange(4) % 2)
+    return folder / "x.npz"
+
+
 def _released_arrays(folder: Path) -> Path:
     np.savez(folder / "real_world_coordinates.npz", a01_s01_e01=sensor(3, 4), a02_s02_e01=sensor(3, 4))
     return folder
@@ -143,7 +149,13 @@ def _kind(inputs: dict[str, Input], holds: Callable[[Any], str] = motions_hold) 
     return Kind(inputs, holds)
 
 
-NPZ = _kind({"neutral": Input(_neutral, load_motion), "release": Input(_released_arrays, load_motion)})
+NPZ = _kind(
+    {
+        "neutral": Input(_neutral, load_motion),
+        "release": Input(_released_arrays, load_motion),
+        "arrays": Input(_one_array, load_motion),
+    }
+)
 MATLAB = _kind({"release": Input(_released, load_motion)})
 ARCHIVE = _kind(
     {"ts": Input(_archive, partial(load_motion, value="rotations", gyroscope=(0, 1, 2), unit="rad/s", rate=10))}

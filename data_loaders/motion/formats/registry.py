@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mvnet.data_loaders.errors import DataError, reading
+from mvnet.data_loaders.motion.formats.arrays import is_arrays, read_arrays
 from mvnet.data_loaders.motion.formats.cameras.kinect import (
     is_florence,
     is_msr,
@@ -52,6 +53,7 @@ FORMATS: tuple[Format, ...] = (
     Format("release", is_release, read_release),  # MATLAB files of Florence3D, MSR-Action3D and their like
     Format("ts", is_ts, read_ts),
     Format("segments", is_segmented, lambda path, options: read_segmented(path, options, read_motion)),
+    Format("arrays", is_arrays, read_arrays),
     Format("bvh", is_bvh, read_bvh, (".bvh",)),
     Format("amc", is_amc, read_amc, (".amc",)),
     Format("c3d", is_c3d, read_c3d, (".c3d",)),

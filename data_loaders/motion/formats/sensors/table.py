@@ -90,7 +90,7 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _seconds(cell: str) -> float:
+def seconds_of(cell: str) -> float:
     """Seconds of a date with a time, or of a time of day; NaN of any other text."""
     text = cell.replace("/", "-").replace("Z", "+00:00")
     try:
@@ -132,7 +132,7 @@ def _value(cell: str, text: bool, where: str) -> float:
     if cell.lower() in _MISSING:
         return float("nan")
     if text:
-        return _seconds(cell)
+        return seconds_of(cell)
     try:
         return float(cell)
     except ValueError as error:

@@ -24,6 +24,7 @@ import numpy as np
 
 from mvnet.data_loaders.errors import DataError, reading
 from mvnet.data_loaders.motion.formats.cameras.bodies import same_people
+from mvnet.data_loaders.motion.formats.cameras.openpose import first_frames, recording_name
 from mvnet.data_loaders.motion.motion_set import MotionSet
 from mvnet.data_loaders.motion.recording import combine
 
@@ -34,11 +35,11 @@ _NAMED = 10  # recordings left out, in the notes
 
 
 def motion_files(path: Path, endings: Iterable[str]) -> list[Path]:
-    """The recordings of a folder, sorted; hidden files, README and LICENSE are none."""
+    """The recordings of a folder, sorted, each by its first file; hidden files, README and LICENSE are none."""
     wanted = set(endings)
     files = (file for file in sorted(path.rglob("*")) if file.suffix.lower() in wanted and file.is_file())
     parts = ((file, file.relative_to(path).parts) for file in files)
-    return [file for file, names in parts if not any(_ASIDE.match(name) for name in names)]
+    return first_frames(file for file, names in parts if not any(_ASIDE.match(name) for name in names))
 
 
 def read_folder(path: Path, endings: Iterable[str], read: Callable[[Path], MotionSet]) -> MotionSet:
@@ -64,8 +65,9 @@ def read_folder(path: Path, endings: Iterable[str], read: Callable[[Path], Motio
         part, names = parts[file], file.relative_to(path).parts
         if level is not None:
             part = replace(part, labels=np.zeros(len(part), dtype=np.int64), classes=(names[level],))
-        part = _with_subject(part, file, path, listed, names[0] if layout else None)
-        named.append(replace(part, names=(str(file.relative_to(path).with_suffix("")),) * len(part)))
+        part = _with_subject(part, file, path, listed, names[0] if "people" in layout else None)
+        name = recording_name(str(file.relative_to(path).with_suffix("")))
+        named.append(replace(part, names=(name,) * len(part)))
     found = combine(same_people(named), str(path))
     return replace(found, notes=(*notes, *((layout,) if layout else ()), *found.notes))
 
@@ -104,6 +106,9 @@ def _find_classes(path: Path, files: list[Path], endings: list[str]) -> tuple[in
         stray = files[below.index(False)].name
         raise DataError(f"{path}: found {stray} beside class folders, expected every recording in one of them")
     first = {parts[0] for parts in places}
+    frames = [recording_name(file.stem) != file.stem for file in files]
+    if all(frames) and len(files) == len(first) and all(len(parts) == 2 for parts in places):
+        return None, "folders taken as recordings, because each holds the frames of one; no classes"
     if all((path / name / f"{name}.asf").is_file() for name in first):
         return None, "folders taken as people, because each has a skeleton of its own name; no classes"
     others = (folder for folder in sorted(path.iterdir()) if folder.is_dir() and folder.name not in first)

@@ -20,6 +20,9 @@ from mvnet.data_loaders.motion.formats.cameras.kinect import (
 )
 from mvnet.data_loaders.motion.formats.cameras.matlab import is_release, read_release
 from mvnet.data_loaders.motion.formats.cameras.ntu import is_ntu, read_ntu
+from mvnet.data_loaders.motion.formats.cameras.openpose import is_openpose, read_openpose
+from mvnet.data_loaders.motion.formats.cameras.pose_json import is_pose_json, read_pose_json
+from mvnet.data_loaders.motion.formats.cameras.pose_pickle import is_pose_pickle, read_pose_pickle
 from mvnet.data_loaders.motion.formats.capture.asf import is_amc, read_amc
 from mvnet.data_loaders.motion.formats.capture.bvh import is_bvh, read_bvh
 from mvnet.data_loaders.motion.formats.capture.c3d import is_c3d, read_c3d
@@ -61,6 +64,9 @@ FORMATS: tuple[Format, ...] = (
     Format("ntu", is_ntu, read_ntu, (".skeleton",)),
     Format("msr", is_msr, read_msr, (".txt",)),
     Format("florence", is_florence, read_florence),
+    Format("openpose", is_openpose, read_openpose, (".json",)),
+    Format("pose-json", is_pose_json, read_pose_json, (".json",)),
+    Format("pose-pickle", is_pose_pickle, read_pose_pickle),
     Format("quaternions", is_quaternions, read_quaternions, _TABLES),
     Format("imu", is_imu, read_imu, _TABLES),
 )

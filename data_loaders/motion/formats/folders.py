@@ -63,7 +63,7 @@ def read_folder(path: Path, endings: Iterable[str], read: Callable[[Path], Motio
     named = []
     for file in files:
         part, names = parts[file], file.relative_to(path).parts
-        if level is not None:
+        if level is not None and (part.labels is None or len(part) == 1):  # labels of many motions are their own
             part = replace(part, labels=np.zeros(len(part), dtype=np.int64), classes=(names[level],))
         part = _with_subject(part, file, path, listed, names[0] if "people" in layout else None)
         name = recording_name(str(file.relative_to(path).with_suffix("")))

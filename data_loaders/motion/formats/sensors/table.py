@@ -99,9 +99,15 @@ def seconds_of(cell: str) -> float:
         return float("nan")
 
 
-def column_names(path: Path) -> tuple[str, ...] | None:
-    """Names of the columns of a text table, None where the first line is numbers, () where it is no table."""
-    lines = [line for line in head_lines(path, 40) if line.strip() and not line.lstrip().startswith(("#", "//", "%"))]
+def column_names(path: Path, size: int = 4096) -> tuple[str, ...] | None:
+    """Names of the columns of a text table, None where the first line is numbers, () where it is no table.
+
+    Args:
+        size: bytes of the file to look at.
+    """
+    lines = [
+        line for line in head_lines(path, 40, size) if line.strip() and not line.lstrip().startswith(("#", "//", "%"))
+    ]
     lines = lines[1:] if lines and lines[0].lower().startswith("sep=") else lines
     if len(lines) < 2:
         return ()
@@ -139,8 +145,11 @@ def _value(cell: str, text: bool, where: str) -> float:
         raise DataError(f"{where}: found no number ({error}), expected numbers") from error
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path, skip: int = 0) -> Table:
     """The table of a text file; columns are divided by tabs, semicolons, commas or blanks.
+
+    Args:
+        skip: lines of head that are no names of columns.
 
     Raises:
         DataError: no rows, rows of different length, a cell that is no number.
@@ -148,7 +157,7 @@ def read_table(path: Path) -> Table:
     comments, rows, names, delimiter = [], [], None, None
     texts: frozenset[int] = frozenset()
     for number, line in enumerate(path.read_text(encoding="utf-8-sig", errors="replace").splitlines(), 1):
-        if not line.strip() or line.lower().startswith("sep="):
+        if number <= skip or not line.strip() or line.lower().startswith("sep="):
             continue
         if line.lstrip().startswith(("#", "//", "%")):
             comments.append(line.lstrip().lstrip("#/%").strip())

@@ -113,14 +113,16 @@ class _Array:
 class _Type:
     """A type of numbers or texts, by its name and byte order; objects are lists."""
 
+    byte_order: Any
+
     def __init__(self, name: str, *_: Any) -> None:
-        self.name, self.byte_order = str(name), "="
+        self.name, self.byte_order = str(name), "="  # of this machine
 
     def __setstate__(self, state: Any) -> None:
         self.byte_order = str(state[1]) if state[1] in ("<", ">") else "="
 
 
-def _array(data: Any, dtype: Any, shape: Any, order: str) -> Any:
+def _array(data: Any, dtype: Any, shape: Any, order: Any) -> Any:
     """The array of some bytes; of objects from their list. ValueError where they do not fit."""
     import numpy as np
 

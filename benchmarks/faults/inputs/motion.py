@@ -23,7 +23,7 @@ from tests.data_loaders.motion.formats.test_landmarks import PARTS
 from tests.data_loaders.motion.formats.test_opensim import HEAD as STO_HEAD
 from tests.data_loaders.motion.formats.test_opensim import QUATERNIONS
 from tests.data_loaders.motion.formats.test_opensim import write as write_sto
-from tests.data_loaders.motion.formats.test_poses import alphapose, annotations, mmpose, openpose, st_gcn
+from tests.data_loaders.motion.formats.test_poses import alphapose, mmpose, openpose, st_gcn, two_people
 from tests.data_loaders.motion.test_imu import HEADER, RATES, STAMPED, TURNS, table, ts_line
 from tests.data_loaders.motion.test_recording import write_acclaim
 from tests.data_loaders.motion.test_skeleton import msr_text, ntu_text, sensor
@@ -120,7 +120,7 @@ def _json(folder: Path, content: Any) -> Path:
 
 
 def _pickle(folder: Path) -> Path:
-    (folder / "a.pkl").write_bytes(pickle.dumps(annotations()))
+    (folder / "a.pkl").write_bytes(pickle.dumps(two_people()))
     return folder / "a.pkl"
 
 

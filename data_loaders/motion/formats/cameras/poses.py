@@ -5,7 +5,7 @@ Coordinates of images go down; positions here go up: (x, -y). A joint of confide
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,7 +47,7 @@ def layout_of(joints: int) -> SkeletonLayout | None:
     return LAYOUTS.get(_BY_JOINTS.get(joints, ""))
 
 
-def one_person(source: str, frames: dict[int, Sequence[Pose]]) -> tuple[np.ndarray, list[str]]:
+def one_person(source: str, frames: Mapping[int, Sequence[Pose]]) -> tuple[np.ndarray, list[str]]:
     """The person who is seen most, with most confidence and largest: positions (frames, joints, 2 or 3), and notes.
 
     Numbers of people, where there are any, are followed; else whoever is nearest to where a person was.
@@ -87,7 +87,7 @@ def _size(pose: Pose) -> float:
     return float(np.linalg.norm(np.ptp(seen, axis=0))) if len(seen) else 0.0
 
 
-def _numbered(frames: dict[int, Sequence[Pose]]) -> list[dict[int, Pose]]:
+def _numbered(frames: Mapping[int, Sequence[Pose]]) -> list[dict[int, Pose]]:
     """Poses by frame of each number; [] where some have none."""
     people: dict[str, dict[int, Pose]] = {}
     for frame, poses in sorted(frames.items()):
@@ -98,7 +98,7 @@ def _numbered(frames: dict[int, Sequence[Pose]]) -> list[dict[int, Pose]]:
     return list(people.values())
 
 
-def _followed(frames: dict[int, Sequence[Pose]]) -> list[dict[int, Pose]]:
+def _followed(frames: Mapping[int, Sequence[Pose]]) -> list[dict[int, Pose]]:
     """Poses by frame of each person, who goes on where the nearest pose of the next frame is not far."""
     people: list[dict[int, Pose]] = []
     for frame, poses in sorted(frames.items()):

@@ -48,7 +48,7 @@ def read_amass(path: Path, options: ReadOptions) -> MotionSet:
         )
     arrays = read_npz(path)
     vectors = _vectors(path, arrays)
-    seen = np.isfinite(vectors).all(-1)
+    seen = np.asarray(np.isfinite(vectors).all(-1))
     local = Rotation.from_rotvec(np.where(seen[..., None], vectors, 0.0).reshape(-1, 3)).as_matrix()
     local = np.where(seen[..., None, None], local.reshape(*seen.shape, 3, 3), np.nan)
     layout, up = LAYOUTS["smpl-22"], options.up or "z"

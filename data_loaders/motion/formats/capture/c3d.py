@@ -128,7 +128,7 @@ def read_c3d(path: Path, options: ReadOptions) -> MotionSet:
 def _segments(path: Path, file: C3dFile, options: ReadOptions) -> MotionSet:
     """The rotations of the segments in space; where a matrix is no rotation, NaN."""
     world = nearest_rotations(file.matrices[..., :3, :3])
-    origins = np.where(np.isfinite(world).all((-1, -2))[..., None], file.matrices[..., :3, 3], np.nan)
+    origins = np.where(np.isfinite(world[..., :1, 0]), file.matrices[..., :3, 3], np.nan)
     scale, note = metres_per_unit(path, file.unit, origins, options)
     names = [
         re.sub(r"_4x4$", "", name, flags=re.IGNORECASE) or f"segment {k + 1}" for k, name in enumerate(file.segments)

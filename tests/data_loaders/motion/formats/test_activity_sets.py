@@ -45,7 +45,7 @@ def pamap2(path: Path, runs: list[tuple[int, int]]) -> np.ndarray:
     """runs: activity and number of rows. Returns the rows (n, 54)."""
     count = sum(length for _, length in runs)
     rows = np.random.default_rng(1).normal(size=(count, 54)).round(4)
-    rows[:, 0], rows[:, 1] = np.arange(count) / 100, np.repeat(*zip(*runs))
+    rows[:, 0], rows[:, 1] = np.arange(count) / 100, np.concatenate([[a] * length for a, length in runs])
     rows[::11, 2] = np.nan
     np.savetxt(path, rows, fmt="%.4f")
     return rows
@@ -59,7 +59,7 @@ def test_pamap2(tmp_path: Path) -> None:
     found = load_motion(tmp_path / "Protocol/subject101.dat")
     assert found.lengths.tolist() == [512] * 3 and found.classes == ("rope jumping", "walking")
     np.testing.assert_allclose(found.sequences[0][:, :6], rows[100:612][:, [4, 5, 6, 10, 11, 12]])
-    assert found.rate == 100 and found.width == 27 and (found.channels or ())[9] == "chest acc x (m/s^2)"
+    assert found.rate == 100 and found.width == 27 and "chest acc x (m/s^2)" in (found.channels or ())
     both = load_motion(tmp_path / "Protocol")
     assert both.classes == ("rope jumping", "walking") and both.require_subjects().tolist() == ["101"] * 3 + ["102"]
     pamap2(tmp_path / "subject9.dat", [(0, 20), (4, 100)])

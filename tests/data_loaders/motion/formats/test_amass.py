@@ -22,7 +22,12 @@ def test_rotations_of_the_body(tmp_path: Path, arrays, rate: float) -> None:
     np.savez(tmp_path / "a_poses.npz", **arrays)
     found = load_motion(tmp_path / "a_poses.npz")
     np.testing.assert_allclose(found.sequences[0], LOCAL, atol=1e-12)
-    assert found.kind == "rotations" and found.rate == rate and (found.joints or ())[21] == "right_wrist"
+    assert (
+        found.kind == "rotations"
+        and found.rate == rate
+        and found.joints is not None
+        and found.joints[21] == "right_wrist"
+    )
     assert found.parent is not None and found.parent[:4].tolist() == [-1, 0, 0, 0]
     world = load_motion(tmp_path / "a_poses.npz", value="rotations").sequences[0]
     np.testing.assert_allclose(world[:, 4], LOCAL[:, 0] @ LOCAL[:, 1] @ LOCAL[:, 4], atol=1e-12)  # left knee

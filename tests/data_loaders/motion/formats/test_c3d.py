@@ -16,7 +16,7 @@ from mvnet.data_loaders.motion.editing import open_recording
 ezc3d = pytest.importorskip("ezc3d", reason="needs mvnet[motion]")
 RANDOM = np.random.default_rng(0)
 POINTS = RANDOM.uniform(100, 900, size=(5, 3, 3))  # mm
-TURNS = Rotation.random(10, random_state=RANDOM).as_matrix().reshape(5, 2, 3, 3)
+TURNS = Rotation.from_quat(RANDOM.normal(size=(10, 4))).as_matrix().reshape(5, 2, 3, 3)
 
 
 def write(path: Path, points: np.ndarray, labels: list[str], unit: str = "mm", **parameters: Any) -> Path:
@@ -41,7 +41,7 @@ def test_only_markers_with_labels_are_joints(tmp_path: Path) -> None:
     """Outputs are listed with or without the subject, or named so; *21 is nobody's."""
     labels = ["S01:LASI", "S01:RASI", "S01:SACR", "S01:LKnee", "S01:LHipAngles", "S01:Total", "*21", "S01:Torque"]
     values = np.concatenate([POINTS, 1e6 * RANDOM.normal(size=(5, 5, 3))], axis=1)
-    listed = {"ANGLES": ["LKnee"], "POWERS": ["S01:Total"], "TYPE_GROUPS": ["TORQUES", "TORQUE_UNITS"]}
+    listed: dict[str, Any] = {"ANGLES": ["LKnee"], "POWERS": ["S01:Total"], "TYPE_GROUPS": ["TORQUES", "TORQUE_UNITS"]}
     path = write(tmp_path / "a.c3d", values, labels, TORQUES=["Torque"], **listed)
     found = load_motion(path)
     assert found.joints == ("LASI", "RASI", "SACR")

@@ -60,7 +60,7 @@ def test_numbered_joints_of_an_image(tmp_path: Path) -> None:
     x = np.random.default_rng(1).uniform(1, 9, size=(8, 17, 2)).round(3)
     found = load_motion(write(tmp_path, x, [f"{a}{k}" for k in range(17) for a in "xy"]))
     np.testing.assert_allclose(found.sequences[0], x * [1, -1])
-    assert found.is_flat and (found.joints or ())[0] == "nose" and found.parent is not None
+    assert found.is_flat and found.joints is not None and found.joints[0] == "nose" and found.parent is not None
     few = load_motion(write(tmp_path, x[:, :5], [f"{a}{k}" for k in range(5) for a in "xy"]))
     assert few.joints is None and few.width == 5
 

@@ -111,7 +111,7 @@ def test_one_file_for_a_video(tmp_path: Path, layout: str) -> None:
         load_motion(tmp_path / "a.json")
 
 
-def annotations() -> dict[str, Any]:
+def two_people() -> dict[str, Any]:
     """Two people in every one; the second is surer. The fourth holds nobody."""
     entries = []
     for k in range(4):
@@ -134,7 +134,7 @@ def read_pickle(folder: Path, content: Any, protocol: int = 4) -> MotionSet:
 
 @pytest.mark.parametrize("protocol", [2, 4, 5])
 def test_pickles_of_toolboxes(tmp_path: Path, protocol: int) -> None:
-    found = read_pickle(tmp_path, annotations(), protocol)
+    found = read_pickle(tmp_path, two_people(), protocol)
     expected = (X + 2).astype(np.float16).astype(float) * [1, -1]
     np.testing.assert_allclose(found.sequences[2], expected)
     assert found.require_labels().tolist() == [0, 1, 0] and found.require_subjects().tolist() == [0, 1, 2]
@@ -154,7 +154,7 @@ class Harm:
 
 
 def test_nothing_in_a_pickle_is_run(tmp_path: Path) -> None:
-    content = annotations()
+    content = two_people()
     content["annotations"][0]["label"] = Harm(tmp_path / "harm")
     with pytest.raises(DataError, match=r"a\.pkl: found .*mkdir, which is neither array, list"):
         read_pickle(tmp_path, content)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -13,8 +14,9 @@ from mvnet.data_loaders.motion import MotionSet
 from mvnet.data_loaders.motion.skeleton.common_joints import names_of, select
 from mvnet.data_loaders.motion.stand_in import StandIn
 
-_TILT, _UNLIKE = 50.0, 0.6
-"""Degrees between the verticals of two mean poses, and the relative distance between them, from which a note is due."""
+_TILT, _AGREE, _UNLIKE = 50.0, 2 / 3, 0.6
+"""Degrees between the verticals of two mean poses, share of the recordings that stand along the same axis, and relative
+distance of two poses, from which a note is due."""
 
 
 def align(motions: MotionSet, trained: Trained) -> MotionSet:
@@ -90,15 +92,16 @@ def _compare_bodies(motions: MotionSet, pose: np.ndarray) -> MotionSet:
         rotation, distance = _superpose(StandIn.fit(replace(motions.take([0]), sequences=[sequence])).pose, pose)
         upward = rotation @ np.array([0.0, 0.0, 1.0])  # the vertical of the training in the axes of the recording
         tilts.append(np.degrees(np.arccos(np.clip(upward[2], -1, 1))))
-        axes.append(int(np.abs(upward).argmax()))
+        axes.append("xyz"[int(np.abs(upward).argmax())])
         distances.append(distance)
     notes = []
     if np.median(distances) > _UNLIKE:
         notes.append("the bodies have another shape than in training: other joints, or another order of them?")
     elif np.median(tilts) > _TILT:
-        axis = "xyz"[int(np.median(axes))]
-        words = f"the bodies stand along {axis}, those of the training along z"
-        notes.append(f"{words}: give --up {axis} if it is the vertical" if axis != "z" else f"{words}, upside down")
+        axis, count = Counter(axes).most_common(1)[0]
+        if axis != "z" and count > _AGREE * len(axes):
+            words = f"the bodies stand along {axis}, those of the training along z"
+            notes.append(f"{words}: give --up {axis} if it is the vertical")
     return _noted(motions, *notes)
 
 

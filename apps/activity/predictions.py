@@ -109,7 +109,7 @@ def predict(
         from mvnet.apps.activity.timeline import write_timeline
 
         with outputs:
-            write_timeline(outputs.path(outputs.names[0]), run, shown, summary, merged)
+            write_timeline(outputs.path(outputs.names[0]), run.classes, shown, summary, merged, run.stand_in)
         summary["outputs"] = {"report": str(report)}
     return summary
 

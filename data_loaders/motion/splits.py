@@ -6,8 +6,9 @@ half                    one split: every second subject (first, third, ... in or
 folds, folds:N          N splits (5): sequence by sequence, in every class the first N-th, the second, ... are tested
 FILE                    .json [[1, 3, 5], [2, 4]] or .csv / .txt, one line for each split: the training subjects
 
-Where there are no subjects, or one, the schemes that need several go by sequence, and their note says so. Neighbours of
-a class stay in one fold: repetitions that follow each other are more alike than others.
+Where there are no subjects, or one, the schemes that need several go by sequence, into at most as many folds as the
+smallest class has sequences, and their note says so. Neighbours of a class stay in one fold: repetitions that follow
+each other are more alike than others.
 """
 
 from __future__ import annotations
@@ -68,7 +69,8 @@ def splits(motions: MotionSet, scheme: str | os.PathLike[str] = "cross-subject")
         reason += ": the same person may be in training and test"
         if name == "half":
             return [_half_of_sequences(motions, f"every second sequence of a class trains, {reason}")]
-        return _by_sequence(motions, _FOLDS, f"folds by sequence, {reason}")
+        smallest = min(len(members) for _, members in _classes(motions))
+        return _by_sequence(motions, max(2, min(_FOLDS, smallest)), f"folds by sequence, {reason}")
     if name == "half":
         return _by_subjects(motions, [subjects[::2]], "every second subject trains", motions.source)
     note = "leave one subject out" + (", as none are published" if name == "cross-subject" else "")

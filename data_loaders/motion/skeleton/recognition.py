@@ -14,6 +14,7 @@ from mvnet.data_loaders.motion.skeleton.common_joints import names_of
 from mvnet.data_loaders.motion.skeleton.layouts import LAYOUTS
 from mvnet.data_loaders.motion.skeleton.names import exchange_of_names, tree_of_names
 from mvnet.data_loaders.motion.skeleton.rigidity import (
+    along_limbs,
     bone_costs,
     find_exchange,
     mirror_residual,
@@ -61,6 +62,7 @@ def find_tree(motions: MotionSet) -> tuple[np.ndarray, str] | None:
     if motions.is_flat:  # bones of an image change their length
         return None
     exchange = find_exchange(pose)
+    exchange = None if exchange is None else along_limbs(exchange, bones, cost)
     paired = None if exchange is None else spanning_tree(cost, exchange)
     if paired is not None:
         return rooted(paired, exchange), "no tree in the file: inferred from rigid pairs of joints, with left and right"

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from mvnet.data_loaders.motion.skeleton.tree import order, parent_of_bones
+from mvnet.data_loaders.motion.skeleton.tree import children, order, parent_of_bones
 
 _SHORT = 0.1  # a, the price of length
 _FRAMES = 3000
@@ -96,6 +96,30 @@ def _matching(distance: np.ndarray) -> np.ndarray:
         if gain < 0 and exchange[i] == i and exchange[j] == j:
             exchange[i], exchange[j] = j, i
     return exchange
+
+
+def along_limbs(exchange: np.ndarray, bones: np.ndarray, cost: np.ndarray) -> np.ndarray:
+    """The exchange with joints below a pair paired too, where they were taken for their own images.
+
+    Feet that are close to each other in the mean pose say little; the bones to them say more.
+
+    Args:
+        exchange: of `find_exchange`. bones: a spanning tree. cost: of the bones.
+    """
+    result, joints = exchange.copy(), np.arange(len(exchange))
+    parent = rooted(bones, exchange)
+    for joint in order(parent):
+        other = int(result[joint])
+        if other <= joint:
+            continue
+        mine, theirs = ([c for c in children(parent, j) if result[c] == c] for j in (joint, other))
+        while mine and theirs:
+            difference = {(i, k): abs(cost[joint, i] - cost[other, k]) for i in mine for k in theirs}
+            i, k = min(difference, key=lambda pair: difference[pair])
+            result[i], result[k] = k, i
+            mine.remove(i)
+            theirs.remove(k)
+    return result if (result[result] == joints).all() else exchange
 
 
 def spanning_tree(cost: np.ndarray, exchange: np.ndarray | None = None) -> np.ndarray | None:

@@ -19,12 +19,12 @@ from tests.data_loaders.motion.files import bvh, trc
 from tests.data_loaders.motion.formats.test_activity_sets import pamap2, uci_har
 from tests.data_loaders.motion.formats.test_amass import OLD as SMPL
 from tests.data_loaders.motion.formats.test_c3d import write as write_c3d
+from tests.data_loaders.motion.formats.test_imu import HEADER, RATES, STAMPED, TURNS, table, ts_line
 from tests.data_loaders.motion.formats.test_landmarks import PARTS
 from tests.data_loaders.motion.formats.test_opensim import HEAD as STO_HEAD
 from tests.data_loaders.motion.formats.test_opensim import QUATERNIONS
 from tests.data_loaders.motion.formats.test_opensim import write as write_sto
 from tests.data_loaders.motion.formats.test_poses import alphapose, mmpose, openpose, st_gcn, two_people
-from tests.data_loaders.motion.test_imu import HEADER, RATES, STAMPED, TURNS, table, ts_line
 from tests.data_loaders.motion.test_recording import write_acclaim
 from tests.data_loaders.motion.test_skeleton import msr_text, ntu_text, sensor
 

@@ -9,7 +9,7 @@ from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.motion import load_motion
 from mvnet.data_loaders.motion.formats.sensors.columns import axis_of, is_clock, is_inertial, is_note
 from mvnet.data_loaders.motion.inertial import integrate_gyroscope
-from tests.data_loaders.motion.test_imu import RATES, table
+from tests.data_loaders.motion.formats.test_imu import RATES, table
 
 CLOCKS = (
     "time|Time (s)|timestamp_ns|seconds_elapsed|epoch (ms)|epoc (ms)|elapsed (s)|timestamp (-07:00)|loggingTime(txt)|"

@@ -10,7 +10,7 @@ import pytest
 
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.motion import load_motion
-from tests.data_loaders.motion.test_imu import table
+from tests.data_loaders.motion.formats.test_imu import table
 
 PARTS = ("head", "hip", "foot")
 BODY = np.array([[0.1, 1.7, 0.2], [0.0, 0.9, 0.1], [0.05, 0.1, 0.15]])

@@ -199,8 +199,9 @@ def rotations_of(motions: MotionSet, bone_rotations: BoneRotations) -> tuple[Mot
     Raises:
         DataError: the set does not hold positions.
     """
-    if motions.kind != "positions":
-        raise DataError(f"{motions.source}: found {motions.kind}, expected positions")
+    if motions.kind != "positions" or motions.is_flat:
+        found = "positions in an image" if motions.is_flat else motions.kind
+        raise DataError(f"{motions.source}: found {found}, expected positions in space")
     results = [bone_rotations(sequence) for sequence in motions.sequences]
     sequences = tuple(rotations for rotations, _ in results)
     note = "rotations of bones, frame " + ("world" if bone_rotations.torso is None else "torso")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
 
 from mvnet.data_loaders.errors import DataError
+
+if TYPE_CHECKING:
+    from mvnet.data_loaders.motion.motion_set import MotionSet
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "up": ("x", "y", "z"),
@@ -57,3 +60,12 @@ class ReadOptions:
         if unknown:
             raise DataError(f"options: found {unknown[0]!r}, expected {', '.join(names)}")
         return cls(**options)
+
+    def hold(self, motions: MotionSet) -> MotionSet:
+        """Motions as read, at the rate that was asked for; DataError where they are not what `value` asked for."""
+        wanted = "rotations" if self.value == "local" else self.value
+        if wanted is not None and motions.kind != wanted:
+            raise DataError(f"value: found {motions.kind} in {motions.source}, expected {self.value} as asked")
+        if self.rate is None or motions.rate == self.rate:
+            return motions
+        return replace(motions, rate=self.rate, timestamps=None)

@@ -114,6 +114,7 @@ class MotionClassifier(ClassifierMixin, BaseEstimator):
     def _choose(self, kernels: dict[bool, Gram], targets: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> None:
         """The settings with the best held-out accuracy, ties by squared error."""
         best = (-1.0, -np.inf)
+        self.known_threshold_ = 0.0
         mirrors = [m for m in kernels if self.mirror in ("auto", m)]
         for mirrored, share, penalty in product(mirrors, SHARES, PENALTIES):
             c, g = fit_coefficients(_mix_families(kernels[mirrored], share), targets, penalty)
@@ -162,6 +163,26 @@ class MotionClassifier(ClassifierMixin, BaseEstimator):
             (m, classes), in the order of classes_.
         """
         return softmax(self._scores(X), self.sharpness_)
+
+    def known_probability(self, X: Any) -> np.ndarray:
+        """Probability that a sequence is of one of the classes at all.
+
+        Args:
+            X: m sequences.
+        Returns:
+            (m,), in [0, 1]; 1 where nothing was learned about it, as in files of version 0.1.0.
+        """
+        return np.ones(len(self._scores(X)))
+
+    def is_unknown(self, X: Any) -> np.ndarray:
+        """Whether a sequence is of none of the classes.
+
+        Args:
+            X: m sequences.
+        Returns:
+            (m,) bool; False where nothing was learned about it, as in files of version 0.1.0.
+        """
+        return self.known_probability(X) < self.known_threshold_
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

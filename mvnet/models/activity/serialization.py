@@ -62,6 +62,7 @@ def save_classifier(stem: str | Path, classifier: MotionClassifier, card: dict[s
         "settings": classifier.settings_,
         "inner_accuracy": classifier.inner_accuracy_,
         "sharpness": classifier.sharpness_,
+        "known_threshold": classifier.known_threshold_,
         "labels": classifier.classes_.tolist(),
         "kind": views.kind,
         "joints": views.joints,
@@ -181,4 +182,5 @@ def _rebuild(tensors: dict[str, Tensor], card: dict[str, Any]) -> MotionClassifi
     classifier.classes_ = np.array(card["labels"])
     classifier.settings_, classifier.sharpness_ = card["settings"], card["sharpness"]
     classifier.inner_accuracy_ = card["inner_accuracy"]
+    classifier.known_threshold_ = card.get("known_threshold", 0.0)
     return classifier

@@ -110,7 +110,10 @@ def test_crossval_tells_every_split(run, data):
         (("train", "activity", "--data", "DATA", "-o", "OUT", "--split", "half:7"), "--split"),
         (("evaluate", "activity", "nowhere"), "nowhere"),
         (("predict", "activity", "nowhere", "DATA", "--window", "inf"), "--window: found inf"),
-        (("crossval", "activity", "--data", "DATA", "--rate", "0.1"), "--rate: found --network kernels"),
+        (
+            ("crossval", "activity", "--data", "DATA", "--learning-rate", "0.1"),
+            "--learning-rate: found --network kernels",
+        ),
         (("train", "activity", "--data", "DATA", "-o", "OUT", "--network", "magic"), "--network"),
         (
             ("train", "activity", "--data", "DATA", "-o", "OUT", "--epochs", "3"),

@@ -23,7 +23,8 @@ import numpy as np
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.motion.motion_set import MotionSet, encode_labels
 from mvnet.data_loaders.motion.options import ReadOptions
-from mvnet.data_loaders.motion.vertical import Vertical, turn
+from mvnet.data_loaders.motion.skeleton.vertical import Vertical
+from mvnet.data_loaders.motion.turning import turn
 from mvnet.data_loaders.npz_files import read_npz
 from mvnet.storage import replacing
 

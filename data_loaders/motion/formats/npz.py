@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.motion.formats.sensors.channels_first import frames_first
 from mvnet.data_loaders.motion.motion_set import MotionSet, encode_labels
 from mvnet.data_loaders.motion.options import ReadOptions
 from mvnet.data_loaders.motion.skeleton.vertical import Vertical
@@ -59,6 +60,9 @@ def read_neutral(path: Path, options: ReadOptions | None = None) -> MotionSet:
         raise DataError(f"{path}: found no arrays seq_0000, seq_0001, ..., expected at least one")
     sequences = [_floats(arrays[key], path) for key in keys]
     kind: Any = _KINDS.get(sequences[0].ndim, "positions")  # the set itself refuses other shapes
+    channels, note = _strings(arrays, "channel"), ""
+    if kind == "signals":
+        sequences, note = frames_first(sequences, len(channels or ()))
     labels, classes = _labels(arrays, path)
     subjects, names = (_column(arrays, name, path) for name in ("subject", "name"))
     motions = MotionSet(
@@ -72,10 +76,11 @@ def read_neutral(path: Path, options: ReadOptions | None = None) -> MotionSet:
         train_sequences=arrays.get("train_sequences"),
         names=tuple(keys) if names is None else tuple(map(str, names)),
         joints=_strings(arrays, "joint"),
-        channels=_strings(arrays, "channel"),
+        channels=channels,
         rate=float(arrays["rate"]) if "rate" in arrays else None,
         timestamps=_times(arrays, keys, path),
         source=str(path),
+        notes=(note,) if note else (),
     )
     return motions if options is None else _as_asked(motions, options)
 

@@ -2,12 +2,10 @@
 
 florence    one line per frame: video, actor, category, then 15 joints x (x, y, z) in mm
 msr         aAA_sSS_eEE*.txt, 20 lines per frame: x y z confidence, metres
-ntu         .skeleton: frames; per frame bodies; per body 10 values, 25 joints, 12 values a joint, metres
 """
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +19,6 @@ from mvnet.data_loaders.motion.skeleton.tree import Y_UP_TO_Z_UP
 from mvnet.data_loaders.text_files import head_lines
 
 _FARTHEST = 50.0  # metres: no depth sensor sees beyond, so larger numbers are another unit
-_NTU = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})", re.IGNORECASE)
 
 
 def _numbers(text: str) -> list[float]:
@@ -44,13 +41,7 @@ def is_msr(path: Path) -> bool:
     return bool(lines) and len(_numbers(lines[0])) == 4
 
 
-def is_ntu(path: Path) -> bool:
-    """A count of frames, a count of bodies, then 10 values."""
-    lines = [_numbers(line) for line in head_lines(path, 3)]
-    return len(lines) == 3 and [len(line) for line in lines] == [1, 1, 10]
-
-
-def _world(positions: np.ndarray, scale: float) -> np.ndarray:
+def world(positions: np.ndarray, scale: float = 1.0) -> np.ndarray:
     """Sensor axes to z up, metres, NaN where nobody was seen."""
     return missing_as_nan(positions) @ Y_UP_TO_Z_UP.T * scale
 
@@ -80,7 +71,7 @@ def read_florence(path: Path, options: ReadOptions) -> MotionSet:
     labels, classes = encode_labels(keys[first, 2])
     layout = LAYOUTS["kinect-15"]
     return MotionSet(
-        [_world(part, scale) for part in np.split(coordinates, changes)],
+        [world(part, scale) for part in np.split(coordinates, changes)],
         labels=labels,
         classes=classes,
         subjects=keys[first, 1],
@@ -110,7 +101,7 @@ def read_msr(path: Path, options: ReadOptions) -> MotionSet:
         )
     match = NAME.match(path.stem)
     return MotionSet(
-        [_world(positions, options.scale or 1.0)],
+        [world(positions, options.scale or 1.0)],
         labels=np.zeros(1, dtype=np.int64) if match else None,
         classes=(str(int(match.group(1))),) if match else (),
         subjects=np.array([int(match.group(2))]) if match else None,
@@ -120,68 +111,3 @@ def read_msr(path: Path, options: ReadOptions) -> MotionSet:
         source=str(path),
         notes=("turned from y up to z up",),
     )
-
-
-def read_ntu(path: Path, options: ReadOptions) -> MotionSet:
-    """One recording: of the bodies in it, the one whose joints vary most; class and subject from its name.
-
-    Frames without that body are NaN. Layout as published with NTU RGB+D (Shahroudy et al., CVPR 2016).
-
-    Raises:
-        DataError: truncated, another number of joints, nobody in any frame.
-    """
-    bodies, frames = _ntu_bodies(path)
-    if not bodies:
-        raise DataError(f"{path}: found nobody in {frames} frames, expected at least one body")
-
-    def motion(name: str) -> float:  # total variance over time, of what was seen
-        return float(np.nanvar(bodies[name], axis=0).sum())
-
-    body = max(bodies, key=motion)
-    match, layout = _NTU.search(path.stem), LAYOUTS["kinect-25"]
-    return MotionSet(
-        [_world(bodies[body], options.scale or 1.0)],
-        labels=np.zeros(1, dtype=np.int64) if match else None,
-        classes=(str(int(match.group(5))),) if match else (),
-        subjects=np.array([int(match.group(3))]) if match else None,
-        parent=layout.parents(),
-        names=(path.stem,),
-        joints=layout.joints,
-        rate=options.rate or 30.0,
-        source=str(path),
-        notes=("turned from y up to z up", f"{len(bodies)} bodies, the one that moves most is kept"),
-    )
-
-
-def _ntu_bodies(path: Path) -> tuple[dict[str, np.ndarray], int]:
-    """Coordinates (frames, 25, 3) by body, NaN in frames without it, and the number of frames."""
-    lines = path.read_text(encoding="utf-8-sig").splitlines()
-    words = iter(lines)
-    bodies: dict[str, np.ndarray] = {}
-    line = 0
-
-    def values(count: int, what: str) -> list[str]:
-        nonlocal line
-        line += 1
-        found = next(words, "").split()
-        if len(found) != count:
-            raise DataError(f"{path}: line {line}: found {len(found)} values, expected {count} ({what})")
-        return found
-
-    try:
-        frames = int(values(1, "number of frames")[0])
-        if frames > len(lines):  # before there is room made for them
-            raise DataError(f"{path}: line 1: found {frames} frames, expected at most {len(lines)}, one a line")
-        for frame in range(frames):
-            for _ in range(int(values(1, "number of bodies")[0])):
-                name = values(10, "a body")[0]
-                joints = int(values(1, "number of joints")[0])
-                if joints != 25:
-                    raise DataError(f"{path}: line {line}: found {joints} joints, expected 25")
-                rows = [[float(v) for v in values(12, "a joint")[:3]] for _ in range(joints)]
-                bodies.setdefault(name, np.full((frames, joints, 3), np.nan))[frame] = rows
-    except DataError:
-        raise
-    except ValueError as error:
-        raise DataError(f"{path}: line {line}: found no number ({error}), expected numbers") from error
-    return bodies, frames

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError, reading
+from mvnet.data_loaders.motion.formats.file_names import named_recording
 from mvnet.data_loaders.motion.motion_set import MotionSet
 from mvnet.data_loaders.motion.options import ReadOptions
 from mvnet.data_loaders.motion.recording import one_recording
@@ -25,6 +26,7 @@ from mvnet.data_loaders.motion.skeleton.tree import check_parent, order
 from mvnet.data_loaders.text_files import head_lines
 
 _INCH = 0.0254
+_SKELETONS = ("asf", "ASF", "skeletons", "skeleton")
 
 
 @dataclass(frozen=True)
@@ -145,19 +147,34 @@ def _blocks(lines: list[list[str]]):
 
 
 def _beside(path: Path) -> Path:
-    """The .asf of an .amc: of the same name, of the part before its first _, or the only one in the folder."""
-    there = sorted(file for file in path.parent.iterdir() if file.suffix.lower() == ".asf")
-    stems = (path.stem, path.stem.rpartition("_")[0], path.stem.partition("_")[0])
-    named = [file for stem in stems for file in there if file.stem == stem]
-    if named or len(there) == 1:
-        return (named or there)[0]
-    raise DataError(f"{path}: found {len(there)} .asf files beside it, none of its name, expected {stems[2]}.asf")
+    """The .asf of an .amc: the one whose name the .amc's begins with, the longest, or the only one in the folder.
+
+    Looked for in the folder, in those called asf or skeletons, and in the two folders above: HDM_bd.asf belongs to
+    HDM_bd_walk_001_120.amc wherever the classes are folders.
+    """
+    folders = [path.parent, *path.parent.absolute().parents[:2]]
+    for folder in folders:
+        there = [file for file in folder.glob("*.[aA][sS][fF]")]
+        there += [file for name in _SKELETONS for file in (folder / name).glob("*.[aA][sS][fF]")]
+        named = [file for file in sorted(there) if _begins(path.stem.lower(), file.stem.lower())]
+        if named:
+            return max(named, key=lambda file: len(file.stem))
+    there = sorted(path.parent.glob("*.[aA][sS][fF]"))
+    if len(there) == 1:
+        return there[0]
+    wanted = path.stem.rpartition("_")[0] or path.stem
+    raise DataError(f"{path}: found {len(there)} .asf files beside it, none of its name, expected {wanted}.asf")
+
+
+def _begins(name: str, stem: str) -> bool:
+    """Whether a name is the stem, or goes on with something else than a letter or digit."""
+    return name == stem or (name.startswith(stem) and not name[len(stem)].isalnum())
 
 
 def read_amc(path: Path, options: ReadOptions) -> MotionSet:
     """World positions (default), world rotations, or rotations relative to the bone above ("local").
 
-    CMU recorded at 120 frames per second, which the file does not say: give `rate`.
+    CMU recorded at 120 frames per second, which the file does not say: give `rate`. Names of HDM05 hold the rate.
 
     Raises:
         DataError: no .asf, truncated, a bone the skeleton does not have, another number of channels.
@@ -187,7 +204,7 @@ def read_amc(path: Path, options: ReadOptions) -> MotionSet:
         base = skeleton.position + translation if above < 0 else positions[:, above]
         positions[:, bone] = base + world[:, bone] @ skeleton.offsets[bone]
     scale = options.scale or _INCH / skeleton.length
-    return one_recording(
+    motions = one_recording(
         path,
         options,
         positions=positions * scale,
@@ -199,6 +216,7 @@ def read_amc(path: Path, options: ReadOptions) -> MotionSet:
         scale=scale,
         default_up="y",
     )
+    return named_recording(motions)
 
 
 def _frames(path: Path, skeleton: AcclaimSkeleton) -> list[dict[str, list[float]]]:

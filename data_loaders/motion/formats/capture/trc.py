@@ -6,15 +6,17 @@ the fourth names the markers. A marker not seen has empty columns. y is up, unle
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError, reading
+from mvnet.data_loaders.motion.formats.joint_names import plain_names
+from mvnet.data_loaders.motion.formats.units import metres_per_unit
 from mvnet.data_loaders.motion.motion_set import MotionSet
 from mvnet.data_loaders.motion.options import ReadOptions
-from mvnet.data_loaders.motion.recording import METRES, one_recording
+from mvnet.data_loaders.motion.recording import one_recording
 from mvnet.data_loaders.text_files import head_lines
 
 
@@ -76,15 +78,14 @@ def read_trc(path: Path, options: ReadOptions) -> MotionSet:
         DataError: damaged, or a unit that is not known and no `scale`.
     """
     text = parse_trc(path)
-    if options.scale is None and text.unit not in METRES:
-        raise DataError(f"{path}: found unit {text.unit!r}, expected one of {', '.join(METRES)}; give scale")
-    scale = options.scale or METRES[text.unit]
-    return one_recording(
+    scale, note = metres_per_unit(path, text.unit, text.positions, options)
+    motions = one_recording(
         path,
         options,
         positions=text.positions * scale,
-        joints=text.markers,
+        joints=plain_names(text.markers),
         rate=text.rate,
         scale=scale,
         default_up="y",
     )
+    return replace(motions, notes=(*motions.notes, note)) if note else motions

@@ -1,9 +1,10 @@
 """Text files of inertial sensors: Xsens and x-io (NGIMU) exports, CSV with named columns, quaternion tables.
 
-    signals (default)    all named columns but counters and times
+    signals (default)    all named columns but clocks and notes on what was done
     rotations            of each sensor: its quaternions where the file has them, else its gyroscope integrated
 
-Columns go by name: gyr*/gyro*/angular* x, y, z with the unit in brackets ("(deg/s)"), q* w, x, y, z for quaternions.
+Columns go by name: gyr*, angular*, rotation rate x, y, z in any order, with the unit in brackets ("(deg/s)"), q* w, x,
+y, z for quaternions.
 Where neither file nor exporter says the unit of rates or the order of quaternions it has to be given.
 """
 
@@ -16,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.motion.formats.sensors.columns import gyroscope_columns, is_inertial, signal_columns
 from mvnet.data_loaders.motion.formats.sensors.table import Table, column_names, read_table
 from mvnet.data_loaders.motion.inertial import (
     RADIANS,
@@ -27,16 +29,13 @@ from mvnet.data_loaders.motion.inertial import (
 from mvnet.data_loaders.motion.motion_set import MotionSet, check_times
 from mvnet.data_loaders.motion.options import ReadOptions
 
-_GYROSCOPE = re.compile(r"gyr|angular|omega", re.IGNORECASE)
-_INERTIAL = re.compile(r"gyr|acc|angular|omega", re.IGNORECASE)
-_COUNTER = re.compile(r"^(counter|packetcounter|sampletimefine|index|frame|time|timestamp|t)\b", re.IGNORECASE)
 _QUATERNION = re.compile(r"^(?:quat\w*[ _.]?|q[ _.]?)?([wxyz])(?:\W.*)?$", re.IGNORECASE)
 _NUMBERED = re.compile(r"^(?:quat\w*[ _.]?|q[ _.]?)([0-3])$", re.IGNORECASE)
 
 
 def is_imu(path: Path) -> bool:
     """A table with columns of a gyroscope or accelerometer."""
-    return any(_INERTIAL.search(name) for name in column_names(path) or ())
+    return is_inertial(column_names(path) or ())
 
 
 def is_quaternions(path: Path) -> bool:
@@ -54,17 +53,23 @@ def read_imu(path: Path, options: ReadOptions) -> MotionSet:
     table = read_table(path)
     names = table.names or tuple(f"channel {i}" for i in range(table.values.shape[1]))
     if options.value in (None, "signals"):
-        keep = [i for i, name in enumerate(names) if not _COUNTER.match(name) and name]
-        return _recording(path, table, options, table.values[:, keep], channels=tuple(names[i] for i in keep))
+        keep = [k for k in signal_columns(names) if k not in table.texts]
+        if not keep:
+            raise DataError(f"{path}: found the columns {', '.join(names)}, expected signals besides clocks and notes")
+        gone = ", ".join(name or "without a name" for k, name in enumerate(names) if k not in keep)
+        note = f"columns left out, which are clocks, notes or texts: {gone}" if gone else ""
+        channels = tuple(names[k] for k in keep)
+        return _recording(path, table, options, table.values[:, keep], note, channels=channels)
     _only_rotations(options)
     columns = _quaternion_columns(names)
     if columns is not None:
         values = rotations_of_quaternions(table.values[:, columns].reshape(len(table.values), -1, 4), "wxyz")
         return _recording(path, table, options, values, note="rotations from the quaternions of the file")
-    sensors = _gyroscopes(path, names, options)
+    sensors, left = _gyroscopes(path, names, options)
     unit = options.unit or _unit(path, [names[i] for i in sensors.ravel()], table)
     rates = table.values[:, sensors] * RADIANS[unit]
-    return _recording(path, table, options, None, f"gyroscope in {unit}, integrated without correction of drift", rates)
+    note = f"gyroscope in {unit}, integrated without correction of drift" + (f"; {left}" if left else "")
+    return _recording(path, table, options, None, note, rates)
 
 
 def read_quaternions(path: Path, options: ReadOptions) -> MotionSet:
@@ -82,7 +87,7 @@ def read_quaternions(path: Path, options: ReadOptions) -> MotionSet:
         quaternions, order = table.values[:, columns], "wxyz"
     else:
         time = table.time()
-        values = np.delete(table.values, time[0], axis=1) if time else table.values
+        values = np.delete(table.values, time.column, axis=1) if time else table.values
         if options.order is None:
             raise DataError(f"{path}: found no columns w, x, y, z, expected their names; give order: wxyz or xyzw")
         if values.shape[1] % 4:
@@ -143,15 +148,17 @@ def _quaternion_columns(names: tuple[str, ...]) -> np.ndarray | None:
     return np.array([columns[axis] for axis in "wxyz"]).T if len(counts) == 1 and counts != {0} else None
 
 
-def _gyroscopes(path: Path, names: tuple[str, ...], options: ReadOptions) -> np.ndarray:
-    """Columns (sensors, 3) of x, y, z."""
-    if options.gyroscope is not None:
-        found = list(options.gyroscope)
+def _gyroscopes(path: Path, names: tuple[str, ...], options: ReadOptions) -> tuple[np.ndarray, str]:
+    """Columns (sensors, 3) of x, y, z, and what was left out."""
+    if options.gyroscope is None:
+        found, wrong = gyroscope_columns(names)
     else:
-        found = [i for i, name in enumerate(names) if _GYROSCOPE.search(name)]
-    if not found or len(found) % 3 or max(found) >= len(names):
-        raise DataError(f"{path}: found {len(found)} columns of a gyroscope, expected x, y, z for each sensor")
-    return np.array(found).reshape(-1, 3)
+        found, wrong = np.array(options.gyroscope), ""
+        if found.size % 3 or not found.size or found.min() < 0 or found.max() >= len(names):
+            found, wrong = np.array([]), f"the columns {options.gyroscope} of {len(names)}"
+    if not found.size:
+        raise DataError(f"{path}: found {wrong}, expected x, y, z for each sensor")
+    return found.reshape(-1, 3), f"left out {wrong}" if wrong else ""
 
 
 def _unit(path: Path, names: list[str], table: Table) -> str:
@@ -176,7 +183,7 @@ def _recording(
 ) -> MotionSet:
     """A set of one sequence: `values`, or the rates integrated."""
     time, rate = table.time(), options.rate or table.rate()
-    seconds = time[1] if time and options.rate is None else None
+    seconds = time.seconds if time and options.rate is None else None
     if seconds is not None:
         check_times(seconds, str(path), "; or give rate")
     if seconds is None and rate is not None:
@@ -197,5 +204,5 @@ def _recording(
         rate=rate,
         timestamps=(seconds,) if seconds is not None and time and options.rate is None else None,
         source=str(path),
-        notes=(note,) if note else (),
+        notes=tuple(text for text in (note, time.note if time and seconds is not None else "") if text),
     )

@@ -92,6 +92,8 @@ def test_quaternions_as_signals_are_continuous(tmp_path):
 
 HEADER = "@problemName T\n@timeStamps false\n@dimensions 3\n@classLabel true Sit Run\n@data\n"
 
+STAMPED = HEADER.replace("Stamps false", "Stamps true")
+
 
 def ts_line(values, label):
     return ":".join(",".join(f"{v:.6f}" for v in channel) for channel in values.T) + f":{label}\n"
@@ -116,12 +118,31 @@ def test_ts_archive(tmp_path):
     np.testing.assert_allclose(turned.sequences[0][:, 0], expected, atol=1e-12)
 
 
+@pytest.mark.parametrize("stamp", ["{}", "2024-01-05 10:00:0{}", "10:00:0{}"])
+def test_ts_with_time_stamps(tmp_path, stamp):
+    """(time,value) pairs, uneven; integrated at their times."""
+    times = [0.0, 0.25, 1.0, 1.5, 2.5]
+    stamps = [stamp.format(f"{t:.3f}") for t in times]
+    line = ":".join(",".join(f"({t},{v})" for t, v in zip(stamps, channel)) for channel in RATES[:5].T)
+    (tmp_path / "a.ts").write_text(STAMPED + f"{line}:Sit\n".replace(")", ") ", 1))
+    found = load_motion(tmp_path / "a.ts")
+    np.testing.assert_allclose(found.sequences[0], RATES[:5])
+    np.testing.assert_allclose(np.concatenate(found.timestamps or ()), times, atol=1e-6)
+    turned = load_motion(tmp_path / "a.ts", value="rotations", gyroscope=(0, 1, 2), unit="rad/s")
+    np.testing.assert_allclose(turned.sequences[0][:, 0], integrate_gyroscope(RATES[:5], np.array(times)), atol=1e-6)
+
+
 @pytest.mark.parametrize(
     "text, message",
     [
         (HEADER, "no sequences after @data"),
         (HEADER.replace("@data", "@dat"), "no line @data"),
-        (HEADER.replace("Stamps false", "Stamps true") + "1:Sit\n", "timeStamps true"),
+        (STAMPED + "1:Sit\n", "timeStamps true"),
+        (
+            STAMPED + "(0,1),(1,2):(0,1),(2,2):Sit\n",
+            "channels at different times",
+        ),
+        (STAMPED + "(x,1),(1,2):Sit\n", "expected times as numbers or dates"),
         (HEADER + "1,2:3,4:5:Sit\n", r"line 6: found 3 channels of lengths \[1, 2\]"),
         (HEADER + "1:2:3:Sit\n1:2:Sit\n", "line 7: found 2 channels"),
         (HEADER + "1:x:3:Sit\n", "line 6: found no number"),

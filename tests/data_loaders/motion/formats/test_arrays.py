@@ -1,0 +1,71 @@
+"""All motions in one array: which axis is time, labels, published splits; signals that lie the other way round."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.motion import load_motion, splits
+from mvnet.data_loaders.motion.formats.sensors.channels_first import frames_first
+
+X = np.random.default_rng(0).normal(size=(6, 40, 9)).astype(np.float32)
+Y = np.array(["b", "a", "b", "a", "b", "a"])
+
+
+def load(folder: Path, **arrays):
+    np.savez(folder / "a.npz", **arrays)
+    return load_motion(folder / "a.npz")
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_time_is_the_longer_axis_and_said(tmp_path: Path, turned: bool) -> None:
+    found = load(tmp_path, X=X.swapaxes(1, 2) if turned else X, y=Y, groups=np.arange(6))
+    np.testing.assert_array_equal(np.stack(found.sequences), X)
+    assert found.classes == ("a", "b") and found.require_labels().tolist() == [1, 0, 1, 0, 1, 0]
+    assert found.require_subjects().tolist() == list(range(6)) and len(found.notes) == 1
+    assert ("(n, channels, frames)" in found.notes[0]) == turned
+
+
+def test_published_split_and_labels_of_ones(tmp_path: Path) -> None:
+    ones = np.eye(2)[[1, 0, 1, 0, 1, 0]]
+    found = load(tmp_path, x_train=X[:4], y_train=ones[:4], x_test=X[4:], y_test=ones[4:])
+    assert found.require_labels().tolist() == [1, 0, 1, 0, 1, 0]
+    assert [split.train.tolist() for split in splits(found)] == [[0, 1, 2, 3]]
+    assert len(load(tmp_path, X_train=X, y_train=Y)) == 6 and load(tmp_path, X=X).labels is None
+
+
+def test_joints(tmp_path: Path) -> None:
+    joints = X.reshape(6, 40, 3, 3)
+    found = load(tmp_path, X=joints[..., :2])
+    assert found.kind == "positions" and found.is_flat
+    turned = load(tmp_path, X=np.moveaxis(np.concatenate((joints, joints), 2), -1, 1))
+    np.testing.assert_array_equal(turned.sequences[0], np.concatenate((joints, joints), 2)[0])
+    assert load(tmp_path, data=np.tile(np.eye(3), (6, 40, 2, 1, 1))).kind == "rotations"
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"X": X, "y": Y[:5]}, r"y: found <U1 \(5,\), expected one of each of 6"),
+        ({"X": X[0]}, r"X: found float32 \(40, 9\), expected numbers"),
+        ({"X": Y[:, None, None]}, "X: found <U1"),
+    ],
+)
+def test_what_does_not_fit(tmp_path: Path, arrays, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        load(tmp_path, **arrays)
+
+
+def test_signals_of_the_neutral_file(tmp_path: Path) -> None:
+    """Turned where it is certain: unequal second lengths, names of as many rows; said where it is likely."""
+    ragged = {"seq_0000": X[0].T, "seq_0001": X[1, :30].T}
+    found = load(tmp_path, **ragged)
+    assert found.lengths.tolist() == [40, 30] and "turned from (channels, frames)" in found.notes[0]
+    named = load(tmp_path, seq_0000=X[0].T, channel=np.array([f"c{k}" for k in range(9)]))
+    np.testing.assert_array_equal(named.sequences[0], X[0])
+    likely = load(tmp_path, seq_0000=X[0].T, seq_0001=X[1].T)
+    assert likely.lengths.tolist() == [9, 9] and "turn them round" in likely.notes[0]
+    assert load(tmp_path, seq_0000=X[0]).notes == () and frames_first([X[0], X[1, :30]])[1] == ""

@@ -68,4 +68,6 @@ def test_signals_of_the_neutral_file(tmp_path: Path) -> None:
     np.testing.assert_array_equal(named.sequences[0], X[0])
     likely = load(tmp_path, seq_0000=X[0].T, seq_0001=X[1].T)
     assert likely.lengths.tolist() == [9, 9] and "turn them round" in likely.notes[0]
+    clocks = load(tmp_path, seq_0000=X[0, :, :3], channel=np.array(["acc", "timestamp_ms", "gyr"]))
+    assert clocks.channels == ("acc", "gyr") and "timestamp_ms" in clocks.notes[0]
     assert load(tmp_path, seq_0000=X[0]).notes == () and frames_first([X[0], X[1, :30]])[1] == ""

@@ -41,7 +41,7 @@ benchmarks: .venv/installed
 .venv/installed: pyproject.toml setup.py constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,insar,motion,peers,scanner]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,insar,motion,peers,scanner,train]'
 	mkdir -p .venv/typing/mvnet
 	ln -sfn ../../../apps .venv/typing/mvnet/apps
 	ln -sfn ../../../data_loaders .venv/typing/mvnet/data_loaders

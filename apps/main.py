@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from mvnet.apps.activity import commands as activity
-from mvnet.apps.common.commands import Command
+from mvnet.apps.common.commands import Command, SharedCommand
 from mvnet.apps.common.errors import STATUSES, run_cli
 from mvnet.apps.common.options import Json, Overwrite, Quiet, Seed
 from mvnet.apps.common.training_options import list_optimizers
@@ -30,11 +30,14 @@ app = typer.Typer(
 )
 
 
+_OVER_PROCESSES = (dti_train.train, insar_train.train, motion_train.train)
+
+
 def _add_group(name: str, help: str, epilog: str | None = None, **commands: Callable[..., None]) -> None:
     """`mvnet NAME KIND`, one command for every kind of data."""
     group = typer.Typer(no_args_is_help=True, help=help, epilog=epilog)
     for kind, command in commands.items():
-        group.command(kind, cls=Command)(command)
+        group.command(kind, cls=SharedCommand if command in _OVER_PROCESSES else Command)(command)
     app.add_typer(group, name=name)
 
 
@@ -72,6 +75,23 @@ def verify(
 
     if not verify(name, seed=seed, as_json=as_json):
         raise typer.Exit(1)
+
+
+bench = typer.Typer(no_args_is_help=True, help="Measure how fast this machine runs what is slow.")
+app.add_typer(bench, name="bench")
+
+
+@bench.command(cls=Command)
+def scaling(
+    counts: Annotated[str, typer.Option(help="Numbers of processes and of dask workers, such as 1,2,4.")] = "1,2",
+    steps: Annotated[int, typer.Option(min=1, help="Timed training steps of each.")] = 10,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Weak and strong scaling of training over processes, and of tiles over dask workers."""
+    from mvnet.apps.bench.scaling import scaling
+
+    scaling(counts, steps, quiet=quiet, as_json=as_json)
 
 
 @app.command(cls=Command)

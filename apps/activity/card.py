@@ -61,17 +61,17 @@ class Trained:
             kind, pose = card["kind"], np.array(card["pose"], dtype=np.float64)
             tail = (2,) if kind == "positions" and pose.shape[1:] == (2,) else TAILS[kind]
             if pose.ndim < 1 or pose.shape[1:] != tail or not np.isfinite(pose).all():
-                raise ValueError(f"a pose of shape {pose.shape}")
+                raise UserError(f"pose: found shape {pose.shape}, expected that of {kind}, finite")
             names, parent = card["names"], card["parent"]
             if names is not None and not (len(names) == len(pose) and all(isinstance(n, str) for n in names)):
-                raise ValueError("names that do not fit the pose")
+                raise UserError(f"names: found {names!r}, expected {len(pose)} words")
             tree = None if parent is None else check_parent(np.array(parent), len(pose))
             options = dict(card["options"])
             if "gyroscope" in options:
                 options["gyroscope"] = tuple(int(c) for c in options["gyroscope"])
             given, read_as = ReadOptions.of(options), card["read_as"]
             if not isinstance(read_as, str | None):
-                raise ValueError(f"read_as {read_as!r}")
+                raise UserError(f"read_as: found {read_as!r}, expected a word or null")
         except (KeyError, TypeError, ValueError, AttributeError, DataError) as error:
             found = f"a card whose motions cannot be read ({error})"
             raise UserError(f"{run}: found {found}, expected that of `mvnet train activity`") from error

@@ -192,7 +192,7 @@ def predict(
 
     given, console = Given(format, up, scale, rate, order, unit, value, gyroscope), Console(quiet)
     if follow is not None:
-        from mvnet.apps.activity.follow import answer_frames
+        from mvnet.apps.activity.answers.follow import answer_frames
 
         if files or report:
             raise UserError("--follow: found files or --report beside it, expected frames on stdin alone")
@@ -200,7 +200,7 @@ def predict(
         return
     if not files:
         raise UserError("files: found none, expected recordings, or --follow - for frames on stdin")
-    from mvnet.apps.activity.predictions import format_predictions, predict
+    from mvnet.apps.activity.answers.recordings import format_predictions, predict
 
     found = predict(run, files, given, window, step, report, overwrite, console, as_json)
     print_result(json_text(found) if as_json else format_predictions(found))

@@ -8,7 +8,7 @@ from typing import Any
 
 from mvnet.apps.activity.card import Trained
 from mvnet.apps.common.errors import UserError
-from mvnet.data_loaders.motion import DataError, MotionSet, ReadOptions, load_motion, subset
+from mvnet.data_loaders.motion import MotionSet, ReadOptions, load_motion, subset
 from mvnet.data_loaders.motion.formats.folders import motion_files
 from mvnet.data_loaders.motion.formats.registry import FORMATS, find_format
 from mvnet.data_loaders.motion.stand_in import without_empty
@@ -31,7 +31,7 @@ class Given:
     gyroscope: str | None = None
 
     def options(self) -> ReadOptions:
-        """For the readers. UserError: a word or number that is none of the choices."""
+        """For the readers. MvnetError: a word or number that is none of the choices."""
         found: dict[str, Any] = {k: v for k, v in asdict(self).items() if k not in ("format", "gyroscope")}
         if self.gyroscope is not None:
             columns = [word.strip() for word in self.gyroscope.split(",")]
@@ -39,10 +39,7 @@ class Given:
                 expected = "numbers of columns from 0, separated by commas, as 3,4,5"
                 raise UserError(f"--gyroscope: found {self.gyroscope!r}, expected {expected}")
             found["gyroscope"] = tuple(int(word) for word in columns)
-        try:
-            return ReadOptions.of(found)
-        except DataError as error:
-            raise UserError(f"--{error}") from error
+        return ReadOptions.of(found)
 
 
 def read(path: Path, given: Given, trained: Trained | None = None) -> tuple[MotionSet, str | None]:

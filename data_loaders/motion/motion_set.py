@@ -20,7 +20,7 @@ import numpy as np
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.motion.gaps import interpolate_gaps
 from mvnet.data_loaders.motion.skeleton.tree import check_parent
-from mvnet.data_loaders.motion.vertical import Vertical
+from mvnet.data_loaders.motion.skeleton.vertical import Vertical
 
 Kind = Literal["positions", "rotations", "signals"]
 TAILS: dict[str, tuple[int, ...]] = {"positions": (3,), "rotations": (3, 3), "signals": ()}

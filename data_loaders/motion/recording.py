@@ -13,7 +13,8 @@ from mvnet.data_loaders.motion.motion_set import MotionSet
 from mvnet.data_loaders.motion.options import ReadOptions
 from mvnet.data_loaders.motion.skeleton.common_joints import compatible, in_common
 from mvnet.data_loaders.motion.skeleton.tree import TO_Z_UP
-from mvnet.data_loaders.motion.vertical import Vertical, agree, guess_vertical, rest_pose
+from mvnet.data_loaders.motion.skeleton.vertical import Vertical, guess_vertical, rest_pose
+from mvnet.data_loaders.motion.turning import agree
 
 METRES = {"m": 1.0, "cm": 1e-2, "mm": 1e-3, "in": 0.0254}
 """Units of length as files name them."""
@@ -93,7 +94,7 @@ def combine(parts: Sequence[MotionSet], source: str) -> MotionSet:
     """One set of the sequences of several.
 
     Joints and channels go by their names: those that all recordings have, in the order of the first. Recordings that
-    are of another kind or skeleton than most are left out. The vertical axis is decided once, see `vertical`. Labels
+    are of another kind or skeleton than most are left out. The vertical axis is decided once, see `agree`. Labels
     and subjects are kept where all parts have them, the skeleton where all have the same, timestamps where the rates
     differ. The notes say all of it.
 

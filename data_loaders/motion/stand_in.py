@@ -111,7 +111,7 @@ def _sweep(frames: np.ndarray, place, average) -> np.ndarray:
 
 def _common_turn(x: np.ndarray, pose: np.ndarray, back: bool = False, sized: bool = False) -> np.ndarray:
     """The pose placed in every frame x (frames, joints, 2 or 3); or, `back`, every frame placed on the pose."""
-    both = (np.isfinite(x) & np.isfinite(pose)).all(-1, keepdims=True)
+    both = np.asarray((np.isfinite(x) & np.isfinite(pose)).all(-1, keepdims=True))
     count = np.maximum(both.sum(1, keepdims=True), 1)
     centre = np.where(both, x, 0).sum(1, keepdims=True) / count
     origin = np.where(both, pose, 0).sum(1, keepdims=True) / count
@@ -136,7 +136,7 @@ def _common_turn(x: np.ndarray, pose: np.ndarray, back: bool = False, sized: boo
 
 def _common_rotation(x: np.ndarray, pose: np.ndarray, back: bool = False, sized: bool = False) -> np.ndarray:
     """The same for rotations (frames, joints, 3, 3); they have no size."""
-    both = (np.isfinite(x) & np.isfinite(pose)).all((-2, -1))[..., None, None]
+    both = np.asarray((np.isfinite(x) & np.isfinite(pose)).all((-2, -1)))[..., None, None]
     together = np.where(both, x @ pose.swapaxes(-1, -2), 0.0).sum(1)
     turn = _project(together)[:, None]
     return turn.swapaxes(-1, -2) @ x if back else np.where(both.any(1, keepdims=True), turn @ pose, np.nan)
@@ -144,7 +144,7 @@ def _common_rotation(x: np.ndarray, pose: np.ndarray, back: bool = False, sized:
 
 def _project(matrices: np.ndarray) -> np.ndarray:
     """The nearest rotations; NaN where a matrix is not finite."""
-    finite = np.isfinite(matrices).all((-2, -1))[..., None, None]
+    finite = np.asarray(np.isfinite(matrices).all((-2, -1)))[..., None, None]
     u, _, v = np.linalg.svd(np.where(finite, matrices, np.eye(3)))
     flip = np.ones(u.shape[:-1])
     flip[..., -1] = np.sign(np.linalg.det(u @ v))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("mvnet.errors", "mvnet.lazy"),
-    ("mvnet.runtime", "mvnet.storage"),
+    ("mvnet.ranks", "mvnet.runtime", "mvnet.storage"),
     ("mvnet.linalg",),
     ("mvnet.manifolds",),
     ("mvnet.curves", "mvnet.equivariant", "mvnet.fields", "mvnet.losses", "mvnet.metrics", "mvnet.optim"),
@@ -42,11 +42,11 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("mvnet.models.posterior",),
     ("mvnet.models", "mvnet.models.activity.lie_classifier"),  # the classifier reads and writes checkpoints
     ("mvnet.api",),
-    ("mvnet.insar_filters",),
+    ("mvnet.insar_filters", "mvnet.xarray"),
     ("mvnet",),
     ("mvnet.apps", "mvnet.apps.common", "mvnet.apps.optimizers", "mvnet.apps.verify"),
     ("mvnet.apps.activity", "mvnet.apps.dti", "mvnet.apps.insar", "mvnet.apps.motion"),
-    ("mvnet.apps.demo",),
+    ("mvnet.apps.bench", "mvnet.apps.demo"),
     ("mvnet.apps.main",),
 )
 

@@ -25,7 +25,8 @@ from mvnet.data_loaders.motion.formats.sensors.channels_first import frames_firs
 from mvnet.data_loaders.motion.formats.sensors.columns import is_clock
 from mvnet.data_loaders.motion.motion_set import MotionSet, encode_labels
 from mvnet.data_loaders.motion.options import ReadOptions
-from mvnet.data_loaders.motion.vertical import Vertical, turn
+from mvnet.data_loaders.motion.skeleton.vertical import Vertical
+from mvnet.data_loaders.motion.turning import turn
 from mvnet.data_loaders.npz_files import read_npz
 from mvnet.storage import replacing
 

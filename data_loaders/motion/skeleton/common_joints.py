@@ -76,12 +76,13 @@ def compatible(parts: Sequence[MotionSet]) -> tuple[list[MotionSet], list[str]]:
         if _form(part) == form and len(mine & core) >= _SHARE * len(core) and (mine & core or not mine):
             kept.append(part)
         else:
-            notes.append((part, f"left out {part.source}: found {_describe(part, first)}"))
+            notes.append((part, "left out {}: found {}, expected {}".format(part.source, *_difference(part, first))))
     if 2 * len(kept) > len(parts):
         return kept, [note for _, note in notes]
     first = parts[0]
     other = next(p for p in parts[1:] if _form(p) != _form(first) or names_of(p) != names_of(first))
-    raise DataError(f"{other.source}: found {_describe(other, first)} as in {first.source}")
+    found, wanted = _difference(other, first)
+    raise DataError(f"{other.source}: found {found}, expected {wanted} as in {first.source}")
 
 
 def _form(part: MotionSet) -> tuple:
@@ -90,13 +91,13 @@ def _form(part: MotionSet) -> tuple:
     return part.kind, part.sequences[0].shape[2:], named, None if named else part.width
 
 
-def _describe(part: MotionSet, wanted: MotionSet) -> str:
-    """Text "X, expected Y" on what differs."""
+def _difference(part: MotionSet, wanted: MotionSet) -> tuple[str, str]:
+    """What differs, in words: as found and as wanted."""
     if (part.kind, part.width) != (wanted.kind, wanted.width):
         found, expected = (f"{p.kind} of {p.width} joints or channels" for p in (part, wanted))
-        return f"{found}, expected {expected}"
+        return found, expected
     found, expected = (_short(names_of(p) or ()) for p in (part, wanted))
-    return f"the names {found}, expected {expected}"
+    return f"the names {found}", expected
 
 
 def in_common(parts: Sequence[MotionSet]) -> tuple[list[MotionSet], list[str]]:

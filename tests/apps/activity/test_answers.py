@@ -128,8 +128,8 @@ def test_options_of_the_training_are_used_again(run, motions, tmp_path, monkeypa
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--up", "w"), "--up: found 'w', expected one of x, y, z"),
-        (("--scale", "0"), "--scale: found 0.0, expected a number above 0"),
+        (("--up", "w"), "up: found 'w', expected one of x, y, z"),
+        (("--scale", "0"), "scale: found 0.0, expected a number above 0"),
         (("--gyroscope", "a,b"), "--gyroscope: found 'a,b'"),
         (("--value", "rotations"), "value: found positions"),
         (("--split", "folds:1"), "split: found 1 folds"),

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mvnet.apps.activity import follow, predictions
-from mvnet.apps.activity.follow import Shape, read_frames
-from mvnet.apps.activity.predictions import Run
+from mvnet.apps.activity.answers import follow, recordings
+from mvnet.apps.activity.answers.follow import Shape, read_frames
+from mvnet.apps.activity.answers.recordings import Run
 from mvnet.apps.common.errors import UserError
 from mvnet.data_loaders.motion import ReadOptions
 from mvnet.data_loaders.motion.stand_in import StandIn
@@ -75,7 +75,7 @@ def test_lines_that_are_no_frame(text, message) -> None:
 @pytest.fixture
 def fake_run(monkeypatch) -> Run:
     run = Run(Path("run"), Fake(), {"classes": ["down", "up"], "rate": 2.0}, trained(bodies()))
-    monkeypatch.setattr(predictions.Run, "open", classmethod(lambda cls, folder: run))
+    monkeypatch.setattr(recordings.Run, "open", classmethod(lambda cls, folder: run))
     return run
 
 
@@ -130,8 +130,8 @@ def test_a_source_that_is_no_pipe(run, fake_run) -> None:
 
 
 def test_a_run_that_does_not_know_its_joints(run, monkeypatch) -> None:
-    old = Run(Path("run"), Fake(), {"classes": ["down", "up"], "rate": 2.0}, predictions.Trained())
-    monkeypatch.setattr(predictions.Run, "open", classmethod(lambda cls, folder: old))
+    old = Run(Path("run"), Fake(), {"classes": ["down", "up"], "rate": 2.0}, recordings.Trained())
+    monkeypatch.setattr(recordings.Run, "open", classmethod(lambda cls, folder: old))
     found = follow_frames(run, monkeypatch, "", "--window", 2)
     assert found.status == 2 and "older version" in found.err
     assert len(NAMES) == 7 and StandIn.fit(bodies()).pose.shape == (7, 3) and ReadOptions().up is None

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mvnet.apps.activity.answers.windows import UNKNOWN, Answer, classify, intervals, spans
 from mvnet.apps.activity.metrics import measure
-from mvnet.apps.activity.windows import UNKNOWN, Answer, classify, intervals, spans
 from mvnet.apps.common.errors import UserError
 from mvnet.data_loaders.motion import MotionSet
 from mvnet.data_loaders.motion.stand_in import StandIn

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -10,11 +12,12 @@ from mvnet.data_loaders.motion import DataError, MotionSet, load_motion, save_mo
 HEAD = "file,start,stop,label,subject\n"
 
 
-def recordings(folder, count=2, **known) -> None:
+def recordings(folder, count=2, **known: Any) -> None:
     """s01.npz, s02.npz, ...: 30 frames at 10 per second, in which all coordinates of frame k are k."""
+    known = {"rate": 10.0} | known
     values = np.tile(np.arange(30.0)[:, None, None], (1, 4, 3))
     for k in range(1, count + 1):
-        save_motion(MotionSet([values + 100 * k], **({"rate": 10.0} | known)), folder / f"s{k:02d}.npz")
+        save_motion(MotionSet([values + 100 * k], **known), folder / f"s{k:02d}.npz")
 
 
 def table(folder, *lines: str, head: str = HEAD) -> None:

@@ -20,7 +20,7 @@ from mvnet.data_loaders.motion.motion_set import MotionSet
 from mvnet.data_loaders.motion.options import ReadOptions
 from mvnet.data_loaders.motion.skeleton.layouts import LAYOUTS
 from mvnet.data_loaders.motion.skeleton.tree import TO_Z_UP, order
-from mvnet.data_loaders.motion.vertical import Vertical
+from mvnet.data_loaders.motion.skeleton.vertical import Vertical
 from mvnet.data_loaders.npz_files import read_npz
 
 _BODY = 22

@@ -13,7 +13,8 @@ from mvnet.data_loaders.motion import MotionSet
 from mvnet.data_loaders.motion.options import ReadOptions
 from mvnet.data_loaders.motion.recording import combine, one_recording
 from mvnet.data_loaders.motion.skeleton.tree import TO_Z_UP, forward_kinematics
-from mvnet.data_loaders.motion.vertical import guess_vertical, turn
+from mvnet.data_loaders.motion.skeleton.vertical import guess_vertical
+from mvnet.data_loaders.motion.turning import turn
 
 PARENT = np.array([-1, 0, 1, 0, 3])
 OFFSETS = np.array([[0, 0, 0], [0.1, 0.5, 0], [0, 0.4, 0], [0, -0.5, 0.02], [0, -0.4, 0.1]])

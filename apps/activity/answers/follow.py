@@ -20,13 +20,13 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from mvnet.apps.activity.predictions import Run, check_window
+from mvnet.apps.activity.answers.recordings import Run, check_window
 from mvnet.apps.activity.reading import Given
 from mvnet.apps.common.console import Console
 from mvnet.apps.common.errors import UserError
 from mvnet.apps.common.stdout import print_result
 from mvnet.data_loaders.motion import MotionSet
-from mvnet.data_loaders.motion.vertical import turn
+from mvnet.data_loaders.motion.turning import turn
 from mvnet.storage import json_text
 
 _LONGEST_LINE = 1 << 20  # characters

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mvnet.apps.activity import inventory
-from mvnet.apps.activity.windows import UNKNOWN
+from mvnet.apps.activity.answers.windows import UNKNOWN
 from mvnet.apps.common import page
 from mvnet.apps.common.animation import animation
 from mvnet.apps.common.figures import AFTER
@@ -34,7 +34,7 @@ def write_timeline(
     Args:
         classes: of the run.
         shown: name of the file and its motions.
-        summary: of `mvnet.apps.activity.predictions.predict`; intervals: the spans that do not overlap.
+        summary: of `mvnet.apps.activity.answers.recordings.predict`; intervals: the spans that do not overlap.
         stand_in: for joints never seen, in the animation.
     """
     colours = {name: f"hsl({round(360 * k / len(classes))} 55% 55%)" for k, name in enumerate(classes)} | {
@@ -91,7 +91,7 @@ def _row(entry: dict[str, Any]) -> tuple[str, ...]:
 def _skeleton(file: str, motions: MotionSet, stand_in: StandIn | None) -> str:
     """The first recording that shows a body, moving."""
     whole = motions if stand_in is None else stand_in.complete(motions)
-    complete = [np.isfinite(s).all(-1).any(0).all() for s in whole.sequences]
+    complete = [bool(np.isfinite(s).all(-1).any(0).all()) for s in whole.sequences]
     if not any(complete):
         return page.paragraph("No recording shows all joints.")
     first = whole.take([complete.index(True)])

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from mvnet.errors import MvnetError
+from mvnet.linalg.so3.quaternion import parallel
 
 _TERMS = 10  # s^10 / 21! < 1e-19 at s = 1
 _SIN = [(-1) ** k / math.factorial(2 * k + 1) for k in range(_TERMS)]  # sin a / a
@@ -118,33 +119,16 @@ def _versine(a: Tensor) -> Tensor:
 def log(r: Tensor) -> Tensor:
     """Axis vector of a rotation, |u| <= pi; accurate at the identity, near pi and at pi.
 
-    With q = (w, v) the unit quaternion, K = 4 q q^T is linear in R. The row of K with the largest diagonal is
-    parallel to q and never small (norm >= 2):  u = 2 atan2(|v|, w) / |v| v,  w >= 0.
+    With (w, v) parallel to its unit quaternion, w >= 0 (`so3.quaternion.parallel`):  u = 2 atan2(|v|, w) / |v| v.
     At |u| = pi both signs are right and one of them is returned.
 
     Args:
         r: rotations, shape (..., 3, 3).
     Returns:
         radians, shape (..., 3).
-    Source: Bar-Itzhack, New method for extracting the quaternion from a rotation matrix (2000).
     """
     _check(r, (3, 3), "r")
-    t = r.diagonal(dim1=-2, dim2=-1).sum(-1)
-    a = 2 * vee(r)
-    s = r + r.mT
-    diagonal = (1 - t).unsqueeze(-1) + s.diagonal(dim1=-2, dim2=-1)
-    k = torch.stack(
-        (
-            torch.stack((1 + t, a[..., 0], a[..., 1], a[..., 2]), -1),
-            torch.stack((a[..., 0], diagonal[..., 0], s[..., 0, 1], s[..., 0, 2]), -1),
-            torch.stack((a[..., 1], s[..., 0, 1], diagonal[..., 1], s[..., 1, 2]), -1),
-            torch.stack((a[..., 2], s[..., 0, 2], s[..., 1, 2], diagonal[..., 2]), -1),
-        ),
-        -2,
-    )
-    best = k.diagonal(dim1=-2, dim2=-1).argmax(-1)
-    row = k.gather(-2, best[..., None, None].expand(*best.shape, 1, 4)).squeeze(-2)
-    row = torch.where(row[..., :1] < 0, -row, row)
+    row = parallel(r)
     w, v = row[..., 0], row[..., 1:]
     n2 = (v * v).sum(-1)
     small = n2 < 1e-2 * w * w

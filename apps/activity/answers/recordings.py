@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from mvnet.apps.activity import models
+from mvnet.apps.activity.answers.windows import Answer, classify, intervals, spans
 from mvnet.apps.activity.card import Trained
 from mvnet.apps.activity.compare import align
 from mvnet.apps.activity.inventory import inventory, tell
 from mvnet.apps.activity.reading import Given, read
-from mvnet.apps.activity.windows import Answer, classify, intervals, spans
 from mvnet.apps.common.console import Console
 from mvnet.apps.common.errors import UserError, one_line
 from mvnet.apps.common.outputs import Outputs
@@ -106,7 +106,7 @@ def predict(
     if window is not None:
         summary["intervals"] = merged
     if outputs:
-        from mvnet.apps.activity.timeline import write_timeline
+        from mvnet.apps.activity.answers.timeline import write_timeline
 
         with outputs:
             write_timeline(outputs.path(outputs.names[0]), run.classes, shown, summary, merged, run.stand_in)

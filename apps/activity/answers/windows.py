@@ -67,7 +67,7 @@ def classify(
             found[k] = Answer(start, stop, UNKNOWN, 1.0, None, 0.0, None, what)
             continue
         pieces.append(piece if stand_in is None else stand_in.fill(piece)[0])
-        listed = ", ".join(names[j] if names else str(j) for j in never[:6])
+        listed = ", ".join(names[int(j)] if names else str(j) for j in never[:6])
         whose.append((k, f"mean pose of {listed}" if len(never) else ""))
     if pieces:
         shares, known = classifier.predict_proba(pieces), classifier.known_probability(pieces)
@@ -75,8 +75,8 @@ def classify(
         for (k, reason), p, q, odd in zip(whose, shares, known, strange):
             best = int(p.argmax())
             nearest = classes[int(classifier.classes_[best])]
-            sure = (UNKNOWN, 1 - float(q)) if odd else (nearest, float(p[best]))
-            found[k] = Answer(*parts[k], *sure, nearest, float(q), p, reason)
+            name, sure = (UNKNOWN, 1 - float(q)) if odd else (nearest, float(p[best]))
+            found[k] = Answer(parts[k][0], parts[k][1], name, sure, nearest, float(q), p, reason)
     return [answer for answer in found if answer is not None]
 
 

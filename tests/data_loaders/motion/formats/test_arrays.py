@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.motion import load_motion, splits
 from mvnet.data_loaders.motion.formats.sensors.channels_first import frames_first
+from mvnet.models.activity.classifier import MotionClassifier
 
 X = np.random.default_rng(0).normal(size=(6, 40, 9)).astype(np.float32)
 Y = np.array(["b", "a", "b", "a", "b", "a"])
@@ -71,3 +73,13 @@ def test_signals_of_the_neutral_file(tmp_path: Path) -> None:
     clocks = load(tmp_path, seq_0000=X[0, :, :3], channel=np.array(["acc", "timestamp_ms", "gyr"]))
     assert clocks.channels == ("acc", "gyr") and "timestamp_ms" in clocks.notes[0]
     assert load(tmp_path, seq_0000=X[0]).notes == () and frames_first([X[0], X[1, :30]])[1] == ""
+
+
+def test_arrays_given_to_the_classifier() -> None:
+    """The layout (n, channels, frames) is taken as it is, and said; (n, frames, channels) is not."""
+    classifier = MotionClassifier(filters=50)
+    with pytest.warns(UserWarning, match=r"X: signals of 9 frames and 40 channels: if these are \(channels, frames\)"):
+        classifier.fit(X.swapaxes(1, 2), Y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        classifier.fit(X, Y)

@@ -61,6 +61,19 @@ def test_what_does_not_fit(tmp_path: Path, arrays, words: str) -> None:
         load(tmp_path, **arrays)
 
 
+def test_a_confidence_is_no_coordinate(tmp_path: Path) -> None:
+    """x, y and confidence of detectors: in an image, missing where it is 0; metres stay what they are."""
+    rng = np.random.default_rng(1)
+    pixels = rng.uniform(0, 1000, size=(6, 40, 5, 3))
+    pixels[..., 2] = rng.uniform(0.1, 1, size=(6, 40, 5))
+    pixels[0, 3, 2, 2] = 0
+    for found in (load(tmp_path, seq_0000=pixels[0]), load(tmp_path, X=pixels)):
+        assert found.is_flat and "taken as a confidence" in found.notes[0]
+        np.testing.assert_allclose(found.sequences[0][4:], pixels[0, 4:, :, :2] * [1, -1])
+        assert np.argwhere(np.isnan(found.sequences[0]).all(-1)).tolist() == [[3, 2]]
+    assert not load(tmp_path, seq_0000=pixels[0] / [1000, 1000, 1]).is_flat
+
+
 def test_signals_of_the_neutral_file(tmp_path: Path) -> None:
     """Turned where it is certain: unequal second lengths, names of as many rows; said where it is likely."""
     ragged = {"seq_0000": X[0].T, "seq_0001": X[1, :30].T}

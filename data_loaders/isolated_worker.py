@@ -107,7 +107,7 @@ class _Array:
 
     def __setstate__(self, state: Any) -> None:
         _, shape, dtype, fortran, data = state
-        self.value = _array(data, dtype, shape, "F" if fortran else "C")
+        self.value = _array(_bytes(data), dtype, shape, "F" if fortran else "C")
 
 
 class _Type:
@@ -135,8 +135,13 @@ def _array(data: Any, dtype: Any, shape: Any, order: Any) -> Any:
     return cells.reshape(shape, order=order)
 
 
-def _scalar(dtype: Any, data: bytes) -> Any:
-    return _array(data, dtype, (), "C").item()
+def _bytes(data: Any) -> Any:
+    """Bytes that pickles of Python 2 hold as text."""
+    return data.encode("latin1") if isinstance(data, str) else data
+
+
+def _scalar(dtype: Any, data: Any) -> Any:
+    return _array(_bytes(data), dtype, (), "C").item()
 
 
 def _from_buffer(data: Any, dtype: Any, shape: Any, order: str) -> Any:
@@ -151,6 +156,7 @@ def _encode(text: str, coding: str = "latin1") -> bytes:
 _STAND_INS: dict[tuple[str, str], Any] = {("numpy", "ndarray"): _Array, ("numpy", "dtype"): _Type}
 _STAND_INS |= {("_codecs", "encode"): _encode, ("collections", "OrderedDict"): dict}
 _STAND_INS["__builtin__", "bytes"] = lambda: b""  # how old pickles have no bytes at all
+_STAND_INS |= {(module, name): list for module in ("builtins", "__builtin__") for name in ("set", "frozenset")}
 for _core in ("numpy.core", "numpy._core"):
     _STAND_INS |= {(f"{_core}.multiarray", "_reconstruct"): _Array, (f"{_core}.multiarray", "scalar"): _scalar}
     _STAND_INS[f"{_core}.numeric", "_frombuffer"] = _from_buffer
@@ -173,7 +179,7 @@ def read_pickle(path: str) -> Any:
             raise ValueError("a reference to another file")
 
     with open(path, "rb") as file:
-        return _whole(Plain(file).load())
+        return _whole(Plain(file, encoding="latin1").load())
 
 
 def _whole(value: Any) -> Any:

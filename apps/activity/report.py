@@ -10,7 +10,6 @@ import numpy as np
 from mvnet.apps.activity import inventory
 from mvnet.apps.activity.elastic import elastic_table
 from mvnet.apps.common import page
-from mvnet.apps.common.animation import animation
 from mvnet.apps.common.figures import AFTER, new_figure, png
 from mvnet.data_loaders.motion import MotionSet, fill_missing
 
@@ -42,7 +41,7 @@ def write_page(
         picture = png(_confusion(np.array(summary["confusion"]), motions.classes))
         parts.append(page.picture(picture, "Rows: the class performed; columns: the class found. Test sequences."))
     parts += elastic_table(motions, training, test)
-    parts += [page.heading("What was read"), page.table((), inventory.rows(summary["read"]))]
+    parts += [page.heading("What was read"), page.table((), inventory.rows(summary["read"]), caption="What was read")]
     parts += [page.paragraph(note) for note in summary["notes"]]
     if motions.kind == "positions":
         parts += [page.heading("Skeletons"), _skeletons(motions, test if len(test) else training)]
@@ -75,4 +74,4 @@ def _skeletons(motions: MotionSet, index: np.ndarray) -> str:
     bodies = [np.asarray(part.sequences[number]) for number in first]
     titles = [motions.classes[labels[number]] for number in first]
     caption = "The first sequence of each class"
-    return animation(bodies, [AFTER] * len(bodies), motions.parent, motions.rate, caption, titles, up=2)
+    return page.skeletons(bodies, [AFTER] * len(bodies), motions.parent, motions.rate, caption, titles, up=2)

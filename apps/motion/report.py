@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mvnet.apps.common import page
-from mvnet.apps.common.animation import animation
 from mvnet.apps.common.figures import AFTER, BEFORE
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def write_report(
     parts = [
         page.table((), _numbers(summary)),
         page.heading("Before and after"),
-        animation(poses, [BEFORE, AFTER], recording.parent, recording.rate, _CAPTION),
+        page.skeletons(poses, [BEFORE, AFTER], recording.parent, recording.rate, _CAPTION),
         page.heading("Provenance"),
         page.table((), _provenance(summary)),
     ]

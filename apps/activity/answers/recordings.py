@@ -47,9 +47,9 @@ class Run:
         """What stands in for joints that are never seen."""
         return None if self.trained.pose is None else StandIn(self.trained.pose)
 
-    def answer(self, sequence: Any, parts: Sequence[tuple[int, int]]) -> list[Answer]:
+    def answer(self, sequence: Any, parts: Sequence[tuple[int, int]], windows: bool = True) -> list[Answer]:
         """See `classify`."""
-        return classify(self.classifier, self.classes, sequence, parts, self.stand_in, self.trained.names)
+        return classify(self.classifier, self.classes, sequence, parts, self.stand_in, self.trained.names, windows)
 
 
 def check_window(window: float | None, step: float | None) -> None:
@@ -85,7 +85,11 @@ def predict(
             rate = motions.rate or run.card["rate"]
             if window is not None and rate is None:
                 raise UserError(f"--window: found no frames per second in {file}, expected a recording with a rate")
-            found = [(name, run.answer(s, spans(len(s), rate, window, step))) for name, s in _named(motions)]
+            found = [
+                (name, run.answer(x, parts, windows=len(parts) > 1))
+                for name, x in zip(motions.names, motions.sequences)
+                for parts in [spans(len(x), rate, window, step)]
+            ]
         except MvnetError as error:
             if len(files) == 1 or not file.exists():
                 raise
@@ -112,10 +116,6 @@ def predict(
             write_timeline(outputs.path(outputs.names[0]), run.classes, shown, summary, merged, run.stand_in)
         summary["outputs"] = {"report": str(report)}
     return summary
-
-
-def _named(motions: MotionSet) -> list[tuple[str, Any]]:
-    return list(zip(motions.names, motions.sequences))
 
 
 def _entry(file: Path, sequence: str, answer: Answer, rate: float | None) -> dict[str, Any]:

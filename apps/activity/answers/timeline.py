@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import numpy as np
 from mvnet.apps.activity import inventory
 from mvnet.apps.activity.answers.windows import UNKNOWN
 from mvnet.apps.common import page
-from mvnet.apps.common.animation import animation
 from mvnet.apps.common.figures import AFTER
 from mvnet.data_loaders.motion import MotionSet, fill_missing
 from mvnet.data_loaders.motion.stand_in import StandIn
@@ -41,15 +39,15 @@ def write_timeline(
         UNKNOWN: _GREY
     }
     used = {entry["class"] for entry in intervals}
-    parts = [_legend([name for name in colours if name in used], colours)]
+    parts = [page.legend([(name, colour) for name, colour in colours.items() if name in used])]
     tracks: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for entry in intervals:
         tracks.setdefault((entry["file"], entry["sequence"]), []).append(entry)
     for (file, sequence), entries in tracks.items():
-        parts += [page.paragraph(f"{Path(file).name}, {sequence}"), _track(entries, colours)]
+        parts.append(_track(f"{Path(file).name}, {sequence}", entries, colours))
     parts.append(page.heading("Intervals"))
     rows = [_row(entry) for entry in intervals[:_ROWS]]
-    parts.append(page.table(("Recording", "From", "To", "Class", "Probability"), rows))
+    parts.append(page.table(("Recording", "From", "To", "Class", "Probability"), rows, caption="Intervals"))
     if len(intervals) > _ROWS:
         parts.append(page.paragraph(f"The first {_ROWS} of {len(intervals)}."))
     file, motions = shown[0]
@@ -57,30 +55,21 @@ def write_timeline(
         parts += [page.heading("Skeleton"), _skeleton(file, motions, stand_in)]
     parts.append(page.heading("What was read"))
     for name, found in summary["read"].items():
-        parts += [page.paragraph(Path(name).name), page.table((), inventory.rows(found))]
+        parts += [
+            page.paragraph(Path(name).name),
+            page.table((), inventory.rows(found), caption=f"What was read of {Path(name).name}"),
+        ]
     parts += [page.paragraph(note) for note in summary["notes"]]
     path.write_text(page.document("Motions found", f"Run: {summary['run']}", parts), encoding="utf-8")
 
 
-def _legend(names: Sequence[str], colours: dict[str, str]) -> str:
-    square = "display:inline-block;width:.8em;height:.8em;margin:0 .3em 0 1em;background:"
-    return "<p>" + "".join(f'<span style="{square}{colours[n]}"></span>{escape(n)}' for n in names) + "</p>"
-
-
-def _track(entries: Sequence[dict[str, Any]], colours: dict[str, str]) -> str:
-    """A bar of the intervals of one recording, to scale."""
-    first, last = entries[0]["start"], entries[-1]["stop"]
+def _track(name: str, entries: Sequence[dict[str, Any]], colours: dict[str, str]) -> str:
+    """A bar of the intervals of one recording."""
     bars = []
     for entry in entries:
-        left, width = (100 * v / (last - first) for v in (entry["start"] - first, entry["stop"] - entry["start"]))
-        text = escape(
-            f"{entry['class']}, {entry['start']:.4g} to {entry['stop']:.4g}, {entry['probability']:.2f}", True
-        )
-        place = f"position:absolute;top:0;height:100%;left:{left:.3f}%;width:{width:.3f}%"
-        bars.append(f'<div title="{text}" style="{place};background:{colours[entry["class"]]}"></div>')
-    unit = "s" if entries[0]["seconds"] else "frames"
-    scale = f'<p class="note">{first:.4g} to {last:.4g} {unit}</p>'
-    return f'<div style="position:relative;height:2rem;background:#eee">{"".join(bars)}</div>{scale}'
+        text = f"{entry['class']}, {entry['start']:.4g} to {entry['stop']:.4g}, {entry['probability']:.2f}"
+        bars.append((entry["start"], entry["stop"], text, colours[entry["class"]]))
+    return page.timeline(name, bars, "s" if entries[0]["seconds"] else "frames")
 
 
 def _row(entry: dict[str, Any]) -> tuple[str, ...]:
@@ -96,4 +85,4 @@ def _skeleton(file: str, motions: MotionSet, stand_in: StandIn | None) -> str:
         return page.paragraph("No recording shows all joints.")
     first = whole.take([complete.index(True)])
     body = np.asarray(fill_missing(first)[0].sequences[0])
-    return animation([body], [AFTER], motions.parent, motions.rate, f"{Path(file).name}, {first.names[0]}", up=2)
+    return page.skeletons([body], [AFTER], motions.parent, motions.rate, f"{Path(file).name}, {first.names[0]}", up=2)

@@ -13,6 +13,7 @@ from mvnet.data_loaders.motion.stand_in import StandIn
 
 UNKNOWN = "unknown"
 _SEEN = 0.5  # share of the joints that a window must show
+_PART = 0.25  # probability of being known, below which a window is unknown: a part is less like what was learned whole
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ def classify(
     parts: Sequence[tuple[int, int]],
     stand_in: StandIn | None,
     names: Sequence[str] | None,
+    windows: bool = True,
 ) -> list[Answer]:
     """An answer for every part [start, stop) of a recording; one that shows too little is unknown, the others stand.
 
@@ -57,6 +59,7 @@ def classify(
         classifier: fitted; its labels are places in `classes`.
         stand_in: for joints or channels that a part never shows; None where the run has none.
         names: of joints or channels, for the reasons.
+        windows: whether the parts are windows; what is called unknown is less then.
     """
     found: list[Answer | None] = [None] * len(parts)
     pieces, whose = [], []
@@ -71,7 +74,7 @@ def classify(
         whose.append((k, f"mean pose of {listed}" if len(never) else ""))
     if pieces:
         shares, known = classifier.predict_proba(pieces), classifier.known_probability(pieces)
-        strange = classifier.is_unknown(pieces)
+        strange = classifier.is_unknown(pieces) & (known < (_PART if windows else 1.0))
         for (k, reason), p, q, odd in zip(whose, shares, known, strange):
             best = int(p.argmax())
             nearest = classes[int(classifier.classes_[best])]

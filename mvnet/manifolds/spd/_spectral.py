@@ -205,4 +205,8 @@ def _rectification(floor: float) -> ScalarFunction:
         share = (a.clamp(min=floor) - b.clamp(min=floor)) / torch.where(far == 0, 1.0, far)
         return torch.where(far == 0, (a > floor).to(a), share)
 
-    return ScalarFunction("rectify", lambda x: x.clamp(min=floor), slope, lambda x: (torch.zeros_like(x),) * 3)
+    def taylor(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        flat = torch.zeros_like(x)
+        return flat, flat, flat
+
+    return ScalarFunction("rectify", lambda x: x.clamp(min=floor), slope, taylor)

@@ -16,8 +16,10 @@ POSE = np.array(
 class Fake:
     """Class by the sign of the first coordinate of the first frame; unknown where it is beyond 10."""
 
-    def __init__(self, labels=(0, 1)):
-        self.classes_ = np.array(labels)
+    classes_ = np.array([0, 1])
+
+    def __init__(self, strange: float = 0.2):
+        self.strange = strange
 
     def _first(self, X) -> np.ndarray:
         return np.array([np.asarray(x).ravel()[0] for x in X])
@@ -30,7 +32,7 @@ class Fake:
         return self.classes_[self.predict_proba(X).argmax(1)]
 
     def known_probability(self, X) -> np.ndarray:
-        return np.where(np.abs(self._first(X)) > 10, 0.25, 0.75)
+        return np.where(np.abs(self._first(X)) > 10, self.strange, 0.75)
 
     def is_unknown(self, X) -> np.ndarray:
         return self.known_probability(X) < 0.5

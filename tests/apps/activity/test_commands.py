@@ -56,7 +56,7 @@ def test_train_evaluate_and_predict(run, data, tmp_path):
     found = run("predict", "activity", out, data, "--window", "1", "--json")
     spans = [entry for entry in json.loads(found.out)["predictions"] if entry["sequence"] == "0"]
     assert spans[0]["start"] == 0 and spans[-1]["stop"] == pytest.approx(2.0)
-    assert {entry["class"] for entry in spans} <= {"left", "right", "foot"}
+    assert {entry["class"] for entry in spans} <= {"left", "right", "foot", "unknown"}
     refused = run("train", "activity", "--data", data, "-o", out)
     assert refused.status == 2 and "--overwrite" in refused.err and refused.err.count("\n") == 1
 

@@ -33,7 +33,11 @@ def test_a_window_that_shows_too_little_is_unknown_and_the_others_stand() -> Non
     assert [answer.name for answer in found] == ["up", "down", UNKNOWN, UNKNOWN, UNKNOWN]
     assert [answer.reason for answer in found[:2]] == ["", "mean pose of left_hand"]
     assert found[2].reason == "4 of 7 joints or channels never seen" and found[2].nearest is None
-    assert (found[4].nearest, found[4].probability, found[4].known) == ("up", 0.75, 0.25)
+    assert (found[4].nearest, found[4].probability, found[4].known) == ("up", 0.8, 0.2)
+    x[20:] += 100
+    doubtful = classify(Fake(0.3), CLASSES, x[20:], [(0, 5)], None, NAMES)
+    assert doubtful[0].name == "up"  # a part of a motion is not unknown at once
+    assert classify(Fake(0.3), CLASSES, x[20:], [(0, 5)], None, NAMES, windows=False)[0].name == UNKNOWN
     old = classify(Fake(), CLASSES, x, parts, None, None)  # a run that has no stand-in
     assert [answer.name for answer in old] == ["up", UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN]
 

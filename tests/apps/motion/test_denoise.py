@@ -65,7 +65,7 @@ def test_the_page_moves_without_a_network(denoise, tmp_path):
     text = (tmp_path / "out_report.html").read_text()
     assert done.status == 0 and "report" in done.out
     assert "<canvas" in text and "http" not in text.replace("http-equiv", "")
-    data = json.loads(text.split("const D = ")[1].split(", f = document")[0])
+    data = json.loads(text.split('class="spec">')[1].split("</script>")[0])
     assert [len(body) for body in data["bodies"]] == [12, 12] and data["parent"] == [-1, 0, 1]
 
 

@@ -54,7 +54,7 @@ def test_the_files_hold_the_maps() -> None:
     triple = np.asarray(held[spec["directions"][1]].dataobj)
     vectors = np.stack([triple[name].astype(float) for name in "RGB"], -1) - 128
     assert vectors / 124 == pytest.approx(directions, abs=1 / 62)
-    assert all(np.array_equal(image.affine, np.diag([2.0, 2, 2, 1])) for image in held)
+    assert all(np.array_equal(np.asarray(image.affine), np.diag([2.0, 2, 2, 1])) for image in held)
 
 
 def test_a_large_volume_is_shown_coarser_and_says_so(monkeypatch) -> None:

@@ -123,11 +123,11 @@ class _Type:
 
 
 def _array(data: Any, dtype: Any, shape: Any, order: Any) -> Any:
-    """The array of some bytes; of objects from their list. ValueError where they do not fit."""
+    """The array of some bytes, of objects from their list; None of other types than numbers, texts and objects."""
     import numpy as np
 
     if not isinstance(dtype, _Type) or not dtype.name[:1] or dtype.name[0] not in _PLAIN + "O":
-        raise ValueError("an array of another type than numbers and texts")
+        return None
     if dtype.name[0] != "O":
         return np.frombuffer(data, np.dtype(dtype.name).newbyteorder(dtype.byte_order)).reshape(shape, order=order)
     cells = np.empty(len(data), object)
@@ -141,7 +141,8 @@ def _bytes(data: Any) -> Any:
 
 
 def _scalar(dtype: Any, data: Any) -> Any:
-    return _array(_bytes(data), dtype, (), "C").item()
+    found = _array(_bytes(data), dtype, (), "C")
+    return None if found is None else found.item()
 
 
 def _from_buffer(data: Any, dtype: Any, shape: Any, order: str) -> Any:
@@ -172,11 +173,8 @@ def read_pickle(path: str) -> Any:
     class Plain(pickle.Unpickler):
         def find_class(self, module: str, name: str) -> Any:
             if (module, name) not in _STAND_INS:
-                raise ValueError(f"{module}.{name}, which is neither array, list, dictionary, text nor number")
+                raise KeyError(f"{module}.{name}, which is neither array, list, dictionary, text nor number")
             return _STAND_INS[module, name]
-
-        def persistent_load(self, pid: Any) -> Any:
-            raise ValueError("a reference to another file")
 
     with open(path, "rb") as file:
         return _whole(Plain(file, encoding="latin1").load())

@@ -75,7 +75,7 @@ def read_folder(path: Path, endings: Iterable[str], read: Callable[[Path], Motio
 def _read_all(
     path: Path, files: list[Path], read: Callable[[Path], MotionSet]
 ) -> tuple[dict[Path, MotionSet], list[str]]:
-    """What can be read, and a note on what cannot; the first reason where nothing can."""
+    """What can be read, and a note on what cannot; the last reason where nothing can."""
     parts: dict[Path, MotionSet] = {}
     failed: list[tuple[Path, Exception]] = []
     for file in files:
@@ -83,8 +83,8 @@ def _read_all(
             parts[file] = read(file)
         except (DataError, OSError) as error:
             failed.append((file, error))
-    if not parts:
-        raise failed[0][1]
+            if len(failed) == len(files):
+                raise
     if not failed:
         return parts, []
     reasons = [f"{file.relative_to(path)} ({str(error).removeprefix(f'{file}: ')})" for file, error in failed[:_NAMED]]

@@ -104,6 +104,13 @@ def _c3d(folder: Path) -> Path:
     return folder / "a.c3d"
 
 
+def _segments(folder: Path) -> Path:
+    """The table of a long recording."""
+    save_motion(MotionSet([sensor(30, 4)], rate=10.0), folder / "s01.npz")
+    (folder / "segments.csv").write_text("file,start,stop,label,subject\ns01.npz,0,1.5,walk,1\ns01.npz,1.5,3,sit,1\n")
+    return folder / "segments.csv"
+
+
 def _segments_of_bodies(folder: Path) -> Path:
     matrices = np.zeros((5, 2, 4, 4))
     matrices[..., :3, :3], matrices[..., 3, 3] = np.eye(3), 1
@@ -254,7 +261,7 @@ POSES = _kind(
 OPENSIM = _kind({"opensim": Input(_orientations, load_motion)})
 BODIES = _kind({"amass": Input(_smpl, load_motion)})
 ACTIVITIES = _kind({"uci-har": Input(lambda f: uci_har(f / "h"), load_motion), "pamap2": Input(_pamap2, load_motion)})
-CLASSES = _kind({"classes": Input(_classes, load_motion)})
+CLASSES = _kind({"classes": Input(_classes, load_motion), "segments": Input(_segments, load_motion)})
 SPLITS = _kind(
     {"json": _splits("a.json", json.dumps([[1, 3], [2, 4]])), "csv": _splits("a.csv", "1,3\n2,4\n")}, splits_hold
 )

@@ -243,3 +243,5 @@ def test_options_of_a_neutral_file(tmp_path):
     assert found.rate == 25 and found.notes == ("up: y (as asked)", "0.01 metres per unit")
     with pytest.raises(DataError, match=r"value: found positions in .*, expected rotations as asked"):
         load_motion(path, value="rotations")
+    flat = save_motion(MotionSet([np.ones((5, 3, 2))]), tmp_path / "flat.npz")
+    assert load_motion(flat, up="y").notes == ("up: y not used: the axes of this format are known",)

@@ -59,7 +59,9 @@ class Trained:
             return cls()
         try:
             kind, pose = card["kind"], np.array(card["pose"], dtype=np.float64)
-            tail = (2,) if kind == "positions" and pose.shape[1:] == (2,) else TAILS[kind]
+            flat = pose.shape[1:] == (2,)
+            kind = "positions" if flat and kind == "poses" else kind  # as a classifier calls those of an image
+            tail = (2,) if flat and kind == "positions" else TAILS[kind]
             if pose.ndim < 1 or pose.shape[1:] != tail or not np.isfinite(pose).all():
                 raise UserError(f"pose: found shape {pose.shape}, expected that of {kind}, finite")
             names, parent = card["names"], card["parent"]

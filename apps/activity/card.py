@@ -20,8 +20,8 @@ from mvnet.data_loaders.motion.stand_in import StandIn
 class Trained:
     """kind: of the motions. names: of joints or channels. parent: the tree, declared: whether their file had it.
 
-    pose: mean of training, see `StandIn`. options: how the data were read. read_as: their format. None where a run of
-    an older version does not say it.
+    pose: mean of training, see `StandIn`. options: how the data were read. read_as: their format, told: whether it was
+    given. None where a run of an older version does not say it.
     """
 
     kind: str | None = None
@@ -31,6 +31,7 @@ class Trained:
     pose: np.ndarray | None = None
     options: ReadOptions = field(default_factory=ReadOptions)
     read_as: str | None = None
+    told: bool = False
 
     @classmethod
     def on(
@@ -76,4 +77,6 @@ class Trained:
             found = f"a card whose motions cannot be read ({error})"
             raise UserError(f"{run}: found {found}, expected that of `mvnet train activity`") from error
         known = None if names is None else tuple(names)
-        return cls(kind, known, tree, bool(card.get("parent_declared")), pose, given, read_as)
+        return cls(
+            kind, known, tree, bool(card.get("parent_declared")), pose, given, read_as, card.get("format") is not None
+        )

@@ -50,7 +50,8 @@ def read(path: Path, given: Given, trained: Trained | None = None) -> tuple[Moti
         trained: options of the training stand in for those not given, where the format is the same.
     """
     options = given.options()
-    read_as = given.format or _format_of(path)
+    format = given.format or _told(path, trained)
+    read_as = format or _format_of(path)
     notes: tuple[str, ...] = ()
     if trained is not None and trained.options != ReadOptions():
         same = trained.read_as is None or read_as is None or trained.read_as == read_as
@@ -60,7 +61,7 @@ def read(path: Path, given: Given, trained: Trained | None = None) -> tuple[Moti
         else:
             words = " ".join(f"--{name} {value}" for name, value in old.items())
             notes = (f"{words} of the training not used: {read_as} is another format than {trained.read_as}",)
-    motions = without_empty(load_motion(path, given.format, **asdict(options)))
+    motions = without_empty(load_motion(path, format, **asdict(options)))
     return replace(motions, notes=motions.notes + notes), read_as
 
 
@@ -74,6 +75,15 @@ def read_labelled(
         wanted = [int(c) if c.strip().isdecimal() else c.strip() for c in classes.split(",")]
         motions = subset(motions, wanted)
     return motions, read_as
+
+
+def _told(path: Path, trained: Trained | None) -> str | None:
+    """The format that was given to the training, for files that may be of it; None for others."""
+    if trained is None or not trained.told:
+        return None
+    endings = next((entry.endings for entry in FORMATS if entry.name == trained.read_as), ())
+    fits = path.suffix.lower() in endings or path.is_dir()
+    return trained.read_as if fits or find_format(path) is None else None
 
 
 def _format_of(path: Path) -> str | None:

@@ -107,7 +107,7 @@ class _Array:
 
     def __setstate__(self, state: Any) -> None:
         _, shape, dtype, fortran, data = state
-        self.value = _array(data, dtype, shape, "F" if fortran else "C")
+        self.value = _array(_bytes(data), dtype, shape, "F" if fortran else "C")
 
 
 class _Type:
@@ -123,11 +123,11 @@ class _Type:
 
 
 def _array(data: Any, dtype: Any, shape: Any, order: Any) -> Any:
-    """The array of some bytes; of objects from their list. ValueError where they do not fit."""
+    """The array of some bytes, of objects from their list; None of other types than numbers, texts and objects."""
     import numpy as np
 
     if not isinstance(dtype, _Type) or not dtype.name[:1] or dtype.name[0] not in _PLAIN + "O":
-        raise ValueError("an array of another type than numbers and texts")
+        return None
     if dtype.name[0] != "O":
         return np.frombuffer(data, np.dtype(dtype.name).newbyteorder(dtype.byte_order)).reshape(shape, order=order)
     cells = np.empty(len(data), object)
@@ -135,8 +135,14 @@ def _array(data: Any, dtype: Any, shape: Any, order: Any) -> Any:
     return cells.reshape(shape, order=order)
 
 
-def _scalar(dtype: Any, data: bytes) -> Any:
-    return _array(data, dtype, (), "C").item()
+def _bytes(data: Any) -> Any:
+    """Bytes that pickles of Python 2 hold as text."""
+    return data.encode("latin1") if isinstance(data, str) else data
+
+
+def _scalar(dtype: Any, data: Any) -> Any:
+    found = _array(_bytes(data), dtype, (), "C")
+    return None if found is None else found.item()
 
 
 def _from_buffer(data: Any, dtype: Any, shape: Any, order: str) -> Any:
@@ -151,6 +157,7 @@ def _encode(text: str, coding: str = "latin1") -> bytes:
 _STAND_INS: dict[tuple[str, str], Any] = {("numpy", "ndarray"): _Array, ("numpy", "dtype"): _Type}
 _STAND_INS |= {("_codecs", "encode"): _encode, ("collections", "OrderedDict"): dict}
 _STAND_INS["__builtin__", "bytes"] = lambda: b""  # how old pickles have no bytes at all
+_STAND_INS |= {(module, name): list for module in ("builtins", "__builtin__") for name in ("set", "frozenset")}
 for _core in ("numpy.core", "numpy._core"):
     _STAND_INS |= {(f"{_core}.multiarray", "_reconstruct"): _Array, (f"{_core}.multiarray", "scalar"): _scalar}
     _STAND_INS[f"{_core}.numeric", "_frombuffer"] = _from_buffer
@@ -166,14 +173,11 @@ def read_pickle(path: str) -> Any:
     class Plain(pickle.Unpickler):
         def find_class(self, module: str, name: str) -> Any:
             if (module, name) not in _STAND_INS:
-                raise ValueError(f"{module}.{name}, which is neither array, list, dictionary, text nor number")
+                raise KeyError(f"{module}.{name}, which is neither array, list, dictionary, text nor number")
             return _STAND_INS[module, name]
 
-        def persistent_load(self, pid: Any) -> Any:
-            raise ValueError("a reference to another file")
-
     with open(path, "rb") as file:
-        return _whole(Plain(file).load())
+        return _whole(Plain(file, encoding="latin1").load())
 
 
 def _whole(value: Any) -> Any:

@@ -129,10 +129,12 @@ class BoneRotations:
                 (pairs, 2) bones by their place among the joints that have a parent.
             torso: its pairs of joints; None finds them.
         Raises:
-            DataError: unknown frame or pairs, no torso to be found.
+            DataError: unknown frame or pairs, no torso to be found, positions in an image.
         """
         if frame not in ("torso", "world"):
             raise DataError(f"frame: found {frame!r}, expected torso or world")
+        if any(sequence.shape[-1] != 3 for sequence in sequences):
+            raise DataError("sequences: found positions in an image, expected positions in space")
         ends = np.flatnonzero(parent >= 0)
         bones = np.stack((parent[ends], ends), axis=1)
         if frame == "torso" and torso is None:

@@ -60,6 +60,11 @@ def wait_for_viewer(tab: Any, kind: str) -> Any:
     return figure
 
 
+def settle(tab: Any) -> None:
+    """Until what was asked for is drawn."""
+    tab.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
 def serious(tab: Any) -> list[str]:
     """Violations of accessibility rules that axe calls serious or critical."""
     tab.evaluate(AXE.read_text(encoding="utf-8"))

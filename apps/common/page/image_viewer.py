@@ -59,7 +59,7 @@ def _png(layer: Layer) -> bytes:
     index = np.where(known, np.rint(np.nan_to_num(share) * (_COLOURS - 1)), _COLOURS).astype(np.uint8)
     picture = Image.fromarray(index)
     colours = (colormaps[layer.colours](np.linspace(0, 1, _COLOURS))[:, :3] * 255).round().astype(np.uint8)
-    picture.putpalette(np.vstack([colours, np.uint8(_EMPTY)]).tobytes())
+    picture.putpalette(np.vstack([colours, np.asarray(_EMPTY, np.uint8)]).tobytes())
     buffer = io.BytesIO()
     picture.save(buffer, format="PNG")
     return buffer.getvalue()

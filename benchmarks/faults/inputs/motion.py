@@ -20,7 +20,7 @@ from tests.data_loaders.motion.formats.test_activity_sets import pamap2, uci_har
 from tests.data_loaders.motion.formats.test_amass import OLD as SMPL
 from tests.data_loaders.motion.formats.test_c3d import write as write_c3d
 from tests.data_loaders.motion.formats.test_imu import HEADER, RATES, STAMPED, TURNS, table, ts_line
-from tests.data_loaders.motion.formats.test_landmarks import PARTS
+from tests.data_loaders.motion.formats.test_landmarks import PARTS, long_rows
 from tests.data_loaders.motion.formats.test_opensim import HEAD as STO_HEAD
 from tests.data_loaders.motion.formats.test_opensim import QUATERNIONS
 from tests.data_loaders.motion.formats.test_opensim import write as write_sto
@@ -255,6 +255,7 @@ POSES = _kind(
         "st-gcn": Input(lambda folder: _json(folder, st_gcn(sensor(4, 5)[..., :2])), load_motion),
         "pose-pickle": Input(_pickle, load_motion),
         "landmarks": _text("l.csv", _LANDMARKS),
+        "long-table": _text("r.csv", long_rows("frame", people=2)),
     }
 )
 OPENSIM = _kind({"opensim": Input(_orientations, load_motion)})

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.motion.formats.cameras.poses import split_confidence
 from mvnet.data_loaders.motion.formats.npz import npz_names
 from mvnet.data_loaders.motion.motion_set import MotionSet, encode_labels
 from mvnet.data_loaders.motion.options import ReadOptions
@@ -71,6 +72,9 @@ def _frames_first(array: np.ndarray) -> tuple[list[np.ndarray], Any, str]:
         turned = shape[1] < shape[2]
         layout = "(n, channels, frames)" if turned else "(n, frames, channels)"
         return list(values.swapaxes(1, 2) if turned else values), "signals", f"X of shape {shape} read as {layout}"
+    flat, note = split_confidence(list(values)) if values.ndim == 4 else ([], "")
+    if note:
+        return flat, "positions", note
     if values.ndim == 4 and shape[-1] not in (2, 3) and shape[1] in (2, 3):
         return list(np.moveaxis(values, 1, -1)), "positions", f"X of shape {shape} read as (n, axes, frames, joints)"
     kind = "positions" if values.ndim == 4 else "rotations"

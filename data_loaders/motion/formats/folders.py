@@ -24,7 +24,7 @@ import numpy as np
 
 from mvnet.data_loaders.errors import DataError, reading
 from mvnet.data_loaders.motion.formats.cameras.bodies import same_people
-from mvnet.data_loaders.motion.formats.cameras.openpose import first_frames, recording_name
+from mvnet.data_loaders.motion.formats.cameras.openpose import first_frames, is_openpose, recording_of
 from mvnet.data_loaders.motion.motion_set import MotionSet
 from mvnet.data_loaders.motion.recording import combine
 
@@ -66,7 +66,7 @@ def read_folder(path: Path, endings: Iterable[str], read: Callable[[Path], Motio
         if level is not None and (part.labels is None or len(part) == 1):  # labels of many motions are their own
             part = replace(part, labels=np.zeros(len(part), dtype=np.int64), classes=(names[level],))
         part = _with_subject(part, file, path, listed, names[0] if "people" in layout else None)
-        name = recording_name(str(file.relative_to(path).with_suffix("")))
+        name = str(recording_of(file).relative_to(path))
         named.append(replace(part, names=(name,) * len(part)))
     found = combine(same_people(named), str(path))
     return replace(found, notes=(*notes, *((layout,) if layout else ()), *found.notes))
@@ -75,7 +75,7 @@ def read_folder(path: Path, endings: Iterable[str], read: Callable[[Path], Motio
 def _read_all(
     path: Path, files: list[Path], read: Callable[[Path], MotionSet]
 ) -> tuple[dict[Path, MotionSet], list[str]]:
-    """What can be read, and a note on what cannot; the first reason where nothing can."""
+    """What can be read, and a note on what cannot; the last reason where nothing can."""
     parts: dict[Path, MotionSet] = {}
     failed: list[tuple[Path, Exception]] = []
     for file in files:
@@ -83,8 +83,8 @@ def _read_all(
             parts[file] = read(file)
         except (DataError, OSError) as error:
             failed.append((file, error))
-    if not parts:
-        raise failed[0][1]
+            if len(failed) == len(files):
+                raise
     if not failed:
         return parts, []
     reasons = [f"{file.relative_to(path)} ({str(error).removeprefix(f'{file}: ')})" for file, error in failed[:_NAMED]]
@@ -106,8 +106,8 @@ def _find_classes(path: Path, files: list[Path], endings: list[str]) -> tuple[in
         stray = files[below.index(False)].name
         raise DataError(f"{path}: found {stray} beside class folders, expected every recording in one of them")
     first = {parts[0] for parts in places}
-    frames = [recording_name(file.stem) != file.stem for file in files]
-    if all(frames) and len(files) == len(first) and all(len(parts) == 2 for parts in places):
+    frames = all(file.suffix.lower() == ".json" and is_openpose(file) for file in files)
+    if frames and len(files) == len(first) and all(len(parts) == 2 for parts in places):
         return None, "folders taken as recordings, because each holds the frames of one; no classes"
     if all((path / name / f"{name}.asf").is_file() for name in first):
         return None, "folders taken as people, because each has a skeleton of its own name; no classes"

@@ -1,7 +1,7 @@
 """Names of joints without what differs from file to file: namespaces, subjects, prefixes of a rig.
 
-mixamorig1:Hips   S01:LASI   Armature|Hips   ->   Hips   LASI   Hips
-Bip01 Pelvis, Bip01 Spine                    ->   Pelvis, Spine
+mixamorig1:Hips   mixamorigHips   S01:LASI   Armature|Hips   ->   Hips   Hips   LASI   Hips
+Bip01 Pelvis, Bip01 Spine                                    ->   Pelvis, Spine
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+_RIG = re.compile(r"^mixamorig\d*[ _]?(?=[A-Z])")
 _FEW = 3  # names that share a beginning by chance
 
 
@@ -18,7 +19,7 @@ def plain_names(names: Sequence[str]) -> tuple[str, ...]:
 
     Names that were equal from the start are told apart by a number: "toe", "toe 2".
     """
-    clean = [re.split(r"[:|]", name)[-1].strip() or name.strip() for name in names]
+    clean = [_RIG.sub("", re.split(r"[:|]", name)[-1].strip()) or name.strip() for name in names]
     clean = clean if len(set(clean)) == len(set(names)) else [name.strip() for name in names]
     shared = re.match(r".*[_ .:|-]", _beginning(clean))
     if shared and len(clean) > _FEW:

@@ -21,7 +21,9 @@ from typing import Any
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.motion.formats.cameras.poses import split_confidence
 from mvnet.data_loaders.motion.formats.sensors.channels_first import frames_first
+from mvnet.data_loaders.motion.formats.sensors.columns import is_clock
 from mvnet.data_loaders.motion.motion_set import MotionSet, encode_labels
 from mvnet.data_loaders.motion.options import ReadOptions
 from mvnet.data_loaders.motion.skeleton.vertical import Vertical
@@ -61,8 +63,15 @@ def read_neutral(path: Path, options: ReadOptions | None = None) -> MotionSet:
     sequences = [_floats(arrays[key], path) for key in keys]
     kind: Any = _KINDS.get(sequences[0].ndim, "positions")  # the set itself refuses other shapes
     channels, note = _strings(arrays, "channel"), ""
+    if kind == "positions":
+        sequences, note = split_confidence(sequences)
     if kind == "signals":
         sequences, note = frames_first(sequences, len(channels or ()))
+        clocks = [k for k, name in enumerate(channels or ()) if is_clock(name)]
+        if clocks and channels and len(clocks) < len(channels) == sequences[0].shape[1]:
+            note = f"channels left out, which are clocks: {', '.join(channels[k] for k in clocks)}"
+            sequences = [np.delete(sequence, clocks, axis=1) for sequence in sequences]
+            channels = tuple(name for k, name in enumerate(channels) if k not in clocks)
     labels, classes = _labels(arrays, path)
     subjects, names = (_column(arrays, name, path) for name in ("subject", "name"))
     motions = MotionSet(

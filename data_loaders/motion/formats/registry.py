@@ -19,6 +19,7 @@ from mvnet.data_loaders.motion.formats.cameras.kinect import (
     read_msr,
 )
 from mvnet.data_loaders.motion.formats.cameras.landmarks import is_landmarks, read_landmarks
+from mvnet.data_loaders.motion.formats.cameras.long_table import is_long_table, read_long_table
 from mvnet.data_loaders.motion.formats.cameras.matlab import is_release, read_release
 from mvnet.data_loaders.motion.formats.cameras.ntu import is_ntu, read_ntu
 from mvnet.data_loaders.motion.formats.cameras.openpose import is_openpose, read_openpose
@@ -75,7 +76,8 @@ FORMATS: tuple[Format, ...] = (
     Format("florence", is_florence, read_florence),
     Format("openpose", is_openpose, read_openpose, (".json",)),
     Format("pose-json", is_pose_json, read_pose_json, (".json",)),
-    Format("pose-pickle", is_pose_pickle, read_pose_pickle),
+    Format("pose-pickle", is_pose_pickle, read_pose_pickle, (".pkl", ".pickle")),
+    Format("long-table", is_long_table, read_long_table, _TABLES),
     Format("landmarks", is_landmarks, read_landmarks, _TABLES),
     Format("quaternions", is_quaternions, read_quaternions, _TABLES),
     Format("imu", is_imu, read_imu, _TABLES),

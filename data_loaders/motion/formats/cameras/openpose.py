@@ -1,4 +1,6 @@
-"""OpenPose and what writes like it: one JSON a frame, NAME_000000000012_keypoints.json, with the people in it.
+"""OpenPose and what writes like it: one JSON a frame, with the people in it.
+
+    NAME_000000000012_keypoints.json, or any name that ends in a number where the file begins with people
 
     {"people": [{"person_id": [-1], "pose_keypoints_2d": [x, y, confidence, ...], "pose_keypoints_3d": [...]}]}
 
@@ -21,28 +23,39 @@ from mvnet.data_loaders.motion.motion_set import MotionSet
 from mvnet.data_loaders.motion.options import ReadOptions
 from mvnet.data_loaders.motion.skeleton.tree import Y_UP_TO_Z_UP
 
-_FRAME = re.compile(r"(?P<name>.*?)_?(?P<number>\d+)_keypoints\.json", re.IGNORECASE)
+_FRAME = re.compile(r"(?P<name>.*?)[_.-]?(?P<number>\d+)(?P<sure>_keypoints)?\.json", re.IGNORECASE)
 
 
 def is_openpose(path: Path) -> bool:
-    """A file named NAME_NUMBER_keypoints.json, or a folder with such files."""
+    """A frame by its name and its beginning, or a folder with such files."""
     if path.is_dir():
-        return any(_FRAME.fullmatch(file.name) for file in path.glob("*_keypoints.json"))
-    return _FRAME.fullmatch(path.name) is not None
+        return any(_frame(file) for file in sorted(path.glob("*.json"))[:2])
+    return path.is_file() and _frame(path) is not None
+
+
+def _frame(file: Path) -> re.Match[str] | None:
+    """The parts of the name of a frame; None of other files."""
+    match = _FRAME.fullmatch(file.name)
+    if match is None or match["sure"]:
+        return match
+    with open(file, "rb") as opened:
+        head = opened.read(512).lstrip(b"\xef\xbb\xbf \t\r\n")
+    return match if head[:1] == b"{" and b'"people"' in head else None
 
 
 def first_frames(files: Iterable[Path]) -> list[Path]:
     """The files without those that are later frames of a recording."""
     kept: dict[tuple[Path, str], Path] = {}
     for file in files:
-        match = _FRAME.fullmatch(file.name)
-        kept.setdefault((file.parent, match["name"] + "_keypoints" if match else file.name), file)
+        match = _frame(file) if file.suffix.lower() == ".json" else None
+        kept.setdefault((file.parent, f"{match['name']}_" if match else file.name), file)
     return list(kept.values())
 
 
-def recording_name(name: str) -> str:
-    """The name of a recording from that of a frame, without its ending; other names as they are."""
-    return re.sub(r"_?\d+_keypoints$", "", name)
+def recording_of(file: Path) -> Path:
+    """The path without its ending; that of a frame also without the number, which leaves its folder if nothing else."""
+    match = _frame(file) if file.suffix.lower() == ".json" else None
+    return file.with_suffix("") if match is None else file.parent / match["name"]
 
 
 def read_openpose(path: Path, options: ReadOptions) -> MotionSet:
@@ -53,14 +66,14 @@ def read_openpose(path: Path, options: ReadOptions) -> MotionSet:
     """
     folder = path if path.is_dir() else path.parent
     names: dict[str, dict[int, Path]] = {}
-    for file in sorted(folder.glob("*_keypoints.json")):
-        match = _FRAME.fullmatch(file.name)
+    for file in sorted(folder.glob("*.json")):
+        match = _frame(file)
         if match is not None:
             names.setdefault(match["name"], {})[int(match["number"])] = file
     if path.is_file():
-        match = _FRAME.fullmatch(path.name)
+        match = _frame(path)
         if match is None:
-            raise DataError(f"{path}: found the name {path.name}, expected NAME_000000000000_keypoints.json")
+            raise DataError(f"{path}: found no frame with people in it, expected NAME_000000000000_keypoints.json")
         names = {match["name"]: names[match["name"]]}
     found = [one_person(str(path), {k: _people(file) for k, file in frames.items()}) for frames in names.values()]
     sequences, notes = [positions for positions, _ in found], [note for _, notes in found for note in notes]

@@ -1,7 +1,7 @@
 """Pickles of the toolboxes for actions from skeletons (PYSKL, MMAction2), read without executing anything.
 
-    annotations   list of dictionaries: frame_dir, label, keypoint (people, frames, joints, 2 or 3),
-                  keypoint_score (people, frames, joints)
+    annotations   list of dictionaries: frame_dir, label, keypoint (people, frames, joints, 2 or 3), keypoint_score
+                  (people, frames, joints); a single one may stand in place of it all
     split         name -> list of frame_dir; NAME_train beside NAME_val or NAME_test is a published split
 
 A name in the pickle that stands for anything but arrays, lists, dictionaries, texts and numbers ends the reading.
@@ -45,7 +45,7 @@ def read_pose_pickle(path: Path, options: ReadOptions) -> MotionSet:
         DataError: anything but plain values in the pickle, another layout, annotations of different joints.
     """
     content = parse_isolated("pickle", path)
-    entries = content if isinstance(content, list) else getattr(content, "annotations", None)
+    entries = content if isinstance(content, list) else getattr(content, "annotations", [content])
     entries = [entry for entry in entries or () if isinstance(entry, SimpleNamespace) and hasattr(entry, "keypoint")]
     if not entries:
         raise DataError(f"{path}: found no annotations with keypoint, expected a list of them")

@@ -14,6 +14,7 @@ from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.motion.skeleton.layouts import LAYOUTS, SkeletonLayout
 
 _FAR = 1.0  # of the size of a person, from one frame to the next
+_PIXELS = 30.0  # by which joints are apart in an image, at least
 _EMPTY = 50  # frames for each that holds somebody, at most
 _BY_JOINTS = {17: "coco-17", 25: "body-25"}
 """What detectors with so many joints have in common."""
@@ -76,6 +77,28 @@ def one_person(source: str, frames: Mapping[int, Sequence[Pose]]) -> tuple[np.nd
 def image_plane(positions: np.ndarray) -> tuple[np.ndarray, str]:
     """Positions (..., 2) of an image, whose y goes down, with y up; and a note."""
     return positions * np.array([1.0, -1.0]), "positions in the image, turned from y down to y up"
+
+
+def split_confidence(sequences: Sequence[np.ndarray]) -> tuple[list[np.ndarray], str]:
+    """Positions (frames, joints, 3) whose third is no coordinate but a confidence, as (frames, joints, 2); and a note.
+
+    It is one where all of the third lie in [0, 1] and the others go over tens of pixels. Where it is 0 the joint is
+    missing. Other sequences come back as they are, with no note.
+    """
+    whole = [np.asarray(x) for x in sequences]
+    if any(x.ndim != 3 or x.shape[2] != 3 for x in whole):
+        return whole, ""
+    values = np.concatenate([x.reshape(-1, 3) for x in whole])
+    values = values[np.isfinite(values).all(1)]
+    if (
+        not len(values)
+        or values[:, 2].min() < 0
+        or values[:, 2].max() > 1
+        or np.ptp(values[:, :2], axis=0).min() < _PIXELS
+    ):
+        return whole, ""
+    flat = [np.where(x[..., 2:] > 0, x[..., :2] * np.array([1, -1], x.dtype), np.array(np.nan, x.dtype)) for x in whole]
+    return flat, "the third of three numbers taken as a confidence: positions in the image, turned from y down to y up"
 
 
 def _weight(person: dict[int, Pose]) -> float:

@@ -102,9 +102,15 @@ def read_bvh(path: Path, options: ReadOptions) -> MotionSet:
         local=local,
         parent=bvh.parent,
         joints=plain_names([joint.name for joint in bvh.joints]),
-        rate=1 / bvh.period,
+        rate=_rate(bvh.period),
     )
     return replace(motions, notes=(*motions.notes, *notes))
+
+
+def _rate(period: float) -> float:
+    """Frames per second, whole where the digits of the period do not say otherwise: 0.033333 is 30."""
+    rate = 1 / period
+    return float(round(rate)) if abs(rate - round(rate)) < 1e-4 * rate else rate
 
 
 def parse_bvh(path: Path) -> BvhFile:

@@ -101,6 +101,7 @@ def read_c3d(path: Path, options: ReadOptions) -> MotionSet:
     there = ~file.output & np.isfinite(file.positions).any((0, 2))
     labelled = np.array([not _UNLABELLED.match(name.rpartition(":")[-1]) for name in file.labels], dtype=bool)
     kept = np.flatnonzero(~file.output & labelled if (there & labelled).any() else ~file.output)
+    kept, subject_note = _one_subject(file, kept)
     if file.matrices.size and (options.value == "rotations" or not there.any()):
         return named_recording(_segments(path, file, options))
     if not len(kept) or not len(file.positions):
@@ -117,12 +118,26 @@ def read_c3d(path: Path, options: ReadOptions) -> MotionSet:
         scale=scale,
         default_up=file.up or "z",
     )
-    outputs, others = np.count_nonzero(file.output), len(file.labels) - len(kept) - np.count_nonzero(file.output)
-    notes = [note] if note else []
+    outputs, others = np.count_nonzero(file.output), np.count_nonzero(~file.output & ~labelled)
+    notes = [text for text in (note, subject_note) if text]
     notes += [f"{outputs} angles, forces, moments and powers among the points left out"] if outputs else []
-    notes += ["points without a label left out"] if others else []
+    notes += ["points without a label left out"] if others and labelled[kept].all() else []
     notes += ["the segments of the file left out; value=rotations reads them"] if file.matrices.size else []
     return named_recording(replace(motions, notes=(*motions.notes, *notes)))
+
+
+def _one_subject(file: C3dFile, kept: np.ndarray) -> tuple[np.ndarray, str]:
+    """The markers of the subject seen most, where several subjects have markers of one name; and a note."""
+    parts = [file.labels[k].rpartition(":") for k in kept]
+    people = sorted({person for person, mark, _ in parts if mark})
+    names = [name for _, mark, name in parts if mark]
+    if len(people) < 2 or len(set(names)) == len(names):
+        return kept, ""
+    seen = np.isfinite(file.positions[:, kept]).all(-1).sum(0)
+    count = {who: int(sum(n for n, (person, _, _) in zip(seen, parts) if person == who)) for who in people}
+    chosen = max(people, key=lambda who: count[who])
+    mine = [person == chosen or not mark for person, mark, _ in parts]
+    return kept[mine], f"of the subjects {', '.join(people)} of the file {chosen} is kept"
 
 
 def _segments(path: Path, file: C3dFile, options: ReadOptions) -> MotionSet:

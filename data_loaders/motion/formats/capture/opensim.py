@@ -53,7 +53,7 @@ def read_opensim(path: Path, options: ReadOptions) -> MotionSet:
         raise DataError(f"{path}: found {found}, expected time and values after endheader")
     seconds, values = _numbers(path, rows, len(names), size)
     check_times(seconds, str(path))
-    rate = float(1 / np.median(np.diff(seconds))) if len(seconds) > 1 else None
+    rate = float((len(seconds) - 1) / (seconds[-1] - seconds[0])) if len(seconds) > 1 else None
     even = rate is not None and bool((np.abs(np.diff(seconds) * rate - 1) < _EVEN).all())
     found = {1: _signals, 3: _positions, 4: _rotations}[size](path, options, values, tuple(names[1:]), head)
     return replace(

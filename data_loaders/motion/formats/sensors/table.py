@@ -72,9 +72,14 @@ class Table:
         if factor is not None:
             return Clock(column, ticks * factor, "")
         step = float(np.median(np.diff(ticks))) if len(ticks) > 1 else 0.0
-        unit, factor = next((name, factor) for most, name, factor in _GUESSES if not step >= most)
+        unit, factor = unit_of_steps(step)
         note = "" if unit == "seconds" else f"the clock {names[column]} taken as {unit} by its steps"
         return Clock(column, ticks * factor, note)
+
+
+def unit_of_steps(step: float) -> tuple[str, float]:
+    """The unit of a clock whose name has none, and its seconds, by its steps."""
+    return next((name, factor) for most, name, factor in _GUESSES if not step >= most)
 
 
 def _cells(line: str, delimiter: str) -> list[str]:

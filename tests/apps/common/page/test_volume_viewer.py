@@ -14,7 +14,7 @@ import pytest
 
 from mvnet.apps.common import page
 from mvnet.apps.common.page import volume_viewer
-from tests.apps.browser import opened, serious, wait_for_viewer
+from tests.apps.browser import opened, serious, settle, wait_for_viewer
 
 SIDE = 16
 
@@ -54,7 +54,7 @@ def test_the_files_hold_the_maps() -> None:
     triple = np.asarray(held[spec["directions"][1]].dataobj)
     vectors = np.stack([triple[name].astype(float) for name in "RGB"], -1) - 128
     assert vectors / 124 == pytest.approx(directions, abs=1 / 62)
-    assert all(np.array_equal(image.affine, np.diag([2.0, 2, 2, 1])) for image in held)
+    assert all(np.array_equal(np.asarray(image.affine), np.diag([2.0, 2, 2, 1])) for image in held)
 
 
 def test_a_large_volume_is_shown_coarser_and_says_so(monkeypatch) -> None:
@@ -100,15 +100,15 @@ def test_the_viewer_in_the_browser(browser, tmp_path) -> None:
 
         figure.locator('[data-role="view"]').select_option("coronal")
         figure.locator('[data-role="map"]').select_option("FA")
-        tab.wait_for_timeout(300)
+        settle(tab)
         bright = pixels(tab).mean()
         figure.locator('[data-role="flip"]').click()
         assert figure.locator('[data-role="mix"]').input_value() == "0"
-        tab.wait_for_timeout(300)
+        settle(tab)
         assert 0.3 * bright < pixels(tab).mean() < 0.8 * bright
 
         figure.locator('[data-role="lines"]').check()
-        tab.wait_for_timeout(500)
+        settle(tab)
         # (1, 0, 1) points up and to the right of the body, which is on the left of the picture
         assert slope(pixels(tab)) == pytest.approx(135, abs=25)
         tab.emulate_media(media="print")

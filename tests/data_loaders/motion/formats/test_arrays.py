@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.motion import load_motion, splits
 from mvnet.data_loaders.motion.formats.sensors.channels_first import frames_first
+from mvnet.models.activity.classifier import MotionClassifier
 
 X = np.random.default_rng(0).normal(size=(6, 40, 9)).astype(np.float32)
 Y = np.array(["b", "a", "b", "a", "b", "a"])
@@ -59,6 +61,19 @@ def test_what_does_not_fit(tmp_path: Path, arrays, words: str) -> None:
         load(tmp_path, **arrays)
 
 
+def test_a_confidence_is_no_coordinate(tmp_path: Path) -> None:
+    """x, y and confidence of detectors: in an image, missing where it is 0; metres stay what they are."""
+    rng = np.random.default_rng(1)
+    pixels = rng.uniform(0, 1000, size=(6, 40, 5, 3))
+    pixels[..., 2] = rng.uniform(0.1, 1, size=(6, 40, 5))
+    pixels[0, 3, 2, 2] = 0
+    for found in (load(tmp_path, seq_0000=pixels[0]), load(tmp_path, X=pixels)):
+        assert found.is_flat and "taken as a confidence" in found.notes[0]
+        np.testing.assert_allclose(found.sequences[0][4:], pixels[0, 4:, :, :2] * [1, -1])
+        assert np.argwhere(np.isnan(found.sequences[0]).all(-1)).tolist() == [[3, 2]]
+    assert not load(tmp_path, seq_0000=pixels[0] / [1000, 1000, 1]).is_flat
+
+
 def test_signals_of_the_neutral_file(tmp_path: Path) -> None:
     """Turned where it is certain: unequal second lengths, names of as many rows; said where it is likely."""
     ragged = {"seq_0000": X[0].T, "seq_0001": X[1, :30].T}
@@ -68,4 +83,16 @@ def test_signals_of_the_neutral_file(tmp_path: Path) -> None:
     np.testing.assert_array_equal(named.sequences[0], X[0])
     likely = load(tmp_path, seq_0000=X[0].T, seq_0001=X[1].T)
     assert likely.lengths.tolist() == [9, 9] and "turn them round" in likely.notes[0]
+    clocks = load(tmp_path, seq_0000=X[0, :, :3], channel=np.array(["acc", "timestamp_ms", "gyr"]))
+    assert clocks.channels == ("acc", "gyr") and "timestamp_ms" in clocks.notes[0]
     assert load(tmp_path, seq_0000=X[0]).notes == () and frames_first([X[0], X[1, :30]])[1] == ""
+
+
+def test_arrays_given_to_the_classifier() -> None:
+    """The layout (n, channels, frames) is taken as it is, and said; (n, frames, channels) is not."""
+    classifier = MotionClassifier(filters=50)
+    with pytest.warns(UserWarning, match=r"X: signals of 9 frames and 40 channels: if these are \(channels, frames\)"):
+        classifier.fit(X.swapaxes(1, 2), Y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        classifier.fit(X, Y)

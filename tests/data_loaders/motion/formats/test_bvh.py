@@ -76,6 +76,7 @@ def test_what_is_no_tree_or_no_motion(tmp_path: Path, change, words: str) -> Non
 
 def test_names_without_prefixes() -> None:
     assert plain_names(["mixamorig1:Hips", "mixamorig1:Spine"]) == ("Hips", "Spine")
+    assert plain_names(["mixamorigHips", "mixamorig7_Spine"]) == ("Hips", "Spine")
     assert plain_names(["Armature|S01:Hips", "S01:Spine"]) == ("Hips", "Spine")
     assert plain_names(["A:LASI", "B:LASI"]) == ("A:LASI", "B:LASI")  # two people
     assert plain_names(["Bip01 Pelvis", "Bip01 Spine", "Bip01 Head", "Bip01 Neck"]) == (

@@ -54,6 +54,15 @@ def test_only_markers_with_labels_are_joints(tmp_path: Path) -> None:
     np.testing.assert_allclose(after[:3, :3] - before[:3, :3], 1, atol=1e-3)
 
 
+def test_one_subject_of_two(tmp_path: Path) -> None:
+    """The one seen most, under the same names as where there is one."""
+    labels = [f"{who}:{name}" for who in ("A", "B") for name in ("LASI", "RASI", "SACR")]
+    both = np.concatenate((np.where(np.arange(5)[:, None, None] < 2, np.nan, POINTS + 9), POINTS), axis=1)
+    found = load_motion(write(tmp_path / "a.c3d", both, labels))
+    np.testing.assert_allclose(found.sequences[0], POINTS / 1000, rtol=1e-6)
+    assert found.joints == ("LASI", "RASI", "SACR") and any("A, B of the file B is kept" in n for n in found.notes)
+
+
 def test_without_any_label_all_points_are_markers(tmp_path: Path) -> None:
     found = load_motion(write(tmp_path / "a.c3d", POINTS, ["", "", ""]))
     assert found.joints == ("marker 1", "marker 2", "marker 3")

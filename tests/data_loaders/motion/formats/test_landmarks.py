@@ -25,7 +25,7 @@ def write(folder: Path, columns: np.ndarray, names: list[str]) -> Path:
 
 @pytest.mark.parametrize(
     "form",
-    ["{}_x", "{}_X", "{}.x", "{} X", "{}X", "{}_position_x(m)", "{}/px", "body:{}_x", "{}_world_pos_x"],
+    ["{}_x", "{}_X", "{}.x", "{} X", "{}X", "{}_position_x(m)", "{}/px", "body:{}_x", "x_{}", "{}_world_pos_x"],
 )
 def test_names_of_columns(tmp_path: Path, form: str) -> None:
     """With a clock before, which gives the rate, and rotations behind, which are left out."""
@@ -85,3 +85,43 @@ def test_tables_of_other_things(tmp_path: Path) -> None:
         load_motion(write(tmp_path, np.ones((4, 12)), turns))
     with pytest.raises(DataError, match="found no columns JOINT_x and JOINT_y"):
         load_motion(write(tmp_path, np.ones((4, 2)), ["a", "b"]), "landmarks")
+
+
+def long_rows(clock: str, people: int = 1) -> str:
+    """Joints in another order in every frame; of a second person only the first frame; the third frame is not there."""
+    lines = [f"{clock},person_id,landmark_name,x,y,z,visibility"]
+    for k in (0, 1, 3, 4):
+        for j in np.roll(range(3), k):
+            stamp = k if clock == "frame" else f"{k * 0.02:.2f}" if clock == "time" else k * 20
+            lines.append(f"{stamp},0,{PARTS[j]}," + ",".join(f"{v:.4f}" for v in X[k, j]) + f",{int((k, j) != (4, 1))}")
+    lines += [f"0,{p},{PARTS[0]},1,2,3,1" for p in range(1, people)]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("clock", ["frame", "time", "timestamp"])
+def test_a_row_for_every_joint(tmp_path: Path, clock: str) -> None:
+    (tmp_path / "a.csv").write_text(long_rows(clock, people=2))
+    found = load_motion(tmp_path / "a.csv")
+    frames = [0, 1, 3, 4] if clock == "frame" else [0, 1, 2, 3]
+    expected = np.full((frames[-1] + 1, 3, 3), np.nan)
+    expected[frames] = Z_UP[[0, 1, 3, 4]]
+    expected[-1, 1] = np.nan
+    np.testing.assert_allclose(found.sequences[0], expected, atol=1e-4)
+    assert found.joints == PARTS and any("of several people" in note for note in found.notes)
+    if clock != "frame":
+        np.testing.assert_allclose(np.concatenate(found.timestamps or ()), [0, 0.02, 0.06, 0.08], atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda text: text[:-9], "line 13: found 6 cells, expected 7|could not convert"),
+        (lambda text: text.replace("4,0,", "400000,0,"), "expected a recording"),
+        (lambda text: text.replace("head,", "head,a"), "found truncated or damaged"),
+        (lambda text: text.partition("\n")[0] + "\n", "found 0 rows"),
+    ],
+)
+def test_damaged_rows(tmp_path: Path, change, words: str) -> None:
+    (tmp_path / "a.csv").write_text(change(long_rows("frame")))
+    with pytest.raises(DataError, match=words):
+        load_motion(tmp_path / "a.csv")

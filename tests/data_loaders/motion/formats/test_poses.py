@@ -46,6 +46,9 @@ def test_frames_are_a_recording(tmp_path: Path) -> None:
         assert found.is_flat and found.joints is not None and found.joints[0] == "nose" and found.names == ("cam",)
     openpose(folder, [[x] for x in X], name="other_")
     assert load_motion(folder).names == ("cam", "other")
+    for file in folder.glob("other*"):
+        file.rename(folder / file.name.replace("_keypoints", ""))  # what else writes people
+    assert load_motion(folder).names == ("cam", "other")
 
 
 def test_one_person_of_several(tmp_path: Path) -> None:
@@ -130,6 +133,16 @@ def two_people() -> dict[str, Any]:
 def read_pickle(folder: Path, content: Any, protocol: int = 4) -> MotionSet:
     (folder / "a.pkl").write_bytes(pickle.dumps(content, protocol=protocol))
     return load_motion(folder / "a.pkl")
+
+
+def test_a_pickle_of_python_2(tmp_path: Path) -> None:
+    """Where the bytes of an array are a text: opcode T, of the protocols of then."""
+    x = np.arange(1.0, 7.0).reshape(1, 3, 2)
+    array = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
+    dtype = b"cnumpy\ndtype\nU\x02f8K\x00K\x01\x87R(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+    state = b"(K\x01K\x01K\x03K\x02\x87" + dtype + b"\x89T\x30\x00\x00\x00" + x.tobytes() + b"tb"
+    (tmp_path / "a.pkl").write_bytes(b"\x80\x02](U\x08keypoint".replace(b"](", b"]}") + array + state + b"sa.")
+    np.testing.assert_allclose(load_motion(tmp_path / "a.pkl").sequences[0], x * [1, -1])
 
 
 @pytest.mark.parametrize("protocol", [2, 4, 5])

@@ -44,7 +44,7 @@ class Trained:
         return cls(motions.kind, names, motions.parent, declared, pose, options, read_as, up=up)
 
     def entries(self) -> dict[str, Any]:
-        """For the card."""
+        """For the entry "motions" of the card."""
         options = {name: value for name, value in asdict(self.options).items() if value is not None}
         return {
             "kind": self.kind,
@@ -60,9 +60,11 @@ class Trained:
     @classmethod
     def of(cls, card: dict[str, Any], run: Path) -> Trained:
         """As the card of a run has it. UserError: entries that no training wrote."""
-        if card.get("pose") is None:
+        if "motions" not in card:
             return cls()
+        told = card.get("format") is not None
         try:
+            card = card["motions"]
             kind, pose = card["kind"], np.array(card["pose"], dtype=np.float64)
             tail = (2,) if kind == "positions" and pose.shape[1:] == (2,) else TAILS[kind]
             if pose.ndim < 1 or pose.shape[1:] != tail or not np.isfinite(pose).all():
@@ -82,5 +84,4 @@ class Trained:
             found = f"a card whose motions cannot be read ({error})"
             raise UserError(f"{run}: found {found}, expected that of `mvnet train activity`") from error
         known = None if names is None else tuple(names)
-        declared, told = bool(card.get("parent_declared")), card.get("format") is not None
-        return cls(kind, known, tree, declared, pose, given, read_as, told, up)
+        return cls(kind, known, tree, bool(card.get("parent_declared")), pose, given, read_as, told, up)

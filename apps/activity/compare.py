@@ -117,7 +117,7 @@ def _superpose(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def _describe(kind: str, flat: bool) -> str:
-    return "positions in an image" if flat else kind
+    return kind if kind != "positions" else "positions in an image" if flat else "positions in space"
 
 
 def _key(name: str) -> str:

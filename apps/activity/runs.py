@@ -74,7 +74,7 @@ def train(
             "rate": motions.rate,
             "seconds": seconds,
             "notes": list(motions.notes),
-            **Trained.on(motions, declared, stand_in, given.options(), read_as).entries(),
+            "motions": Trained.on(motions, declared, stand_in, given.options(), read_as).entries(),
         }
         models.save(outputs.path("activity.safetensors").with_suffix(""), classifier, card)
         summary = {

@@ -118,7 +118,7 @@ def test_options_of_the_training_are_used_again(run, motions, tmp_path, monkeypa
     words = ("--data", data, "-o", tmp_path / "run", "--mirror", "no", "--up", "y", "--rate", 8, "--quiet")
     assert run("train", "activity", *words).status == 0
     card = json.loads((tmp_path / "run/activity.json").read_text())
-    assert card["options"] == {"up": "y", "rate": 8.0} and card["rate"] == 8
+    assert card["motions"]["options"] == {"up": "y", "rate": 8.0} and card["rate"] == 8
     again = run("predict", "activity", tmp_path / "run", data, "--json")
     assert "up: y (as asked)" in again.err
     other = run("predict", "activity", tmp_path / "run", data, "--up", "z", "--json")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -78,20 +79,19 @@ def train_network(
         checkpoint: stem of the files of an interrupted run, where a folder keeps more than one.
         tensorboard: whether the figures go to event files in the run folder too.
     Raises:
-        UserError: no package that writes event files.
+        DataError: no package that writes event files.
     """
     from mvnet import ranks
     from mvnet.models.checkpoint import save_checkpoint
     from mvnet.training import Run, train
 
     device = next(model.parameters()).device
-    watch = _event_writer(stem.parent) if tensorboard and ranks.launched_rank() == 0 else None
-    begin = time.perf_counter()
-    with ranks.joined(device):
+    begin, first_rank = time.perf_counter(), ranks.launched_rank() == 0
+    with ranks.joined(device), _event_file(stem.parent / "tensorboard", tensorboard and first_rank) as watch:
         run = Run(stem.parent, model, schedule, name=checkpoint)
         first, processes = run.step, ranks.count()
         trained = train(run, lambda model, batch: loss(model, *batch), data, quiet, watch)
-    if ranks.launched_rank() > 0:
+    if not first_rank:
         return
     full = {
         **card,
@@ -111,19 +111,19 @@ def train_network(
         print_result(json_text(full, indent=2))
 
 
-def _event_writer(folder: Path) -> Callable[[int, Mapping[str, float]], None]:
-    """A function of step and figures that adds them to an event file for TensorBoard in FOLDER/tensorboard."""
-    try:
-        from tensorboardX import SummaryWriter
-    except ImportError as error:
-        raise UserError(
-            "--tensorboard: found no package tensorboardX, expected it (pip install tensorboardX)"
-        ) from error
-    writer = SummaryWriter(str(folder / "tensorboard"))
+@contextmanager
+def _event_file(folder: Path, wanted: bool) -> Iterator[Callable[[int, Mapping[str, float]], None] | None]:
+    """A function of step and figures that adds them to an event file for TensorBoard, None where it is not wanted."""
+    from mvnet.data_loaders.optional import import_optional
 
-    def write(step: int, figures: Mapping[str, float]) -> None:
-        for name, value in figures.items():
-            writer.add_scalar(name, value, step)
-        writer.flush()
+    if not wanted:
+        yield None
+        return
+    with import_optional("tensorboardX", "train").SummaryWriter(str(folder)) as writer:
 
-    return write
+        def write(step: int, figures: Mapping[str, float]) -> None:
+            for name, value in figures.items():
+                writer.add_scalar(name, value, step)
+            writer.flush()
+
+        yield write

@@ -6,7 +6,9 @@ with and without scripts, by day and by night, by keyboard, on paper and by a sc
 
 from mvnet.apps.common.page.image_viewer import Layer, images
 from mvnet.apps.common.page.parts import document, figure, heading, link, paragraph, picture, slider, table
+from mvnet.apps.common.page.skeletons import skeletons
 from mvnet.apps.common.page.templates import script_data
+from mvnet.apps.common.page.timeline import legend, timeline
 from mvnet.apps.common.page.volume_viewer import Grid, ScalarMap, volumes
 
 __all__ = [
@@ -17,11 +19,14 @@ __all__ = [
     "figure",
     "heading",
     "images",
+    "legend",
     "link",
     "paragraph",
     "picture",
     "script_data",
+    "skeletons",
     "slider",
     "table",
+    "timeline",
     "volumes",
 ]

@@ -34,11 +34,13 @@ class BodyFrame:
         upright: (joints, 3) mean shape with z up, for the facing direction.
         weight: (joints,), sum 1.
         mirror: (joints,) the joint each becomes in a mirror, or None where the body has no such symmetry.
+        turns: whether bodies turn about the vertical; False for poses in a plane y = 0.
     """
 
     upright: Tensor
     weight: Tensor
     mirror: Tensor | None
+    turns: bool = True
 
     def centre(self, x: Tensor) -> Tensor:
         """sum_j w_j x_j.
@@ -59,6 +61,8 @@ class BodyFrame:
             (frames, joints, 3) and (frames, 1, 3), unit of x.
         """
         c = self.centre(x)
+        if not self.turns:
+            return x - c, c - c.mean(0)
         r = _about_vertical(_yaw(self.upright, x - c, self.weight, together=True))
         return (x - c) @ r, (c - c.mean(0)) @ r
 
@@ -77,26 +81,27 @@ class BodyFrame:
         return x[..., self.mirror, :] * x.new_tensor([-1.0, 1.0, 1.0])
 
     @classmethod
-    def estimate(cls, recordings: Sequence[Tensor], parent: Tensor | None) -> BodyFrame:
+    def estimate(cls, recordings: Sequence[Tensor], parent: Tensor | None, turns: bool = True) -> BodyFrame:
         """Reference pose, weights and mirror from training recordings.
 
         Args:
             recordings: each (frames, joints, 3), finite, z up.
             parent: (joints,), -1 at the root; None: no mirror is looked for.
+            turns: whether bodies turn about the vertical.
         Returns:
             the frame.
         """
         x = torch.cat(list(recordings))
         x = x[:: max(1, len(x) // _FRAMES)]
         weight = _superpose(x)
-        upright = _superpose_upright(x, weight)
+        upright = _superpose_upright(x, weight, turns)
         mirror = None if parent is None else find_mirror(parent, upright)
-        body = cls(upright, weight, mirror)
+        body = cls(upright, weight, mirror, turns)
         if mirror is None:
             return body
         both = torch.cat((x, body.reflect(x)))  # so that a recording and its mirror image get mirrored axes
         weight = _superpose(both)
-        return cls(_superpose_upright(both, weight), weight, mirror)
+        return cls(_superpose_upright(both, weight, turns), weight, mirror, turns)
 
 
 def _fit(reference: Tensor, y: Tensor, weight: Tensor) -> Tensor:
@@ -123,9 +128,11 @@ def _superpose(x: Tensor) -> Tensor:
     return weight
 
 
-def _superpose_upright(x: Tensor, weight: Tensor) -> Tensor:
-    """Reference (joints, 3) of frames rotated about the vertical only."""
+def _superpose_upright(x: Tensor, weight: Tensor, turns: bool) -> Tensor:
+    """Reference (joints, 3) of frames rotated about the vertical only, or not at all."""
     y = x - (weight.unsqueeze(-1) * x).sum(-2, keepdim=True)
+    if not turns:
+        return y.mean(0)
     reference = y[0]
     for _ in range(_SWEEPS):
         reference = (y @ _about_vertical(_yaw(reference, y, weight, together=False))).mean(0)

@@ -3,13 +3,14 @@
     classifier = MotionClassifier(parent=motions.parent).fit(sequences, labels, groups=subjects)
     classifier.predict_proba(others)
 
-Kernels between curves (`kernel_bank`) are added up and fed to a ridge regression on the classes. The
+Kernels between curves (`kernel_bank`) are added up and fed to a ridge regression on the classes. Their shares, the
 penalty and whether mirror images count as the same motion are chosen by leaving out one training group (subject) at a
-time, in closed form (`kernel_ridge`).
+time, in closed form (`kernel_ridge`), and so is whether a motion is of a known class at all (`novelty`).
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from itertools import product
 from typing import Any
@@ -21,8 +22,9 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
+from mvnet.data_loaders.motion.formats.sensors.channels_first import frames_first
 from mvnet.errors import MvnetError
-from mvnet.models.activity.kernel_bank import Gram, KernelBank
+from mvnet.models.activity.kernel_bank import KernelBank, Likeness, Shares
 from mvnet.models.activity.kernel_ridge import (
     fit_coefficients,
     fit_sharpness,
@@ -30,12 +32,13 @@ from mvnet.models.activity.kernel_ridge import (
     predict_scores,
     softmax,
 )
+from mvnet.models.activity.novelty import Novelty, evidence, fit_novelty
 from mvnet.models.activity.views import detect_kind, fill_missing
 
 PENALTIES = (0.003, 0.03)
-SHARES = (1 / 2,)
-"""Weight of the filters among all kernels, fixed at one half: on single inner splits of training subjects the
-accuracies with 1/3, 1/2 and 2/3 differed by 1 to 4 points."""
+ELASTIC_SHARES = (1 / 2, 1 / 5, 0.0)
+"""Weight of the elastic kernels among all, chosen with the penalty; 3 : 2 is how filters and competing ones share."""
+_FILTERS = 3 / 5
 
 
 class MotionClassifier(ClassifierMixin, BaseEstimator):
@@ -47,12 +50,15 @@ class MotionClassifier(ClassifierMixin, BaseEstimator):
         filters: about how many filter responses each view has.
         seed: random seed of the filters.
 
-    After `fit`: classes_, settings_ (what was chosen), inner_accuracy_ (of leaving one group out, of that choice).
+    After `fit`: classes_, settings_ (what was chosen), inner_accuracy_ (of leaving one group out, of that choice),
+    novelty_ (what tells the unknown; None in files of version 0.1.0, which know of no unknown).
 
-    X everywhere: sequences (frames, joints, 3) positions with z up, (frames, joints, 3, 3) rotations or
-    (frames, channels) signals, as a list or as an array with one more dim; NaN where missing. A 2-D array is a list of
-    signals of one frame.
+    X everywhere: sequences (frames, joints, 3) positions with z up, (frames, joints, 2) poses in a picture,
+    (frames, joints, 3, 3) rotations or (frames, channels) signals, as a list or as an array with one more dim; NaN
+    where missing. A 2-D array is a list of signals of one frame.
     """
+
+    novelty_: Novelty | None
 
     def __init__(
         self,
@@ -75,6 +81,8 @@ class MotionClassifier(ClassifierMixin, BaseEstimator):
             groups: (n,) the subjects; None takes every sequence for one.
         Returns:
             itself.
+        Warns:
+            signals of fewer frames than channels, which may be (channels, frames).
         Raises:
             MvnetError: fewer than two classes, lengths that differ, shapes that differ, a joint without any value.
         """
@@ -82,7 +90,9 @@ class MotionClassifier(ClassifierMixin, BaseEstimator):
             raise MvnetError(f"mirror: found {self.mirror!r}, expected True, False or 'auto'")
         if y is None:
             raise MvnetError("y: found None, expected labels (requires y to be passed, but the target y is None)")
-        if not _is_sequence(X):
+        if _is_sequence(X):
+            _warn_of_channels_first(X)
+        else:
             X, y = validate_data(self, X, y)
         y = np.asarray(y).ravel() if np.ndim(y) == 2 and np.shape(y)[1] == 1 else np.asarray(y)
         check_classification_targets(y)
@@ -105,24 +115,35 @@ class MotionClassifier(ClassifierMixin, BaseEstimator):
         ):
             raise MvnetError(f"parent: found {len(parent)} joints, expected {recordings[0].shape[1]}")
         self.bank_ = KernelBank.estimate(recordings, parent, self.filters, self.seed)
-        kernels = self.bank_.training_kernels(recordings)
-        if self.mirror is True and True not in kernels:
+        found = self.bank_.training(recordings)
+        if self.mirror is True and True not in found:
             raise MvnetError("mirror: found no left and right in this skeleton, expected mirror='auto' or False")
-        self._choose(kernels, np.where(labels[:, None] == np.arange(len(self.classes_)), 1.0, -1.0), labels, groups)
+        self.labels_ = labels
+        self._choose(found, np.where(labels[:, None] == np.arange(len(self.classes_)), 1.0, -1.0), groups)
         return self
 
-    def _choose(self, kernels: dict[bool, Gram], targets: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> None:
+    def _choose(self, found: dict[bool, Likeness], targets: np.ndarray, groups: np.ndarray) -> None:
         """The settings with the best held-out accuracy, ties by squared error."""
-        best = (-1.0, -np.inf)
-        mirrors = [m for m in kernels if self.mirror in ("auto", m)]
-        for mirrored, share, penalty in product(mirrors, SHARES, PENALTIES):
-            c, g = fit_coefficients(_mix_families(kernels[mirrored], share), targets, penalty)
+        best, labels = (-1.0, -np.inf), self.labels_
+        fits = (np.empty(0), np.empty(0))
+        mirrors = [m for m in found if self.mirror in ("auto", m)]
+        for mirrored, share, penalty in product(mirrors, ELASTIC_SHARES, PENALTIES):
+            c, g = fit_coefficients(found[mirrored].kernel(_shares(share)), targets, penalty)
             scores = predict_held_out(c, g, targets, groups)
             rank = (float((scores.argmax(1) == labels).mean()), -float(np.square(scores - targets).mean()))
             if rank > best:
-                best = rank
+                best, fits = rank, (c, g)
                 self.inner_accuracy_, self.dual_, self.sharpness_ = rank[0], c, fit_sharpness(scores, labels)
-                self.settings_ = {"mirror": mirrored, "filter_share": share, "penalty": penalty}
+                self.settings_ = {"mirror": mirrored, "elastic_share": share, "penalty": penalty}
+        distances = found[self.settings_["mirror"]].distances
+        self.novelty_ = fit_novelty(fits, targets, distances, labels, groups)
+
+    @property
+    def _shares(self) -> Shares:
+        """Weights of the families."""
+        if "filter_share" in self.settings_:  # of version 0.1.0
+            return {"elastic": 1 - self.settings_["filter_share"], "filters": self.settings_["filter_share"]}
+        return _shares(self.settings_["elastic_share"])
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Scores, about 1 for the class and -1 for the others.
@@ -135,12 +156,16 @@ class MotionClassifier(ClassifierMixin, BaseEstimator):
         scores = self._scores(X)
         return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
 
-    def _scores(self, X: Any) -> np.ndarray:
+    def _likeness(self, X: Any, families: Sequence[str] = ()) -> Likeness:
+        """Beside the training motions, by the families of positive weight and those named."""
         check_is_fitted(self)
         if not _is_sequence(X):
             X = validate_data(self, X, reset=False)
-        kernels = self.bank_.kernels(_convert_recordings(X), self.settings_["mirror"])
-        return predict_scores(_mix_families(kernels, self.settings_["filter_share"]), self.dual_)
+        used = [family for family, share in self._shares.items() if share or family in families]
+        return self.bank_.likeness(_convert_recordings(X), self.settings_["mirror"], used)
+
+    def _scores(self, X: Any) -> np.ndarray:
+        return predict_scores(self._likeness(X).kernel(self._shares), self.dual_)
 
     def predict(self, X: Any) -> np.ndarray:
         """The class of each sequence.
@@ -163,14 +188,52 @@ class MotionClassifier(ClassifierMixin, BaseEstimator):
         """
         return softmax(self._scores(X), self.sharpness_)
 
+    def known_probability(self, X: Any) -> np.ndarray:
+        """Probability that a sequence is of one of the classes at all.
+
+        Args:
+            X: m sequences.
+        Returns:
+            (m,), in [0, 1]; 1 where nothing was learned about it, as in files of version 0.1.0.
+        """
+        return self.assess(X)[1]
+
+    def is_unknown(self, X: Any) -> np.ndarray:
+        """Whether a sequence is of none of the classes.
+
+        Args:
+            X: m sequences.
+        Returns:
+            (m,) bool; False where nothing was learned about it, as in files of version 0.1.0.
+        """
+        return self.assess(X)[2]
+
+    def assess(self, X: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What `predict_proba`, `known_probability` and `is_unknown` say, at the cost of one of them.
+
+        Args:
+            X: m sequences.
+        Returns:
+            (m, classes), (m,) and (m,) bool.
+        """
+        rule = self.novelty_
+        found = self._likeness(X, () if rule is None else tuple(rule.usual))
+        scores = predict_scores(found.kernel(self._shares), self.dual_)
+        probabilities, known = softmax(scores, self.sharpness_), np.ones(len(scores))
+        if rule is None:
+            return probabilities, known, np.zeros(len(scores), dtype=bool)
+        known = rule.probability(evidence(scores, rule.distance(found.distances), self.labels_))
+        return probabilities, known, known < rule.threshold
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags
 
 
-def _mix_families(kernels: Gram, share: float) -> np.ndarray:
-    return (1 - share) * kernels["elastic"] + share * kernels["filters"]
+def _shares(elastic: float) -> Shares:
+    filters = (1 - elastic) * _FILTERS
+    return {"elastic": elastic, "filters": filters, "competing": 1 - elastic - filters}
 
 
 def _is_sequence(X: Any) -> bool:
@@ -178,6 +241,13 @@ def _is_sequence(X: Any) -> bool:
     if isinstance(X, np.ndarray):
         return X.ndim > 2 or (X.dtype == object and X.ndim == 1)
     return isinstance(X, Sequence) and len(X) > 0 and all(np.ndim(x) >= 2 for x in X)
+
+
+def _warn_of_channels_first(X: Any) -> None:
+    """Say that signals have fewer frames than channels, as (channels, frames) would have."""
+    _, found = frames_first([np.asarray(x) for x in X])
+    if found:
+        warnings.warn(f"X: {found}", stacklevel=3)
 
 
 def _convert_recordings(X: Any) -> list[Tensor]:

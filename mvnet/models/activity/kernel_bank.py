@@ -1,6 +1,12 @@
 """The kernels a motion classifier adds up, fitted to training curves.
 
-Each is centred and scaled to mean diagonal 1; those of a family share a weight. Where mirror images count as the same
+| family      | kernel of two curves                                                          |
+|-------------|-------------------------------------------------------------------------------|
+| "elastic"   | exp(-d / median), d their distance by time warping                            |
+| "filters"   | product of their shares of time above thresholds of filters                   |
+| "competing" | product of their counts of filters that win                                   |
+
+Each is centred and scaled to mean diagonal 1; those of a family are averaged. Where mirror images count as the same
 motion, k becomes (k(x, y) + k(Mx, y)) / 2, which is equivalent to training on the mirror images as well.
 """
 
@@ -8,29 +14,67 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mvnet.errors import MvnetError
 from mvnet.models.activity.kernel_ridge import Centring
-from mvnet.models.activity.kernels import Filters, warped_distance
+from mvnet.models.activity.kernels import CompetingFilters, Filters, warped_distance
 from mvnet.models.activity.views import Views, sample_views
 
-ELASTIC_SAMPLES, FILTER_SAMPLES = 32, 64
-ELASTIC = {
-    "positions": ("facing", "facing/length", "bones", "bones/length"),
-    "rotations": ("turns", "turns/length", "pairs", "pairs/length"),
-    "signals": ("signals", "sum"),
+ELASTIC_SAMPLES = 32
+FEWEST = {"signals": 24}
+MOST_SAMPLES = 1024
+"""Filters see curves of as many samples as nine tenths of the recordings have frames at most, within these bounds."""
+_POSITIONS = {
+    "elastic": ("facing", "facing/length", "bones", "bones/length"),
+    "filters": ("facing", "facing/length", "bones", "distances", "distances/length"),
+    "competing": ("facing", "bones", "distances"),
 }
-FILTERED = {
-    "positions": ("facing", "facing/length", "bones", "distances", "distances/length"),
-    "rotations": ("pairs", "velocity"),
-    "signals": ("signals", "sum"),
+SEEN = {
+    "positions": _POSITIONS,
+    "poses": _POSITIONS,
+    "rotations": {
+        "elastic": ("turns", "turns/length", "pairs", "pairs/length"),
+        "filters": ("pairs", "velocity"),
+        "competing": ("pairs", "velocity"),
+    },
+    "signals": {
+        "elastic": ("signals", "sum"),
+        "filters": ("signals", "steps"),
+        "competing": ("signals", "steps"),
+    },
 }
-FAMILIES = ("elastic", "filters")
-Gram = dict[str, np.ndarray]
+"""kind -> family -> the views it sees."""
+FAMILIES = ("elastic", "filters", "competing")
+FILTERS: dict[str, type[Filters] | type[CompetingFilters]] = {"filters": Filters, "competing": CompetingFilters}
+Shares = dict[str, float]
+"""family -> its weight; those of weight 0 are not computed."""
+
+
+class Likeness(NamedTuple):
+    """m recordings beside n of training, by family.
+
+    Args:
+        kernels: family -> (m, n), centred.
+        distances: family -> (m, n), at least 0; of a recording or of its mirror image, whichever is nearer. Those of
+            filters are between their plain shares and counts, which small training sets cannot blow up.
+    """
+
+    kernels: dict[str, np.ndarray]
+    distances: dict[str, np.ndarray]
+
+    def kernel(self, shares: Shares) -> np.ndarray:
+        """The kernels added up.
+
+        Args:
+            shares: family -> its weight.
+        Returns:
+            (m, n).
+        """
+        return sum((share * self.kernels[family] for family, share in shares.items() if share), np.zeros(()))
 
 
 @dataclass
@@ -41,17 +85,21 @@ class KernelBank:
         views: normalisation of the recordings.
         curves: view -> (n, samples, channels) of the elastic kernels.
         median: view -> median of their training distances.
-        filters: view -> fitted filters.
-        features: view -> features (n, count) of training curves.
+        filters: family -> view -> fitted filters.
+        features: family -> view -> features (n, count) of training curves.
         centring: (family, mirrored) -> centring of each kernel of the family.
+        samples: number of samples of the curves that filters see.
+        low_pass: whether samples are means of frames; False in files of version 0.1.0.
     """
 
     views: Views
     curves: dict[str, Tensor]
     median: dict[str, float]
-    filters: dict[str, Filters]
-    features: dict[str, Tensor]
+    filters: dict[str, dict[str, Filters | CompetingFilters]]
+    features: dict[str, dict[str, Tensor]]
     centring: dict[tuple[str, bool], list[Centring]]
+    samples: int = 64
+    low_pass: bool = False
 
     @classmethod
     def estimate(cls, recordings: Sequence[Tensor], parent: Tensor | None, count: int, seed: int) -> KernelBank:
@@ -60,107 +108,154 @@ class KernelBank:
         Args:
             recordings: without missing values, shapes as in `views`.
             parent: (joints,) of a skeleton, -1 at the root, or None.
-            count: about how many features for each view with filters.
+            count: about how many shares of time for each view with filters.
             seed: random seed of the filters.
         Returns:
             the bank, medians and centring not yet fitted.
         """
         views = Views.estimate(recordings, parent)
-        elastic, filtered = _names(views)
+        lengths = torch.tensor([float(len(x)) for x in recordings])
+        samples = int(min(max(float(lengths.quantile(0.9)), FEWEST.get(views.kind, 64)), MOST_SAMPLES))
+        bank = cls(views, {}, {}, {}, {}, {}, samples, low_pass=True)
+        seen = _families(views)
         elastic_samples = ELASTIC_SAMPLES if max(map(len, recordings)) > 1 else 1
         # recordings -> views -> curves of the elastic kernels; filters -> features
-        seen = sample_views(recordings, views, _samples(elastic, filtered, elastic_samples))
-        curves = {name: seen[name, elastic_samples] for name in elastic}
-        filters = {name: Filters.estimate(seen[name, FILTER_SAMPLES], count, seed) for name in filtered}
-        features = {name: filters[name](seen[name, FILTER_SAMPLES]) for name in filtered}
-        return cls(views, curves, {}, filters, features, {})
+        curves = bank._sample(recordings, seen["elastic"], elastic_samples, list(FILTERS), seen)
+        bank.curves = {name: curves[name, elastic_samples] for name in seen["elastic"]}
+        for family, kind in FILTERS.items():
+            bank.filters[family], bank.features[family] = {}, {}
+            size = {"count": count} if kind is Filters else {}
+            for name in seen[family]:
+                fitted = kind.estimate(curves[name, samples], seed=seed, **size)
+                bank.filters[family][name], bank.features[family][name] = fitted, fitted(curves[name, samples])
+        return bank
 
-    def training_kernels(self, recordings: Sequence[Tensor]) -> dict[bool, Gram]:
-        """Kernels between the training recordings; fits medians and centring.
+    def training(self, recordings: Sequence[Tensor]) -> dict[bool, Likeness]:
+        """The training recordings beside each other; fits medians and centring.
 
         Args:
             recordings: those of `estimate`.
         Returns:
-            mirrored -> family -> (n, n).
+            mirrored -> (n, n).
         """
-        plain = {False: self._between(self.curves, self.features)}
-        if self.views.body is not None and self.views.mirrors:
+        raw = {False: self._between(self.curves, self.features)}
+        if self.views.mirrors:
             # k(x, y), k(Mx, y) -> their mean, made symmetric
-            image = self._raw([self.views.body.reflect(x) for x in recordings])
-            plain[True] = {
-                family: [_symmetric((a + b) / 2) for a, b in zip(plain[False][family], image[family])]
-                for family in FAMILIES
-            }
-        for mirrored, kernels in plain.items():
-            for family in FAMILIES:
-                self.centring[family, mirrored] = [Centring.estimate(k) for k in kernels[family]]
-        return {mirrored: self._combine(kernels, mirrored) for mirrored, kernels in plain.items()}
+            image = self._raw([self.views.reflect(x) for x in recordings], FAMILIES)
+            raw[True] = _average(raw[False], image, _symmetric)
+        for mirrored, found in raw.items():
+            for family, (kernels, _) in found.items():
+                self.centring[family, mirrored] = [Centring.estimate(k) for k in kernels]
+        return {mirrored: self._combine(found, mirrored) for mirrored, found in raw.items()}
 
-    def kernels(self, recordings: Sequence[Tensor], mirrored: bool) -> Gram:
-        """Kernels between new recordings and the training ones.
+    def likeness(self, recordings: Sequence[Tensor], mirrored: bool, families: Sequence[str] = FAMILIES) -> Likeness:
+        """New recordings beside the training ones.
 
         Args:
             recordings: m of them, without missing values.
             mirrored: whether mirror images count as the same motion.
+            families: those wanted.
         Returns:
-            family -> (m, n).
+            (m, n), of these families.
         Raises:
             MvnetError: mirrored, and the recordings have no mirror image.
         """
-        raw = self._raw(recordings)
+        raw = self._raw(recordings, families)
         if mirrored:
-            if self.views.body is None:
-                raise MvnetError(f"mirrored: found True for {self.views.kind}, expected positions of a skeleton")
-            image = self._raw([self.views.body.reflect(x) for x in recordings])
-            raw = {family: [(a + b) / 2 for a, b in zip(raw[family], image[family])] for family in FAMILIES}
+            raw = _average(raw, self._raw([self.views.reflect(x) for x in recordings], families))
         return self._combine(raw, mirrored)
 
-    def _combine(self, raw: dict[str, list[np.ndarray]], mirrored: bool) -> Gram:
+    def _combine(self, raw: Raw, mirrored: bool) -> Likeness:
         """The mean of the centred kernels of each family."""
-        return {
-            family: np.mean([c(k) for c, k in zip(self.centring[family, mirrored], raw[family])], 0)
-            for family in FAMILIES
+        kernels = {
+            family: np.mean([c(k) for c, k in zip(self.centring[family, mirrored], found)], 0)
+            for family, (found, _) in raw.items()
         }
+        return Likeness(kernels, {family: distance for family, (_, distance) in raw.items()})
 
-    def _raw(self, recordings: Sequence[Tensor]) -> dict[str, list[np.ndarray]]:
-        samples = next(iter(self.curves.values())).shape[1]
+    def _raw(self, recordings: Sequence[Tensor], families: Sequence[str]) -> Raw:
         # recordings -> views -> curves and features -> kernels with the training curves
-        seen = sample_views(recordings, self.views, _samples(self.curves, self.filters, samples))
-        curves = {name: seen[name, samples] for name in self.curves}
-        return self._between(curves, {name: f(seen[name, FILTER_SAMPLES]) for name, f in self.filters.items()})
+        elastic = self.curves if "elastic" in families else {}
+        count = next(iter(self.curves.values())).shape[1]
+        filters = [family for family in families if family in self.filters]
+        seen = self._sample(recordings, list(elastic), count, filters, {f: list(self.filters[f]) for f in filters})
+        features = {
+            family: {name: f(seen[name, self.samples]) for name, f in self.filters[family].items()}
+            for family in filters
+        }
+        return self._between({name: seen[name, count] for name in elastic}, features)
 
-    def _between(self, seen: dict[str, Tensor], features: dict[str, Tensor]) -> dict[str, list[np.ndarray]]:
-        """family -> (m, n) of each view, between curves and features of m recordings and those of training."""
-        elastic = []
-        for name, curves in self.curves.items():
-            # curves -> d -> exp(-d / median)
-            distance = warped_distance(seen[name], curves)
-            if name not in self.median:
-                self.median[name] = max(float(distance.median()), 1e-9)
-            elastic.append(torch.exp(-distance / self.median[name]).double().numpy())
-        filters = []
-        for name, known in self.features.items():
-            # f(x), f(y) -> f(x) . f(y) / count
-            filters.append((features[name] @ known.mT / known.shape[1]).double().numpy())
-        return {"elastic": elastic, "filters": filters}
+    def _sample(
+        self,
+        recordings: Sequence[Tensor],
+        elastic: Sequence[str],
+        count: int,
+        families: Sequence[str],
+        seen: dict[str, list[str]],
+    ) -> dict[tuple[str, int], Tensor]:
+        """Curves of `count` samples of the elastic views, and of `self.samples` of those with filters."""
+        names = dict.fromkeys(name for family in families for name in seen[family])
+        wanted = dict.fromkeys([(name, count) for name in elastic] + [(name, self.samples) for name in names])
+        return sample_views(recordings, self.views, list(wanted), self.low_pass)
+
+    def _between(self, curves: dict[str, Tensor], features: dict[str, dict[str, Tensor]]) -> Raw:
+        """Kernels of each view and mean distances, between curves and features of m recordings and of training."""
+        result: Raw = {}
+        if curves:
+            kernels = []
+            for name, seen in curves.items():
+                # curves -> d -> exp(-d / median)
+                distance = warped_distance(seen, self.curves[name])
+                if name not in self.median:
+                    self.median[name] = max(float(distance.median()), 1e-9)
+                kernels.append((-distance / self.median[name]).double().numpy())
+            result["elastic"] = [np.exp(k) for k in kernels], -np.mean(kernels, 0)
+        for family, seen in features.items():
+            kernels, distances = [], []
+            for name, f in seen.items():
+                # f(x), f(y) -> f(x) . f(y) / count; |s (f(x) - f(y))|^2 / count, s the scale that f was divided by
+                known, scale = self.features[family][name], self.filters[family][name].scale
+                kernels.append((f @ known.mT / known.shape[1]).double().numpy())
+                f, known = f * scale, known * scale
+                cross = (f @ known.mT / known.shape[1]).double().numpy()
+                distances.append(np.sqrt(np.maximum(_square(f)[:, None] + _square(known) - 2 * cross, 0)))
+            result[family] = kernels, np.mean(distances, 0)
+        return result
+
+
+Raw = dict[str, tuple[list[np.ndarray], np.ndarray]]
+"""family -> the kernel (m, n) of each view, not centred, and the mean of its distances (m, n)."""
+
+
+def _square(f: Tensor) -> np.ndarray:
+    """|f|^2 / count of each row."""
+    return f.square().mean(1).double().numpy()
 
 
 def _symmetric(kernel: np.ndarray) -> np.ndarray:
     return (kernel + kernel.T) / 2
 
 
-def _names(views: Views) -> tuple[list[str], list[str]]:
-    """Views of the elastic kernels and of the filters that this kind of recording has."""
+def _average(one: Raw, image: Raw, finish=lambda kernel: kernel) -> Raw:
+    """Means of kernels, the smaller of distances."""
+    return {
+        family: (
+            [finish((a + b) / 2) for a, b in zip(kernels, image[family][0])],
+            finish(np.minimum(distance, image[family][1])),
+        )
+        for family, (kernels, distance) in one.items()
+    }
+
+
+def _families(views: Views) -> dict[str, list[str]]:
+    """family -> the views that this kind of recording has."""
     absent = set()
-    if views.kind == "positions" and views.parent is None:
+    if views.body is not None and views.parent is None:
         absent.add("bones")
     if views.joints == 1:
         absent |= {"distances", "pairs"}
-    elastic, filtered = (
-        [name for name in family[views.kind] if name.partition("/")[0] not in absent] for family in (ELASTIC, FILTERED)
-    )
-    return elastic, filtered or elastic[:1]
-
-
-def _samples(elastic: Sequence[str] | dict, filtered: Sequence[str] | dict, samples: int) -> list[tuple[str, int]]:
-    return [(name, samples) for name in elastic] + [(name, FILTER_SAMPLES) for name in filtered]
+    found = {
+        family: [name for name in names if name.partition("/")[0] not in absent]
+        for family, names in SEEN[views.kind].items()
+    }
+    return {family: names or found["elastic"][:1] for family, names in found.items()}

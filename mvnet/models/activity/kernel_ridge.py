@@ -43,8 +43,21 @@ def predict_held_out(c: np.ndarray, g: np.ndarray, targets: np.ndarray, groups: 
     scores = np.empty_like(targets)
     for group in np.unique(groups):
         h = groups == group
-        scores[h] = targets[h] - np.linalg.solve(g[np.ix_(h, h)], c[h])
+        scores[h] = predict_without(c, g, targets, h)
     return scores
+
+
+def predict_without(c: np.ndarray, g: np.ndarray, targets: np.ndarray, held: np.ndarray) -> np.ndarray:
+    """F_h = Y_h - (G_hh)^-1 C_h, the scores of some sequences from the fit without them.
+
+    Args:
+        c, g: from `fit_coefficients`, (n, classes) and (n, n).
+        targets: Y, (n, classes).
+        held: (n,) bool, h.
+    Returns:
+        (sequences held, classes).
+    """
+    return targets[held] - np.linalg.solve(g[np.ix_(held, held)], c[held])
 
 
 def predict_scores(kernel: np.ndarray, c: np.ndarray) -> np.ndarray:

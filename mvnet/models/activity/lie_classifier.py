@@ -31,6 +31,7 @@ class LieMotionClassifier:
     """A trained network that classifies recordings, with the attribute names of scikit-learn.
 
     classes_: labels (classes,).  inner_accuracy_: on held-out training subjects, in [0, 1].
+    known_threshold_: recordings whose `known_probability` is smaller are unknown.
     """
 
     network: LieMotionNetwork
@@ -38,6 +39,7 @@ class LieMotionClassifier:
     classes_: np.ndarray
     inner_accuracy_: float
     settings_: dict[str, Any] = field(default_factory=dict)
+    known_threshold_: float = 0.0
 
     def predict_proba(self, sequences: Sequence[np.ndarray]) -> np.ndarray:
         """Probability of every class.
@@ -63,6 +65,26 @@ class LieMotionClassifier:
             labels (n,).
         """
         return self.classes_[self.predict_proba(sequences).argmax(1)]
+
+    def known_probability(self, sequences: Sequence[np.ndarray]) -> np.ndarray:
+        """Probability that a recording is of one of the classes at all.
+
+        Args:
+            sequences: recordings of the kind it was trained on.
+        Returns:
+            (n,), in [0, 1]; 1 where nothing was learned about it, as in files of version 0.1.0.
+        """
+        return np.ones(len(sequences))
+
+    def is_unknown(self, sequences: Sequence[np.ndarray]) -> np.ndarray:
+        """Whether a recording is of none of the classes.
+
+        Args:
+            sequences: recordings of the kind it was trained on.
+        Returns:
+            (n,) bool; False where nothing was learned about it, as in files of version 0.1.0.
+        """
+        return self.known_probability(sequences) < self.known_threshold_
 
 
 def fit_lie_classifier(

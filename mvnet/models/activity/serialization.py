@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,17 @@ from mvnet.errors import MvnetError
 from mvnet.linalg import so3
 from mvnet.models.activity.body_frame import BodyFrame
 from mvnet.models.activity.classifier import MotionClassifier
-from mvnet.models.activity.kernel_bank import FAMILIES, KernelBank
+from mvnet.models.activity.kernel_bank import FILTERS, KernelBank
 from mvnet.models.activity.kernel_ridge import Centring
-from mvnet.models.activity.kernels import Filters
+from mvnet.models.activity.novelty import Novelty
 from mvnet.models.activity.views import KINDS, Views
 from mvnet.models.stored import check_config, check_outputs, loading, read_card, read_weights
 from mvnet.storage import finish_pair, write_pair
 
 _ARCHITECTURE = "MotionClassifier"
 _FRAMES, _ROUNDING = 8, 1e-3
+_VALUES = {"filters": "thresholds", "competing": "filters"}
+"""What a layer of filters holds beside its channels."""
 
 
 def save_classifier(stem: str | Path, classifier: MotionClassifier, card: dict[str, Any]) -> None:
@@ -33,6 +36,7 @@ def save_classifier(stem: str | Path, classifier: MotionClassifier, card: dict[s
         card: more entries of the JSON file.
     """
     bank, tensors = classifier.bank_, {"dual": torch.from_numpy(classifier.dual_)}
+    tensors["labels"] = torch.from_numpy(classifier.labels_)
     views = bank.views
     if views.parent is not None:
         tensors["parent"] = views.parent
@@ -44,11 +48,15 @@ def save_classifier(stem: str | Path, classifier: MotionClassifier, card: dict[s
         if views.body.mirror is not None:
             tensors["body/mirror"] = views.body.mirror
     tensors |= {f"curves/{k}": v for k, v in bank.curves.items()}
-    for name, filters in bank.filters.items():
-        tensors |= {f"features/{name}": bank.features[name], f"filters/{name}/mean": filters.mean}
-        tensors[f"filters/{name}/scale"] = filters.scale
-        for i, (_, mixing, thresholds) in enumerate(filters.layers):
-            tensors |= {f"filters/{name}/{i}/mixing": mixing, f"filters/{name}/{i}/thresholds": thresholds}
+    if views.steps is not None:
+        tensors["steps"] = views.steps
+    for family, fitted in bank.filters.items():
+        for name, filters in fitted.items():
+            key, values = f"{family}/{name}", _VALUES[family]
+            tensors[_features(family, name)] = bank.features[family][name]
+            tensors |= {f"{key}/mean": filters.mean, f"{key}/scale": filters.scale}
+            for i, (_, mixing, own) in enumerate(filters.layers):
+                tensors |= {f"{key}/{i}/mixing": mixing, f"{key}/{i}/{values}": own}
     centring = {}
     for (family, mirrored), parts in bank.centring.items():
         for i, part in enumerate(parts):
@@ -62,12 +70,16 @@ def save_classifier(stem: str | Path, classifier: MotionClassifier, card: dict[s
         "settings": classifier.settings_,
         "inner_accuracy": classifier.inner_accuracy_,
         "sharpness": classifier.sharpness_,
+        "novelty": None if classifier.novelty_ is None else asdict(classifier.novelty_),
         "labels": classifier.classes_.tolist(),
         "kind": views.kind,
         "joints": views.joints,
         "medians": bank.median,
-        "views": {"elastic": list(bank.curves), "filters": list(bank.filters)},
-        "dilations": {name: [d for d, _, _ in filters.layers] for name, filters in bank.filters.items()},
+        "views": {"elastic": list(bank.curves), **{family: list(fitted) for family, fitted in bank.filters.items()}},
+        "dilations": _dilations(bank, "filters"),
+        "competing_dilations": _dilations(bank, "competing"),
+        "samples": bank.samples,
+        "low_pass": bank.low_pass,
         "centring": centring,
     }
     write_pair(Path(f"{stem}.safetensors"), tensors, Path(f"{stem}.json"), description)
@@ -92,7 +104,8 @@ def load_classifier(stem: str | Path) -> tuple[MotionClassifier, dict[str, Any]]
         card, tensors = read_card(files[1]), read_weights(files[0])
         if card["architecture"] != _ARCHITECTURE:
             raise MvnetError(f"architecture: found {card['architecture']!r}, expected {_ARCHITECTURE}")
-        check_config({"joints": card["joints"], "dilations": card["dilations"]}, tensors)
+        names = ("joints", "dilations", "competing_dilations", "samples")
+        check_config({name: card[name] for name in names if name in card}, tensors)
         classifier = _rebuild(tensors, card)
         recording = small_recording(card["kind"], card["joints"])
         check_classifier(classifier, recording)
@@ -103,7 +116,7 @@ def small_recording(kind: str, joints: int) -> np.ndarray:
     """A recording for the trial of a classifier.
 
     Args:
-        kind: "positions", "rotations" or "signals".
+        kind: "positions", "poses", "rotations" or "signals".
         joints: number of joints, or of channels.
     Returns:
         a few frames.
@@ -113,7 +126,8 @@ def small_recording(kind: str, joints: int) -> np.ndarray:
     if kind not in KINDS.values():
         raise MvnetError(f"kind: found {kind!r}, expected one of {', '.join(KINDS.values())}")
     random = torch.Generator().manual_seed(0)
-    values = torch.randn(_FRAMES, joints, *(() if kind == "signals" else (3,)), generator=random, dtype=torch.float64)
+    tail = {"signals": (), "poses": (2,)}.get(kind, (3,))
+    values = torch.randn(_FRAMES, joints, *tail, generator=random, dtype=torch.float64)
     return (so3.exp(values) if kind == "rotations" else values).numpy()
 
 
@@ -144,22 +158,13 @@ def _rebuild(tensors: dict[str, Tensor], card: dict[str, Any]) -> MotionClassifi
     parent = tensors.get("parent")
     body = None
     if "body/upright" in tensors:
-        body = BodyFrame(tensors["body/upright"], tensors["body/weight"], tensors.get("body/mirror"))
-    views = Views(card["kind"], card["joints"], parent, body, tensors.get("scale"))
-    filters = {
-        name: Filters(
-            tuple(
-                (d, tensors[f"filters/{name}/{i}/mixing"], tensors[f"filters/{name}/{i}/thresholds"])
-                for i, d in enumerate(card["dilations"][name])
-            ),
-            tensors[f"filters/{name}/mean"],
-            tensors[f"filters/{name}/scale"],
-        )
-        for name in card["views"]["filters"]
-    }
+        mirror, turns = tensors.get("body/mirror"), card["kind"] == "positions"
+        body = BodyFrame(tensors["body/upright"], tensors["body/weight"], mirror, turns)
+    views = Views(card["kind"], card["joints"], parent, body, tensors.get("scale"), tensors.get("steps"))
+    filters = {family: _read_filters(tensors, card, family) for family in FILTERS if family in card["views"]}
     centring: dict[tuple[str, bool], list[Centring]] = {}
     for mirrored in (False, True):
-        for family in FAMILIES:
+        for family in card["views"]:
             found = [
                 Centring(tensors[f"centring/{family}/{int(mirrored)}/{i}"].numpy(), mean, scale)
                 for i in range(len(card["views"][family]))
@@ -174,11 +179,40 @@ def _rebuild(tensors: dict[str, Tensor], card: dict[str, Any]) -> MotionClassifi
         {name: tensors[f"curves/{name}"] for name in card["views"]["elastic"]},
         card["medians"],
         filters,
-        {name: tensors[f"features/{name}"] for name in filters},
+        {family: {name: tensors[_features(family, name)] for name in fitted} for family, fitted in filters.items()},
         centring,
+        card.get("samples", 64),
+        card.get("low_pass", False),
     )
     classifier.dual_ = tensors["dual"].numpy()
     classifier.classes_ = np.array(card["labels"])
     classifier.settings_, classifier.sharpness_ = card["settings"], card["sharpness"]
     classifier.inner_accuracy_ = card["inner_accuracy"]
+    novelty = card.get("novelty")
+    classifier.novelty_ = None if novelty is None else Novelty(**novelty)
+    if "labels" in tensors:
+        classifier.labels_ = tensors["labels"].numpy()
     return classifier
+
+
+def _read_filters(tensors: dict[str, Tensor], card: dict[str, Any], family: str) -> dict[str, Any]:
+    """view -> filters of a family."""
+    dilations = card["dilations" if family == "filters" else f"{family}_dilations"]
+    found = {}
+    for name in card["views"][family]:
+        key = f"{family}/{name}"
+        layers = tuple(
+            (d, tensors[f"{key}/{i}/mixing"], tensors[f"{key}/{i}/{_VALUES[family]}"])
+            for i, d in enumerate(dilations[name])
+        )
+        found[name] = FILTERS[family](layers, tensors[f"{key}/mean"], tensors[f"{key}/scale"])
+    return found
+
+
+def _features(family: str, name: str) -> str:
+    """The tensor of the features of training curves."""
+    return f"features/{name}" if family == "filters" else f"features/{family}/{name}"
+
+
+def _dilations(bank: KernelBank, family: str) -> dict[str, list[int]]:
+    return {name: [d for d, _, _ in filters.layers] for name, filters in bank.filters.get(family, {}).items()}

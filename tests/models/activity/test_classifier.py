@@ -13,6 +13,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from mvnet.models.activity.classifier import MotionClassifier
+from mvnet.models.activity.novelty import rank_quality
 from mvnet.models.activity.serialization import load_classifier, save_classifier
 from tests.models.activity.test_kernels import PARENT, recording, turned
 
@@ -120,7 +121,7 @@ BAD = {
     ),
     "labels for": lambda s, y: (s, y[:-1]),
     "1 class": lambda s, y: (s, 0 * y),
-    "expected \\(frames, joints, 3\\)": lambda s, y: ([x[..., :2] for x in s], y),
+    "expected \\(frames, joints, 3\\)": lambda s, y: ([x[..., :1] for x in s], y),
 }
 
 
@@ -149,6 +150,38 @@ def test_files_give_the_same_scores(tmp_path):
     (tmp_path / "activity.json").write_text("{}")
     with pytest.raises(ValueError, match="cannot be loaded"):
         load_classifier(tmp_path / "activity")
+
+
+def test_noise_is_unknown_and_motions_learned_from_are_not(tmp_path):
+    sequences, labels, subjects = motions(27)
+    fitted = classifier().fit(sequences, labels, subjects)
+    others, _, _ = motions(18, seed=50)
+    noise = list(np.random.default_rng(0).normal(size=(6, 12, 11, 3)))
+    assert fitted.is_unknown(others).mean() <= 0.2
+    assert fitted.is_unknown(noise).all()
+    assert rank_quality(fitted.known_probability(others), fitted.known_probability(noise)) == 1
+    save_classifier(tmp_path / "activity", fitted, {})
+    again, _ = load_classifier(tmp_path / "activity")
+    np.testing.assert_allclose(again.known_probability(noise), fitted.known_probability(noise), rtol=1e-6)
+    assert again.is_unknown(noise).all()
+
+
+def test_files_without_a_rule_know_of_no_unknown():
+    sequences, labels, subjects = motions()
+    fitted = classifier().fit(sequences, labels, subjects)
+    fitted.novelty_ = None
+    assert not fitted.is_unknown(sequences).any()
+    assert (fitted.known_probability(sequences) == 1).all()
+
+
+def test_poses_in_a_picture_are_learned_from(tmp_path):
+    sequences, labels, subjects = motions()
+    poses = [s[..., ::2] for s in sequences]
+    fitted = classifier(mirror="auto").fit(poses, labels, subjects)
+    save_classifier(tmp_path / "activity", fitted, {})
+    again, _ = load_classifier(tmp_path / "activity")
+    np.testing.assert_allclose(again.predict_proba(poses), fitted.predict_proba(poses), atol=1e-9)
+    assert (fitted.predict(poses) == labels).mean() > 0.8
 
 
 def test_basic_motions(data_root):

@@ -11,9 +11,11 @@ import torch
 from mvnet.linalg import so3
 from mvnet.models.activity.body_frame import BodyFrame
 from mvnet.models.activity.kernel_ridge import Centring, fit_coefficients, predict_held_out, predict_scores
-from mvnet.models.activity.kernels import Filters, _responses, warped_distance
+from mvnet.models.activity.kernels import CompetingFilters, Filters, warped_distance
+from mvnet.models.activity.kernels.filters import _responses
 from mvnet.models.activity.mirror import find_mirror
-from mvnet.models.activity.views import Views, fill_missing, sample_curve
+from mvnet.models.activity.sampling import sample_curve
+from mvnet.models.activity.views import Views, fill_missing
 
 PARENT = torch.tensor([-1, 0, 1, 1, 3, 1, 5, 0, 7, 0, 9])  # hips, chest, head, two arms, two legs
 POSE = torch.tensor(
@@ -71,6 +73,27 @@ def test_responses_are_a_dilated_convolution(generator):
     expected = torch.nn.functional.conv1d(x.sum(-1).unsqueeze(1), weight, dilation=3, padding=12)
     found = _responses(x, mixing, 3)
     torch.testing.assert_close(found[:, [0, 83]], expected[:, [0, 83]])
+
+
+@pytest.mark.parametrize("channels", [1, 3, 12])
+def test_responses_inside_the_curve_are_those_not_padded(channels, generator):
+    x = torch.randn(2, 30, channels, generator=generator, dtype=torch.float64)
+    mixing = (torch.rand(84, channels, generator=generator) < 0.7).double() if channels > 1 else x.new_ones(84, 1)
+    chosen = torch.tensor([3, 50])
+    inside = _responses(x, mixing, 2, chosen, padded=False)
+    torch.testing.assert_close(inside, _responses(x, mixing, 2)[:, chosen, 8:-8])
+
+
+def test_competing_filters_count_every_time_once(generator):
+    x = torch.randn(6, 40, 2, generator=generator, dtype=torch.float64)
+    fitted = CompetingFilters.estimate(x, groups=3)
+    counts = fitted.counts(x).square().view(6, -1, 2, 3, 8)  # sums of the largest, counts of the smallest
+    assert len(fitted.layers) == 3
+    torch.testing.assert_close(counts[:, :, 1].sum(-1), counts.new_full((6, 3, 3), 40.0))
+    d, mixing, w = fitted.layers[1]
+    z = torch.nn.functional.conv1d(mixing @ x.mT, w.flatten(0, 1).unsqueeze(1), padding=4 * d, dilation=d, groups=3)
+    torch.testing.assert_close(counts[:, 1, 0].sum(-1), z.unflatten(1, (3, 8)).amax(2).sum(-1))
+    torch.testing.assert_close(fitted(x).mean(0), torch.zeros(counts[0].numel()).double(), atol=1e-6, rtol=0)
 
 
 def test_filters_are_standardised_on_training_curves_and_seeded(generator):
@@ -156,3 +179,23 @@ def test_missing_frames_are_filled_between_their_neighbours():
     holes[:, 0] = np.nan
     with pytest.raises(ValueError, match="joint or channel 0"):
         fill_missing(holes)
+
+
+def test_fewer_samples_are_means_of_frames_and_more_lie_on_lines():
+    wave = torch.sin(torch.pi * torch.arange(101, dtype=torch.float64)[:, None] + 1)  # up and down with every frame
+    assert float(sample_curve(wave, 11, low_pass=True)[1:-1].abs().max()) < 1e-9
+    assert float(sample_curve(wave, 11).abs().min()) > 0.5
+    line = torch.linspace(0, 3, 7, dtype=torch.float64)[:, None]
+    for low_pass in (False, True):
+        found = sample_curve(line, 19, low_pass=low_pass)
+        torch.testing.assert_close(found[:, 0], torch.linspace(0, 3, 19, dtype=torch.float64))
+
+
+def test_poses_in_a_picture_have_views_and_a_mirror_image():
+    poses = [recording(s)[..., ::2] for s in range(4)]
+    views = Views.estimate(poses, PARENT)
+    assert views.kind == "poses" and views.mirrors
+    moved = views.compute(2.5 * poses[0] + torch.tensor([3.0, -1.0]))
+    for name, value in views.compute(poses[0]).items():
+        torch.testing.assert_close(moved[name], value, atol=1e-9, rtol=0, msg=name)
+    torch.testing.assert_close(views.reflect(views.reflect(poses[0])), poses[0])

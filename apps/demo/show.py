@@ -247,7 +247,7 @@ def _index(result: dict[str, Any], figures: dict[str, bytes], sections: list[Sec
         parts += [
             page.heading(section.title),
             page.paragraph(section.about),
-            page.table(("", "before", "after"), section.rows, caption="Distance to the truth"),
+            page.table((section.title.lower(), "before", "after"), section.rows, caption="Distance to the truth"),
             section.html,
             page.link(section.report, f"The report of mvnet on this {section.title.lower()}"),
         ]

@@ -1,5 +1,6 @@
 """The batched weighted fit and the noise it predicts for itself."""
 
+import numpy as np
 import pytest
 import torch
 from dipy.core.gradients import gradient_table

@@ -13,6 +13,7 @@ from mvnet.apps.activity import commands as activity
 from mvnet.apps.common.commands import Command, SharedCommand
 from mvnet.apps.common.errors import STATUSES, run_cli
 from mvnet.apps.common.options import Json, Overwrite, Quiet, Seed
+from mvnet.apps.common.summary import print_summary
 from mvnet.apps.common.training_options import list_optimizers
 from mvnet.apps.dti import commands as dti
 from mvnet.apps.dti import train as dti_train
@@ -75,6 +76,26 @@ def verify(
 
     if not verify(name, seed=seed, as_json=as_json):
         raise typer.Exit(1)
+
+
+@app.command(cls=Command)
+def export(
+    name: Annotated[
+        str, typer.Argument(help="Shipped network (dti, insar, motion) or checkpoint.", metavar="NAME|CHECKPOINT")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="MODEL.pt2 (torch.export) or MODEL.onnx.")],
+    size: Annotated[
+        int | None, typer.Option(min=8, help="Voxels, pixels or frames along an axis of the input (32, 256, 256).")
+    ] = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Write a network as a program that needs no mvnet, with the same outputs to 1e-5."""
+    from mvnet.apps.export import export
+
+    summary = export(name, output, size, overwrite=overwrite, quiet=quiet)
+    print_summary(summary, lambda found: f"largest difference {found['difference']:.2g}", quiet=quiet, as_json=as_json)
 
 
 bench = typer.Typer(no_args_is_help=True, help="Measure how fast this machine runs what is slow.")

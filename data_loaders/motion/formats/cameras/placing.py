@@ -41,10 +41,10 @@ def place_joints(
         unit: of lengths, "" where unknown. seconds: (frames,) from the first, None where unknown.
         notes: of the reader.
     """
-    parts = [re.fullmatch(r"(\D*?)[ _.]*(\d+)", name) for name in names]
-    numbered = all(parts) and len({part[1] for part in parts if part}) == 1
+    parts = [part for part in (re.fullmatch(r"(\D*?)[ _.]*(\d+)", name) for name in names) if part]
+    numbered = len(parts) == len(names) and len({part[1] for part in parts}) == 1
     if numbered:
-        order = sorted(range(len(names)), key=lambda k: int(names[k][parts[k].start(2) :] if parts[k] else 0))
+        order = np.argsort([int(part[2]) for part in parts], kind="stable").tolist()
         names, positions = [names[k] for k in order], positions[:, order]
     joints = plain_names(names)
     motions = _placed(path, options, positions, joints, unit, numbered)

@@ -15,6 +15,7 @@ import numpy as np
 
 from mvnet.data_loaders.motion.formats.cameras.poses import image_plane, layout_of
 from mvnet.data_loaders.motion.formats.joint_names import plain_names
+from mvnet.data_loaders.motion.formats.sensors.table import rate_of
 from mvnet.data_loaders.motion.formats.units import metres_per_unit
 from mvnet.data_loaders.motion.motion_set import MotionSet
 from mvnet.data_loaders.motion.options import ReadOptions
@@ -48,11 +49,11 @@ def place_joints(
         names, positions = [names[k] for k in order], positions[:, order]
     joints = plain_names(names)
     motions = _placed(path, options, positions, joints, unit, numbered)
-    step = float(np.median(np.diff(seconds))) if seconds is not None and len(seconds) > 1 else None
+    rate = None if seconds is None else rate_of(seconds)
     return replace(
         motions,
-        rate=options.rate or (1 / step if step else None),
-        timestamps=None if seconds is None or not step or options.rate else (seconds,),
+        rate=options.rate or rate,
+        timestamps=None if seconds is None or rate is None or options.rate else (seconds,),
         notes=(*motions.notes, *notes),
     )
 

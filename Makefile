@@ -1,4 +1,4 @@
-# make demo: denoise a real DTI volume and print the comparison.   make test: lint, types, tests.
+# make demo: denoise two brains, an interferogram and a motion, and compare.   make test: lint, types, tests.
 # make test-gpu: every command on a GPU against the CPU, skipped where there is none.
 # make peers: also install snaphu, bm3d and bm4d, which are free for non-commercial use only; what needs them is left
 # out without them.   make coverage: the statements that tests run of the readers, and of what writes results.

@@ -111,7 +111,7 @@ def demo(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Denoise a real DWI and a simulated brain and compare with other methods (about a minute, no download)."""
+    """Denoise two brains, beside other methods, an interferogram and a motion (about a minute, no download)."""
     from mvnet.apps.demo.show import show
 
     show(output, overwrite=overwrite, quiet=quiet, as_json=as_json)

@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PLACES = {"mvnet": "mvnet", "apps": "mvnet/apps", "data_loaders": "mvnet/data_loaders"}
 SHIPPED = (".py", ".typed", ".json", ".md", ".safetensors", ".html", ".css", ".js", "LICENSE-niivue")
+SHIPPED += (".nii.gz", ".bval", ".bvec")
 ALONGSIDE = ("CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "constraints.txt", "Makefile", "setup.py", "mkdocs.yml")
 ALONGSIDE += (
     "notebooks/motion.ipynb",

@@ -45,7 +45,7 @@ def place_joints(
     parts = [part for part in (re.fullmatch(r"(\D*?)[ _.]*(\d+)", name) for name in names) if part]
     numbered = len(parts) == len(names) and len({part[1] for part in parts}) == 1
     if numbered:
-        order = np.argsort([int(part[2]) for part in parts], kind="stable").tolist()
+        order: list[int] = np.argsort([int(part[2]) for part in parts], kind="stable").tolist()
         names, positions = [names[k] for k in order], positions[:, order]
     joints = plain_names(names)
     motions = _placed(path, options, positions, joints, unit, numbered)

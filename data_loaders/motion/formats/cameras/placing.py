@@ -15,6 +15,7 @@ import numpy as np
 
 from mvnet.data_loaders.motion.formats.cameras.poses import image_plane, layout_of
 from mvnet.data_loaders.motion.formats.joint_names import plain_names
+from mvnet.data_loaders.motion.formats.sensors.table import rate_of
 from mvnet.data_loaders.motion.formats.units import metres_per_unit
 from mvnet.data_loaders.motion.motion_set import MotionSet
 from mvnet.data_loaders.motion.options import ReadOptions
@@ -41,18 +42,18 @@ def place_joints(
         unit: of lengths, "" where unknown. seconds: (frames,) from the first, None where unknown.
         notes: of the reader.
     """
-    parts = [re.fullmatch(r"(\D*?)[ _.]*(\d+)", name) for name in names]
-    numbered = all(parts) and len({part[1] for part in parts if part}) == 1
+    parts = [part for part in (re.fullmatch(r"(\D*?)[ _.]*(\d+)", name) for name in names) if part]
+    numbered = len(parts) == len(names) and len({part[1] for part in parts}) == 1
     if numbered:
-        order = sorted(range(len(names)), key=lambda k: int(names[k][parts[k].start(2) :] if parts[k] else 0))
+        order: list[int] = np.argsort([int(part[2]) for part in parts], kind="stable").tolist()
         names, positions = [names[k] for k in order], positions[:, order]
     joints = plain_names(names)
     motions = _placed(path, options, positions, joints, unit, numbered)
-    step = float(np.median(np.diff(seconds))) if seconds is not None and len(seconds) > 1 else None
+    rate = None if seconds is None else rate_of(seconds)
     return replace(
         motions,
-        rate=options.rate or (1 / step if step else None),
-        timestamps=None if seconds is None or not step or options.rate else (seconds,),
+        rate=options.rate or rate,
+        timestamps=None if seconds is None or rate is None or options.rate else (seconds,),
         notes=(*motions.notes, *notes),
     )
 

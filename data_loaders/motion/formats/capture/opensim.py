@@ -15,6 +15,7 @@ import numpy as np
 
 from mvnet.data_loaders.errors import DataError, reading
 from mvnet.data_loaders.motion.formats.joint_names import plain_names
+from mvnet.data_loaders.motion.formats.sensors.table import rate_of
 from mvnet.data_loaders.motion.formats.units import metres_per_unit
 from mvnet.data_loaders.motion.inertial import rotations_of_quaternions
 from mvnet.data_loaders.motion.motion_set import MotionSet, check_times
@@ -53,7 +54,7 @@ def read_opensim(path: Path, options: ReadOptions) -> MotionSet:
         raise DataError(f"{path}: found {found}, expected time and values after endheader")
     seconds, values = _numbers(path, rows, len(names), size)
     check_times(seconds, str(path))
-    rate = float((len(seconds) - 1) / (seconds[-1] - seconds[0])) if len(seconds) > 1 else None
+    rate = rate_of(seconds)
     even = rate is not None and bool((np.abs(np.diff(seconds) * rate - 1) < _EVEN).all())
     found = {1: _signals, 3: _positions, 4: _rotations}[size](path, options, values, tuple(names[1:]), head)
     return replace(

@@ -18,7 +18,7 @@ import numpy as np
 
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.motion.formats.sensors.columns import gyroscope_columns, is_inertial, signal_columns
-from mvnet.data_loaders.motion.formats.sensors.table import Table, column_names, read_table
+from mvnet.data_loaders.motion.formats.sensors.table import Table, column_names, rate_of, read_table
 from mvnet.data_loaders.motion.inertial import (
     RADIANS,
     continuous,
@@ -198,7 +198,7 @@ def _recording(
     if seconds is None and rate is not None:
         seconds = np.arange(len(table.values)) / rate
     elif seconds is not None and rate is None and len(seconds) > 1:
-        rate = float(1 / np.median(np.diff(seconds)))
+        rate = rate_of(seconds)
     if rates is not None:
         if seconds is None:
             found = "neither a column of times nor a sample rate"

@@ -20,6 +20,7 @@ _MISSING = frozenset(("", "na", "n/a", "null", "none", "-", "?"))
 _UNITS = {"ns": 1e-9, "nanoseconds": 1e-9, "nanos": 1e-9, "us": 1e-6, "µs": 1e-6, "microseconds": 1e-6, "micros": 1e-6}
 _UNITS |= {"ms": 1e-3, "milliseconds": 1e-3, "millis": 1e-3, "msec": 1e-3, "minutes": 60.0, "min": 60.0}
 _UNITS |= {"s": 1.0, "sec": 1.0, "secs": 1.0, "seconds": 1.0}
+_EVEN = 0.05  # relative difference of steps and the middle one
 _GUESSES = (
     (2.0, "seconds", 1.0),
     (1e3, "milliseconds", 1e-3),
@@ -75,6 +76,20 @@ class Table:
         unit, factor = unit_of_steps(step)
         note = "" if unit == "seconds" else f"the clock {names[column]} taken as {unit} by its steps"
         return Clock(column, ticks * factor, note)
+
+
+def rate_of(seconds: np.ndarray) -> float | None:
+    """Frames per second of times (frames,): by their span where the steps are even, else by the middle one.
+
+    A rate is whole where the digits of the times do not say otherwise. None of a single frame, or of times that stand.
+    """
+    steps = np.diff(seconds)
+    middle = float(np.median(steps)) if len(steps) else 0.0
+    if not middle > 0:
+        return None
+    even = bool((np.abs(steps / middle - 1) < _EVEN).all())
+    rate = len(steps) / float(seconds[-1] - seconds[0]) if even else 1 / middle
+    return float(round(rate)) if rate > 1 and abs(rate - round(rate)) < 1e-4 * rate else rate
 
 
 def unit_of_steps(step: float) -> tuple[str, float]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from mvnet.apps.activity.answers.windows import find_unknown
 from mvnet.apps.common.errors import UserError
 from mvnet.data_loaders.motion import MotionSet
 
@@ -32,7 +33,7 @@ def measure(classifier: Any, motions: MotionSet, index: np.ndarray, classes: lis
     if not len(known):
         present = ", ".join(motions.classes[c] for c in np.unique(labels))
         raise UserError(f"data: found classes {present}, expected some of {', '.join(classes)}")
-    found, strange = classifier.predict(sequences), classifier.is_unknown(sequences)
+    found, (_, strange) = classifier.predict(sequences), find_unknown(classifier, sequences)
     confusion = np.zeros((len(classes),) * 2, dtype=int)
     np.add.at(confusion, (truth[known], found[known]), 1)
     present = confusion.sum(1) > 0

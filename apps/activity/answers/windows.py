@@ -13,7 +13,9 @@ from mvnet.data_loaders.motion.stand_in import StandIn
 
 UNKNOWN = "unknown"
 _SEEN = 0.5  # share of the joints that a window must show
-_PART = 0.25  # probability of being known, below which a window is unknown: a part is less like what was learned whole
+_WHOLE, _PART = 0.5, 0.25
+"""Probability of being known from which a recording, or a window, is never called unknown, whatever the threshold that
+was learned: what is known more probably than not has a class; a part is less like what was learned whole."""
 
 
 @dataclass(frozen=True)
@@ -73,14 +75,19 @@ def classify(
         listed = ", ".join(names[int(j)] if names else str(j) for j in never[:6])
         whose.append((k, f"mean pose of {listed}" if len(never) else ""))
     if pieces:
-        shares, known = classifier.predict_proba(pieces), classifier.known_probability(pieces)
-        strange = classifier.is_unknown(pieces) & (known < (_PART if windows else 1.0))
+        shares, (known, strange) = classifier.predict_proba(pieces), find_unknown(classifier, pieces, windows)
         for (k, reason), p, q, odd in zip(whose, shares, known, strange):
             best = int(p.argmax())
             nearest = classes[int(classifier.classes_[best])]
             name, sure = (UNKNOWN, 1 - float(q)) if odd else (nearest, float(p[best]))
             found[k] = Answer(parts[k][0], parts[k][1], name, sure, nearest, float(q), p, reason)
     return [answer for answer in found if answer is not None]
+
+
+def find_unknown(classifier: Any, sequences: Sequence[Any], windows: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Probability (n,) that each sequence is of a known class at all, and whether it is called unknown (n,) bool."""
+    known = classifier.known_probability(sequences)
+    return known, classifier.is_unknown(sequences) & (known < (_PART if windows else _WHOLE))
 
 
 def _never_seen(piece: np.ndarray) -> np.ndarray:

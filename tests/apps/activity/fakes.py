@@ -19,7 +19,7 @@ class Fake:
     classes_ = np.array([0, 1])
 
     def __init__(self, strange: float = 0.2):
-        self.strange = strange
+        self.strange, self.threshold = strange, 0.5
 
     def _first(self, X) -> np.ndarray:
         return np.array([np.asarray(x).ravel()[0] for x in X])
@@ -35,7 +35,7 @@ class Fake:
         return np.where(np.abs(self._first(X)) > 10, self.strange, 0.75)
 
     def is_unknown(self, X) -> np.ndarray:
-        return self.known_probability(X) < 0.5
+        return self.known_probability(X) < self.threshold
 
 
 def standing(frames: int = 6, pose: np.ndarray = POSE) -> np.ndarray:

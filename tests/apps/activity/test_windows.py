@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mvnet.apps.activity.answers.windows import UNKNOWN, Answer, classify, intervals, spans
+from mvnet.apps.activity.answers.windows import UNKNOWN, Answer, classify, find_unknown, intervals, spans
 from mvnet.apps.activity.metrics import measure
 from mvnet.apps.common.errors import UserError
 from mvnet.data_loaders.motion import MotionSet
@@ -38,6 +38,9 @@ def test_a_window_that_shows_too_little_is_unknown_and_the_others_stand() -> Non
     doubtful = classify(Fake(0.3), CLASSES, x[20:], [(0, 5)], None, NAMES)
     assert doubtful[0].name == "up"  # a part of a motion is not unknown at once
     assert classify(Fake(0.3), CLASSES, x[20:], [(0, 5)], None, NAMES, windows=False)[0].name == UNKNOWN
+    strict = Fake(0.6)
+    strict.threshold = 0.7
+    assert strict.is_unknown([x[20:]])[0] and not find_unknown(strict, [x[20:]])[1][0]  # known, more probably than not
     old = classify(Fake(), CLASSES, x, parts, None, None)  # a run that has no stand-in
     assert [answer.name for answer in old] == ["up", UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN]
 

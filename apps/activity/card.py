@@ -20,8 +20,8 @@ from mvnet.data_loaders.motion.stand_in import StandIn
 class Trained:
     """kind: of the motions. names: of joints or channels. parent: the tree, declared: whether their file had it.
 
-    pose: mean of training, see `StandIn`. options: how the data were read. read_as: their format. None where a run of
-    an older version does not say it.
+    pose: mean of training, see `StandIn`. options: how the data were read. read_as: their format, told: whether it was
+    given. up: the vertical axis of the files, where it was a guess. None where a run of an older version says nothing.
     """
 
     kind: str | None = None
@@ -31,16 +31,20 @@ class Trained:
     pose: np.ndarray | None = None
     options: ReadOptions = field(default_factory=ReadOptions)
     read_as: str | None = None
+    told: bool = False
+    up: str | None = None
 
     @classmethod
     def on(
         cls, motions: MotionSet, declared: bool, stand_in: StandIn, options: ReadOptions, read_as: str | None
     ) -> Trained:
         """Of the motions as they are learned from; `declared` says whether the tree is that of the file."""
-        return cls(motions.kind, names_of(motions), motions.parent, declared, stand_in.pose, options, read_as)
+        up = motions.vertical.axis if motions.vertical is not None and motions.vertical.extents is not None else None
+        names, pose = names_of(motions), stand_in.pose
+        return cls(motions.kind, names, motions.parent, declared, pose, options, read_as, up=up)
 
     def entries(self) -> dict[str, Any]:
-        """For the card."""
+        """For the entry "motions" of the card."""
         options = {name: value for name, value in asdict(self.options).items() if value is not None}
         return {
             "kind": self.kind,
@@ -50,16 +54,21 @@ class Trained:
             "pose": None if self.pose is None else np.round(self.pose, 6).tolist(),
             "options": {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()},
             "read_as": self.read_as,
+            "up": self.up,
         }
 
     @classmethod
     def of(cls, card: dict[str, Any], run: Path) -> Trained:
         """As the card of a run has it. UserError: entries that no training wrote."""
-        if card.get("pose") is None:
+        if "motions" not in card:
             return cls()
+        told = card.get("format") is not None
         try:
+            card = card["motions"]
             kind, pose = card["kind"], np.array(card["pose"], dtype=np.float64)
-            tail = (2,) if kind == "positions" and pose.shape[1:] == (2,) else TAILS[kind]
+            flat = pose.shape[1:] == (2,)
+            kind = "positions" if flat and kind == "poses" else kind  # as a classifier calls those of an image
+            tail = (2,) if flat and kind == "positions" else TAILS[kind]
             if pose.ndim < 1 or pose.shape[1:] != tail or not np.isfinite(pose).all():
                 raise UserError(f"pose: found shape {pose.shape}, expected that of {kind}, finite")
             names, parent = card["names"], card["parent"]
@@ -69,11 +78,12 @@ class Trained:
             options = dict(card["options"])
             if "gyroscope" in options:
                 options["gyroscope"] = tuple(int(c) for c in options["gyroscope"])
-            given, read_as = ReadOptions.of(options), card["read_as"]
+            given, read_as, up = ReadOptions.of(options), card["read_as"], card.get("up")
+            ReadOptions(up=up)
             if not isinstance(read_as, str | None):
                 raise UserError(f"read_as: found {read_as!r}, expected a word or null")
         except (KeyError, TypeError, ValueError, AttributeError, DataError) as error:
             found = f"a card whose motions cannot be read ({error})"
             raise UserError(f"{run}: found {found}, expected that of `mvnet train activity`") from error
         known = None if names is None else tuple(names)
-        return cls(kind, known, tree, bool(card.get("parent_declared")), pose, given, read_as)
+        return cls(kind, known, tree, bool(card.get("parent_declared")), pose, given, read_as, told, up)

@@ -14,6 +14,7 @@ from mvnet.data_loaders.motion import MotionSet
 from mvnet.data_loaders.motion.skeleton.common_joints import names_of, select
 from mvnet.data_loaders.motion.stand_in import StandIn
 
+_BODIES = 100  # recordings compared
 _TILT, _AGREE, _UNLIKE = 50.0, 2 / 3, 0.6
 """Degrees between the verticals of two mean poses, share of the recordings that stand along the same axis, and relative
 distance of two poses, from which a note is due."""
@@ -88,7 +89,7 @@ def _check_tree(motions: MotionSet, trained: Trained, named: bool) -> MotionSet:
 def _compare_bodies(motions: MotionSet, pose: np.ndarray) -> MotionSet:
     """Notes where most bodies stand along another axis than in training, or are of another shape."""
     tilts, distances, axes = [], [], []
-    for sequence in motions.sequences:
+    for sequence in motions.sequences[:: max(1, len(motions) // _BODIES)]:
         rotation, distance = _superpose(StandIn.fit(replace(motions.take([0]), sequences=[sequence])).pose, pose)
         upward = rotation @ np.array([0.0, 0.0, 1.0])  # the vertical of the training in the axes of the recording
         tilts.append(np.degrees(np.arccos(np.clip(upward[2], -1, 1))))
@@ -116,7 +117,7 @@ def _superpose(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def _describe(kind: str, flat: bool) -> str:
-    return "positions in an image" if flat else kind
+    return kind if kind != "positions" else "positions in an image" if flat else "positions in space"
 
 
 def _key(name: str) -> str:

@@ -11,7 +11,9 @@ from mvnet.apps.common.errors import UserError
 from mvnet.data_loaders.motion import MotionSet, ReadOptions, load_motion, subset
 from mvnet.data_loaders.motion.formats.folders import motion_files
 from mvnet.data_loaders.motion.formats.registry import FORMATS, find_format
+from mvnet.data_loaders.motion.skeleton.vertical import Vertical
 from mvnet.data_loaders.motion.stand_in import without_empty
+from mvnet.data_loaders.motion.turning import turn
 
 
 @dataclass(frozen=True)
@@ -50,17 +52,20 @@ def read(path: Path, given: Given, trained: Trained | None = None) -> tuple[Moti
         trained: options of the training stand in for those not given, where the format is the same.
     """
     options = given.options()
-    read_as = given.format or _format_of(path)
+    format = given.format or _told(path, trained)
+    read_as = format or _format_of(path)
     notes: tuple[str, ...] = ()
+    same = trained is not None and (trained.read_as is None or read_as is None or trained.read_as == read_as)
     if trained is not None and trained.options != ReadOptions():
-        same = trained.read_as is None or read_as is None or trained.read_as == read_as
         old = {name: value for name, value in asdict(trained.options).items() if value is not None}
         if same:
             options = replace(options, **{k: v for k, v in old.items() if getattr(options, k) is None})
         else:
             words = " ".join(f"--{name} {value}" for name, value in old.items())
             notes = (f"{words} of the training not used: {read_as} is another format than {trained.read_as}",)
-    motions = without_empty(load_motion(path, given.format, **asdict(options)))
+    motions = without_empty(load_motion(path, format, **asdict(options)))
+    if trained is not None and same:
+        motions = _upright(motions, trained.up)
     return replace(motions, notes=motions.notes + notes), read_as
 
 
@@ -74,6 +79,25 @@ def read_labelled(
         wanted = [int(c) if c.strip().isdecimal() else c.strip() for c in classes.split(",")]
         motions = subset(motions, wanted)
     return motions, read_as
+
+
+def _upright(motions: MotionSet, up: str | None) -> MotionSet:
+    """With the vertical axis that the files of the training had, where it is a guess of how the bodies extend alone."""
+    guess = motions.vertical
+    if up is None or guess is None or guess.extents is None or guess.rest or guess.axis == up:
+        return motions
+    known = Vertical(up, f"as in the training, although the body extends farthest along {guess.axis}")
+    notes = tuple(known.note if note == guess.note else note for note in motions.notes)
+    return replace(turn(motions, guess.axis, up), vertical=known, notes=notes)
+
+
+def _told(path: Path, trained: Trained | None) -> str | None:
+    """The format that was given to the training, for files that may be of it; None for others."""
+    if trained is None or not trained.told:
+        return None
+    endings = next((entry.endings for entry in FORMATS if entry.name == trained.read_as), ())
+    fits = path.suffix.lower() in endings or path.is_dir()
+    return trained.read_as if fits or find_format(path) is None else None
 
 
 def _format_of(path: Path) -> str | None:

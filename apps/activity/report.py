@@ -41,7 +41,7 @@ def write_page(
         picture = png(_confusion(np.array(summary["confusion"]), motions.classes))
         parts.append(page.picture(picture, "Rows: the class performed; columns: the class found. Test sequences."))
     parts += elastic_table(motions, training, test)
-    parts += [page.heading("What was read"), page.table((), inventory.rows(summary["read"]), caption="What was read")]
+    parts += [page.heading("What was read"), page.table((), inventory.rows(summary["read"]), caption="Recordings")]
     parts += [page.paragraph(note) for note in summary["notes"]]
     if motions.kind == "positions":
         parts += [page.heading("Skeletons"), _skeletons(motions, test if len(test) else training)]

@@ -74,7 +74,7 @@ def train(
             "rate": motions.rate,
             "seconds": seconds,
             "notes": list(motions.notes),
-            **Trained.on(motions, declared, stand_in, given.options(), read_as).entries(),
+            "motions": Trained.on(motions, declared, stand_in, given.options(), read_as).entries(),
         }
         models.save(outputs.path("activity.safetensors").with_suffix(""), classifier, card)
         summary = {
@@ -113,8 +113,8 @@ def evaluate(run: Path, data: Path | None, given: Given, console: Console, as_js
     classifier, card = models.load(run)
     trained = Trained.of(card, run)
     own = data is None
-    path = Path(card["data"]) if own else data
-    if own and given.format is None:
+    path = Path(card["data"]) if data is None else data
+    if data is None and given.format is None:
         given = replace(given, format=card["format"])
     motions, _ = read_labelled(path, given, card["only_classes"] if own else None, trained)
     index = np.array(card["test_sequences"], dtype=int) if own else np.arange(len(motions))

@@ -32,8 +32,11 @@ class StandIn:
     @classmethod
     def fit(cls, motions: MotionSet) -> StandIn:
         """The mean pose of training recordings, NaN where nothing was seen."""
-        frames = np.concatenate([np.asarray(sequence, dtype=np.float64) for sequence in motions.sequences])
-        frames = frames[:: max(1, len(frames) // _FRAMES)]
+        some = motions.sequences[:: max(1, len(motions) // _FRAMES)]
+        step = max(1, sum(map(len, some)) // _FRAMES)
+        frames = np.concatenate(
+            [np.asarray(x[min(k % step, len(x) - 1) :: step], np.float64) for k, x in enumerate(some)]
+        )
         frames = frames[np.isfinite(frames).reshape(len(frames), -1).any(1)]
         if not len(frames):
             frames = np.zeros((1, *motions.sequences[0].shape[1:]))

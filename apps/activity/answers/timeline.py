@@ -47,18 +47,14 @@ def write_timeline(
         parts.append(_track(f"{Path(file).name}, {sequence}", entries, colours))
     parts.append(page.heading("Intervals"))
     rows = [_row(entry) for entry in intervals[:_ROWS]]
-    parts.append(page.table(("Recording", "From", "To", "Class", "Probability"), rows, caption="Intervals"))
+    parts.append(page.table(("Recording", "From", "To", "Class", "Probability"), rows, caption="What was done when"))
     if len(intervals) > _ROWS:
         parts.append(page.paragraph(f"The first {_ROWS} of {len(intervals)}."))
     file, motions = shown[0]
     if motions.kind == "positions":
         parts += [page.heading("Skeleton"), _skeleton(file, motions, stand_in)]
     parts.append(page.heading("What was read"))
-    for name, found in summary["read"].items():
-        parts += [
-            page.paragraph(Path(name).name),
-            page.table((), inventory.rows(found), caption=f"What was read of {Path(name).name}"),
-        ]
+    parts += [page.table((), inventory.rows(found), caption=Path(name).name) for name, found in summary["read"].items()]
     parts += [page.paragraph(note) for note in summary["notes"]]
     path.write_text(page.document("Motions found", f"Run: {summary['run']}", parts), encoding="utf-8")
 

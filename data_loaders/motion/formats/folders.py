@@ -56,6 +56,10 @@ def read_folder(path: Path, endings: Iterable[str], read: Callable[[Path], Motio
     files = motion_files(path, endings)
     if not files:
         raise DataError(f"{path}: found no motion files, expected some with {', '.join(endings)}")
+    inner = _inner(path, files)
+    if inner != path:
+        found = read_folder(inner, endings, read)
+        return replace(found, source=str(path), notes=(f"classes taken from the folders in {inner.name}", *found.notes))
     listed = _listed_subjects(path)
     parts, notes = _read_all(path, files, read)
     files = list(parts)
@@ -90,6 +94,16 @@ def _read_all(
     reasons = [f"{file.relative_to(path)} ({str(error).removeprefix(f'{file}: ')})" for file, error in failed[:_NAMED]]
     more = f"; and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
     return parts, [f"left out {len(failed)} of {len(files)} recordings: {'; '.join(reasons)}{more}"]
+
+
+def _inner(path: Path, files: list[Path]) -> Path:
+    """The one folder that all recordings lie in, where it holds several folders that are no people; else `path`."""
+    places = [file.relative_to(path).parts for file in files]
+    if len({parts[0] for parts in places}) > 1 or min(map(len, places)) < 3 or (path / "subjects.csv").is_file():
+        return path
+    second = {parts[1] for parts in places}
+    people = all(re.fullmatch(_PERSON, name, re.IGNORECASE) for name in second)
+    return path if people or len(second) < 2 else path / places[0][0]
 
 
 def _find_classes(path: Path, files: list[Path], endings: list[str]) -> tuple[int | None, str]:

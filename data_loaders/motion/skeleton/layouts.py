@@ -78,6 +78,16 @@ LAYOUTS = {
         "left_small_toe<left_big_toe left_heel<left_ankle right_big_toe<right_ankle "
         "right_small_toe<right_big_toe right_heel<right_ankle"
     ),
+    "mediapipe-33": _layout(
+        "nose< left_eye_inner<nose left_eye<left_eye_inner left_eye_outer<left_eye right_eye_inner<nose "
+        "right_eye<right_eye_inner right_eye_outer<right_eye left_ear<left_eye_outer right_ear<right_eye_outer "
+        "mouth_left<nose mouth_right<nose left_shoulder<nose right_shoulder<nose left_elbow<left_shoulder "
+        "right_elbow<right_shoulder left_wrist<left_elbow right_wrist<right_elbow left_pinky<left_wrist "
+        "right_pinky<right_wrist left_index<left_wrist right_index<right_wrist left_thumb<left_wrist "
+        "right_thumb<right_wrist left_hip<left_shoulder right_hip<right_shoulder left_knee<left_hip "
+        "right_knee<right_hip left_ankle<left_knee right_ankle<right_knee left_heel<left_ankle right_heel<right_ankle "
+        "left_foot_index<left_ankle right_foot_index<right_ankle"
+    ),
     "smpl-22": _layout(_SMPL),
     "smpl-24": _layout(_SMPL + " left_hand<left_wrist right_hand<right_wrist"),
     "h36m-17": _layout(
@@ -95,5 +105,5 @@ LAYOUTS = {
     ),
 }
 """By sensor, detector or model and number of joints. Orders: kinect-15 OpenNI and Florence3D, kinect-20 MSR-Action3D,
-kinect-20-sdk Kinect 1, kinect-25 Kinect 2 and NTU RGB+D; COCO key points; OpenPose BODY_25; SMPL without and with
-hands; Human3.6M; CMU .asf files."""
+kinect-20-sdk Kinect 1, kinect-25 Kinect 2 and NTU RGB+D; COCO key points; OpenPose BODY_25; MediaPipe Pose; SMPL
+without and with hands; Human3.6M; CMU .asf files."""

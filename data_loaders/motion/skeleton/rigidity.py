@@ -27,6 +27,7 @@ def bone_costs(sequences: Sequence[np.ndarray]) -> np.ndarray:
         sequences: positions (frames, joints, 2 or 3), NaN where missing.
     """
     joints = sequences[0].shape[1]
+    sequences = sequences[:: max(1, len(sequences) // _FRAMES)]
     step = max(1, sum(map(len, sequences)) // _FRAMES)
     total, within, count = (np.zeros((joints, joints)) for _ in range(3))
     for sequence in sequences:

@@ -118,7 +118,7 @@ def test_options_of_the_training_are_used_again(run, motions, tmp_path, monkeypa
     words = ("--data", data, "-o", tmp_path / "run", "--mirror", "no", "--up", "y", "--rate", 8, "--quiet")
     assert run("train", "activity", *words).status == 0
     card = json.loads((tmp_path / "run/activity.json").read_text())
-    assert card["options"] == {"up": "y", "rate": 8.0} and card["rate"] == 8
+    assert card["motions"]["options"] == {"up": "y", "rate": 8.0} and card["rate"] == 8
     again = run("predict", "activity", tmp_path / "run", data, "--json")
     assert "up: y (as asked)" in again.err
     other = run("predict", "activity", tmp_path / "run", data, "--up", "z", "--json")
@@ -142,3 +142,22 @@ def test_errors_are_one_line(run, trained, tmp_path, words, message) -> None:
 
 def test_no_files_to_predict(run, trained) -> None:
     assert "expected recordings, or --follow -" in run("predict", "activity", trained / "run").err
+
+
+def test_the_format_of_the_training_is_that_of_the_prediction(run, tmp_path, monkeypatch) -> None:
+    """Quaternions without names, which only the command line can tell, as rotations."""
+    monkeypatch.setattr(activity_models, "FILTERS", 84)
+    time = np.linspace(0, 1, 12)
+    for label, axis in enumerate(np.eye(3)[:2]):
+        for subject in (1, 2, 3, 4):
+            angle = (0.8 + 0.1 * subject) * np.sin(np.pi * time)[:, None]
+            rows = np.concatenate((np.sin(angle / 2) * axis, np.cos(angle / 2)), 1)
+            path = tmp_path / f"data/{'ab'[label]}/s0{subject}.csv"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.savetxt(path, rows, delimiter=",", fmt="%.6f")
+    words = ("train", "activity", "--data", tmp_path / "data", "-o", tmp_path / "run", "--split", "half", "--quiet")
+    refused = run(*words, "--format", "quaternions")
+    assert refused.status == 2 and "order: wxyz or xyzw" in refused.err
+    assert run(*words, "--format", "quaternions", "--order", "xyzw", "--json").status == 0
+    told = run("predict", "activity", tmp_path / "run", tmp_path / "data/b/s02.csv", "--json")
+    assert json.loads(told.out)["predictions"][0]["nearest"] == "b" and "quaternions xyzw" in told.err

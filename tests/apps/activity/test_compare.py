@@ -69,18 +69,20 @@ def test_another_kind_is_refused() -> None:
     with pytest.raises(UserError, match="found signals, expected positions"):
         align(signals, trained(bodies()))
     flat = bodies(standing()[..., ::2])
-    with pytest.raises(UserError, match="found positions in an image, expected positions"):
+    with pytest.raises(UserError, match="found positions in an image, expected positions in space"):
         align(flat, trained(bodies()))
     assert align(flat, trained(flat)).is_flat and align(signals, trained(signals)).kind == "signals"
 
 
 def test_a_card_tells_what_was_trained_on(tmp_path) -> None:
     before = trained(bodies(), options=ReadOptions(up="y", gyroscope=(3, 4, 5)))
-    after = Trained.of(json.loads(json.dumps(before.entries())), tmp_path)
+    after = Trained.of({"motions": json.loads(json.dumps(before.entries()))}, tmp_path)
     assert (after.kind, after.names, after.options, after.read_as) == ("positions", NAMES, before.options, "npz")
     assert after.pose is not None and before.pose is not None and after.parent is not None
     np.testing.assert_allclose(after.pose, before.pose, atol=1e-6)
     np.testing.assert_array_equal(after.parent, PARENT)
+    flat = Trained.of({"kind": "poses", "motions": trained(bodies(standing()[..., ::2])).entries()}, tmp_path)
+    assert flat.kind == "positions" and flat.pose is not None and flat.pose.shape == (7, 2)
 
 
 def test_a_run_of_an_older_version_compares_nothing() -> None:
@@ -100,5 +102,12 @@ def test_a_card_that_no_training_wrote_is_one_line(entry, value) -> None:
     if value is ...:
         del card[entry]
     with pytest.raises(UserError, match=r"run: found a card whose motions cannot be read") as raised:
-        Trained.of(card, Path("run"))
+        Trained.of({"motions": card}, Path("run"))
     assert "\n" not in str(raised.value) and POSE.shape == (7, 3)
+
+
+def test_a_card_of_poses_in_an_image() -> None:
+    """A classifier calls them poses, a set of motions positions."""
+    flat = MotionSet([np.random.default_rng(0).normal(size=(5, 4, 2))])
+    card = trained(flat).entries() | {"kind": "poses"}
+    assert Trained.of(card, Path("run")).kind == "positions"

@@ -1,6 +1,6 @@
 """Tables with named columns for the coordinates of joints: MediaPipe, Kinect, Rokoko, DeepLabCut and their like.
 
-    nose_x, nose_y, nose_z, nose_visibility, ...    LEFT_SHOULDER_X, ...    Hips_position_x(m), ...    x1, y1, z1, v1
+    nose_x, nose_y, nose_z, nose_visibility, ...    LEFT_SHOULDER_X, ...    Hips_px, Hips_qx, ...    x1, y1, z1, v1
     scorer / bodyparts / coords                     three lines of head, x, y and likelihood of each part
 
 A joint of visibility or likelihood 0, or at the origin, is missing. Rotations beside positions are left out, and so are
@@ -25,13 +25,13 @@ from mvnet.data_loaders.motion.options import ReadOptions
 
 _FEWEST = 3  # joints that make a table one of joints
 _NAMED = re.compile(
-    r"(?P<joint>.*?[^\W_])[ _.:/-]*(?:pos(?:ition)?|loc(?:ation)?|coord)?[ _.:/-]+(?P<axis>[a-z]+)", re.I
+    r"(?P<joint>.*?[^\W_])[ _.:/-]*(?:pos(?:ition)?|loc(?:ation)?|coord)?[ _.:/()-]+(?P<axis>[a-z]+)", re.I
 )
 _CAPITAL = re.compile(r"(?P<joint>.*[a-z0-9])(?P<axis>[XYZ])")
 _FIRST = re.compile(r"(?P<axis>[a-z]+)[ _]?(?P<joint>\d+)", re.I)
 _BEFORE = re.compile(r"(?P<axis>[xyz])[ _.:-]+(?P<joint>\w.*)", re.I)
 _AXES = {"x": 0, "y": 1, "z": 2, "px": 0, "py": 1, "pz": 2, "tx": 0, "ty": 1, "tz": 2}
-TRUST = frozenset(["v", "visibility", "likelihood", "confidence", "score", "c", "prob", "presence", "p"])
+TRUST = frozenset(["v", "visibility", "likelihood", "confidence", "score", "c", "conf", "vis", "prob", "presence", "p"])
 """Names of columns that say how far a joint is to be trusted."""
 _OTHER = re.compile(r"rot|quat|euler|angle|veloc|accel|flex|abduct|orient|state", re.IGNORECASE)
 _UNIT = re.compile(r"[(\[]\s*(mm|cm|m)\s*[)\]]$")
@@ -46,18 +46,24 @@ def joint_columns(names: Sequence[str]) -> dict[str, dict[int, int]]:
         if _OTHER.search(bare) or is_clock(name) or is_note(name):
             continue
         match = _NAMED.fullmatch(bare) or _CAPITAL.fullmatch(bare) or _FIRST.fullmatch(bare)
-        if match is None or match["axis"].lower() not in {*_AXES, *TRUST, "w", "qw"}:
+        if match is None or match["axis"].lower() not in {*_AXES, *TRUST, "w"}:
             match = _BEFORE.fullmatch(bare)
         if match is None:
             continue
         axis = match["axis"].lower()
-        quaternions |= {match["joint"]} if axis in ("w", "qw") else set()
+        quaternions |= {match["joint"]} if axis == "w" else set()
         place = 3 if axis in TRUST else _AXES.get(axis)
         if place is not None:
             joints.setdefault(match["joint"], {}).setdefault(place, k)
     whole = {j: columns for j, columns in joints.items() if {0, 1} <= columns.keys() and j not in quaternions}
     deep = [joint for joint, columns in whole.items() if 2 in columns]
-    return {joint: whole[joint] for joint in deep} if 2 * len(deep) > len(whole) else whole
+    return {joint: whole[joint] for joint in deep} if len(deep) >= _FEWEST else whole
+
+
+def _is_rokoko(names: Sequence[str]) -> bool:
+    """Whether joints have positions px, py, pz beside quaternions qx, qy, qz, qw."""
+    ends = [name.strip().lower().rpartition("_")[2] for name in names]
+    return ends.count("px") == ends.count("qw") >= _FEWEST and ends.count("qx") == ends.count("qw")
 
 
 def _three_lines(path: Path) -> list[str] | None:
@@ -103,5 +109,8 @@ def read_landmarks(path: Path, options: ReadOptions) -> MotionSet:
     others = len(table.names or ()) - sum(map(len, columns.values()))
     notes = [clock.note] if clock is not None and clock.note else []
     notes += [f"{others} columns left out, which are no positions"] if others else []
+    if size == 3 and _is_rokoko(table.names or ()):
+        positions, unit = positions * np.array([-1.0, 1.0, 1.0]), unit or "m"
+        notes.append("columns px and qx as Rokoko names them: metres; x turned round, as its axes are left-handed")
     seconds = None if clock is None else clock.seconds
     return place_joints(path, options, positions, list(columns), unit=unit, seconds=seconds, notes=notes)

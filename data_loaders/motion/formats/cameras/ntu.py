@@ -109,7 +109,8 @@ def _tracks(path: Path) -> tuple[list[Body], int]:
 
 def _body(path: Path, words: list[str], seen: list[int], starts: list[int]) -> Body:
     """The first three values of every joint."""
-    picked = [words[k + j * _VALUES + axis] for k in starts for j in range(_JOINTS) for axis in range(3)]
+    joints = range(0, _JOINTS * _VALUES, _VALUES)
+    picked = [word for k in starts for j in joints for word in words[k + j : k + j + 3]]
     try:
         values = np.array(picked, dtype=np.float64).reshape(-1, _JOINTS, 3)
     except ValueError as error:

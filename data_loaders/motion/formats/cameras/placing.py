@@ -21,8 +21,6 @@ from mvnet.data_loaders.motion.options import ReadOptions
 from mvnet.data_loaders.motion.recording import one_recording
 
 _HEAD, _FEET = re.compile(r"head|nose|neck", re.IGNORECASE), re.compile(r"foot|ankle|toe|heel|knee|hip", re.IGNORECASE)
-_MEDIAPIPE = 33
-_MEDIAPIPE_ENDS = (0, (27, 28))  # nose, ankles
 
 
 def place_joints(
@@ -43,7 +41,11 @@ def place_joints(
         unit: of lengths, "" where unknown. seconds: (frames,) from the first, None where unknown.
         notes: of the reader.
     """
-    numbered = all(name.isdigit() for name in names)
+    parts = [re.fullmatch(r"(\D*?)[ _.]*(\d+)", name) for name in names]
+    numbered = all(parts) and len({part[1] for part in parts if part}) == 1
+    if numbered:
+        order = sorted(range(len(names)), key=lambda k: int(names[k][parts[k].start(2) :] if parts[k] else 0))
+        names, positions = [names[k] for k in order], positions[:, order]
     joints = plain_names(names)
     motions = _placed(path, options, positions, joints, unit, numbered)
     step = float(np.median(np.diff(seconds))) if seconds is not None and len(seconds) > 1 else None
@@ -66,7 +68,7 @@ def _placed(
     if positions.shape[-1] == 2:
         values, note = image_plane(positions)
         return MotionSet([values], parent=parent, names=(path.stem,), joints=known, source=str(path), notes=(note,))
-    down = options.up is None and _points_down(positions, joints, numbered)
+    down = options.up is None and _points_down(positions, names)
     turned = positions * np.array([1.0, -1.0, -1.0]) if down else positions
     scale = metres_per_unit(path, unit, turned, options)[0] if unit else None
     motions = one_recording(
@@ -82,12 +84,10 @@ def _placed(
     return replace(motions, notes=(*motions.notes, note)) if down else motions
 
 
-def _points_down(positions: np.ndarray, joints: tuple[str, ...], numbered: bool) -> bool:
+def _points_down(positions: np.ndarray, joints: tuple[str, ...]) -> bool:
     """Whether the head is below the feet, or the hips, along y, farther than they are apart along z."""
     head = [k for k, name in enumerate(joints) if _HEAD.search(name)]
     feet = [k for k, name in enumerate(joints) if _FEET.search(name)]
-    if numbered and len(joints) == _MEDIAPIPE:
-        head, feet = [_MEDIAPIPE_ENDS[0]], list(_MEDIAPIPE_ENDS[1])
     if not head or not feet:
         return False
     ends = [positions[:, part].reshape(-1, 3) for part in (head, feet)]

@@ -16,7 +16,7 @@ from mvnet.data_loaders.motion.skeleton.layouts import LAYOUTS, SkeletonLayout
 _FAR = 1.0  # of the size of a person, from one frame to the next
 _PIXELS = 30.0  # by which joints are apart in an image, at least
 _EMPTY = 50  # frames for each that holds somebody, at most
-_BY_JOINTS = {17: "coco-17", 25: "body-25"}
+_BY_JOINTS = {17: "coco-17", 25: "body-25", 33: "mediapipe-33"}
 """What detectors with so many joints have in common."""
 
 

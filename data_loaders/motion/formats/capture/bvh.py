@@ -24,6 +24,7 @@ from mvnet.data_loaders.motion.recording import one_recording
 from mvnet.data_loaders.motion.skeleton.tree import forward_kinematics
 from mvnet.data_loaders.text_files import head_lines
 
+_MOTION = re.compile(r"^[ \t]*MOTION\b", re.MULTILINE)
 _SMALL = 0.1  # positions beside offsets, where they are additions
 _CHANNEL = re.compile(r"([XYZ])(position|rotation|scale)", re.IGNORECASE)
 
@@ -121,7 +122,7 @@ def parse_bvh(path: Path) -> BvhFile:
     """
     with reading(path, "BVH"):
         text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
-        start = text.index("MOTION")
+        start = next(_MOTION.finditer(text)).start()
         joints, columns = _joints(path, text[:start])
         place = text.index("\n", text.index("Time", start)) + 1
         words = text[start:place].replace(":", " ").replace(",", ".").split()

@@ -16,13 +16,18 @@ def _set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-_TIMES = _set("time times timestamp timestamps elapsed epoch epoc clock datetime stamp")
-_SPANS = _set("seconds secs millis micros nanos milliseconds microseconds nanoseconds minutes unix utc")
+_TIMES = _set(
+    "time times timestamp timestamps elapsed epoch epoc clock datetime stamp timestep tstamp reltime nanotime"
+)
+_SPANS = _set("""
+    seconds secs millis micros nanos milliseconds microseconds nanoseconds minutes hours msec usec nsec millisec
+    microsec nanotime unix utc""")
 _CLOCKS = _TIMES | _SPANS | _set("date counter packetcounter sampletimefine uptime unnamed")
 """A column whose name begins with one of these is a clock; one that ends with a time is one, too."""
 _COUNTS = _set("""
     index idx frame frames sample samples row line seq sequence count tick ticks packet t no nr n num number id s sec ms
-    us ns hms fine system device sensor logging record host gps phone local start since in of""")
+    us ns hms fine system device sensor logging record host gps phone local start since in of dt
+    ts delta hh mm ss hour minute""")
 """A name made of nothing but these and clocks is one."""
 _NOTES = _set("""
     label labels class classes activity action target gt annotation category subject user person participant actor

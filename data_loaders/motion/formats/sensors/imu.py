@@ -29,6 +29,7 @@ from mvnet.data_loaders.motion.inertial import (
 from mvnet.data_loaders.motion.motion_set import MotionSet, check_times
 from mvnet.data_loaders.motion.options import ReadOptions
 
+_ROWS = 10  # that a clock without a name for it must have
 _QUATERNION = re.compile(r"^(?:quat\w*[ _.]?|q[ _.]?)?([wxyz])(?:\W.*)?$", re.IGNORECASE)
 _NUMBERED = re.compile(r"^(?:quat\w*[ _.]?|q[ _.]?)([0-3])$", re.IGNORECASE)
 
@@ -53,7 +54,7 @@ def read_imu(path: Path, options: ReadOptions) -> MotionSet:
     table = read_table(path)
     names = table.names or tuple(f"channel {i}" for i in range(table.values.shape[1]))
     if options.value in (None, "signals"):
-        keep = [k for k in signal_columns(names) if k not in table.texts]
+        keep = [k for k in signal_columns(names) if k not in table.texts and not _is_ramp(table.values[:, k])]
         if not keep:
             raise DataError(f"{path}: found the columns {', '.join(names)}, expected signals besides clocks and notes")
         gone = ", ".join(name or "without a name" for k, name in enumerate(names) if k not in keep)
@@ -146,6 +147,14 @@ def _quaternion_columns(names: tuple[str, ...]) -> np.ndarray | None:
             columns[match.group(1).lower() if match else "wxyz"[int(numbered.group(1))] if numbered else ""].append(i)
     counts = {len(found) for found in columns.values()}
     return np.array([columns[axis] for axis in "wxyz"]).T if len(counts) == 1 and counts != {0} else None
+
+
+def _is_ramp(column: np.ndarray) -> bool:
+    """Whether values grow or fall by the same step from row to row, as clocks do and signals do not."""
+    steps = np.diff(column)
+    if len(steps) < _ROWS or not np.isfinite(steps).all() or not steps[0]:
+        return False
+    return bool((np.abs(steps / steps[0] - 1) < 1e-3).all())
 
 
 def _gyroscopes(path: Path, names: tuple[str, ...], options: ReadOptions) -> tuple[np.ndarray, str]:

@@ -70,6 +70,12 @@ def test_axes_by_name_whatever_their_order(tmp_path, names) -> None:
     assert "timestamp_ns, seconds_elapsed" in signals.notes[0] and signals.rate == pytest.approx(100, rel=1e-3)
 
 
+def test_a_ramp_is_a_clock_whatever_its_name(tmp_path) -> None:
+    columns = [300 + 0.02 * np.arange(20), RATES, np.zeros(20)]
+    found = load_motion(write(tmp_path, table(columns, ["zeit", "gyr_x", "gyr_y", "gyr_z", "acc_x"])))
+    assert found.channels == ("gyr_x", "gyr_y", "gyr_z", "acc_x") and "zeit" in found.notes[0]
+
+
 def test_a_sensor_without_an_axis(tmp_path) -> None:
     path = write(tmp_path, table([RATES[:, :2]], ["gyr_x", "gyr_y"]))
     with pytest.raises(DataError, match="found only gyr_x, gyr_y of a gyroscope, expected x, y, z"):

@@ -62,5 +62,9 @@ def test_folders_of_people(tmp_path: Path) -> None:
     assert found.labels is None and list(found.require_subjects()) == ["07", "07", "12", "12"]
     nested = load_motion(make(tmp_path / "n", {f"{s}/{c}/a.bvh": BVH for s in ("s01", "P02") for c in ("sit", "run")}))
     assert nested.classes == ("run", "sit") and sorted(nested.require_subjects()) == ["1", "1", "2", "2"]
+    wrapped = load_motion(make(tmp_path / "w", {f"subjects/{name}": text for name, text in cmu.items()}))
+    assert wrapped.labels is None and len(set(wrapped.require_subjects())) == 2
+    inside = load_motion(make(tmp_path / "i", {f"release/{c}/a{k}.bvh": BVH for c in ("sit", "run") for k in (1, 2)}))
+    assert inside.classes == ("run", "sit") and "folders in release" in inside.notes[0]
     deeper = load_motion(make(tmp_path / "d", {f"{c}/sub-0{s}/a.bvh": BVH for s in (1, 2) for c in ("sit", "run")}))
     assert deeper.classes == ("run", "sit") and deeper.require_subjects().tolist() == ["1", "2", "1", "2"]

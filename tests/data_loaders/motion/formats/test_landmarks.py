@@ -125,3 +125,31 @@ def test_damaged_rows(tmp_path: Path, change, words: str) -> None:
     (tmp_path / "a.csv").write_text(change(long_rows("frame")))
     with pytest.raises(DataError, match=words):
         load_motion(tmp_path / "a.csv")
+
+
+def test_left_handed_axes_are_turned_round(tmp_path: Path) -> None:
+    """Positions px beside quaternions qx, in metres: x is negated, quaternions are left out, and both are said."""
+    names = [f"{part}_{what}" for part in PARTS for what in ("px", "py", "pz", "qx", "qy", "qz", "qw")]
+    columns = np.concatenate((X * [-1, 1, 1], np.ones((8, 3, 4))), axis=2)
+    found = load_motion(write(tmp_path, columns, names))
+    np.testing.assert_allclose(found.sequences[0], Z_UP, atol=1e-6)
+    assert found.joints == PARTS and "left-handed" in found.notes[-1] and any("12 columns" in n for n in found.notes)
+
+
+def test_an_image_beside_positions_in_space(tmp_path: Path) -> None:
+    names = [f"{part}_{what}" for part in PARTS for what in ("X", "Y", "Z", "2D_X", "2D_Y", "State")]
+    found = load_motion(write(tmp_path, np.concatenate((X, 9 * X), axis=2), names))
+    np.testing.assert_allclose(found.sequences[0], Z_UP, atol=1e-6)
+    assert found.joints == PARTS
+
+
+@pytest.mark.parametrize("form", ["lm_{}_{}", "{1}{0}", "landmark_{0:02d}_{1}"])
+def test_numbers_of_mediapipe(tmp_path: Path, form: str) -> None:
+    """33 joints have names, whatever their order in the file; the nose above the ankles tells what goes down."""
+    x = np.random.default_rng(2).uniform(0.4, 0.6, size=(5, 33, 3)).round(3)
+    x[:, 0, 1], x[:, 27:29, 1] = 0.1, 0.9
+    order = np.random.default_rng(3).permutation(33)
+    first = form == "{1}{0}"  # counted from 1
+    found = load_motion(write(tmp_path, x[:, order], [form.format(k + first, a) for k in order for a in "xyz"]))
+    np.testing.assert_allclose(found.sequences[0], np.stack((x[..., 0], x[..., 2], -x[..., 1]), -1), atol=1e-9)
+    assert found.joints is not None and found.joints[27] == "left_ankle" and found.parent is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -92,9 +93,10 @@ def _brain(mean: np.ndarray) -> np.ndarray:
     """The largest piece above 0.4 of a bright voxel of the mean over all volumes, and its holes."""
     from scipy import ndimage
 
-    pieces, _ = ndimage.label(mean > 0.4 * np.quantile(mean, 0.75))
+    labelled: Any = ndimage.label(mean > 0.4 * np.quantile(mean, 0.75))
+    pieces: np.ndarray = labelled[0]
     largest = pieces == 1 + np.argmax(np.bincount(pieces.ravel())[1:])
-    return np.stack([ndimage.binary_fill_holes(plane) for plane in np.moveaxis(largest, 2, 0)], 2)
+    return np.stack([np.asarray(ndimage.binary_fill_holes(plane)) for plane in np.moveaxis(largest, 2, 0)], 2)
 
 
 def simulated_case(

@@ -14,7 +14,7 @@ class Section:
 
     title: str
     about: str
-    rows: list[tuple[str, str, str]]
+    rows: list[tuple[str, ...]]
     html: str
     report: str
     numbers: dict[str, Any]

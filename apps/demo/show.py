@@ -172,26 +172,26 @@ def _picture(case: Case, rows: list[dict[str, Any]], tensors: dict[str, np.ndarr
         best.replace(", ", ",\n"): tensors[best],
         OURS: tensors[OURS],
     }
-    data = png(_colour_grid(case, shown))
+    data = png(_colour_row(case, shown))
     outputs.path(f"{case.stem}_colour-fa.png").write_bytes(data)
     return data
 
 
-def _colour_grid(case: Case, fields: dict[str, np.ndarray]) -> Figure:
+def _colour_row(case: Case, fields: dict[str, np.ndarray]) -> Figure:
     import torch
 
-    from mvnet.apps.dti.figures import Viewer, screen_colours, slice_grid
+    from mvnet.apps.dti.figures import Viewer, plane_row, screen_colours
     from mvnet.linalg import sym3
     from mvnet.models.dti.maps import TensorMaps
 
     mask = torch.from_numpy(case.mask)
     zooms = np.linalg.norm(case.affine[:3, :3], axis=0)
-    rows = []
+    columns = []
     for name, tensors in fields.items():
         planes = torch.zeros((6, *case.mask.shape))
         planes[:, mask] = sym3.pack(torch.from_numpy(tensors * 1e3).float(), dim=-1).T
-        rows.append((name, screen_colours(TensorMaps.of(planes, mask).colour_fa(case.affine)), {}))
-    return slice_grid(Viewer(case.affine, case.mask, tuple(zooms)), rows)
+        columns.append((name, screen_colours(TensorMaps.of(planes, mask).colour_fa(case.affine))))
+    return plane_row(Viewer(case.affine, case.mask, tuple(zooms)), columns)
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
@@ -239,7 +239,7 @@ def _index(result: dict[str, Any], figures: dict[str, bytes], sections: list[Sec
             page.heading("Real brain" if stem == "real" else "Simulated brain"),
             page.paragraph(case["about"]),
             page.table(("method", *SCORES.values(), "seconds"), [_cells(row) for row in rows], marked, caption=_TABLE),
-            page.picture(figure, "Colour FA: reference, raw fit, best peer, mvnet."),
+            page.picture(figure, "Colour FA of an axial slice: reference, raw fit, best peer, mvnet."),
             page.link(report_name(stem), "The report of mvnet denoise dti on this volume"),
         ]
     parts.append(page.paragraph(EXPLANATION))

@@ -127,6 +127,24 @@ def slice_grid(viewer: Viewer, rows: list[tuple[str, np.ndarray, dict]], width: 
     return figure
 
 
+def plane_row(viewer: Viewer, columns: list[tuple[str, np.ndarray]], view: int = 2, width: float = 10.0) -> Figure:
+    """One plane of volumes (X, Y, Z, 3) beside each other.
+
+    Args:
+        columns: (label, volume).
+        view: number in VIEWS.
+        width: in inches.
+    """
+    planes = [viewer.slices(volume)[view] for _, volume in columns]
+    tall = planes[0].shape[0] / planes[0].shape[1] * viewer.aspect(view)
+    figure = new_figure(width, width / len(columns) * tall + 0.4)
+    for axis, plane, (label, _) in zip(figure.subplots(1, len(columns), squeeze=False)[0], planes, columns):
+        axis.imshow(plane, aspect=viewer.aspect(view), interpolation="nearest")
+        axis.set_title(label, fontsize=10)
+        axis.set_axis_off()
+    return figure
+
+
 def screen_colours(colour_fa: Tensor) -> np.ndarray:
     """Colour FA (X, Y, Z, 3) brightened for the screen: 1.5 times, clipped to [0, 1]."""
     return (1.5 * colour_fa).clamp(0, 1).numpy()

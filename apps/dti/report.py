@@ -166,14 +166,18 @@ def _origin(summary: dict[str, Any]) -> str:
 
 def _provenance(summary: dict[str, Any]) -> list[tuple[str, str]]:
     layout, options = summary["layout"], summary["options"]
-    kept = {k: v for k, v in options.items() if v not in (None, False) and k not in ("input", "output", "checkpoint")}
+    flat = {k: v for k, v in options.items() if k not in ("input", "output", "checkpoint", "fit")} | (
+        options.get("fit") or {}
+    )
+    files = ("bval", "bvec", "mask", "noise")
+    kept = {k: v for k, v in flat.items() if v not in (None, False, (), [])}
     return [
         ("Input", Path(options["input"]).name),
         ("Layout", f"order {layout['order']}, unit {layout['unit']}, frame {layout['frame']}"),
         ("Weights", f"{summary['weights']['name']}, sha256 {summary['weights']['sha256'][:16]}"),
         (
             "Options",
-            ", ".join(f"{k}={Path(v).name if k in ('bval', 'bvec', 'mask') else v}" for k, v in kept.items()),
+            ", ".join(f"{k}={Path(v).name if k in files and isinstance(v, str) else v}" for k, v in kept.items()),
         ),
         ("Device", summary["device"]),
     ]

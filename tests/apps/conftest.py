@@ -33,9 +33,9 @@ class Scan(NamedTuple):
     tensors: Path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """A headless Chromium."""
+    """A headless Chromium, for one file of tests: while it is there, asyncio takes its loop for running."""
     with chromium() as found:
         yield found
 

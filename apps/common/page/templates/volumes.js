@@ -121,17 +121,17 @@ function key(event) {
 
 async function start() {
   await library();
-  const files = [...figure.querySelectorAll(".file")].map(e => e.textContent);
-  const images = await Promise.all(files.map(load));
-  [blank, lines] = images;
-  bytes = images.map(image => image.img);
-  viewer.hidden = false;
   nv = new niivue.Niivue({
     backColor: [0, 0, 0, 1], crosshairColor: [1, 1, 1, 0.5], crosshairWidth: 0.2, crosshairWidthUnit: "percent", crosshairGap: 2, isRadiologicalConvention: true, sagittalNoseLeft: true,
     multiplanarShowRender: 1, isNearestInterpolation: true, dragAndDropEnabled: false, scrollRequiresFocus: true, logLevel: "error",
     isForceMouseClickToVoxelCenters: true, onLocationChange: d => { if (d.vox) { at = d.vox.slice(0, 3).map(Math.round); tell(); } },
   });
   nv.opts.dragMode = 3; // the right button moves the picture
+  const files = [...figure.querySelectorAll(".file")].map(e => e.textContent);
+  const images = await Promise.all(files.map(load));
+  [blank, lines] = images;
+  bytes = images.map(image => image.img);
+  viewer.hidden = false;
   await nv.attachToCanvas(canvas);
   const names = [...(spec.directions.length ? [[-1, "colour FA"]] : []), ...spec.maps.map((m, k) => [k, m.label])];
   role("map").replaceChildren(...names.map(([k, label]) => new Option(label, k)));

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mvnet.apps.common import page
-from tests.apps.browser import chromium, opened, serious, wait_for_viewer
+from tests.apps.browser import opened, serious, wait_for_viewer
 
 PARENT = np.array([-1, 0, 1])
 TEXT = 'walk <b>"1"</b>'
@@ -49,8 +49,8 @@ def test_frames_of_a_long_recording_are_left_out_and_said() -> None:
     assert len(spec["bodies"][0]) == 434 and spec["rate"] == 10 and "In an image, every 3th frame" in text
 
 
-def test_by_keyboard_and_to_a_screen_reader(path) -> None:
-    with chromium() as browser, opened(browser, path, reduced_motion="reduce") as tab:
+def test_by_keyboard_and_to_a_screen_reader(path, browser) -> None:
+    with opened(browser, path, reduced_motion="reduce") as tab:
         figure = wait_for_viewer(tab, "skeletons")
         canvas = figure.locator("canvas")
         assert canvas.get_attribute("data-frame") == "0"  # who wants less motion starts it
@@ -61,10 +61,10 @@ def test_by_keyboard_and_to_a_screen_reader(path) -> None:
         figure.locator('[data-role="frame"]').fill("7")
         assert canvas.get_attribute("data-frame") == "7"
         figure.locator('[data-role="play"]').click()
-        tab.wait_for_function("document.querySelector('canvas').dataset.frame != '7'")
+        figure.locator("canvas:not([data-frame='7'])").wait_for()
         assert not figure.locator("svg.still").is_visible() and serious(tab) == []
 
 
-def test_without_scripts(path) -> None:
-    with chromium() as browser, opened(browser, path, java_script_enabled=False) as tab:
+def test_without_scripts(path, browser) -> None:
+    with opened(browser, path, java_script_enabled=False) as tab:
         assert tab.locator("svg.still").is_visible() and not tab.locator("canvas").is_visible()

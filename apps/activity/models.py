@@ -71,7 +71,7 @@ def load(run: Path) -> tuple[Any, dict[str, Any]]:
         kind = json.loads((run / "activity.json").read_text())["architecture"]
     except (OSError, ValueError, KeyError, TypeError):
         kind = None  # which the loader explains
-    if kind != "LieMotionNetwork":
+    if kind not in ("BodyMotionNetwork", "LieMotionNetwork"):
         classifier, card = load_classifier(stem)
     else:
         from mvnet.models.activity.lie_classifier import load_lie_classifier

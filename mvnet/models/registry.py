@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from mvnet.errors import MvnetError
 from mvnet.models.activity.guarantees import verify_motion
+from mvnet.models.activity.lie.guarantees import verify_body
+from mvnet.models.activity.lie.network import BodyMotionNetwork
 from mvnet.models.activity.network import LieMotionNetwork
 from mvnet.models.dti.certified.guarantees import verify_certified
 from mvnet.models.dti.certified.network import CertifiedDenoiser
@@ -24,6 +26,7 @@ from mvnet.models.insar.posterior.network import InSARPosterior
 from mvnet.models.motion.guarantees import verify_denoiser
 from mvnet.models.motion.network import MotionDenoiser
 from mvnet.models.trials import (
+    try_body,
     try_curves,
     try_interferogram,
     try_motion,
@@ -54,6 +57,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "InSARDenoiser": Architecture(InSARDenoiser, verify_insar, try_interferogram),
     "InSARPosterior": Architecture(InSARPosterior, verify_insar_posterior, try_phase_posterior),
     "MotionDenoiser": Architecture(MotionDenoiser, verify_denoiser, try_motion),
+    "BodyMotionNetwork": Architecture(BodyMotionNetwork, verify_body, try_body),
     "LieMotionNetwork": Architecture(LieMotionNetwork, verify_motion, try_curves),
 }
 """By the name that checkpoints hold."""

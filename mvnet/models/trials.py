@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from mvnet.linalg import so3, sym3
+from mvnet.models.activity.lie.network import BodyMotionNetwork
 from mvnet.models.activity.network import LieMotionNetwork
 from mvnet.models.dti.certified.network import CertifiedDenoiser
 from mvnet.models.dti.inputs import feature_planes
@@ -90,6 +91,19 @@ def try_curves(model: LieMotionNetwork) -> list[Tensor]:
         the scores.
     """
     return [model(so3.exp(torch.randn(2, _FRAMES, model.config["joints"], 3, generator=_random()) / 4))]
+
+
+def try_body(model: BodyMotionNetwork) -> list[Tensor]:
+    """Classify a few curves.
+
+    Args:
+        model: on the CPU.
+    Returns:
+        the scores, and the embeddings of training curves.
+    """
+    random = _random()
+    r = so3.exp(torch.randn(2, _FRAMES, model.config["joints"], 3, generator=random) / 4)
+    return [model(r, torch.randn(2, _FRAMES, model.config["vectors"], generator=random)), model.reference]
 
 
 def try_motion(model: MotionDenoiser) -> list[Tensor]:

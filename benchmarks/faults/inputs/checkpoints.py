@@ -16,6 +16,7 @@ from benchmarks.faults.case import Input, Kind
 from mvnet.data_loaders.motion import MotionSet
 from mvnet.linalg import so3
 from mvnet.models.activity.classifier import MotionClassifier
+from mvnet.models.activity.lie.network import BodyMotionNetwork
 from mvnet.models.activity.lie_classifier import fit_lie_classifier, load_lie_classifier, save_lie_classifier
 from mvnet.models.activity.network import LieMotionNetwork
 from mvnet.models.activity.serialization import load_classifier, save_classifier
@@ -44,6 +45,9 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
         waves=(("trivial", 0.0), ("waves-sides", 1.0)), kernels=((3, 1),), carrier=1,
     ),
     "InSARPosterior": lambda: InSARPosterior((-1.0, 2.0), (0.1, 1.0), (0.0, 2.0), (0.0, 0.5), taps=5, rank=2),
+    "BodyMotionNetwork": lambda: BodyMotionNetwork(
+        3, 3, 2, [-1, 0, 1], streams=1, width=8, dilations=(1,), references=2
+    ),
     "LieMotionNetwork": lambda: LieMotionNetwork(3, 2, [-1, 0, 1], width=8, dilations=(1, 2)),
     "MotionDenoiser": lambda: MotionDenoiser(2, dilations=((1,),), widths=((1.0, 2.0),), flow_widths=((1.0,),)),
 }  # fmt: skip

@@ -128,13 +128,14 @@ class MotionClassifier(ClassifierMixin, BaseEstimator):
         fits = (np.empty(0), np.empty(0))
         mirrors = [m for m in found if self.mirror in ("auto", m)]
         for mirrored, share, penalty in product(mirrors, ELASTIC_SHARES, PENALTIES):
-            c, g = fit_coefficients(found[mirrored].kernel(_shares(share)), targets, penalty)
+            c, g = fit_coefficients(found[mirrored].kernel(self._shares_of(share)), targets, penalty)
             scores = predict_held_out(c, g, targets, groups)
             rank = (float((scores.argmax(1) == labels).mean()), -float(np.square(scores - targets).mean()))
             if rank > best:
                 best, fits = rank, (c, g)
                 self.inner_accuracy_, self.dual_, self.sharpness_ = rank[0], c, fit_sharpness(scores, labels)
                 self.settings_ = {"mirror": mirrored, "elastic_share": share, "penalty": penalty}
+        self.bank_.settle(self.settings_["mirror"])
         distances = found[self.settings_["mirror"]].distances
         self.novelty_ = fit_novelty(fits, targets, distances, labels, groups)
 
@@ -143,7 +144,11 @@ class MotionClassifier(ClassifierMixin, BaseEstimator):
         """Weights of the families."""
         if "filter_share" in self.settings_:  # of version 0.1.0
             return {"elastic": 1 - self.settings_["filter_share"], "filters": self.settings_["filter_share"]}
-        return _shares(self.settings_["elastic_share"])
+        return self._shares_of(self.settings_["elastic_share"])
+
+    def _shares_of(self, elastic: float) -> Shares:
+        competing = (1 - elastic) * (1 - _FILTERS) if self.bank_.features["competing"] else 0.0
+        return {"elastic": elastic, "filters": 1 - elastic - competing, "competing": competing}
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Scores, about 1 for the class and -1 for the others.
@@ -229,11 +234,6 @@ class MotionClassifier(ClassifierMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags
-
-
-def _shares(elastic: float) -> Shares:
-    filters = (1 - elastic) * _FILTERS
-    return {"elastic": elastic, "filters": filters, "competing": 1 - elastic - filters}
 
 
 def _is_sequence(X: Any) -> bool:

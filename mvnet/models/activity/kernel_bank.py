@@ -7,7 +7,8 @@
 | "competing" | product of their counts of filters that win                                   |
 
 Each is centred and scaled to mean diagonal 1; those of a family are averaged. Where mirror images count as the same
-motion, k becomes (k(x, y) + k(Mx, y)) / 2, which is equivalent to training on the mirror images as well.
+motion, all are averaged over the mirror M: k(x, y) becomes (k(x, y) + k(Mx, y)) / 2 of elastic kernels, which do not
+change when both curves are mirrored, and f(x) becomes (f(x) + f(Mx)) / 2 of features, of which that is not true.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ MOST_SAMPLES = 1024
 _POSITIONS = {
     "elastic": ("facing", "facing/length", "bones", "bones/length"),
     "filters": ("facing", "facing/length", "bones", "distances", "distances/length"),
-    "competing": ("facing", "bones", "distances"),
+    "competing": (),
 }
 SEEN = {
     "positions": _POSITIONS,
@@ -39,7 +40,7 @@ SEEN = {
     "rotations": {
         "elastic": ("turns", "turns/length", "pairs", "pairs/length"),
         "filters": ("pairs", "velocity"),
-        "competing": ("pairs", "velocity"),
+        "competing": (),
     },
     "signals": {
         "elastic": ("signals", "sum"),
@@ -86,10 +87,11 @@ class KernelBank:
         curves: view -> (n, samples, channels) of the elastic kernels.
         median: view -> median of their training distances.
         filters: family -> view -> fitted filters.
-        features: family -> view -> features (n, count) of training curves.
+        features: family -> view -> features (n, count) of training curves, or their means with those of their images.
         centring: (family, mirrored) -> centring of each kernel of the family.
         samples: number of samples of the curves that filters see.
         low_pass: whether samples are means of frames; False in files of version 0.1.0.
+        averaged: whether features are averaged over the mirror; files of version 0.1.0 average products with them.
     """
 
     views: Views
@@ -100,6 +102,7 @@ class KernelBank:
     centring: dict[tuple[str, bool], list[Centring]]
     samples: int = 64
     low_pass: bool = False
+    averaged: bool = False
 
     @classmethod
     def estimate(cls, recordings: Sequence[Tensor], parent: Tensor | None, count: int, seed: int) -> KernelBank:
@@ -116,7 +119,7 @@ class KernelBank:
         views = Views.estimate(recordings, parent)
         lengths = torch.tensor([float(len(x)) for x in recordings])
         samples = int(min(max(float(lengths.quantile(0.9)), FEWEST.get(views.kind, 64)), MOST_SAMPLES))
-        bank = cls(views, {}, {}, {}, {}, {}, samples, low_pass=True)
+        bank = cls(views, {}, {}, {}, {}, {}, samples, low_pass=True, averaged=True)
         seen = _families(views)
         elastic_samples = ELASTIC_SAMPLES if max(map(len, recordings)) > 1 else 1
         # recordings -> views -> curves of the elastic kernels; filters -> features
@@ -139,14 +142,27 @@ class KernelBank:
             mirrored -> (n, n).
         """
         raw = {False: self._between(self.curves, self.features)}
+        self.images: Features = {}
         if self.views.mirrors:
-            # k(x, y), k(Mx, y) -> their mean, made symmetric
-            image = self._raw([self.views.reflect(x) for x in recordings], FAMILIES)
-            raw[True] = _average(raw[False], image, _symmetric)
+            # k(x, y), k(Mx, y) -> their mean, made symmetric; f(x), f(Mx) -> their mean
+            curves, features = self._see([self.views.reflect(x) for x in recordings], FAMILIES)
+            elastic = _average(self._between(self.curves, {}), self._between(curves, {}), _symmetric)
+            self.images = _mean_features(self.features, features)
+            raw[True] = {**elastic, **self._between({}, self.images, self.images)}
         for mirrored, found in raw.items():
             for family, (kernels, _) in found.items():
                 self.centring[family, mirrored] = [Centring.estimate(k) for k in kernels]
         return {mirrored: self._combine(found, mirrored) for mirrored, found in raw.items()}
+
+    def settle(self, mirrored: bool) -> None:
+        """Keep what one of the answers of `training` needs.
+
+        Args:
+            mirrored: whether mirror images count as the same motion.
+        """
+        if mirrored:
+            self.features = self.images
+        self.images = {}
 
     def likeness(self, recordings: Sequence[Tensor], mirrored: bool, families: Sequence[str] = FAMILIES) -> Likeness:
         """New recordings beside the training ones.
@@ -160,21 +176,28 @@ class KernelBank:
         Raises:
             MvnetError: mirrored, and the recordings have no mirror image.
         """
-        raw = self._raw(recordings, families)
-        if mirrored:
-            raw = _average(raw, self._raw([self.views.reflect(x) for x in recordings], families))
+        curves, features = self._see(recordings, families)
+        if not mirrored:
+            return self._combine(self._between(curves, features), mirrored)
+        images = self._see([self.views.reflect(x) for x in recordings], families)
+        if self.averaged:
+            elastic = _average(self._between(curves, {}), self._between(images[0], {}))
+            raw = {**elastic, **self._between({}, _mean_features(features, images[1]))}
+        else:
+            raw = _average(self._between(curves, features), self._between(*images))
         return self._combine(raw, mirrored)
 
     def _combine(self, raw: Raw, mirrored: bool) -> Likeness:
         """The mean of the centred kernels of each family."""
+        raw = {family: found for family, found in raw.items() if found[0]}
         kernels = {
             family: np.mean([c(k) for c, k in zip(self.centring[family, mirrored], found)], 0)
             for family, (found, _) in raw.items()
         }
         return Likeness(kernels, {family: distance for family, (_, distance) in raw.items()})
 
-    def _raw(self, recordings: Sequence[Tensor], families: Sequence[str]) -> Raw:
-        # recordings -> views -> curves and features -> kernels with the training curves
+    def _see(self, recordings: Sequence[Tensor], families: Sequence[str]) -> tuple[dict[str, Tensor], Features]:
+        """recordings -> views -> curves of the elastic kernels, and features."""
         elastic = self.curves if "elastic" in families else {}
         count = next(iter(self.curves.values())).shape[1]
         filters = [family for family in families if family in self.filters]
@@ -183,7 +206,7 @@ class KernelBank:
             family: {name: f(seen[name, self.samples]) for name, f in self.filters[family].items()}
             for family in filters
         }
-        return self._between({name: seen[name, count] for name in elastic}, features)
+        return {name: seen[name, count] for name in elastic}, features
 
     def _sample(
         self,
@@ -198,8 +221,9 @@ class KernelBank:
         wanted = dict.fromkeys([(name, count) for name in elastic] + [(name, self.samples) for name in names])
         return sample_views(recordings, self.views, list(wanted), self.low_pass)
 
-    def _between(self, curves: dict[str, Tensor], features: dict[str, dict[str, Tensor]]) -> Raw:
+    def _between(self, curves: dict[str, Tensor], features: Features, others: Features | None = None) -> Raw:
         """Kernels of each view and mean distances, between curves and features of m recordings and of training."""
+        others = self.features if others is None else others
         result: Raw = {}
         if curves:
             kernels = []
@@ -214,15 +238,17 @@ class KernelBank:
             kernels, distances = [], []
             for name, f in seen.items():
                 # f(x), f(y) -> f(x) . f(y) / count; |s (f(x) - f(y))|^2 / count, s the scale that f was divided by
-                known, scale = self.features[family][name], self.filters[family][name].scale
+                known, scale = others[family][name], self.filters[family][name].scale
                 kernels.append((f @ known.mT / known.shape[1]).double().numpy())
                 f, known = f * scale, known * scale
                 cross = (f @ known.mT / known.shape[1]).double().numpy()
                 distances.append(np.sqrt(np.maximum(_square(f)[:, None] + _square(known) - 2 * cross, 0)))
-            result[family] = kernels, np.mean(distances, 0)
+            result[family] = kernels, np.mean(distances, 0) if distances else np.zeros(())
         return result
 
 
+Features = dict[str, dict[str, Tensor]]
+"""family -> view -> features (m, count)."""
 Raw = dict[str, tuple[list[np.ndarray], np.ndarray]]
 """family -> the kernel (m, n) of each view, not centred, and the mean of its distances (m, n)."""
 
@@ -234,6 +260,14 @@ def _square(f: Tensor) -> np.ndarray:
 
 def _symmetric(kernel: np.ndarray) -> np.ndarray:
     return (kernel + kernel.T) / 2
+
+
+def _mean_features(one: Features, image: Features) -> Features:
+    """(f(x) + f(Mx)) / 2."""
+    return {
+        family: {name: (f + image[family][name]) / 2 for name, f in features.items()}
+        for family, features in one.items()
+    }
 
 
 def _average(one: Raw, image: Raw, finish=lambda kernel: kernel) -> Raw:
@@ -258,4 +292,4 @@ def _families(views: Views) -> dict[str, list[str]]:
         family: [name for name in names if name.partition("/")[0] not in absent]
         for family, names in SEEN[views.kind].items()
     }
-    return {family: names or found["elastic"][:1] for family, names in found.items()}
+    return {**found, "filters": found["filters"] or found["elastic"][:1]}

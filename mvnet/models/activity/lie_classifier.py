@@ -1,8 +1,11 @@
-"""The Lie-group network as a classifier of recordings: training, classes and their probabilities, files."""
+"""The Lie-group network of version 0.1.0 as a classifier of recordings, and the files of both networks.
+
+New ones are those of `lie.classifier`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,17 +13,25 @@ from typing import Any
 import numpy as np
 import torch
 
-from mvnet.data_loaders.errors import DataError
-from mvnet.data_loaders.motion import MotionSet
 from mvnet.data_loaders.motion.bone_rotations import BoneRotations
 from mvnet.data_loaders.motion.skeleton.torso import Torso
 from mvnet.errors import MvnetError
+from mvnet.models.activity.lie.classifier import BodyMotionClassifier, fit_lie_classifier, load_body_classifier
+from mvnet.models.activity.lie.classifier import save_body_classifier as save_lie_classifier
+from mvnet.models.activity.lie.network import BodyMotionNetwork
 from mvnet.models.activity.network import LieMotionNetwork
 from mvnet.models.activity.rotation_curves import CurveMaker
 from mvnet.models.activity.serialization import check_classifier, small_recording
-from mvnet.models.activity.training import MotionSchedule, train_motion_network
-from mvnet.models.checkpoint import load_checkpoint, save_checkpoint
+from mvnet.models.checkpoint import architecture_of, load_checkpoint
 from mvnet.models.stored import loading
+
+__all__ = [
+    "BodyMotionClassifier",
+    "LieMotionClassifier",
+    "fit_lie_classifier",
+    "load_lie_classifier",
+    "save_lie_classifier",
+]
 
 _BATCH = 64  # curves classified at once
 _MOST_FRAMES = 4096
@@ -28,10 +39,10 @@ _MOST_FRAMES = 4096
 
 @dataclass
 class LieMotionClassifier:
-    """A trained network that classifies recordings, with the attribute names of scikit-learn.
+    """A network of version 0.1.0 that classifies recordings, with the attribute names of scikit-learn.
 
     classes_: labels (classes,).  inner_accuracy_: on held-out training subjects, in [0, 1].
-    known_threshold_: recordings whose `known_probability` is smaller are unknown.
+    novelty_: None, it knows of no unknown.
     """
 
     network: LieMotionNetwork
@@ -39,7 +50,7 @@ class LieMotionClassifier:
     classes_: np.ndarray
     inner_accuracy_: float
     settings_: dict[str, Any] = field(default_factory=dict)
-    known_threshold_: float = 0.0
+    novelty_: None = None
 
     def predict_proba(self, sequences: Sequence[np.ndarray]) -> np.ndarray:
         """Probability of every class.
@@ -66,98 +77,39 @@ class LieMotionClassifier:
         """
         return self.classes_[self.predict_proba(sequences).argmax(1)]
 
-    def known_probability(self, sequences: Sequence[np.ndarray]) -> np.ndarray:
-        """Probability that a recording is of one of the classes at all.
+    def assess(self, sequences: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What `predict_proba`, `known_probability` and `is_unknown` say.
 
         Args:
             sequences: recordings of the kind it was trained on.
         Returns:
-            (n,), in [0, 1]; 1 where nothing was learned about it, as in files of version 0.1.0.
+            (n, classes), (n,) ones and (n,) bool, all False.
         """
-        return np.ones(len(sequences))
+        shares = self.predict_proba(sequences)
+        return shares, np.ones(len(shares)), np.zeros(len(shares), dtype=bool)
+
+    def known_probability(self, sequences: Sequence[np.ndarray]) -> np.ndarray:
+        """Probability that a recording is of one of the classes at all: 1, nothing was learned about it.
+
+        Args:
+            sequences: recordings of the kind it was trained on.
+        Returns:
+            (n,).
+        """
+        return self.assess(sequences)[1]
 
     def is_unknown(self, sequences: Sequence[np.ndarray]) -> np.ndarray:
-        """Whether a recording is of none of the classes.
+        """Whether a recording is of none of the classes: never, nothing was learned about it.
 
         Args:
             sequences: recordings of the kind it was trained on.
         Returns:
-            (n,) bool; False where nothing was learned about it, as in files of version 0.1.0.
+            (n,) bool.
         """
-        return self.known_probability(sequences) < self.known_threshold_
+        return self.assess(sequences)[2]
 
 
-def fit_lie_classifier(
-    motions: MotionSet,
-    schedule: MotionSchedule,
-    device: torch.device,
-    progress: Callable[[int, int], None] = lambda done, total: None,
-    folder: Path | None = None,
-) -> LieMotionClassifier:
-    """Train on all recordings of a set.
-
-    Args:
-        motions: labelled rotations, or positions of a known skeleton.
-        schedule: options of the training.
-        device: device of the network.
-        progress: called as progress(done, total) with epochs.
-        folder: where checkpoints are kept, as in `train_motion_network`.
-    Returns:
-        the classifier, on that device.
-    Raises:
-        DataError: signals, positions of an unknown skeleton, fewer than two classes.
-        MvnetError: as in `train_motion_network`.
-    """
-    curves = CurveMaker.fit(motions)
-    classes, labels = np.unique(motions.require_labels(), return_inverse=True)
-    if len(classes) < 2:
-        raise DataError(f"{motions.source}: found {len(classes)} class to train with, expected at least two")
-    subjects = np.zeros(len(motions)) if motions.subjects is None else np.asarray(motions.subjects)
-    groups = torch.from_numpy(np.unique(subjects, return_inverse=True)[1])
-    network = LieMotionNetwork(curves.joints, len(classes), curves.parent(motions), seed=schedule.seed).to(device)
-    found = train_motion_network(
-        network,
-        curves(motions.sequences).to(device),
-        torch.from_numpy(labels).to(device),
-        groups,
-        schedule,
-        progress,
-        folder,
-    )
-    settings = {
-        "frame": curves.frame,
-        "frames": curves.frames,
-        "optimizer": schedule.optimizer,
-        "device": str(device),
-        "epoch": found["epoch"],
-    }
-    return LieMotionClassifier(network, curves, classes, found["inner_accuracy"], settings)
-
-
-def save_lie_classifier(stem: Path, classifier: LieMotionClassifier, card: dict[str, Any]) -> None:
-    """Write STEM.safetensors and STEM.json.
-
-    Args:
-        stem: path without suffix.
-        classifier: trained.
-        card: further entries of the JSON file.
-    """
-    bones, rotations = classifier.curves.bones, None
-    if bones is not None:
-        torso = None if bones.torso is None else {"low": bones.torso.low, "high": bones.torso.high}
-        rotations = {"bones": bones.bones.tolist(), "rest": bones.rest.tolist(), "torso": torso}
-    full = {
-        **card,
-        "rotations": rotations,
-        "frames": classifier.curves.frames,
-        "labels": classifier.classes_.tolist(),
-        "inner_accuracy": classifier.inner_accuracy_,
-        "settings": classifier.settings_,
-    }
-    save_checkpoint(stem, classifier.network, full)
-
-
-def load_lie_classifier(stem: Path) -> tuple[LieMotionClassifier, dict[str, Any]]:
+def load_lie_classifier(stem: Path) -> tuple[BodyMotionClassifier | LieMotionClassifier, dict[str, Any]]:
     """Read STEM.safetensors and STEM.json.
 
     Args:
@@ -167,6 +119,8 @@ def load_lie_classifier(stem: Path) -> tuple[LieMotionClassifier, dict[str, Any]
     Raises:
         MvnetError: a file is missing or holds something else.
     """
+    if architecture_of(stem) == BodyMotionNetwork.__name__:
+        return load_body_classifier(stem)
     network, card = load_checkpoint(stem)
     if not isinstance(network, LieMotionNetwork):
         raise MvnetError(f"checkpoint: found a {type(network).__name__} in {stem}, expected a LieMotionNetwork")

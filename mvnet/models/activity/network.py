@@ -81,17 +81,17 @@ class LieMotionNetwork(nn.Module):
         self.flow = RotationFlow(joints, flow_steps, method, gradient)
         self.mapping = RotationMapping(joints, coordinates=mapping, generator=generator)
         self.relative = LogMap(above)
-        self.first = _draw(nn.Conv1d, 6 * joints, width, 1, generator=generator)
+        self.first = draw(nn.Conv1d, 6 * joints, width, 1, generator=generator)
         self.layers = nn.ModuleList(
             nn.Sequential(
                 nn.GroupNorm(4, width),
                 nn.GELU(),
                 nn.Dropout1d(dropout),
-                _draw(nn.Conv1d, width, width, 5, 1, 2 * d, d, generator=generator),
+                draw(nn.Conv1d, width, width, 5, 1, 2 * d, d, generator=generator),
             )
             for d in dilations
         )
-        self.last = nn.Sequential(nn.Dropout(dropout), _draw(nn.Linear, 2 * width, classes, generator=generator))
+        self.last = nn.Sequential(nn.Dropout(dropout), draw(nn.Linear, 2 * width, classes, generator=generator))
 
     def invariants(self, r: Tensor) -> Tensor:
         """Relative rotations, and square-root velocities in the joints' own axes.
@@ -122,8 +122,16 @@ class LieMotionNetwork(nn.Module):
         return self.last(torch.cat((h.mean(-1), h.amax(-1)), -1))
 
 
-def _draw(layer: type[nn.Conv1d] | type[nn.Linear], *sizes: int, generator: torch.Generator) -> nn.Module:
-    """A layer with torch's own initial weights, U(-1, 1) / sqrt(fan in), drawn from the generator."""
+def draw(layer: type[nn.Conv1d] | type[nn.Linear], *sizes: int, generator: torch.Generator) -> nn.Module:
+    """A layer with torch's own initial weights, U(-1, 1) / sqrt(fan in).
+
+    Args:
+        layer: nn.Conv1d or nn.Linear.
+        sizes: its arguments.
+        generator: source of the weights.
+    Returns:
+        the layer.
+    """
     module = nn.utils.skip_init(layer, *sizes)
     weight, bias = module.get_parameter("weight"), module.get_parameter("bias")
     nn.init.kaiming_uniform_(weight, a=5**0.5, generator=generator)

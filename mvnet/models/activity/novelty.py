@@ -119,11 +119,20 @@ def fit_novelty(
             scores = predict_without(*fits, targets, held)[asked[held]]
             scores[:, left_out] = -np.inf
             new.append(evidence(scores, np.where(held, np.inf, distance[asked]), labels))
-    return _fit(usual, np.concatenate(known), np.concatenate(new), use_scores=targets.shape[1] > 2)
+    return fit_rule(usual, np.concatenate(known), np.concatenate(new), use_scores=targets.shape[1] > 2)
 
 
-def _fit(usual: dict[str, float], known: np.ndarray, new: np.ndarray, use_scores: bool) -> Novelty:
-    """Logistic regression with weights that are not negative, by projected gradient steps."""
+def fit_rule(usual: dict[str, float], known: np.ndarray, new: np.ndarray, use_scores: bool) -> Novelty:
+    """Logistic regression with weights that are not negative, by projected gradient steps.
+
+    Args:
+        usual: see `Novelty`.
+        known: u of known motions, (m, 4).
+        new: u of unknown ones, (l, 4).
+        use_scores: whether scores say something; not where a single class was left.
+    Returns:
+        the rule.
+    """
     u = np.concatenate((known, new))
     truth = np.r_[np.ones(len(known)), np.zeros(len(new))]
     weight = np.r_[np.full(len(known), 0.5 / len(known)), np.full(len(new), 0.5 / len(new))]

@@ -80,6 +80,7 @@ def save_classifier(stem: str | Path, classifier: MotionClassifier, card: dict[s
         "competing_dilations": _dilations(bank, "competing"),
         "samples": bank.samples,
         "low_pass": bank.low_pass,
+        "averaged": bank.averaged,
         "centring": centring,
     }
     write_pair(Path(f"{stem}.safetensors"), tensors, Path(f"{stem}.json"), description)
@@ -146,8 +147,8 @@ def check_classifier(classifier: Any, recording: np.ndarray) -> None:
     if not isinstance(accuracy, int | float) or not isinstance(settings, dict):
         found = f"{type(accuracy).__name__} and {type(settings).__name__}"
         raise MvnetError(f"inner_accuracy and settings: found {found}, expected a number and entries")
-    shares = classifier.predict_proba([recording])
-    check_outputs([torch.from_numpy(shares)])
+    shares, known, _ = classifier.assess([recording])
+    check_outputs([torch.from_numpy(shares), torch.from_numpy(known)])
     if shares.shape != (1, len(classifier.classes_)) or abs(shares.sum() - 1) > _ROUNDING or shares.min() < 0:
         raise MvnetError(
             f"weights: found predictions {shares.shape}, expected probabilities of the classes of the card"
@@ -183,6 +184,7 @@ def _rebuild(tensors: dict[str, Tensor], card: dict[str, Any]) -> MotionClassifi
         centring,
         card.get("samples", 64),
         card.get("low_pass", False),
+        card.get("averaged", False),
     )
     classifier.dual_ = tensors["dual"].numpy()
     classifier.classes_ = np.array(card["labels"])

@@ -46,7 +46,7 @@ class MotionSchedule:
         optimizer_options: further options of the optimiser, "k=v,...".
     """
 
-    epochs: int = 100
+    epochs: int = 45
     batch: int = 16
     rate: float = 2e-3
     optimizer: str = "adamw"

@@ -12,7 +12,7 @@ pytest.importorskip("sklearn")
 
 from mvnet.apps.activity.elastic import elastic_table
 from mvnet.data_loaders.motion import MotionSet, save_motion
-from mvnet.models.activity.training import MotionRun
+from mvnet.models.activity.lie.training import BodyRun
 from tests.apps.activity.test_commands import motion_set
 
 
@@ -59,7 +59,7 @@ def test_train_evaluate_and_predict(lie, run, data, tmp_path):
     assert trained.status == 0, trained.err
     summary = json.loads(trained.out)
     assert summary["network"] == "lie" and len(list(out.iterdir())) == 4
-    assert json.loads((out / "activity.json").read_text())["architecture"] == "LieMotionNetwork"
+    assert json.loads((out / "activity.json").read_text())["architecture"] == "BodyMotionNetwork"
     assert "lie" in (out / "report.html").read_text()
     again = run("evaluate", "activity", out, "--json")
     assert json.loads(again.out)["confusion"] == summary["confusion"], again.err
@@ -72,16 +72,16 @@ def test_train_evaluate_and_predict(lie, run, data, tmp_path):
 
 
 def test_an_interrupted_training_is_resumed(lie, tmp_path, monkeypatch):
-    out, objective = tmp_path / "run", MotionRun.objective
+    out, objective = tmp_path / "run", BodyRun.objective
 
-    def interrupted(run: MotionRun, model, batch):
+    def interrupted(run: BodyRun, model, batch):
         if run.epoch == 1:
             raise KeyboardInterrupt
         return objective(run, model, batch)
 
-    monkeypatch.setattr(MotionRun, "objective", interrupted)
+    monkeypatch.setattr(BodyRun, "objective", interrupted)
     assert lie(out).status == 130
-    monkeypatch.setattr(MotionRun, "objective", objective)
+    monkeypatch.setattr(BodyRun, "objective", objective)
     first, second = sorted(path.name for path in out.iterdir())
     assert first.startswith("activity-checkpoint-") and second == "activity-checkpoint.json"
     for words, message in {(): "--resume", ("--resume", "--optimizer", "sgd"): "optimizer"}.items():

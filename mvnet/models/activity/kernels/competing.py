@@ -70,7 +70,7 @@ class CompetingFilters:
             the filters, and their features (n, count).
         """
         plain = self.counts(x)
-        mean, scale = plain.mean(0), plain.std(0, correction=0).clamp_min(1e-3)
+        mean, scale = plain.mean(0), plain.std(0, correction=0).clamp_min(0.5)  # of a win more or less
         return CompetingFilters(self.layers, mean, scale), (plain - mean) / scale
 
     def __call__(self, x: Tensor) -> Tensor:

@@ -86,7 +86,7 @@ class Filters:
             the filters, and their features (n, count).
         """
         plain = self.shares(x)
-        mean, scale = plain.mean(0), plain.std(0, correction=0).clamp_min(1e-3)
+        mean, scale = plain.mean(0), plain.std(0, correction=0).clamp_min(1 / x.shape[1])  # of one sample
         return Filters(self.layers, mean, scale), (plain - mean) / scale
 
     def __call__(self, x: Tensor) -> Tensor:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.data import Dataset
 
 from mvnet import ranks
 from mvnet.data_loaders.dti.training.dataset import TrainingSet
@@ -27,7 +28,7 @@ from mvnet.training import Run, Schedule, train
 STEPS = 3
 
 
-def cases():
+def cases() -> Iterator[tuple[str, nn.Module, Callable[..., Any], Dataset]]:
     """name -> network, loss, data."""
     yield "dti", DTIDenoiser(), denoising_loss, TrainingSet([(1.0, simulated_fields(1, 0)[0])], [], [], 64, patch=8)
     yield "insar", InSARDenoiser(), phase_loss, PhaseTrainingSet(64, 32, 0.5, 0)

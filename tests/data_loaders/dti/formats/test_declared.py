@@ -10,6 +10,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from nibabel.nifti1 import Nifti1Extension
 
 from mvnet.data_loaders.dti import load_tensors
 from mvnet.data_loaders.dti.nifti import open_image
@@ -98,7 +99,7 @@ def test_a_volume_of_zeros_is_packed_tightly_and_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("length", [2**31 - 16, 0, -64, None])
 def test_extensions_end_inside_of_the_file(version, kind, name, length, tmp_path):
     image = kind(np.ones(SHAPE, np.float32), np.eye(4))
-    image.header.extensions.append(nibabel.nifti1.Nifti1Extension("comment", b"as it is"))
+    image.header.extensions.append(Nifti1Extension("comment", b"as it is"))
     data = bytearray(image.to_bytes())
     if length is not None:
         struct.pack_into("<i", data, (348 if version == 1 else 540) + 4, length)

@@ -112,7 +112,7 @@ def _scene_seconds(count: int) -> float:
     quiet = {"distributed.admin.large-graph-warning-threshold": "1GB", "logging.distributed": "error"}
     with (
         config.set(quiet),
-        LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=None) as cluster,  # type: ignore[arg-type]
         Client(cluster) as client,
     ):
         executor = client.get_executor(pure=False)

@@ -61,7 +61,7 @@ def _phase_planes(size: int, random: torch.Generator) -> tuple[Tensor, ...]:
 def _curves(size: int, random: torch.Generator) -> tuple[Tensor, ...]:
     values = torch.randn(1, _JOINTS, size, 3, generator=random).cumsum(2)
     parent = torch.full((1, _JOINTS), -1)
-    return tuple(curve_batch(values, torch.ones(1, _JOINTS, size, dtype=torch.bool), parent))[:-1]
+    return curve_batch(values, torch.ones(1, _JOINTS, size, dtype=torch.bool), parent)[:-1]
 
 
 def _denoise_tensors(model: DTIDenoiser, tensors: Tensor, features: Tensor) -> tuple[Tensor, ...]:
@@ -78,9 +78,10 @@ def _denoise_phase(model: InSARDenoiser, planes: Tensor, features: Tensor, noise
     return found.phase, found.log_concentration
 
 
-def _denoise_curves(model: MotionDenoiser, *parts: Tensor) -> tuple[Tensor, ...]:
-    parent = torch.full(parts[0].shape[:2], -1)
-    found = model(CurveBatch(*parts, parent))
+def _denoise_curves(
+    model: MotionDenoiser, values: Tensor, trust: Tensor, seen: Tensor, noise: Tensor, features: Tensor
+) -> tuple[Tensor, ...]:
+    found = model(CurveBatch(values, trust, seen, noise, features, torch.full(values.shape[:2], -1)))
     return found.values, found.log_error, found.trust
 
 

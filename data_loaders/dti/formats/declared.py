@@ -63,7 +63,7 @@ def check_extensions(path: Path) -> None:
     from nibabel.openers import ImageOpener
 
     size = path.stat().st_size * _RATIOS.get(path.suffix.lower(), 1) + _SLACK
-    with reading(path, "a NIfTI image"), ImageOpener(path) as file:
+    with reading(path, "a NIfTI image"), ImageOpener(str(path)) as file:
         header = file.read(max(_HEADERS))
         order = next((o for o in "<>" if header[:4] in (struct.pack(f"{o}i", length) for length in _HEADERS)), None)
         if order is None:

@@ -175,7 +175,7 @@ def fit_lie_classifier(
     odd = embed(trained, *curves(make_up(motions.sequences, labels, schedule.seed)))
     heard = torch.cat((embedded, odd), 1)[-1:]
     with torch.no_grad():
-        told = trained.streams[-1].last(heard[0]).double().cpu().numpy()
+        told = trained.members()[-1].last(heard[0]).double().cpu().numpy()
     said = hear(heard, told, labels, parts)
     network = BodyMotionNetwork(streams=streams, references=len(labels), **options).to(device).eval()
     network.streams.load_state_dict(trained.streams[:-1].state_dict())

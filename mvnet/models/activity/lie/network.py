@@ -263,6 +263,14 @@ class BodyMotionNetwork(nn.Module):
         self.register_buffer("reference", torch.zeros(streams, references, (_HEADS + 1) * width))
         self.register_buffer("reference_labels", torch.zeros(references, dtype=torch.long))
 
+    def members(self) -> list[MotionStream]:
+        """The streams.
+
+        Returns:
+            in their order.
+        """
+        return [stream for stream in self.streams if isinstance(stream, MotionStream)]
+
     def embed(self, r: Tensor, v: Tensor) -> Tensor:
         """What the streams tell the classes from.
 
@@ -273,7 +281,7 @@ class BodyMotionNetwork(nn.Module):
             (streams, batch, 5 width).
         """
         r, v = align(r, v, self.config["frame"])
-        return torch.stack([stream.embed(stream.tangent(r, v)) for stream in self.streams])
+        return torch.stack([stream.embed(stream.tangent(r, v)) for stream in self.members()])
 
     def forward(self, r: Tensor, v: Tensor) -> Tensor:
         """Scores of the classes.
@@ -294,4 +302,4 @@ class BodyMotionNetwork(nn.Module):
         Returns:
             (batch, classes).
         """
-        return torch.stack([stream.last(part) for stream, part in zip(self.streams, embedded)]).mean(0)
+        return torch.stack([stream.last(part) for stream, part in zip(self.members(), embedded)]).mean(0)

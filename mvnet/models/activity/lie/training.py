@@ -21,7 +21,7 @@ from torch.nn.functional import cross_entropy
 
 from mvnet.errors import MvnetError
 from mvnet.linalg import so3
-from mvnet.models.activity.lie.network import BodyMotionNetwork, MotionStream, align
+from mvnet.models.activity.lie.network import BodyMotionNetwork, align
 from mvnet.models.activity.training import CHECKPOINT, MotionSchedule
 from mvnet.runtime import seed_torch
 from mvnet.training import Run, Schedule
@@ -141,8 +141,7 @@ class BodyRun(Run):
         """
         losses = []
         assert isinstance(model, BodyMotionNetwork)
-        for stream, (r, v, y, other, share) in zip(model.streams, batches):
-            assert isinstance(stream, MotionStream)
+        for stream, (r, v, y, other, share) in zip(model.members(), batches):
             scores = stream(r, v, (other, share))
             own, mixed = (
                 cross_entropy(scores, labels, reduction="none", label_smoothing=self.options.smoothing)

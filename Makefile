@@ -1,4 +1,5 @@
-# make demo: denoise a real DTI volume and print the comparison.   make test: lint, types, tests.
+# make demo: denoise two brains, an interferogram and a motion, and compare.   make test: lint, types, tests.
+# make test-gpu: every command on a GPU against the CPU, skipped where there is none.
 # make peers: also install snaphu, bm3d and bm4d, which are free for non-commercial use only; what needs them is left
 # out without them.   make coverage: the statements that tests run of the readers, and of what writes results.
 # make docs: the documentation, into site/.   make pictures: its pictures, from the data in MVNET_DATA.
@@ -7,7 +8,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo test peers coverage docs pictures benchmarks clean
+.PHONY: demo test test-gpu peers coverage docs pictures benchmarks clean
 
 demo: .venv/installed
 	$(BIN)/mvnet demo -o demo-out --overwrite
@@ -18,6 +19,9 @@ test: .venv/installed
 	$(BIN)/typos
 	$(BIN)/pyright
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --maxprocesses 4
+
+test-gpu: .venv/installed
+	$(BIN)/python -m pytest -q -n 0 -m gpu tests
 
 peers: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[unwrap,noncommercial]'
@@ -41,7 +45,7 @@ benchmarks: .venv/installed
 .venv/installed: pyproject.toml setup.py constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,insar,motion,peers,scanner]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,insar,motion,peers,scanner,train]'
 	mkdir -p .venv/typing/mvnet
 	ln -sfn ../../../apps .venv/typing/mvnet/apps
 	ln -sfn ../../../data_loaders .venv/typing/mvnet/data_loaders

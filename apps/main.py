@@ -10,9 +10,10 @@ from typing import Annotated
 import typer
 
 from mvnet.apps.activity import commands as activity
-from mvnet.apps.common.commands import Command
+from mvnet.apps.common.commands import Command, SharedCommand
 from mvnet.apps.common.errors import STATUSES, run_cli
 from mvnet.apps.common.options import Json, Overwrite, Quiet, Seed
+from mvnet.apps.common.summary import print_summary
 from mvnet.apps.common.training_options import list_optimizers
 from mvnet.apps.dti import commands as dti
 from mvnet.apps.dti import train as dti_train
@@ -30,11 +31,14 @@ app = typer.Typer(
 )
 
 
+_OVER_PROCESSES = (dti_train.train, insar_train.train, motion_train.train)
+
+
 def _add_group(name: str, help: str, epilog: str | None = None, **commands: Callable[..., None]) -> None:
     """`mvnet NAME KIND`, one command for every kind of data."""
     group = typer.Typer(no_args_is_help=True, help=help, epilog=epilog)
     for kind, command in commands.items():
-        group.command(kind, cls=Command)(command)
+        group.command(kind, cls=SharedCommand if command in _OVER_PROCESSES else Command)(command)
     app.add_typer(group, name=name)
 
 
@@ -75,6 +79,43 @@ def verify(
 
 
 @app.command(cls=Command)
+def export(
+    name: Annotated[
+        str, typer.Argument(help="Shipped network (dti, insar, motion) or checkpoint.", metavar="NAME|CHECKPOINT")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="MODEL.pt2 (torch.export) or MODEL.onnx.")],
+    size: Annotated[
+        int | None, typer.Option(min=8, help="Voxels, pixels or frames along an axis of the input (32, 256, 256).")
+    ] = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Write a network as a program that needs no mvnet, with the same outputs to 1e-5."""
+    from mvnet.apps.export import export
+
+    summary = export(name, output, size, overwrite=overwrite, quiet=quiet)
+    print_summary(summary, lambda found: f"largest difference {found['difference']:.2g}", quiet=quiet, as_json=as_json)
+
+
+bench = typer.Typer(no_args_is_help=True, help="Measure how fast this machine runs what is slow.")
+app.add_typer(bench, name="bench")
+
+
+@bench.command(cls=Command)
+def scaling(
+    counts: Annotated[str, typer.Option(help="Numbers of processes and of dask workers, such as 1,2,4.")] = "1,2",
+    steps: Annotated[int, typer.Option(min=1, help="Timed training steps of each.")] = 10,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Weak and strong scaling of training over processes, and of tiles over dask workers."""
+    from mvnet.apps.bench.scaling import scaling
+
+    scaling(counts, steps, quiet=quiet, as_json=as_json)
+
+
+@app.command(cls=Command)
 def optimizers(as_json: Json = False) -> None:
     """List the optimisers, with the learning rate that each has in every training and its further options."""
     from mvnet.apps.optimizers import show
@@ -91,7 +132,7 @@ def demo(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Denoise a real DWI and a simulated brain and compare with other methods (about a minute, no download)."""
+    """Denoise two brains, beside other methods, an interferogram and a motion (about a minute, no download)."""
     from mvnet.apps.demo.show import show
 
     show(output, overwrite=overwrite, quiet=quiet, as_json=as_json)

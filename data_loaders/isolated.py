@@ -24,7 +24,7 @@ import numpy as np
 
 from mvnet.data_loaders.errors import DataError
 
-_IMPORTS = {"MATLAB": ("scipy.io",), "C3D": ("ezc3d",), "HDF5": ("h5py",), "GDAL": ("rasterio",)}
+_IMPORTS = {"MATLAB": ("scipy.io",), "C3D": ("ezc3d",), "HDF5": ("h5py",), "GDAL": ("rasterio",), "pickle": ("pickle",)}
 """Modules of a parser, imported before its limits are set."""
 _ROOM, _RATIO = 1 << 28, 64  # bytes that any file may take, and as many times its size
 _SECONDS, _RATE = 2.0, 5e6  # of a core; bytes a second above

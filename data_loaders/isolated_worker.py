@@ -29,13 +29,20 @@ def read_mat(path: str, squeeze: bool) -> Any:
 
 
 def read_c3d(path: str) -> Any:
-    """Points (4, markers, frames), residuals (markers, frames) and the parameters of the group POINT."""
+    """Points (4, markers, frames), residuals (markers, frames), matrices of segments (4, 4, segments, frames).
+
+    With the parameters of the groups POINT and ROTATION.
+    """
     import ezc3d
 
     file = ezc3d.c3d(path)
-    parameters = {name: entry["value"] for name, entry in file["parameters"]["POINT"].items() if "value" in entry}
+    point, rotation = (
+        {name: entry["value"] for name, entry in file["parameters"].get(group, {}).items() if "value" in entry}
+        for group in ("POINT", "ROTATION")
+    )
     data = file["data"]
-    return {"points": data["points"], "residuals": data["meta_points"]["residuals"][0], "parameters": parameters}
+    found = {"points": data["points"], "residuals": data["meta_points"]["residuals"][0], "parameters": point}
+    return found | {"matrices": data["rotations"] if rotation else None, "rotation": rotation}
 
 
 def probe_hdf5(path: str) -> Any:
@@ -90,11 +97,104 @@ def probe_gdal(path: str) -> None:
                 file.read(band, window=Window(0, row, min(file.width, 1 << 16), 1))  # type: ignore[call-arg]
 
 
+class _Array:
+    """An array while its pickle is read: shape, type and bytes come one after the other, as its own state."""
+
+    value: Any = None
+
+    def __init__(self, *_: Any) -> None:
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        _, shape, dtype, fortran, data = state
+        self.value = _array(_bytes(data), dtype, shape, "F" if fortran else "C")
+
+
+class _Type:
+    """A type of numbers or texts, by its name and byte order; objects are lists."""
+
+    byte_order: Any
+
+    def __init__(self, name: str, *_: Any) -> None:
+        self.name, self.byte_order = str(name), "="  # of this machine
+
+    def __setstate__(self, state: Any) -> None:
+        self.byte_order = str(state[1]) if state[1] in ("<", ">") else "="
+
+
+def _array(data: Any, dtype: Any, shape: Any, order: Any) -> Any:
+    """The array of some bytes, of objects from their list; None of other types than numbers, texts and objects."""
+    import numpy as np
+
+    if not isinstance(dtype, _Type) or not dtype.name[:1] or dtype.name[0] not in _PLAIN + "O":
+        return None
+    if dtype.name[0] != "O":
+        return np.frombuffer(data, np.dtype(dtype.name).newbyteorder(dtype.byte_order)).reshape(shape, order=order)
+    cells = np.empty(len(data), object)
+    cells[:] = [_whole(item) for item in data]
+    return cells.reshape(shape, order=order)
+
+
+def _bytes(data: Any) -> Any:
+    """Bytes that pickles of Python 2 hold as text."""
+    return data.encode("latin1") if isinstance(data, str) else data
+
+
+def _scalar(dtype: Any, data: Any) -> Any:
+    found = _array(_bytes(data), dtype, (), "C")
+    return None if found is None else found.item()
+
+
+def _from_buffer(data: Any, dtype: Any, shape: Any, order: str) -> Any:
+    return _array(data, dtype, shape, "F" if order == "F" else "C")
+
+
+def _encode(text: str, coding: str = "latin1") -> bytes:
+    """What bytes are in old pickles."""
+    return text.encode("latin1")
+
+
+_STAND_INS: dict[tuple[str, str], Any] = {("numpy", "ndarray"): _Array, ("numpy", "dtype"): _Type}
+_STAND_INS |= {("_codecs", "encode"): _encode, ("collections", "OrderedDict"): dict}
+_STAND_INS["__builtin__", "bytes"] = lambda: b""  # how old pickles have no bytes at all
+_STAND_INS |= {(module, name): list for module in ("builtins", "__builtin__") for name in ("set", "frozenset")}
+for _core in ("numpy.core", "numpy._core"):
+    _STAND_INS |= {(f"{_core}.multiarray", "_reconstruct"): _Array, (f"{_core}.multiarray", "scalar"): _scalar}
+    _STAND_INS[f"{_core}.numeric", "_frombuffer"] = _from_buffer
+
+
+def read_pickle(path: str) -> Any:
+    """Lists, dictionaries, texts, numbers and numpy arrays of a pickle; nothing that it names is imported or called.
+
+    Every name goes through a table of stand-ins for what arrays are made of; one that is not there ends the reading.
+    """
+    import pickle
+
+    class Plain(pickle.Unpickler):
+        def find_class(self, module: str, name: str) -> Any:
+            if (module, name) not in _STAND_INS:
+                raise KeyError(f"{module}.{name}, which is neither array, list, dictionary, text nor number")
+            return _STAND_INS[module, name]
+
+    with open(path, "rb") as file:
+        return _whole(Plain(file, encoding="latin1").load())
+
+
+def _whole(value: Any) -> Any:
+    """The same tree with arrays in place of their stand-ins."""
+    if isinstance(value, _Array):
+        return value.value
+    if isinstance(value, dict):
+        return {str(name): _whole(item) for name, item in value.items()}
+    return [_whole(item) for item in value] if isinstance(value, list | tuple) else value
+
+
 PARSERS: dict[str, Callable[..., Any]] = {
     "MATLAB": read_mat,
     "C3D": read_c3d,
     "HDF5": probe_hdf5,
     "GDAL": probe_gdal,
+    "pickle": read_pickle,
 }
 """Every compiled parser that is not trusted with damaged files. A new one is one line here and its function."""
 

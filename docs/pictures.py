@@ -1,8 +1,8 @@
 """The pictures of README and of the documentation: `make pictures`, or `python docs/pictures.py [FOLDER]`.
 
 Made by the commands themselves from the real data that MVNET_DATA names: 12 directions of the Sherbrooke in-vivo scan
-beside the fit of all 64 (slices that no weight has seen), and a Sentinel-1 interferogram. Each stays below
-300 KiB.
+beside the fit of all 64 (slices that no weight has seen), and a Sentinel-1 interferogram; and the pages that the
+commands make of them. Each stays below 300 KiB.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from page_pictures import draw_pages
 
 SLICES, SHOWN = slice(28, 44), 8  # of the scan, left out of training; the one that is shown
 DIRECTIONS = 12
@@ -30,6 +31,9 @@ def main(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as work:
         draw_brain(data / "dti/invivo_sherbrooke_1p8mm", Path(work), folder / "brain.png")
         draw_interferogram(data / "insar/eo_tools", Path(work), folder / "interferogram.png")
+        brain = next((Path(work) / "denoised").rglob("*_report.html"))
+        for path in draw_pages(brain, Path(work) / "out_report.html", Path(work), folder):
+            shrink(path)
 
 
 def run(*arguments: str | Path) -> None:
@@ -85,7 +89,7 @@ def denoise(dwi: Path, folder: Path, strength: float) -> tuple[np.ndarray, np.nd
     """Colour FA (X, Y, 3) and FA (X, Y) of the slice that is shown."""
     import nibabel
 
-    run("denoise", "dti", dwi, "-o", folder, "--strength", str(strength), "--no-report")
+    run("denoise", "dti", dwi, "-o", folder, "--strength", str(strength))
     maps = [nibabel.load(next(folder.rglob(f"*{name}*.nii.gz"))) for name in ("param-DEC", "param-FA")]
     colour, fa = (np.asarray(image.dataobj)[:, :, SHOWN] for image in maps)  # type: ignore[attr-defined]
     colour = colour.astype(np.float64)
@@ -105,7 +109,7 @@ def draw_interferogram(pair: Path, work: Path, path: Path) -> None:
     import rasterio
 
     outputs = {"after": work / "out.tif", "confidence": work / "out_quality.tif", "mask": work / "out_mask.tif"}
-    run("denoise", "insar", pair / "phi_vv.tif", "--coherence", pair / "coh_vv.tif", "-o", outputs["after"])
+    run("denoise", "insar", pair / "phi_vv.tif", "--coherence", pair / "coh_vv.tif", "-o", outputs["after"], "--report")
     planes = {}
     for name, file in {"before": pair / "phi_vv.tif", **outputs}.items():
         with rasterio.open(file) as raster:
@@ -139,6 +143,19 @@ def grid(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str], options: S
     for axis, title in zip(axes[0], titles, strict=True):
         axis.set_title(title, fontsize=10)
     return figure
+
+
+def shrink(path: Path) -> None:
+    """A PNG with a palette, smaller until it keeps below the limit."""
+    from PIL import Image
+
+    picture = Image.open(path).convert("RGB")
+    for share in (1.0, 0.85, 0.7, 0.6, 0.5):
+        part = picture.resize((round(picture.width * share), round(picture.height * share)))
+        part.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+        if path.stat().st_size < LIMIT:
+            break
+    print(f"{path}: {path.stat().st_size // 1024} KiB")
 
 
 def save(figure: Any, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -124,6 +125,8 @@ def test_phases_of_every_kind(tmp_path):
     np.testing.assert_array_equal(by_array, by_tensor.numpy())
     np.testing.assert_array_equal(by_xarray.values, by_array)
     np.testing.assert_array_equal(by_xarray.confidence.values, by_array.confidence)
+    importlib.import_module("mvnet.xarray")
+    assert data.mvnet.denoise(**options).identical(by_xarray)
     np.testing.assert_allclose(np.abs(by_array), z.abs().numpy(), rtol=1e-5, atol=1e-6)  # the amplitude stays
     assert not by_array.confidence[3:6, 5:9].any()
     phase = mvnet.denoise_insar(np.where(z.numpy() == 0, np.nan, z.angle().numpy()), **options)

@@ -15,10 +15,11 @@ _MOST = 150  # sequences on either side
 def elastic_table(motions: MotionSet, training: np.ndarray, test: np.ndarray) -> list[str]:
     """Mean elastic distance from the test sequences of each class to training sequences of it and of others.
 
-    Rotations as the network sees them, fitted to training recordings; nothing for signals, for positions whose
-    skeleton is not known, or without a test part.
+    Rotations as the network sees them, fitted to training recordings; nothing for signals, for positions in an
+    image or of an unknown skeleton, or without a test part.
     """
-    if not len(test) or motions.kind == "signals" or (motions.kind == "positions" and motions.parent is None):
+    unknown = motions.kind == "positions" and motions.parent is None
+    if not len(test) or motions.kind == "signals" or motions.is_flat or unknown:
         return []
     known, new = (motions.take(_thin(index)) for index in (training, test))
     maker = CurveMaker.fit(motions.take(training))

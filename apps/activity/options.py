@@ -47,7 +47,7 @@ class ModelOptions:
             "--epochs": self.epochs,
             "--optimizer": self.optimizer,
             "--optimizer-options": self.optimizer_options,
-            "--rate": self.rate,
+            "--learning-rate": self.rate,
             "--device": self.device,
         }
         names = [name for name, value in given.items() if value is not None] + ["--resume"] * self.resume

@@ -1,4 +1,4 @@
-"""The HTML page of a trained motion classifier: accuracy, confusion matrix, skeletons."""
+"""The HTML page of a trained motion classifier: accuracy, confusion matrix, what was read, skeletons that move."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from mvnet.apps.activity import inventory
 from mvnet.apps.activity.elastic import elastic_table
 from mvnet.apps.common import page
-from mvnet.apps.common.figures import AFTER, BEFORE, new_figure, png
+from mvnet.apps.common.figures import AFTER, new_figure, png
 from mvnet.data_loaders.motion import MotionSet, fill_missing
 
-_FRAMES, _ROWS = 6, 6
+_BODIES = 6
 
 
 def write_page(
@@ -23,11 +24,12 @@ def write_page(
     summary: dict[str, Any],
     settings: dict[str, Any],
 ) -> None:
-    """Write the page; `summary` is what `activity_runs.train` measured, training and test are indices of sequences."""
+    """Write the page; `summary` is what training measured, training and test are indices of sequences."""
     rows = [("Network", summary["network"]), ("Sequences", f"{summary['train']} training, {summary['test']} test")]
     if summary["accuracy"] is not None:
         rows.append(("Accuracy", f"{100 * summary['accuracy']:.2f} %"))
         rows.append(("Mean over classes", f"{100 * summary['mean_class_accuracy']:.2f} %"))
+        rows.append(("Called unknown", f"{100 * summary['unknown']['rejected']:.2f} % of the test"))
     rows.append(("On training subjects left out", f"{100 * summary['inner_accuracy']:.2f} %"))
     rows += [
         (name.replace("_", " "), f"{value:.3g}" if isinstance(value, float) else str(value))
@@ -39,12 +41,10 @@ def write_page(
         picture = png(_confusion(np.array(summary["confusion"]), motions.classes))
         parts.append(page.picture(picture, "Rows: the class performed; columns: the class found. Test sequences."))
     parts += elastic_table(motions, training, test)
+    parts += [page.heading("What was read"), page.table((), inventory.rows(summary["read"]), caption="Recordings")]
+    parts += [page.paragraph(note) for note in summary["notes"]]
     if motions.kind == "positions":
-        parts.append(page.heading("Skeletons"))
-        shown = test if len(test) else np.arange(len(motions))
-        parts.append(
-            page.picture(png(_skeletons(motions, shown)), "The first sequence of each class, seen from ahead.")
-        )
+        parts += [page.heading("Skeletons"), _skeletons(motions, test if len(test) else training)]
     path.write_text(page.document("Motion classifier", f"Data: {motions.source}", parts), encoding="utf-8")
 
 
@@ -66,23 +66,12 @@ def _confusion(counts: np.ndarray, classes: tuple[str, ...]):
     return figure
 
 
-def _skeletons(motions: MotionSet, index: np.ndarray):
+def _skeletons(motions: MotionSet, index: np.ndarray) -> str:
+    """The first sequence of each class, moving."""
     part = fill_missing(motions.take(index))[0]
     labels = part.require_labels()
-    first = [int(np.flatnonzero(labels == c)[0]) for c in np.unique(labels)][:_ROWS]
-    figure = new_figure(8, 1.5 * len(first))
-    for axes, number in zip(figure.subplots(len(first), _FRAMES, squeeze=False), first):
-        sequence = np.asarray(part.sequences[number])
-        low, high = sequence.min((0, 1)), sequence.max((0, 1))
-        for axis, frame in zip(axes, np.linspace(0, len(sequence) - 1, _FRAMES).round().astype(int)):
-            x, z = sequence[frame, :, 0], sequence[frame, :, 2]
-            if motions.parent is not None:
-                for joint, above in enumerate(motions.parent):
-                    if above >= 0:
-                        axis.plot(x[[joint, above]], z[[joint, above]], color=AFTER, linewidth=1.2)
-            axis.plot(x, z, ".", color=BEFORE, markersize=3)
-            axis.set(xlim=(low[0] - 0.05, high[0] + 0.05), ylim=(low[2] - 0.05, high[2] + 0.05), aspect="equal")
-            axis.axis("off")
-            axis.set_title(f"frame {frame}", fontsize=6)
-        axes[0].text(-0.1, 0.5, motions.classes[labels[number]], transform=axes[0].transAxes, fontsize=8, ha="right")
-    return figure
+    first = [int(np.flatnonzero(labels == c)[0]) for c in np.unique(labels)][:_BODIES]
+    bodies = [np.asarray(part.sequences[number]) for number in first]
+    titles = [motions.classes[labels[number]] for number in first]
+    caption = "The first sequence of each class"
+    return page.skeletons(bodies, [AFTER] * len(bodies), motions.parent, motions.rate, caption, titles, up=2)

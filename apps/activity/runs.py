@@ -1,45 +1,42 @@
-"""What the activity commands do, without their options."""
+"""What `mvnet train|evaluate|crossval activity` do, without their options."""
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mvnet.apps.activity import models
+from mvnet.apps.activity.card import Trained
+from mvnet.apps.activity.compare import align
+from mvnet.apps.activity.inventory import inventory, tell
+from mvnet.apps.activity.metrics import measure
 from mvnet.apps.activity.options import ModelOptions
+from mvnet.apps.activity.preparation import prepare
+from mvnet.apps.activity.reading import Given, read_labelled
 from mvnet.apps.common.console import Console
 from mvnet.apps.common.errors import UserError
 from mvnet.apps.common.outputs import Outputs
-from mvnet.data_loaders.motion import MotionSet, load_motion, splits, subset
+from mvnet.data_loaders.motion import MotionSet, Split, splits
+from mvnet.data_loaders.motion.stand_in import StandIn
 from mvnet.storage import json_text
 
 _NAMES = ("activity.safetensors", "activity.json", "metrics.json", "report.html")
 
 
-def load(path: Path, format: str | None, classes: str | None) -> MotionSet:
-    """Labelled motions, of some classes only where `classes` names them."""
-    motions = load_motion(path, format)
-    motions.require_labels()
-    if classes:
-        wanted = [int(c) if c.strip().isdecimal() else c.strip() for c in classes.split(",")]
-        motions = subset(motions, wanted)
-    return motions
-
-
 def train(
     data: Path,
     output: Path,
-    format: str | None,
+    given: Given,
     split: str,
     classes: str | None,
     options: ModelOptions,
     overwrite: bool,
-    quiet: bool,
+    console: Console,
+    as_json: bool,
 ) -> dict[str, Any]:
     """Fit on the training part of one split, measure on its test part, write the run folder.
 
@@ -47,105 +44,126 @@ def train(
     """
     from mvnet.apps.activity.report import write_page
 
-    console, start = Console(quiet), time.perf_counter()
+    start = time.perf_counter()
     outputs = Outputs(output, _NAMES, overwrite=overwrite, inputs=[data] if data.is_file() else [])
     options.check()
     place = options.place
-    motions = load(data, format, classes)
+    motions, read_as = read_labelled(data, given, classes)
+    part, scheme = _part(motions, split)
+    motions, declared, stand_in = prepare(motions, part.train)
     options.check_data(motions)
-    training, test, name = _part(motions, split)
-    usually = ", usually under a minute" if options.network == "kernels" else ""
-    console.say(f"training on {len(training)} sequences, {place}{usually}")
-    folder = None
+    motions = replace(motions, notes=(*motions.notes, f"split {scheme}: {part.note}"))
     if options.network == "lie":
         models.prepare_checkpoint(output, options.resume, overwrite)
-        folder = output
-        with console.progress(f"epochs on {place}") as progress:
-            classifier = models.fit(motions, training, options, progress, folder)
-    else:
-        classifier = models.fit(motions, training, options)
+    tell(console, motions, as_json)
+    classifier = _fit(motions, part.train, options, console, output, place)
     with outputs:
-        metrics = _metrics(classifier, motions, test) if len(test) else {"accuracy": None, "test": 0}
+        known = list(motions.classes)
+        metrics = measure(classifier, motions, part.test, known) if len(part.test) else {"accuracy": None, "test": 0}
         seconds = round(time.perf_counter() - start, 2)
         card = {
             "task": "classify motions",
             "network": options.network,
             "data": str(data),
-            "format": format,
+            "format": given.format,
             "only_classes": classes,
-            "classes": list(motions.classes),
-            "split": name,
-            "train_sequences": training.tolist(),
-            "test_sequences": test.tolist(),
+            "classes": known,
+            "split": scheme,
+            "train_sequences": part.train.tolist(),
+            "test_sequences": part.test.tolist(),
             "rate": motions.rate,
             "seconds": seconds,
+            "notes": list(motions.notes),
+            "motions": Trained.on(motions, declared, stand_in, given.options(), read_as).entries(),
         }
         models.save(outputs.path("activity.safetensors").with_suffix(""), classifier, card)
         summary = {
             "network": options.network,
             **metrics,
-            "train": len(training),
+            "train": len(part.train),
             "inner_accuracy": classifier.inner_accuracy_,
             "seconds": seconds,
+            "notes": list(motions.notes),
+            "read": inventory(motions),
         }
         outputs.path("metrics.json").write_text(json_text(summary, indent=2) + "\n", encoding="utf-8")
-        write_page(outputs.path("report.html"), motions, training, test, summary, classifier.settings_)
-    if folder is not None:
+        write_page(outputs.path("report.html"), motions, part.train, part.test, summary, classifier.settings_)
+    if options.network == "lie":
         from mvnet.models.activity.training import CHECKPOINT
         from mvnet.training import Run
 
-        Run.drop(folder, CHECKPOINT)
+        Run.drop(output, CHECKPOINT)
     return {**summary, "outputs": {Path(n).stem: str(output / n) for n in _NAMES[1:]}}
 
 
-def evaluate(run: Path, data: Path | None, format: str | None) -> dict[str, Any]:
-    """Metrics of a run on its test part, or on other data."""
+def _fit(
+    motions: MotionSet, training: np.ndarray, options: ModelOptions, console: Console, output: Path, place: str
+) -> Any:
+    usually = ", usually under a minute" if options.network == "kernels" else ""
+    console.say(f"training on {len(training)} sequences, {place}{usually}")
+    if options.network != "lie":
+        return models.fit(motions, training, options)
+    with console.progress(f"epochs on {place}") as progress:
+        return models.fit(motions, training, options, progress, output)
+
+
+def evaluate(run: Path, data: Path | None, given: Given, console: Console, as_json: bool) -> dict[str, Any]:
+    """Metrics of a run on its test part, or on other data, whose classes are matched by name."""
     start = time.perf_counter()
     classifier, card = models.load(run)
+    trained = Trained.of(card, run)
+    own = data is None
     path = Path(card["data"]) if data is None else data
-    motions = load(path, card["format"] if data is None else format, card["only_classes"])
-    index = np.array(card["test_sequences"], dtype=int) if data is None else np.arange(len(motions))
-    if list(motions.classes) != card["classes"]:
+    if data is None and given.format is None:
+        given = replace(given, format=card["format"])
+    motions, _ = read_labelled(path, given, card["only_classes"] if own else None, trained)
+    index = np.array(card["test_sequences"], dtype=int) if own else np.arange(len(motions))
+    if own and list(motions.classes) != card["classes"]:
         raise UserError(f"data: found classes {', '.join(motions.classes)}, expected {', '.join(card['classes'])}")
     if not len(index):
         raise UserError(f"data: found no test part in {run}, expected --data")
     if index.max() >= len(motions):
         raise UserError(f"data: found {len(motions)} sequences in {path}, expected the data of the training, or --data")
-    return {**_metrics(classifier, motions, index), "seconds": round(time.perf_counter() - start, 2)}
+    motions = align(motions.take(index), trained)
+    if trained.pose is not None:
+        motions = StandIn(trained.pose).complete(motions)
+    metrics = measure(classifier, motions, np.arange(len(motions)), card["classes"])
+    untrained = metrics["unknown"]["untrained"]
+    if untrained and not own:
+        words = f"classes that the run was not trained on count as unknown: {', '.join(untrained)}"
+        motions = replace(motions, notes=(*motions.notes, words))
+    tell(console, motions, as_json)
+    more = {"notes": list(motions.notes), "read": inventory(motions)}
+    return {**metrics, **more, "seconds": round(time.perf_counter() - start, 2)}
 
 
 def crossval(
     data: Path,
-    format: str | None,
+    given: Given,
     scheme: str,
     classes: str | None,
     options: ModelOptions,
     first: int | None,
-    quiet: bool,
+    console: Console,
+    as_json: bool,
 ) -> dict[str, Any]:
     """Accuracy on every split: mean, standard deviation over the splits, each."""
     options.check()
-    console, motions = Console(quiet), load(data, format, classes)
-    options.check_data(motions)
+    motions, _ = read_labelled(data, given, classes)
     chosen = splits(motions, scheme)[:first]
-    entries = []
+    options.check_data(prepare(motions, chosen[0].train).motions)
+    motions = replace(motions, notes=(*motions.notes, f"split {scheme}: {chosen[0].note}"))
+    tell(console, motions, as_json)
+    entries, notes = [], list(motions.notes)
     with console.progress("splits") as progress:
         for number, split in enumerate(chosen):
             progress(number, len(chosen))
-            start = time.perf_counter()
-            classifier = models.fit(motions, split.train, options)
-            entries.append(
-                {
-                    "name": split.name,
-                    "accuracy": _metrics(classifier, motions, split.test)["accuracy"],
-                    "train": len(split.train),
-                    "test": len(split.test),
-                    "inner_accuracy": classifier.inner_accuracy_,
-                    "settings": classifier.settings_,
-                    "seconds": round(time.perf_counter() - start, 2),
-                }
-            )
+            entry, found = _measure_split(motions, split, options)
+            entries.append(entry)
+            notes += [note for note in found if note not in notes]
             progress(number + 1, len(chosen))
+    for note in notes[len(motions.notes) :]:
+        console.say(f"note: {note}")
     accuracies = [entry["accuracy"] for entry in entries]
     return {
         "data": str(data),
@@ -153,75 +171,40 @@ def crossval(
         "mean": float(np.mean(accuracies)),
         "sd": float(np.std(accuracies)),
         "splits": entries,
+        "notes": notes,
+        "read": inventory(motions),
     }
 
 
-def predict(
-    run: Path, files: Sequence[Path], format: str | None, window: float | None, step: float | None
-) -> dict[str, Any]:
-    """Class and probability of every recording, or of every window of it."""
-    for name, seconds in {"--window": window, "--step": step}.items():
-        if seconds is not None and not (math.isfinite(seconds) and seconds > 0):
-            raise UserError(f"{name}: found {seconds}, expected a number of seconds above 0")
-    classifier, card = models.load(run)
-    entries = []
-    for file in files:
-        motions = load_motion(file, format)
-        rate = motions.rate or card["rate"]
-        if window is not None and rate is None:
-            raise UserError(f"--window: found no frames per second in {file}, expected a recording with a rate")
-        for name, sequence in zip(motions.names, motions.sequences):
-            spans = _spans(len(sequence), rate, window, step)
-            probabilities = classifier.predict_proba([sequence[a:b] for a, b in spans])
-            for (a, b), p in zip(spans, probabilities):
-                best = int(p.argmax())
-                entries.append(
-                    {
-                        "file": str(file),
-                        "sequence": name,
-                        "start": a / rate if rate else a,
-                        "stop": b / rate if rate else b,
-                        "seconds": rate is not None,
-                        "class": card["classes"][int(classifier.classes_[best])],
-                        "probability": round(float(p[best]), 4),
-                    }
-                )
-    return {"run": str(run), "predictions": entries}
+def _measure_split(motions: MotionSet, split: Split, options: ModelOptions) -> tuple[dict[str, Any], list[str]]:
+    """Entry of one split, and what was found and said in preparing it."""
+    start = time.perf_counter()
+    prepared = prepare(motions, split.train).motions
+    classifier = models.fit(prepared, split.train, options)
+    metrics = measure(classifier, prepared, split.test, list(motions.classes))
+    entry = {
+        "name": split.name,
+        "accuracy": metrics["accuracy"],
+        "train": len(split.train),
+        "test": len(split.test),
+        "rejected": metrics["unknown"]["rejected"],
+        "inner_accuracy": classifier.inner_accuracy_,
+        "settings": classifier.settings_,
+        "seconds": round(time.perf_counter() - start, 2),
+        "note": split.note,
+    }
+    return entry, [note for note in prepared.notes if note not in motions.notes]
 
 
-def _spans(frames: int, rate: float | None, window: float | None, step: float | None) -> list[tuple[int, int]]:
-    """First frame and the one after the last of every window; the last window ends with the recording."""
-    if window is None or rate is None or (length := max(2, round(window * rate))) >= frames:
-        return [(0, frames)]
-    stride = max(1, round((step or window / 2) * rate))
-    starts = list(range(0, frames - length + 1, stride))
-    if starts[-1] + length < frames:
-        starts.append(frames - length)
-    return [(a, a + length) for a in starts]
-
-
-def _part(motions: MotionSet, split: str) -> tuple[np.ndarray, np.ndarray, str]:
-    """Training and test indices of "none", a scheme, or "scheme:N" (the N-th split, the first by default)."""
+def _part(motions: MotionSet, split: str) -> tuple[Split, str]:
+    """The split "none", the first of a scheme, or the N-th of "scheme:N" and "folds:K:N"; and what it is called."""
     if split == "none":
-        return np.arange(len(motions)), np.arange(0), "none"
+        return Split(np.arange(len(motions)), np.arange(0), "none", "all sequences train"), "none"
     scheme, _, number = split.rpartition(":") if split.rpartition(":")[2].isdecimal() else (split, "", "1")
+    if scheme == "folds":  # folds:K, the number being that of the folds
+        scheme, number = split, "1"
     found = splits(motions, scheme)
     if not 1 <= int(number) <= len(found):
         raise UserError(f"--split: found split {number}, expected 1 to {len(found)}")
     chosen = found[int(number) - 1]
-    return chosen.train, chosen.test, f"{scheme}, split {chosen.name}"
-
-
-def _metrics(classifier: Any, motions: MotionSet, index: np.ndarray) -> dict[str, Any]:
-    part = motions.take(index)
-    truth, found = part.require_labels(), classifier.predict(list(part.sequences))
-    confusion = np.zeros((len(motions.classes),) * 2, dtype=int)
-    np.add.at(confusion, (truth, found), 1)
-    present = confusion.sum(1) > 0
-    recall = np.diag(confusion)[present] / confusion.sum(1)[present]
-    return {
-        "accuracy": float((truth == found).mean()),
-        "mean_class_accuracy": float(recall.mean()),
-        "test": len(index),
-        "confusion": confusion.tolist(),
-    }
+    return chosen, f"{scheme}, split {chosen.name}"

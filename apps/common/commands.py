@@ -12,11 +12,17 @@ from typer.core import TyperCommand
 
 from mvnet.apps.common.errors import UserError
 from mvnet.apps.common.stdout import check_stdout
+from mvnet.ranks import launched_rank, require_one_process
 from mvnet.storage.names import check_text
 
 
 class Command(TyperCommand):
-    """A command that refuses an option given twice, unless the option takes several values."""
+    """A command that refuses an option given twice, unless the option takes several values.
+
+    alone: whether one process runs it; another of the same launch would do the same work in the same folder.
+    """
+
+    alone = True
 
     def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
         """The parser's own, after the count. UserError: an option given more than once."""
@@ -34,6 +40,16 @@ class Command(TyperCommand):
             for part in value if isinstance(value, list | tuple) else [value]:
                 if isinstance(part, str | PurePath):
                     check_text(part, name)
+        if self.alone:
+            require_one_process()
+        elif launched_rank() > 0:
+            ctx.params["quiet"] = True
         if ctx.params.get("as_json") or not ctx.params.get("quiet"):
             check_stdout()
         return super().invoke(ctx)
+
+
+class SharedCommand(Command):
+    """A command that `torchrun` may run in several processes; the first one speaks."""
+
+    alone = False

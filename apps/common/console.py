@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 Progress = Callable[[int, int], None]
@@ -20,6 +20,16 @@ class Console:
     def say(self, text: str) -> None:
         """One line, never wrapped."""
         self._rich.print(text, markup=False, soft_wrap=True)
+
+    def table(self, rows: Sequence[tuple[str, str]]) -> None:
+        """Rows of a name and what it is."""
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table.grid(padding=(0, 2))
+        for name, text in rows:
+            table.add_row(Text(name), Text(text))
+        self._rich.print(table)
 
     @contextmanager
     def progress(self, label: str) -> Iterator[Progress]:

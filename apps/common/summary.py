@@ -16,7 +16,9 @@ def print_summary(summary: Summary, headline: Callable[[Summary], str], *, quiet
     if as_json:
         print_result(json_text(summary))
     elif not quiet:
-        outputs = [f"{name:<10} {path}" for name, path in summary.get("outputs", {}).items()]
+        paths = summary.get("outputs", {})
+        width = max(10, *map(len, paths)) if paths else 0
+        outputs = [f"{name:<{width}} {path}" for name, path in paths.items()]
         print_result("\n".join([headline(summary), *outputs]))
 
 

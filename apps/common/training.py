@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,12 +13,21 @@ from mvnet.apps.common.stdout import print_result
 from mvnet.storage import json_text
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
     from torch.utils.data import Dataset
 
     from mvnet.training import Schedule
 
     Loss = Callable[..., tuple[Tensor, dict[str, float]]]
+
+
+def training_device(name: str) -> torch.device:
+    """The device of a name, on processes launched by torchrun that of each. MvnetError: it cannot be used."""
+    from mvnet import ranks
+    from mvnet.runtime import find_device
+
+    return find_device(ranks.local_device(name))
 
 
 def load_start(model: nn.Module, start: str | None, *, missing: Literal["zero", "initial"] = "zero") -> nn.Module:
@@ -55,8 +65,9 @@ def train_network(
     quiet: bool,
     finish: Callable[[Any], dict[str, Any]] | None = None,
     checkpoint: str = "checkpoint",
+    tensorboard: bool = False,
 ) -> None:
-    """Run to the end of the schedule, then write STEM.safetensors and its card STEM.json.
+    """Run to the end of the schedule, then write STEM.safetensors and its card STEM.json, from one of many processes.
 
     Args:
         stem: in the run folder, which keeps the checkpoint of an interrupted run.
@@ -66,14 +77,22 @@ def train_network(
         quiet: neither a progress bar nor the card on stdout.
         finish: a last change of the trained network, which gives further entries of the card.
         checkpoint: stem of the files of an interrupted run, where a folder keeps more than one.
+        tensorboard: whether the figures go to event files in the run folder too.
+    Raises:
+        DataError: no package that writes event files.
     """
+    from mvnet import ranks
     from mvnet.models.checkpoint import save_checkpoint
     from mvnet.training import Run, train
 
     device = next(model.parameters()).device
-    run = Run(stem.parent, model, schedule, name=checkpoint)
-    begin, first = time.perf_counter(), run.step
-    trained = train(run, lambda model, batch: loss(model, *batch), data, quiet=quiet)
+    begin, first_rank = time.perf_counter(), ranks.launched_rank() == 0
+    with ranks.joined(device), _event_file(stem.parent / "tensorboard", tensorboard and first_rank) as watch:
+        run = Run(stem.parent, model, schedule, name=checkpoint)
+        first, processes = run.step, ranks.count()
+        trained = train(run, lambda model, batch: loss(model, *batch), data, quiet, watch)
+    if not first_rank:
+        return
     full = {
         **card,
         "seed": schedule.seed,
@@ -82,6 +101,7 @@ def train_network(
         "optimizer_options": schedule.optimizer_options,
         "rate": schedule.rate,
         "device": str(device),
+        **({"processes": processes} if processes > 1 else {}),
         "seconds": round(time.perf_counter() - begin) if first == 0 else None,
         "parameters": sum(p.numel() for p in trained.parameters()),
         **(finish(trained) if finish is not None else {}),
@@ -89,3 +109,21 @@ def train_network(
     save_checkpoint(stem, trained, full)
     if not quiet:
         print_result(json_text(full, indent=2))
+
+
+@contextmanager
+def _event_file(folder: Path, wanted: bool) -> Iterator[Callable[[int, Mapping[str, float]], None] | None]:
+    """A function of step and figures that adds them to an event file for TensorBoard, None where it is not wanted."""
+    from mvnet.data_loaders.optional import import_optional
+
+    if not wanted:
+        yield None
+        return
+    with import_optional("tensorboardX", "train").SummaryWriter(str(folder)) as writer:
+
+        def write(step: int, figures: Mapping[str, float]) -> None:
+            for name, value in figures.items():
+                writer.add_scalar(name, value, step)
+            writer.flush()
+
+        yield write

@@ -64,6 +64,12 @@ Memory = Annotated[
     str,
     typer.Option(callback=check_memory, help="plain, or low: less memory for more time, states are computed twice."),
 ]
+Precision = Annotated[
+    str, typer.Option(help="Of convolutions: float32, bf16 or fp16; what is computed on manifolds stays in float32.")
+]
+TensorBoard = Annotated[
+    bool, typer.Option("--tensorboard", help="Also write the figures of the log as event files in OUTPUT/tensorboard.")
+]
 Start = Annotated[str | None, typer.Option("--from", help="Shipped weights or checkpoint to start from.")]
 Workers = Annotated[int, typer.Option(min=0, help="Number of processes that prepare patches.")]
 Threads = Annotated[int, typer.Option(min=0, help="Number of CPU threads of the network (0: unchanged).")]

@@ -1,4 +1,4 @@
-"""`mvnet demo`: a real DWI and a simulated brain, denoised and set beside what people use."""
+"""`mvnet demo`: a simulated and a real brain set beside what people use, an interferogram and a motion."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,9 @@ import numpy as np
 from mvnet.apps.common.console import Console
 from mvnet.apps.common.outputs import Outputs
 from mvnet.apps.common.stdout import print_result
+from mvnet.apps.demo import interferogram, walker
 from mvnet.apps.demo.cases import Case, real_case, simulated_case
+from mvnet.apps.demo.section import Section
 from mvnet.storage import json_text
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ EXPLANATION = (
     "least squares. localpca and nlmeans are told the noise level, the Gaussian is shown at its best "
     "width; mvnet is told nothing."
 )
+_TABLE = "Distance of the tensors to the reference"
 OURS, RAW = "mvnet", "raw fit (WLS)"
 
 
@@ -41,7 +45,7 @@ def show(
     as_json: bool = False,
     checkpoint: Path | None = None,
 ) -> dict[str, Any]:
-    """Run both cases; print the tables; leave index.html, denoised files, reports and figures in `output`.
+    """Run all cases; print the tables; leave index.html, denoised files, reports and figures in `output`.
 
     Args:
         checkpoint: weights instead of the shipped ones.
@@ -51,8 +55,12 @@ def show(
     from mvnet.apps.dti.bids import DATASET
     from mvnet.apps.dti.denoise import output_names
 
-    makers = {"real": real_case, "simulated": simulated_case}
-    names = ["index.html", "comparison.json"]
+    makers = {"simulated": simulated_case, "real": real_case}
+    names = ["index.html", "comparison.json", *walker.NAMES]
+    parts = {"motion": walker.denoise_walk}
+    if find_spec("rasterio") is not None:
+        names += interferogram.NAMES
+        parts = {"interferogram": interferogram.denoise_interferogram, **parts}
     for stem in makers:
         names += [*(stem + end for end in ("_dwi.nii.gz", "_dwi.bval", "_dwi.bvec", "_mask.nii.gz", "_colour-fa.png"))]
         names += output_names(stem, report=True)
@@ -68,9 +76,15 @@ def show(
             figures[stem] = _picture(case, rows, tensors, outputs)
             if not as_json and not quiet:
                 _print_table(case, rows)
+        sections = []
+        for name, part in parts.items():
+            sections.append(part(outputs.path("index.html").parent, console))
+            result["cases"][name] = {"about": sections[-1].about, **sections[-1].numbers}
+            if not as_json and not quiet:
+                _print_section(sections[-1])
         result["seconds"] = round(time.perf_counter() - start, 1)
         outputs.path("comparison.json").write_text(json_text(result, indent=2) + "\n", encoding="utf-8")
-        outputs.path("index.html").write_text(_index(result, figures), encoding="utf-8")
+        outputs.path("index.html").write_text(_index(result, figures, sections), encoding="utf-8")
     result["outputs"] = {"index": str(output / "index.html"), "comparison": str(output / "comparison.json")}
     if as_json:
         print_result(json_text(result))
@@ -158,26 +172,26 @@ def _picture(case: Case, rows: list[dict[str, Any]], tensors: dict[str, np.ndarr
         best.replace(", ", ",\n"): tensors[best],
         OURS: tensors[OURS],
     }
-    data = png(_colour_grid(case, shown))
+    data = png(_colour_row(case, shown))
     outputs.path(f"{case.stem}_colour-fa.png").write_bytes(data)
     return data
 
 
-def _colour_grid(case: Case, fields: dict[str, np.ndarray]) -> Figure:
+def _colour_row(case: Case, fields: dict[str, np.ndarray]) -> Figure:
     import torch
 
-    from mvnet.apps.dti.figures import Viewer, screen_colours, slice_grid
+    from mvnet.apps.dti.figures import Viewer, plane_row, screen_colours
     from mvnet.linalg import sym3
     from mvnet.models.dti.maps import TensorMaps
 
     mask = torch.from_numpy(case.mask)
     zooms = np.linalg.norm(case.affine[:3, :3], axis=0)
-    rows = []
+    columns = []
     for name, tensors in fields.items():
         planes = torch.zeros((6, *case.mask.shape))
         planes[:, mask] = sym3.pack(torch.from_numpy(tensors * 1e3).float(), dim=-1).T
-        rows.append((name, screen_colours(TensorMaps.of(planes, mask).colour_fa(case.affine)), {}))
-    return slice_grid(Viewer(case.affine, case.mask, tuple(zooms)), rows)
+        columns.append((name, screen_colours(TensorMaps.of(planes, mask).colour_fa(case.affine))))
+    return plane_row(Viewer(case.affine, case.mask, tuple(zooms)), columns)
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
@@ -198,21 +212,45 @@ def _print_table(case: Case, rows: list[dict[str, Any]]) -> None:
     RichConsole().print(table)
 
 
-def _index(result: dict[str, Any], figures: dict[str, bytes]) -> str:
+def _print_section(section: Section) -> None:
+    from rich.console import Console as RichConsole
+    from rich.table import Table
+
+    table = Table(title=section.about, title_justify="left", title_style="")
+    table.add_column(section.title.lower())
+    for title in ("before", "after"):
+        table.add_column(title, justify="right")
+    for row in section.rows:
+        table.add_row(*row)
+    RichConsole().print(table)
+
+
+def _index(result: dict[str, Any], figures: dict[str, bytes], sections: list[Section]) -> str:
     from mvnet import __version__
     from mvnet.apps.common import page
     from mvnet.apps.dti.bids import report_name
 
     parts = []
-    for stem, case in result["cases"].items():
+    for stem, figure in figures.items():
+        case = result["cases"][stem]
         rows = case["rows"]
         marked = [k for k, row in enumerate(rows) if row["method"] == OURS]
         parts += [
             page.heading("Real brain" if stem == "real" else "Simulated brain"),
             page.paragraph(case["about"]),
-            page.table(("method", *SCORES.values(), "seconds"), [_cells(row) for row in rows], marked),
-            page.picture(figures[stem], "Colour FA: reference, raw fit, best peer, mvnet."),
+            page.table(("method", *SCORES.values(), "seconds"), [_cells(row) for row in rows], marked, caption=_TABLE),
+            page.picture(figure, "Colour FA of an axial slice: reference, raw fit, best peer, mvnet."),
             page.link(report_name(stem), "The report of mvnet denoise dti on this volume"),
         ]
     parts.append(page.paragraph(EXPLANATION))
+    for section in sections:
+        parts += [
+            page.heading(section.title),
+            page.paragraph(section.about),
+            page.table((section.title.lower(), "before", "after"), section.rows, caption="Distance to the truth"),
+            section.html,
+            page.link(section.report, f"The report of mvnet on this {section.title.lower()}"),
+        ]
+    if "interferogram" not in result["cases"]:
+        parts.append(page.paragraph("The interferogram is left out: rasterio, of the extra insar, is not installed."))
     return page.document("mvnet demo", f"mvnet {__version__}, {result['seconds']:.0f} s", parts)

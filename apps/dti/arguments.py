@@ -9,11 +9,13 @@ import typer
 
 from mvnet.apps.common.training_options import check_memory, check_rate
 
+_DATA_SET, _LEVEL = "dataset_description.json", "participant"
+
 Inputs = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="INPUT",
-        help="DWI (with --bval, --bvec, or such files beside it) or tensor image. With --bids: further labels.",
+        help="DWI (with --bval, --bvec, or such files beside it), tensor image, or BIDS data set. With --bids: labels.",
         show_default=False,
     ),
 ]
@@ -98,6 +100,10 @@ Bids = Annotated[
 ParticipantLabel = Annotated[
     list[str] | None, typer.Option(help="With --bids: labels of subjects, 01 02 ... (all subjects).")
 ]
+SessionLabel = Annotated[
+    list[str] | None,
+    typer.Option(help="With --bids: labels of sessions; each is then done on its own (whole subjects)."),
+]
 SkipValidation = Annotated[
     bool, typer.Option("--skip-bids-validation", help="With --bids: do not call the BIDS validator on the data set.")
 ]
@@ -109,3 +115,16 @@ Scheduler = Annotated[
         "address runs code here: name only a scheduler that you trust."
     ),
 ]
+
+
+def data_set(bids: Path | None, inputs: list[str] | None) -> tuple[Path | None, list[str] | None]:
+    """The data set and the labels of a call as BIDS Apps have it, DATASET participant LABEL ...; others as they are.
+
+    Source: BIDS Apps (Gorgolewski et al., PLOS Computational Biology 13, 2017), whose order is input, output, level.
+    """
+    if bids is not None or not inputs or not (Path(inputs[0]) / _DATA_SET).is_file():
+        return bids, inputs
+    _, *rest = inputs
+    if rest and rest[0] == _LEVEL:
+        rest = rest[1:]
+    return Path(inputs[0]), rest

@@ -25,6 +25,7 @@ IGNORED = (
     "*_desc-outliers.tsv",
     "*_desc-outliers.json",
     "*_desc-mvnet_summary.json",
+    "/group_desc-mvnet_*",
     "*_desc-denoised_dwi.bval",  # the standard knows gradient files of raw images only
     "*_desc-denoised_dwi.bvec",
     "/*_desc-denoised_dwi.nii.gz",  # images that do not stand in a subject's folder

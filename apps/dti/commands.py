@@ -15,7 +15,7 @@ from mvnet.apps.dti import arguments
 if TYPE_CHECKING:
     from mvnet.apps.dti.options import Options
 
-_OF_A_DATA_SET = ("participant_label", "skip_bids_validation", "jobs", "scheduler")
+_OF_A_DATA_SET = ("participant_label", "session_label", "skip_bids_validation", "jobs", "scheduler")
 _OF_AN_IMAGE = ("bval", "bvec", "mask", "order", "unit")
 
 
@@ -47,6 +47,7 @@ def denoise(
     seed: arguments.Seed = None,
     bids: arguments.Bids = None,
     participant_label: arguments.ParticipantLabel = None,
+    session_label: arguments.SessionLabel = None,
     skip_bids_validation: arguments.SkipValidation = False,
     jobs: arguments.Jobs = 1,
     scheduler: arguments.Scheduler = None,
@@ -64,6 +65,8 @@ def denoise(
 ) -> None:
     """Denoise a diffusion tensor image, or with --bids those of a data set.
 
+    A data set may also be named as BIDS Apps are called: `BIDS -o OUTPUT participant --participant-label 01 02`.
+
     Writes the tensor (layout, unit and axes of the input; FSL order and mm^2/s from a DWI), maps of it, what noise
     was found and what error is left, with JSON sidecars, a table of outlier volumes and slices, and an HTML page;
     with --dwi-output the denoised DWI; with --uncertainty and --samples how sure it is. Either all files appear or
@@ -75,6 +78,7 @@ def denoise(
     from mvnet.apps.common.console import Console
 
     given = SimpleNamespace(**locals())
+    given.bids, given.inputs = bids, inputs = arguments.data_set(bids, inputs)
     options = _options(given)
     if bids is None:
         from mvnet.apps.dti.denoise import run
@@ -86,7 +90,8 @@ def denoise(
 
     _refuse(given, "--bids", "for one image", _OF_AN_IMAGE)
     labels = (*(participant_label or ()), *(inputs or ()))
-    cohort = Cohort(bids, output, labels, not skip_bids_validation, jobs, scheduler)
+    sessions = tuple(session_label or ())
+    cohort = Cohort(bids, output, labels, sessions, not skip_bids_validation, jobs, scheduler)
     summary = run_cohort(cohort, options, Console(quiet))
     print_summary(summary, lambda summary: "\n".join(table(summary)), quiet=quiet, as_json=as_json)
     if summary["exit_status"]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mvnet.apps.common.figures import new_figure
+from mvnet.apps.common.page import Grid
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -58,10 +59,31 @@ class Viewer:
         order, flips = self._axes
         return np.flip(volume.transpose(*order, *range(3, volume.ndim)), np.flatnonzero(flips))
 
+    def box(self, volume: np.ndarray) -> np.ndarray:
+        """The part of (X, Y, Z, ...) around the mask, in right-anterior-superior order."""
+        return self._reorient(volume)[self._crop[0]]
+
+    def directions(self, vectors: np.ndarray) -> np.ndarray:
+        """`box` of vectors (X, Y, Z, 3) with components along the voxel axes, which turn with the volume."""
+        order, flips = self._axes
+        return self.box(vectors)[..., order] * np.where(flips, -1, 1)
+
+    def grid(self) -> Grid:
+        """The grid of `box`: voxel k of axis a there is voxel first[a] + sign[a] k of axis order[a] of the volume."""
+        order, flips = self._axes
+        place, centre = self._crop
+        sizes = np.asarray(self.mask.shape)[order]
+        starts = np.asarray([part.start for part in place])
+        back = np.zeros((4, 4))
+        back[3, 3] = 1
+        back[order, range(3)] = np.where(flips, -1, 1)
+        back[order, 3] = np.where(flips, sizes - 1 - starts, starts)
+        x, y, z = (int(c) for c in centre)
+        return Grid(self.affine @ back, (x, y, z))
+
     def slices(self, volume: np.ndarray) -> list[np.ndarray]:
         """Sagittal, coronal, axial slice of (X, Y, Z) or (X, Y, Z, 3), rows from top to bottom."""
-        box, centre = self._crop
-        inside = self._reorient(volume)[box]
+        inside, centre = self.box(volume), self._crop[1]
         return [np.take(inside, centre[axis], axis=axis).swapaxes(0, 1)[::-1, ::-1] for axis in range(3)]
 
     def aspect(self, view: int) -> float:
@@ -102,6 +124,24 @@ def slice_grid(viewer: Viewer, rows: list[tuple[str, np.ndarray, dict]], width: 
             figure.colorbar(image, ax=axes[2], shrink=0.8, pad=0.02).set_label(bar, fontsize=8)
     for view, axis in enumerate(grid[0]):
         axis.set_title(VIEWS[view], fontsize=9)
+    return figure
+
+
+def plane_row(viewer: Viewer, columns: list[tuple[str, np.ndarray]], view: int = 2, width: float = 10.0) -> Figure:
+    """One plane of volumes (X, Y, Z, 3) beside each other.
+
+    Args:
+        columns: (label, volume).
+        view: number in VIEWS.
+        width: in inches.
+    """
+    planes = [viewer.slices(volume)[view] for _, volume in columns]
+    tall = planes[0].shape[0] / planes[0].shape[1] * viewer.aspect(view)
+    figure = new_figure(width, width / len(columns) * tall + 0.4)
+    for axis, plane, (label, _) in zip(figure.subplots(1, len(columns), squeeze=False)[0], planes, columns):
+        axis.imshow(plane, aspect=viewer.aspect(view), interpolation="nearest")
+        axis.set_title(label, fontsize=10)
+        axis.set_axis_off()
     return figure
 
 

@@ -1,4 +1,4 @@
-"""The HTML page of `mvnet denoise dti`: before and after in three views, what changed, and the numbers."""
+"""The HTML page of `mvnet denoise dti`: a viewer of the volumes before and after, what changed, and the numbers."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from mvnet.apps.common import page
 from mvnet.apps.common.figures import AFTER, BEFORE, png
 from mvnet.apps.dti.figures import Viewer, histogram, screen_colours, slice_grid
 from mvnet.apps.dti.outliers_out import COLUMNS, outlier_rows
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
     from torch import Tensor
 
     from mvnet.data_loaders.dti import DTIVolume
@@ -40,22 +41,20 @@ def write_report(
         summary: of `mvnet.apps.dti.denoise.run`.
         posterior: its section, of `mvnet.apps.dti.posterior.section`.
     """
+    viewer = Viewer(volume.affine, volume.mask.numpy(), tuple(float(z) for z in volume.header.get_zooms()[:3]))
     maps = {"input": before, "denoised": after}
-    colours, anisotropy, bars = _figures(volume, maps, confidence)
-    shown = ", and the confidence map." if confidence is not None else "; this network has no confidence map."
+    series = [(name, of.fa[volume.mask].numpy(), colour) for (name, of), colour in zip(maps.items(), (BEFORE, AFTER))]
     parts = [
-        page.table((), _numbers(summary)),
-        page.heading("Colour FA"),
-        page.picture(png(colours), "Red left-right, green back-front, blue down-up; brightness is FA."),
-        page.heading("Fractional anisotropy"),
-        page.picture(png(anisotropy), f"Input, denoised, the difference (denoised minus input){shown}"),
+        page.table((), _numbers(summary), caption="What was found"),
+        page.heading("Before and after"),
+        _volumes(volume, viewer, before, after, confidence, _stills(volume, viewer, maps, confidence)),
         page.heading("Histogram of FA in the mask"),
-        page.picture(png(bars), "All voxels of the mask."),
+        page.picture(png(histogram(series, "FA", (0.0, 1.0))), "All voxels of the mask."),
         *posterior,
         *_outliers(volume),
         page.heading("Provenance"),
-        page.table((), _provenance(summary)),
-        *([page.heading("Messages")] if summary["messages"] else []),
+        page.table((), _provenance(summary), caption="Where the results come from"),
+        *([page.heading("Messages: what was read, guessed and repaired")] if summary["messages"] else []),
         *(page.paragraph(message) for message in summary["messages"]),
         page.paragraph("For research; not a medical device."),
     ]
@@ -63,12 +62,40 @@ def write_report(
     path.write_text(page.document(title, subtitle, parts), encoding="utf-8")
 
 
-def _figures(
-    volume: DTIVolume, maps: dict[str, TensorMaps], confidence: Tensor | None
-) -> tuple[Figure, Figure, Figure]:
-    """Colour FA; FA, its change and the confidence; the histogram of FA. maps: "input" and "denoised"."""
-    mask = volume.mask
-    viewer = Viewer(volume.affine, mask.numpy(), tuple(float(z) for z in volume.header.get_zooms()[:3]))
+def _volumes(
+    volume: DTIVolume,
+    viewer: Viewer,
+    before: TensorMaps,
+    after: TensorMaps,
+    confidence: Tensor | None,
+    still: str,
+) -> str:
+    """The viewer of the volumes; NaN outside of the mask."""
+    mask = volume.mask.numpy()
+
+    def inside(values: Tensor) -> np.ndarray:
+        return viewer.box(np.where(mask, values.numpy(), np.nan))
+
+    shown = [
+        page.ScalarMap("FA", inside(after.fa), (0.0, 1.0), before=inside(before.fa)),
+        page.ScalarMap("FA change", inside(after.fa - before.fa), (-0.2, 0.2), colours="RdBu_r"),
+    ]
+    if confidence is not None:
+        shown.append(page.ScalarMap("confidence", inside(confidence), (0.0, 1.0), colours="viridis"))
+    if volume.acquisition is not None and mask.any():
+        residual = inside(volume.acquisition.residual)
+        top = float(f"{np.nanquantile(residual, 0.99):.2g}") or 1.0
+        shown.append(page.ScalarMap("residual of the fit", residual, (0.0, top), colours="magma"))
+    directions = [viewer.directions(np.moveaxis(maps.v1.numpy(), 0, -1)) for maps in (before, after)]
+    words = (
+        "Right is on the left. Change: denoised minus input. V1 lines: the principal direction where FA is above 0.15, "
+        "cut by the plane."
+    )
+    return page.volumes(viewer.grid(), shown, (directions[0], directions[1]), still, words)
+
+
+def _stills(volume: DTIVolume, viewer: Viewer, maps: dict[str, TensorMaps], confidence: Tensor | None) -> str:
+    """Three planes of colour FA, FA, its change and the confidence. maps: "input" and "denoised"."""
     grey = {"cmap": "gray", "vmin": 0, "vmax": 1, "colorbar": "FA"}
     signed = {"cmap": "RdBu_r", "vmin": -0.2, "vmax": 0.2, "colorbar": "FA change"}
     share = {"cmap": "viridis", "vmin": 0, "vmax": 1, "colorbar": "confidence"}
@@ -78,8 +105,12 @@ def _figures(
     anisotropy.append(("change", change.numpy(), signed))
     if confidence is not None:
         anisotropy.append(("confidence", confidence.numpy(), share))
-    series = [(name, of.fa[mask].numpy(), colour) for (name, of), colour in zip(maps.items(), (BEFORE, AFTER))]
-    return slice_grid(viewer, colours), slice_grid(viewer, anisotropy), histogram(series, "FA", (0.0, 1.0))
+    last = ", and the confidence map." if confidence is not None else "; this network has no confidence map."
+    words = f"Input, denoised, the difference (denoised minus input){last}"
+    first = "Colour FA: red left-right, green back-front, blue down-up; brightness is FA."
+    return page.picture(png(slice_grid(viewer, colours)), first) + page.picture(
+        png(slice_grid(viewer, anisotropy)), words
+    )
 
 
 def _outliers(volume: DTIVolume) -> list[str]:
@@ -88,7 +119,11 @@ def _outliers(volume: DTIVolume) -> list[str]:
     if scan is None:
         return []
     rows = outlier_rows(scan.outliers)
-    parts = [page.table(list(COLUMNS), rows[:_MOST_ROWS])] if rows else [page.paragraph("None was found.")]
+    parts = (
+        [page.table(list(COLUMNS), rows[:_MOST_ROWS], caption="Volumes and slices left out or doubted")]
+        if rows
+        else [page.paragraph("None was found.")]
+    )
     if len(rows) > _MOST_ROWS:
         parts.append(page.paragraph(f"And {len(rows) - _MOST_ROWS} more, in the table beside this page."))
     return [page.heading("Outlier volumes and slices"), *parts]
@@ -131,14 +166,18 @@ def _origin(summary: dict[str, Any]) -> str:
 
 def _provenance(summary: dict[str, Any]) -> list[tuple[str, str]]:
     layout, options = summary["layout"], summary["options"]
-    kept = {k: v for k, v in options.items() if v not in (None, False) and k not in ("input", "output", "checkpoint")}
+    flat = {k: v for k, v in options.items() if k not in ("input", "output", "checkpoint", "fit")} | (
+        options.get("fit") or {}
+    )
+    files = ("bval", "bvec", "mask", "noise")
+    kept = {k: v for k, v in flat.items() if v not in (None, False, (), [])}
     return [
         ("Input", Path(options["input"]).name),
         ("Layout", f"order {layout['order']}, unit {layout['unit']}, frame {layout['frame']}"),
         ("Weights", f"{summary['weights']['name']}, sha256 {summary['weights']['sha256'][:16]}"),
         (
             "Options",
-            ", ".join(f"{k}={Path(v).name if k in ('bval', 'bvec', 'mask') else v}" for k, v in kept.items()),
+            ", ".join(f"{k}={Path(v).name if k in files and isinstance(v, str) else v}" for k, v in kept.items()),
         ),
         ("Device", summary["device"]),
     ]

@@ -21,8 +21,10 @@ from mvnet.apps.common.training_options import (
     OptimizerOptions,
     Output,
     Patch,
+    Precision,
     Rate,
     Start,
+    TensorBoard,
     Threads,
     Workers,
 )
@@ -111,6 +113,8 @@ def train(
     rate: Rate = None,
     start: Start = None,
     memory: Memory = "plain",
+    precision: Precision = "float32",
+    tensorboard: TensorBoard = False,
     workers: Workers = 1,
     threads: Threads = 0,
     seed: Annotated[int, typer.Option(min=0, max=_MOST_SEED, help="Random seed.")] = 0,
@@ -132,20 +136,19 @@ def _train(given: SimpleNamespace) -> None:
     """The command, from its options."""
     import torch
 
-    from mvnet import runtime
-    from mvnet.apps.common.training import load_start, train_network
+    from mvnet.apps.common.training import load_start, train_network, training_device
     from mvnet.data_loaders.dti.training.dataset import TrainingSet
     from mvnet.training import Schedule
 
     descent = training_options.optimizer_options("dti", given.optimizer, given.optimizer_options, given.rate)
-    place = runtime.find_device(given.device)
+    place = training_device(given.device)
     left_out = _parse_slices("exclude", given.exclude)
     held_out = _parse_slices("hold-out", given.hold_out)
     config = _config(given.network, given.convolutions, given.memory)
     batch, patch, seed, share = given.batch, given.patch, given.seed, given.share
     files = _scan_files(given.dwi or [], given.bval or [], given.bvec or [], given.mask or [])
     count = ceil(share * given.simulated)
-    schedule = Schedule(batch=batch, workers=given.workers, seed=seed, **descent)
+    schedule = Schedule(batch=batch, workers=given.workers, seed=seed, precision=given.precision, **descent)
     if given.posterior:
         faster = 1 if given.rate else FASTER
         schedule = replace(schedule, steps=given.steps or STEPS, rate=schedule.rate * faster)
@@ -172,7 +175,8 @@ def _train(given: SimpleNamespace) -> None:
     card = {"task": "denoise diffusion tensors", "training_data": sources, "voxels_per_step": batch * patch**3}
     certified = given.network == "certified"
     finish = _drop_idle_rounds if certified else calibration_of(truths, scans, held_out, count, data, batch)
-    train_network(given.output / "dti", model, schedule, data, loss, card, quiet=given.quiet, finish=finish)
+    how = {"quiet": given.quiet, "finish": finish, "tensorboard": given.tensorboard}
+    train_network(given.output / "dti", model, schedule, data, loss, card, **how)
 
 
 def _scans(

@@ -142,8 +142,8 @@ def denoise(
 
     Writes OUT.tif (wrapped phase in radians, or complex values), OUT_quality.tif (c, the expected cosine of the error
     of the denoised phase, in [0, 1]; a circular standard deviation of sqrt(-2 ln c) rad) and OUT_mask.tif (1 where
-    there are data). Nodata, georeferencing and metadata of the input are kept. An interrupted run continues when the
-    same command is given again.
+    there are data), tiled with overviews, and styles for QGIS beside them (.qml). Nodata, georeferencing and metadata
+    of the input are kept. An interrupted run continues when the same command is given again.
 
     All pairs of a stack are denoised, unless --pair names one, and written in the form of the stack: a copy of the
     file, or a folder with the same names. A pair that fails stops no other.

@@ -14,7 +14,17 @@ from mvnet.apps.common.console import Console
 from mvnet.apps.common.errors import UserError
 from mvnet.apps.common.timing import Clock
 from mvnet.apps.insar.options import TILE_STEP, InSAROptions, check, open_input, to_json
-from mvnet.apps.insar.outputs import AMBIGUITY, COMPONENTS, PHASE_SD, QUALITY, REPORT, SAMPLES, UNWRAPPED
+from mvnet.apps.insar.outputs import (
+    AMBIGUITY,
+    PHASE_STYLE,
+    QUALITY,
+    QUALITY_STYLE,
+    REPORT,
+    check_targets,
+    further_files,
+    summary_key,
+)
+from mvnet.apps.insar.styles import grey_style, phase_style
 from mvnet.data_loaders.errors import DataError, InputChangedError
 from mvnet.runtime import find_device, freed_memory_kept
 
@@ -29,7 +39,6 @@ if TYPE_CHECKING:
     from mvnet.models.insar.raster import FilteredTile, TileData
 
 _CACHE = 128  # MiB that GDAL may keep
-_INCOHERENT = 0.2  # mean quality below which nothing coherent is in a scene
 
 
 def run(options: InSAROptions, console: Console | None = None) -> dict[str, Any]:
@@ -57,9 +66,11 @@ def run(options: InSAROptions, console: Console | None = None) -> dict[str, Any]
 
 def _run(options: InSAROptions, console: Console, clock: Clock) -> dict[str, Any]:
     from mvnet import __version__
+    from mvnet.apps.insar.survey import doubts
     from mvnet.models.insar.raster import measure_noise
 
     device = options.device if options.scheduler is not None else str(find_device(options.device))
+    check_targets(options)
     image = open_input(options)
     if options.unwrap is not None and min(image.shape) < 2:
         raise UserError(f"--unwrap: found shape {image.shape}, expected at least two rows and columns")
@@ -81,9 +92,9 @@ def _run(options: InSAROptions, console: Console, clock: Clock) -> dict[str, Any
         computed = _denoise(options, console, image, out, model, overlap, device, noise)
         clock.lap("denoise")
         found = _survey(options, console, image, out)
-        if found.statistics()["mean_confidence"] < _INCOHERENT:
-            image.messages.append("nothing coherent was found: is this an interferogram?")
-            console.say(image.messages[-1])
+        for message in doubts(found, known=image.coherence is not None):
+            image.messages.append(message)
+            console.say(message)
         clock.lap("survey")
         summary: dict[str, Any] = {
             "version": __version__,
@@ -115,6 +126,9 @@ def _run(options: InSAROptions, console: Console, clock: Clock) -> dict[str, Any
             write_report(
                 out.staged(REPORT), options.output.stem, found, summary, _section(options, out, found, summary)
             )
+        for name, style in ((PHASE_STYLE, phase_style), (QUALITY_STYLE, grey_style)):
+            if name in out.extra:
+                out.staged(name).write_text(style(), encoding="utf-8")
         with console.progress("writing files") as progress:
             progress(0, 1)
             out.commit()
@@ -122,7 +136,7 @@ def _run(options: InSAROptions, console: Console, clock: Clock) -> dict[str, Any
         clock.lap("write")
     names = {"phase": "values"}
     summary["outputs"] = {key: str(out.specs[names.get(key, key)].path) for key in ("phase", "quality", "mask")}
-    summary["outputs"] |= {Path(name).stem: str(path) for name, path in out.extra.items()}
+    summary["outputs"] |= {summary_key(name): str(path) for name, path in out.extra.items()}
     summary["timings"] = clock.laps | {"total": clock.total()}
     return summary
 
@@ -187,11 +201,6 @@ def _outputs(
     from mvnet import __version__
     from mvnet.data_loaders.insar import open_outputs
 
-    extra = [REPORT] if options.report else []
-    if options.unwrap is not None:
-        extra += [UNWRAPPED] + ([COMPONENTS] if options.unwrap == "snaphu" else [])
-    if posterior is not None:
-        extra += [SAMPLES, PHASE_SD] + ([AMBIGUITY] if options.unwrap is not None else [])
     step = math.lcm(TILE_STEP, model.alignment)
     tags = {
         "MVNET_VERSION": __version__,
@@ -214,7 +223,7 @@ def _outputs(
         image,
         kind="complex" if options.complex else "phase",
         maps={"quality": QUALITY},
-        extra=extra,
+        extra=further_files(options),
         block=-(-options.tile // step) * step,
         job={
             "version": __version__,

@@ -1,6 +1,7 @@
 """The HTML page of `mvnet denoise insar`: phase before and after, quality, histograms, and the numbers.
 
-Pictures are made of an overview and a detail, so that the page costs the same for a scene of any size.
+Pictures are made of an overview and, where that leaves pixels out, of a detail, so that the page costs the same for a
+scene of any size.
 """
 
 from __future__ import annotations
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_PHASE = {"cmap": "twilight", "vmin": -math.pi, "vmax": math.pi}
-_QUALITY = {"cmap": "viridis", "vmin": 0, "vmax": 1}
-_EMPTY = "#b7d3b0"  # not a colour of either map
-
 
 def write_report(
     path: Path, title: str, survey: Survey, summary: dict[str, Any], posterior: Sequence[str] = ()
@@ -36,13 +33,19 @@ def write_report(
         posterior: its section, of `mvnet.apps.insar.posterior.section`.
     """
     step = survey.overview.step
-    every = "Every pixel" if step == 1 else f"Every {step}th pixel along each axis"
+    every = "Every pixel" if step == 1 else f"One pixel of {step} along each axis"
+    words = f"{every}. Wrapped phase in radians, on colours whose ends meet. Green: no data."
     parts = [
-        page.table((), _numbers(summary)),
+        page.table((), _numbers(summary), caption="What was found"),
         page.heading("The scene"),
-        page.picture(png(_planes(survey.overview)), f"{every}: phase before, phase after, quality. Green: no data."),
-        page.heading("A detail"),
-        page.picture(png(_planes(survey.detail)), "Pixel by pixel, around the centre of the tile with most data."),
+        page.images(_layers(survey.overview), words, step=step),
+    ]
+    if step > 1:
+        parts += [
+            page.heading("A detail"),
+            page.images(_layers(survey.detail), "Every pixel around the centre of the tile with most data."),
+        ]
+    parts += [
         page.heading("Histograms"),
         page.picture(
             png(_histograms(survey)),
@@ -50,7 +53,7 @@ def write_report(
         ),
         *posterior,
         page.heading("Provenance"),
-        page.table((), _provenance(summary)),
+        page.table((), _provenance(summary), caption="Where the results come from"),
         *(page.paragraph(message) for message in summary["messages"]),
         page.paragraph(
             "The quality c is the cosine expected of the error of the fully denoised phase, 1 where it is exact; as a "
@@ -62,28 +65,14 @@ def write_report(
     path.write_text(page.document(title, subtitle, parts), encoding="utf-8")
 
 
-def _planes(pictures: Pictures) -> Figure:
-    """Before, after and quality in a row, or in a column when the scene is wide."""
-    height, width = pictures.before.shape
-    wide = width > 1.6 * height
-    rows, columns = (3, 1) if wide else (1, 3)
-    side = 7.0 if wide else 3.4
-    figure = new_figure(columns * side + 0.8, rows * min(max(side * height / width, 1.2), 9.0) + 0.4)
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    shown = (("before", pictures.before, _PHASE), ("after", pictures.after, _PHASE))
-    for axis, (name, values, options) in zip(axes, (*shown, ("quality", pictures.quality, _QUALITY))):
-        image = axis.imshow(values, interpolation="nearest", **options)
-        axis.set_facecolor(_EMPTY)
-        axis.set_title(name, fontsize=9)
-        axis.set_xticks([])
-        axis.set_yticks([])
-        for spine in axis.spines.values():
-            spine.set_visible(False)
-        if name != "before":
-            bar = figure.colorbar(image, ax=axis, shrink=0.8, pad=0.02)
-            bar.ax.tick_params(labelsize=7)
-            bar.set_label("rad" if name == "after" else "quality", fontsize=8)
-    return figure
+def _layers(pictures: Pictures) -> list[page.Layer]:
+    """Phase before, phase after, quality."""
+    ends, ticks = (-math.pi, math.pi), ("−π", "π rad")
+    return [
+        page.Layer("phase before", pictures.before, ends, "twilight", ticks),
+        page.Layer("phase after", pictures.after, ends, "twilight", ticks),
+        page.Layer("quality", pictures.quality, (0.0, 1.0), "viridis", ("0", "1 (expected cosine of the error)")),
+    ]
 
 
 def _histograms(survey: Survey) -> Figure:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 OVERVIEW, DETAIL = 900, 256
 """Largest side of the overview and of the detail, in pixels."""
+_INCOHERENT = 0.2  # mean quality below which nothing coherent is in a scene
+_EXTRAPOLATED = 0.98  # mean quality of a scene without coherence, a deviation of 0.2 rad, beyond which it is doubted
 CHANGE_EDGES = np.linspace(-math.pi, math.pi, 91)
 QUALITY_EDGES = np.linspace(0, 1, 51)
 
@@ -63,6 +65,19 @@ class Survey:
             "rms_change": math.sqrt(self.squares / self.valid),
         }
         return {name: value if isinstance(value, int) else float(f"{value:.6g}") for name, value in numbers.items()}
+
+
+def doubts(found: Survey, known: bool) -> list[str]:
+    """What makes a result, or its quality, less than it seems, a message each. known: there was a coherence."""
+    mean = found.statistics()["mean_confidence"]
+    if mean < _INCOHERENT:
+        return ["nothing coherent was found: is this an interferogram?"]
+    if known or mean <= _EXTRAPOLATED:
+        return []
+    return [
+        f"warning: the mean quality of {mean:.3f} is an extrapolation: without a coherence nothing but the phase, "
+        "which is as smooth as one that was filtered or averaged before, tells how much noise there was"
+    ]
 
 
 def residues(phase: np.ndarray, valid: np.ndarray) -> int:

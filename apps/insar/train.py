@@ -15,8 +15,10 @@ from mvnet.apps.common.training_options import (
     Optimizer,
     OptimizerOptions,
     Output,
+    Precision,
     Rate,
     Start,
+    TensorBoard,
     Threads,
     Workers,
 )
@@ -43,6 +45,8 @@ def train(
     rate: Rate = None,
     start: Start = None,
     memory: Memory = "plain",
+    precision: Precision = "float32",
+    tensorboard: TensorBoard = False,
     workers: Workers = 1,
     threads: Threads = 0,
     seed: Seed = 0,
@@ -57,7 +61,7 @@ def train(
     import torch
 
     from mvnet import runtime
-    from mvnet.apps.common.training import load_start, train_network
+    from mvnet.apps.common.training import load_start, train_network, training_device
     from mvnet.data_loaders.insar.training.dataset import PhaseTrainingSet
     from mvnet.models.insar.loss import phase_loss
     from mvnet.models.insar.network import FIELD, InSARDenoiser
@@ -71,9 +75,9 @@ def train(
             scenes = PhaseTrainingSet(steps or PATCHES, patch or PATCH, max_gradient, seed)
             return fit_posterior(output, start, scenes, quiet=quiet)
         steps, patch = steps or 12000, patch or 64
-        place = runtime.find_device(device)
+        place = training_device(device)
         data = PhaseTrainingSet(steps * batch, patch, max_gradient, seed)
-        schedule = Schedule(steps=steps, batch=batch, workers=workers, seed=seed, **descent)
+        schedule = Schedule(steps=steps, batch=batch, workers=workers, seed=seed, precision=precision, **descent)
         torch.manual_seed(seed)  # initial weights
         model = InSARDenoiser(**FIELD)
         model.memory = memory
@@ -85,4 +89,4 @@ def train(
             "training_data": [f"simulated scenes, slopes up to {max_gradient:g} rad per pixel"],
             "pixels_per_step": batch * patch**2,
         }
-        train_network(output / "insar", model, schedule, data, phase_loss, card, quiet=quiet)
+        train_network(output / "insar", model, schedule, data, phase_loss, card, quiet=quiet, tensorboard=tensorboard)

@@ -20,6 +20,7 @@ import numpy as np
 
 from mvnet.apps.common.errors import UserError
 from mvnet.apps.insar.outputs import COMPONENTS, UNWRAPPED
+from mvnet.data_loaders.optional import install_command
 
 if TYPE_CHECKING:
     from mvnet.apps.common.console import Console
@@ -35,7 +36,7 @@ def check_unwrapper(name: str) -> None:
     """UserError when the package is not there."""
     if name == "snaphu" and find_spec("snaphu") is None:
         raise UserError(
-            "--unwrap: found no package snaphu, expected it (pip install mvnet[unwrap]; free for non-commercial use "
+            f"--unwrap: found no package snaphu, expected it ({install_command('unwrap')}; free for non-commercial use "
             "only), or --unwrap skimage"
         )
 

@@ -35,10 +35,7 @@ class MotionOptions:
 
 def check(options: MotionOptions) -> None:
     """UserError for options that cannot work together; reads no file."""
-    if not (math.isfinite(options.strength) and 0 <= options.strength <= 1):
-        raise UserError(f"--strength: found {options.strength}, expected a number in [0, 1]")
-    if not (math.isfinite(options.trust_region) and 0 < options.trust_region <= 1):
-        raise UserError(f"--trust-region: found {options.trust_region}, expected a quantile in (0, 1]")
+    check_numbers(options)
     if not options.input.is_file():
         found = "a folder at" if options.input.is_dir() else "no file"
         raise UserError(f"input: found {found} {options.input}, expected one recording: BVH, C3D, TRC or .npz")
@@ -46,3 +43,11 @@ def check(options: MotionOptions) -> None:
         raise UserError(
             f"output: found {options.output.name}, expected a name that ends in {options.input.suffix}, as the input"
         )
+
+
+def check_numbers(options: MotionOptions) -> None:
+    """UserError for numbers out of their range."""
+    if not (math.isfinite(options.strength) and 0 <= options.strength <= 1):
+        raise UserError(f"--strength: found {options.strength}, expected a number in [0, 1]")
+    if not (math.isfinite(options.trust_region) and 0 < options.trust_region <= 1):
+        raise UserError(f"--trust-region: found {options.trust_region}, expected a quantile in (0, 1]")

@@ -14,9 +14,11 @@ from mvnet.apps.common.training_options import (
     Optimizer,
     OptimizerOptions,
     Output,
+    Precision,
     Rate,
     Start,
     Steps,
+    TensorBoard,
     Threads,
     Workers,
 )
@@ -40,6 +42,8 @@ def train(
     optimizer_options: OptimizerOptions = "",
     rate: Rate = None,
     start: Start = None,
+    precision: Precision = "float32",
+    tensorboard: TensorBoard = False,
     workers: Workers = 1,
     threads: Threads = 0,
     seed: Seed = 0,
@@ -50,7 +54,7 @@ def train(
     import torch
 
     from mvnet import runtime
-    from mvnet.apps.common.training import load_start, train_network
+    from mvnet.apps.common.training import load_start, train_network, training_device
     from mvnet.data_loaders.motion.training.dataset import MotionTrainingSet
     from mvnet.models.motion.loss import motion_loss
     from mvnet.models.motion.network import MotionDenoiser
@@ -58,16 +62,17 @@ def train(
 
     descent = training_options.optimizer_options("motion", optimizer, optimizer_options, rate)
     with runtime.threads(threads):
-        place = runtime.find_device(device)
+        place = training_device(device)
         recorded, sources = _recordings(data or [])
         if simulated:
             sources.append(f"{simulated} simulated bodies")
         clips = MotionTrainingSet(recorded, steps * batch, simulated, frames, joints, seed)
-        schedule = Schedule(steps=steps, batch=batch, workers=workers, seed=seed, **descent)
+        schedule = Schedule(steps=steps, batch=batch, workers=workers, seed=seed, precision=precision, **descent)
         model = MotionDenoiser(generator=torch.Generator().manual_seed(seed))
         load_start(model, start, missing="initial").to(place)
         card = {"task": "denoise motions", "training_data": sources, "frames_per_step": batch * frames}
-        train_network(output / "motion", model, schedule, clips, motion_loss, card, quiet=quiet)
+        stem = output / "motion"
+        train_network(stem, model, schedule, clips, motion_loss, card, quiet=quiet, tensorboard=tensorboard)
 
 
 def _recordings(given: list[Path]) -> tuple[list[Body], list[str]]:

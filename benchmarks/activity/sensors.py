@@ -90,7 +90,7 @@ def _multirocket_hydra(known: list[np.ndarray], labels: np.ndarray, new: list[np
     from aeon.classification.convolution_based import MultiRocketHydraClassifier
 
     frames = max(map(len, [*known, *new]))
-    return MultiRocketHydraClassifier(random_state=0).fit(_stack(known, frames), labels).predict(_stack(new, frames))
+    return MultiRocketHydraClassifier(random_state=0).fit(_stack(known, frames), labels).predict(_stack(new, frames))  # type: ignore[attr-defined]
 
 
 METHODS: dict[str, Classify] = {

@@ -54,7 +54,7 @@ def measure(setup: Setup) -> tuple[list[dict[str, Any]], list[Target]]:
     """A row of means over the seeds for every noise."""
     snaphu = find_spec("snaphu") is not None
     if not snaphu:
-        print("water: found no package snaphu, expected it (pip install mvnet[unwrap]); not unwrapped", file=sys.stderr)
+        print("water: found no package snaphu, expected it (pip install snaphu); not unwrapped", file=sys.stderr)
     side, seeds = (setup.side, SEEDS[:1]) if setup.quick else (SIDE, SEEDS)
     rows, targets = [], []
     for name, make in NOISES.items():

@@ -7,6 +7,7 @@ head's; slices 28 to 43 are left out.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import torch
@@ -42,6 +43,7 @@ def measure(setup: Setup) -> tuple[list[dict], list[Target]]:
             rows.append(
                 {"law": name, "seed": seed, **{cell.name: likelihood(cell, head, setup.model) for cell in cells}}
             )
+            print(rows[-1], file=sys.stderr, flush=True)
     return rows, targets(rows, [cell.name for cell in cells])
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from mvnet.data_loaders.dti.fibre_coherence import check_frame
 from mvnet.data_loaders.dti.fit.maps import measure_error
-from mvnet.data_loaders.dti.fit.missing import describe_outliers, describe_partial, drop_blank
+from mvnet.data_loaders.dti.fit.missing import EXTREME, describe_outliers, describe_partial, drop_blank, is_measured
 from mvnet.data_loaders.dti.fit.noise_level import estimate_noise, read_noise
 from mvnet.data_loaders.dti.fit.rician import correct_floor
 from mvnet.data_loaders.dti.fit.robust import weigh_slices
@@ -33,7 +33,6 @@ from mvnet.data_loaders.errors import DataError
 
 _DEFAULTS = FitOptions()
 _FLOOR = 1e-3  # smallest signal for the logarithm, of the median b0
-_EXTREME = 1e12  # signals beyond it, or below its inverse, leave float32 when squared
 _FARTHEST = 12.0  # natural logarithms of S0 from the median b0 at which a fit means nothing
 
 
@@ -148,7 +147,7 @@ def mean_of_finite(dwi: np.ndarray, volumes: np.ndarray) -> np.ndarray:
     total, count = np.zeros((2, *dwi.shape[:3]), dtype=np.float32)
     for m in np.flatnonzero(volumes):
         image = dwi[..., m]
-        finite = np.isfinite(image)
+        finite = is_measured(image)
         if (image[finite] > 0).any():
             total += np.where(finite, image, 0)
             count += finite
@@ -157,7 +156,7 @@ def mean_of_finite(dwi: np.ndarray, volumes: np.ndarray) -> np.ndarray:
 
 def _mean_b0(dwi: np.ndarray, volumes: np.ndarray, path: str | Path) -> np.ndarray:
     """(X, Y, Z) mean of the volumes without weighting, wherever they stand."""
-    if not np.isfinite(dwi[..., volumes]).any():
+    if not is_measured(dwi[..., volumes]).any():
         raise DataError(f"{path}: found no finite b0 signal, expected some")
     b0 = mean_of_finite(dwi, volumes)
     if not (b0 > 0).any():
@@ -172,6 +171,6 @@ def _typical_signal(b0: np.ndarray, inside: Tensor) -> float:
     if values.size == 0:
         raise DataError("mask: found no voxel with a positive b0 signal, expected some")
     typical = float(np.median(values))
-    if not 1 / _EXTREME < typical < _EXTREME:
+    if not 1 / EXTREME < typical < EXTREME:
         raise DataError(f"signals: found a median b0 of {typical:.3g}, expected between 1e-12 and 1e12")
     return typical

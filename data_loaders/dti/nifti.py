@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mvnet.data_loaders.dti.formats.declared import check_image
+from mvnet.data_loaders.dti.formats.declared import check_extensions, check_image
 from mvnet.data_loaders.dti.formats.registry import open_foreign, suffix_of
 from mvnet.data_loaders.errors import DataError, reading
 from mvnet.storage import replacing
@@ -44,6 +44,7 @@ def open_image(path: str | Path | Any, kinds: str = _REAL) -> Any:
         raise DataError(f"{path}: found an empty file, expected a NIfTI image")
     image = open_foreign(path)
     if image is None:
+        check_extensions(path)
         with reading(path, "a NIfTI image"):
             image = nibabel.load(path)
             if isinstance(image, nibabel.Nifti1Pair):

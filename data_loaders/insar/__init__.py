@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mvnet.data_loaders.insar.interferogram import Block, Interferogram
     from mvnet.data_loaders.insar.layers import Window
     from mvnet.data_loaders.insar.reader import open_interferogram
-    from mvnet.data_loaders.insar.writers import OutputSet, open_outputs
+    from mvnet.data_loaders.insar.writers import OutputSet, check_outputs, open_outputs
 
 __all__ = [
     "FORMATS",
@@ -30,6 +30,7 @@ __all__ = [
     "OutputSet",
     "OutputSpec",
     "Window",
+    "check_outputs",
     "estimate_coherence",
     "open_interferogram",
     "open_outputs",
@@ -47,6 +48,7 @@ __getattr__, __dir__ = lazy_names(
         "Window": "layers",
         "estimate_coherence": "coherence",
         "open_interferogram": "reader",
+        "check_outputs": "writers",
         "open_outputs": "writers",
     },
 )

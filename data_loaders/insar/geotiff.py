@@ -1,9 +1,16 @@
-"""GeoTIFF files of results: tiled BigTIFF with the georeferencing and the metadata of the interferogram read."""
+"""GeoTIFF files of results: tiled BigTIFF with overviews, georeferencing and metadata of the interferogram read.
+
+A raster of one band is a Cloud Optimized GeoTIFF: its windows are written to a file beside it first, from which GDAL
+makes it. What GDAL's driver for those cannot keep, metadata in namespaces of their own, makes it an ordinary one; so
+does a second band, as the driver would interleave the bands. Overviews hold every second, fourth, ... pixel: a mean
+of phases taken as numbers is no phase.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,8 +60,9 @@ def create_tiff(
     Raises:
         OSError: no room on the disk, or what else keeps GDAL from writing.
     """
-    rasterio = gdal()
     tile = next(side for side in TILES if block % side == 0)
+    optimized = count == 1 and not _namespaces(image)
+    packed = {"compress": "DEFLATE", "predictor": "YES"} if spec.dtype == "float32" else {"compress": "DEFLATE"}
     profile: dict[str, Any] = {
         "driver": "GTiff",
         "height": image.shape[0],
@@ -66,17 +74,16 @@ def create_tiff(
         "blockxsize": tile,
         "blockysize": tile,
         "bigtiff": "YES",
-        "compress": "deflate",
-        "zlevel": 3,
     }
-    if spec.dtype == "float32":
-        profile["predictor"] = 3
+    if not optimized:
+        profile |= {"compress": "deflate", "zlevel": 3} | ({"predictor": 3} if "predictor" in packed else {})
     if count > 1:
         profile["interleave"] = "band"
     # image.crs is None in radar geometry
     profile |= {key: value for key, value in (("crs", image.crs), ("transform", image.transform)) if value is not None}
-    try:
-        with rasterio.open(path, "w", **profile) as target:
+    first = path.with_name(f".{secrets.token_hex(8)}.tif") if optimized else path
+    with _told(path, spec):
+        with gdal().open(first, "w", **profile) as target:
             _copy_metadata(target, image, same_values)
             target.update_tags(**tags)
             for band in range(1, count + 1):
@@ -85,10 +92,48 @@ def create_tiff(
                     target.set_band_unit(band, spec.unit)
             place = import_optional("rasterio.windows", "insar").Window.from_slices
             yield lambda values, window, band: target.write(values, band, window=place(*window))
-    except rasterio.errors.RasterioError as error:
+        if optimized:
+            _optimize(first, path, tile, packed)
+        else:
+            _add_overviews(path, tile)
+
+
+@contextmanager
+def _told(path: Path, spec: OutputSpec) -> Iterator[None]:
+    """What keeps GDAL from writing, as an OSError."""
+    kinds = (gdal().errors.RasterioError, import_optional("rasterio._err", "insar").CPLE_BaseError)
+    try:
+        yield
+    except kinds as error:
         if os.statvfs(path.parent).f_bavail * os.statvfs(path.parent).f_frsize < 1 << 22:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
         raise OSError(f"{spec.path} cannot be written ({first_line(error)})") from error
+
+
+def _optimize(first: Path, path: Path, tile: int, packed: Mapping[str, str]) -> None:
+    """Make the Cloud Optimized GeoTIFF of a GeoTIFF, which goes. Both names are short: GDAL makes longer ones."""
+    last = first.with_suffix(".cog")
+    options = {"level": 3, "blocksize": tile, "bigtiff": "YES", "overview_resampling": "NEAREST", **packed}
+    import_optional("rasterio.shutil", "insar").copy(first, last, driver="COG", **options)
+    first.unlink()
+    last.rename(path)
+
+
+def _add_overviews(path: Path, tile: int) -> None:
+    """Overviews until one is no larger than a tile."""
+    with gdal().open(path, "r+") as file:
+        factors = [2**k for k in range(1, 16) if max(file.shape) > tile * 2 ** (k - 1)]
+        if factors:
+            file.build_overviews(factors, import_optional("rasterio.enums", "insar").Resampling.nearest)
+
+
+def _namespaces(image: Interferogram) -> list[str]:
+    """Namespaces of the metadata of the file read, beside those that GDAL fills."""
+    layer = image.layer.origin
+    if not isinstance(layer, RasterLayer):
+        return []
+    with gdal().open(layer.uri) as source:
+        return [space for space in source.tag_namespaces() if space not in _OURS]
 
 
 def _copy_metadata(target: Any, image: Interferogram, same_values: bool) -> None:
@@ -99,9 +144,8 @@ def _copy_metadata(target: Any, image: Interferogram, same_values: bool) -> None
         return
     with gdal().open(layer.uri) as source:
         target.update_tags(**_lasting(source.tags()))
-        for space in source.tag_namespaces():
-            if space not in _OURS:
-                target.update_tags(ns=space, **source.tags(ns=space))
+        for space in _namespaces(image):
+            target.update_tags(ns=space, **source.tags(ns=space))
         if same_values:
             target.update_tags(1, **_lasting(source.tags(layer.band)))
         if source.gcps[0] and layer.transform is None:

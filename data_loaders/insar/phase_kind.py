@@ -61,7 +61,8 @@ def _check_values(image: Interferogram) -> list[str]:
         values = f"{found.low:.4g} to {found.high:.4g}"
         raise DataError(f"{image.path}: found values from {values}, {reason}, expected {expected}")
     if kind == "unwrapped phase" or found.high > math.pi * 1.01:
-        return [f"values from {found.low:.4g} to {found.high:.4g} are taken as unwrapped phase; the output is wrapped"]
+        span = f"values from {found.low:.4g} to {found.high:.4g}"
+        return [f"{span} are taken as unwrapped phase; the output is wrapped, --unwrap unwraps it again"]
     return []
 
 

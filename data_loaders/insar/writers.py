@@ -1,4 +1,4 @@
-"""Filtered interferograms out: tiled BigTIFF with the georeferencing, nodata and metadata of the file read.
+"""Filtered interferograms out: tiled GeoTIFF with overviews, the georeferencing, nodata and metadata of the file read.
 
 OUT.tif holds the wrapped phase (float32) or the complex values, OUT_mask.tif 1 where there are data, and OUT_NAME.tif
 one float32 map each, such as the quality. Blocks are gathered in `.OUT.tif.partial` beside them (see block_store); the
@@ -9,7 +9,7 @@ by block (an unwrapped phase, a page) can appear with them.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from hashlib import sha256
 from pathlib import Path
@@ -198,7 +198,7 @@ def open_outputs(
         path: OUT.tif, in an existing folder.
         kind: "phase" (float32, radians) or "complex" (complex64).
         maps: names of float32 maps beside it, and what they are.
-        extra: ends of the names of further files that appear with it: "report.html" is OUT_report.html.
+        extra: ends of the names of further files that appear with it: "report.html" is OUT_report.html, ".qml" OUT.qml.
         block: rows and columns of a block, a multiple of 16.
         job: what determines the values beside the input (model, strength, version): a run goes on only with blocks of
             the same job and of an unchanged input.
@@ -208,14 +208,12 @@ def open_outputs(
         DataError: wrong suffix, missing folder, existing files, the output is an input, another run is writing it.
     """
     path = Path(path)
-    _check_arguments(path, kind, block)
-    specs = _output_specs(path, image, kind, maps)
-    further = {name: path.with_name(f"{path.stem}_{name}") for name in extra}
-    check_names([*(spec.path for spec in specs.values()), *further.values()])
-    recover(path.parent)
+    if block < TILES[-1] or block % TILES[-1]:
+        raise DataError(f"block: found {block}, expected a multiple of {TILES[-1]}")
     inputs = [layer.path for layer in (image.layer, image.coherence) if layer is not None]
-    for target in [*(spec.path for spec in specs.values()), *further.values()]:
-        _check_target(target, inputs, overwrite)
+    check_outputs(path, inputs, kind=kind, maps=maps, extra=extra, overwrite=overwrite)
+    specs = _output_specs(path, image, kind, maps)
+    further = _further(path, extra)
     files = [file for name in inputs if (file := file_of(name)) is not None]
     whole_job = {
         "input": [fingerprint(name) for name in inputs],
@@ -239,15 +237,44 @@ def _folder_of_blocks(path: Path) -> Path:
     return path.with_name(name)
 
 
-def _check_arguments(path: Path, kind: str, block: int) -> None:
+def check_outputs(
+    path: str | os.PathLike[str],
+    inputs: Sequence[str],
+    *,
+    kind: str = "phase",
+    maps: Iterable[str] = ("quality",),
+    extra: Sequence[str] = (),
+    overwrite: bool = False,
+) -> None:
+    """Whether the files that `open_outputs` is to make may be made, as far as that is known before an input is opened.
+
+    Args:
+        inputs: paths that must not be replaced.
+    Raises:
+        DataError: as `open_outputs`.
+    """
+    path = Path(path)
     if kind not in KINDS:
         raise DataError(f"kind: found {kind!r}, expected one of {', '.join(KINDS)}")
-    if block < TILES[-1] or block % TILES[-1]:
-        raise DataError(f"block: found {block}, expected a multiple of {TILES[-1]}")
     if path.suffix.lower() not in (".tif", ".tiff"):
         raise DataError(f"output: found {path}, expected a name ending in .tif")
     if not path.parent.is_dir():
         raise DataError(f"output: found no such folder {path.parent}, expected one that exists")
+    targets = [path, *_beside(path, maps).values(), *_further(path, extra).values()]
+    check_names(targets)
+    recover(path.parent)
+    for target in targets:
+        _check_target(target, inputs, overwrite)
+
+
+def _further(path: Path, extra: Sequence[str]) -> dict[str, Path]:
+    """Where the files of `extra` will be."""
+    return {name: path.with_name(path.stem + ("" if name.startswith(".") else "_") + name) for name in extra}
+
+
+def _beside(path: Path, maps: Iterable[str]) -> dict[str, Path]:
+    """Where the mask and the maps will be."""
+    return {name: path.with_name(f"{path.stem}_{name}{path.suffix}") for name in ("mask", *maps)}
 
 
 def _output_specs(
@@ -257,11 +284,11 @@ def _output_specs(
     unit, nan = ("radian" if kind == "phase" else ""), float("nan")
     nodata = image.nodata if image.nodata is not None else 0.0 if kind == "complex" else nan
     descriptions = maps if isinstance(maps, Mapping) else {name: name for name in maps}
-    beside = {name: path.with_name(f"{path.stem}_{name}{path.suffix}") for name in ("mask", *descriptions)}
+    beside = _beside(path, descriptions)
     return {
         "values": OutputSpec(path, KINDS[kind], nodata, unit, "interferogram"),
         "mask": OutputSpec(beside["mask"], "uint8", None, "", "1 where there are data"),
-        **{name: OutputSpec(beside[name], "float32", nan, "", text) for name, text in descriptions.items()},
+        **{name: OutputSpec(beside[name], "float32", nan, "1", text) for name, text in descriptions.items()},
     }
 
 

@@ -47,4 +47,5 @@ def load_motion(path: str | os.PathLike[str], format: str | None = None, **optio
         DataError: no such file, unknown format, truncated or damaged file, something the file leaves open and no
             option says; names the file, what was found and what was expected.
     """
-    return read_motion(Path(path), ReadOptions.of(options), format)
+    given = ReadOptions.of(options)
+    return given.hold(read_motion(Path(path), given, format))

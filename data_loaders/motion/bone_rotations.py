@@ -129,10 +129,12 @@ class BoneRotations:
                 (pairs, 2) bones by their place among the joints that have a parent.
             torso: its pairs of joints; None finds them.
         Raises:
-            DataError: unknown frame or pairs, no torso to be found.
+            DataError: unknown frame or pairs, no torso to be found, positions in an image.
         """
         if frame not in ("torso", "world"):
             raise DataError(f"frame: found {frame!r}, expected torso or world")
+        if any(sequence.shape[-1] != 3 for sequence in sequences):
+            raise DataError("sequences: found positions in an image, expected positions in space")
         ends = np.flatnonzero(parent >= 0)
         bones = np.stack((parent[ends], ends), axis=1)
         if frame == "torso" and torso is None:
@@ -199,8 +201,9 @@ def rotations_of(motions: MotionSet, bone_rotations: BoneRotations) -> tuple[Mot
     Raises:
         DataError: the set does not hold positions.
     """
-    if motions.kind != "positions":
-        raise DataError(f"{motions.source}: found {motions.kind}, expected positions")
+    if motions.kind != "positions" or motions.is_flat:
+        found = "positions in an image" if motions.is_flat else motions.kind
+        raise DataError(f"{motions.source}: found {found}, expected positions in space")
     results = [bone_rotations(sequence) for sequence in motions.sequences]
     sequences = tuple(rotations for rotations, _ in results)
     note = "rotations of bones, frame " + ("world" if bone_rotations.torso is None else "torso")

@@ -70,6 +70,19 @@ def rotations_of_quaternions(quaternions: np.ndarray, order: str) -> np.ndarray:
     return result.reshape(*quaternions.shape[:-1], 3, 3)
 
 
+def nearest_rotations(matrices: np.ndarray) -> np.ndarray:
+    """The rotation nearest to each matrix (..., 3, 3), NaN where none is near.
+
+        M = U S V^T  ->  U V^T, where |S - 1| < 0.05 and det M > 0
+
+    Source: Higham, Matrix nearness problems and applications (1989), section 4, the orthogonal polar factor.
+    """
+    good = np.isfinite(matrices).all((-1, -2), keepdims=True)
+    u, s, vt = np.linalg.svd(np.where(good, matrices, 0.0))
+    near = (np.abs(s - 1) < 0.05).all(-1) & (np.linalg.det(u) * np.linalg.det(vt) > 0)
+    return np.where(near[..., None, None], u @ vt, np.nan)
+
+
 def to_xyzw(quaternions: np.ndarray, order: str) -> np.ndarray:
     """Quaternions (..., 4) with the scalar last, as scipy has them."""
     if order not in ("wxyz", "xyzw"):

@@ -2,6 +2,7 @@
 
     kind         one sequence                  values
     positions    (frames, joints, 3)           metres, right-handed, z up
+                 (frames, joints, 2)           in the plane of an image: to the right, up; all sequences alike
     rotations    (frames, joints, 3, 3)        matrices in SO(3)
     signals      (frames, channels)            as `channels` names them, e.g. accelerations and angular rates
 
@@ -19,6 +20,7 @@ import numpy as np
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.motion.gaps import interpolate_gaps
 from mvnet.data_loaders.motion.skeleton.tree import check_parent
+from mvnet.data_loaders.motion.skeleton.vertical import Vertical
 
 Kind = Literal["positions", "rotations", "signals"]
 TAILS: dict[str, tuple[int, ...]] = {"positions": (3,), "rotations": (3, 3), "signals": ()}
@@ -41,7 +43,8 @@ class MotionSet:
         names: of the sequences, by default their number.
         joints: name of each joint. channels: name, with unit, of each channel of "signals".
         rate: frames per second. timestamps: n arrays (frames,), seconds, where the sampling is uneven.
-        source: file or folder, for messages. notes: what the reader decided, in words.
+        source: file or folder, for messages. notes: what the reader decided, repaired or left out, in words.
+        vertical: the axis of the file that is z here; None where nothing stands or the format has its own axes.
     Raises:
         DataError: a ValueError that names the sequence, what was found and what was expected.
     """
@@ -61,6 +64,7 @@ class MotionSet:
     timestamps: tuple[np.ndarray, ...] | None = None
     source: str = "sequences"
     notes: tuple[str, ...] = ()
+    vertical: Vertical | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in TAILS:
@@ -76,7 +80,8 @@ class MotionSet:
             object.__setattr__(self, "parent", check_parent(self.parent, self.width, self.source))
 
     def _check_sequences(self) -> None:
-        tail = TAILS[self.kind]
+        flat = self.kind == "positions" and self.sequences[0].shape[2:] == (2,)
+        tail = (2,) if flat else TAILS[self.kind]
         wanted = ", ".join(["frames", "channels" if self.kind == "signals" else "joints", *map(str, tail)])
         for name, sequence in zip(self.names, self.sequences):
             where = f"{self.source}: sequence {name}"
@@ -144,6 +149,11 @@ class MotionSet:
     def width(self) -> int:
         """Number of joints, or of channels."""
         return self.sequences[0].shape[1]
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether positions are those of an image, (frames, joints, 2)."""
+        return self.kind == "positions" and self.sequences[0].shape[-1] == 2
 
     @property
     def lengths(self) -> np.ndarray:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
 
 from mvnet.data_loaders.errors import DataError
+
+if TYPE_CHECKING:
+    from mvnet.data_loaders.motion.motion_set import MotionSet
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "up": ("x", "y", "z"),
@@ -57,3 +60,18 @@ class ReadOptions:
         if unknown:
             raise DataError(f"options: found {unknown[0]!r}, expected {', '.join(names)}")
         return cls(**options)
+
+    def hold(self, motions: MotionSet) -> MotionSet:
+        """Motions as read, at the rate that was asked for, with a note where `up` does nothing.
+
+        DataError: they are not what `value` asked for.
+        """
+        wanted = "rotations" if self.value == "local" else self.value
+        if wanted is not None and motions.kind != wanted:
+            raise DataError(f"value: found {motions.kind} in {motions.source}, expected {self.value} as asked")
+        if self.up and motions.vertical is None and motions.kind != "signals":
+            note = f"up: {self.up} not used: the axes of this format are known"
+            motions = motions if note in motions.notes else replace(motions, notes=(*motions.notes, note))
+        if self.rate is None or motions.rate == self.rate:
+            return motions
+        return replace(motions, rate=self.rate, timestamps=None)

@@ -11,7 +11,10 @@ import numpy as np
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.motion.motion_set import MotionSet
 from mvnet.data_loaders.motion.options import ReadOptions
+from mvnet.data_loaders.motion.skeleton.common_joints import compatible, in_common
 from mvnet.data_loaders.motion.skeleton.tree import TO_Z_UP
+from mvnet.data_loaders.motion.skeleton.vertical import Vertical, guess_vertical, rest_pose
+from mvnet.data_loaders.motion.turning import agree
 
 METRES = {"m": 1.0, "cm": 1e-2, "mm": 1e-3, "in": 0.0254}
 """Units of length as files name them."""
@@ -36,7 +39,7 @@ def one_recording(
         positions: (frames, joints, 3). world, local: rotations (frames, joints, 3, 3) of the joints in space, and
             relative to the joint above.
         scale: metres per unit that the reader has applied already; None applies that of the options.
-        default_up: vertical axis of the file without `up`; None takes y or z by the extent of the body.
+        default_up: vertical axis of the file without `up`; None guesses y or z, see `guess_vertical`.
     Raises:
         DataError: rotations of a file that has none.
     """
@@ -45,8 +48,9 @@ def one_recording(
     if values is None:
         offered = "positions" if world is None else "positions, rotations or local"
         raise DataError(f"value: found {value!r}, expected {offered}")
-    up, reason = _vertical(positions, options, default_up)
-    rotation, notes = TO_Z_UP[up], [f"up: {up} ({reason})"]
+    vertical = _vertical(positions, world, parent, options, default_up)
+    vertical = replace(vertical, local=value == "local")
+    rotation, notes = TO_Z_UP[vertical.axis], [vertical.note]
     if value == "positions":
         values = values @ rotation.T * (1.0 if scale else options.scale or 1.0)
         known = scale or options.scale
@@ -66,58 +70,58 @@ def one_recording(
         rate=options.rate or rate,
         source=str(path),
         notes=tuple(notes),
+        vertical=vertical,
     )
 
 
-def _vertical(positions: np.ndarray, options: ReadOptions, default: str | None) -> tuple[str, str]:
-    """The vertical axis of a file: given, the default of its format, or y or z by the extent of the body; and why."""
+def _vertical(
+    positions: np.ndarray,
+    world: np.ndarray | None,
+    parent: np.ndarray | None,
+    options: ReadOptions,
+    default: str | None,
+) -> Vertical:
+    """The vertical axis of a file: given, the default of its format, or a guess."""
     if options.up:
-        return options.up, "as asked"
+        return Vertical(options.up, "as asked")
     if default:
-        return default, "by convention"
-    extent = np.nanmean(np.ptp(np.nan_to_num(positions), axis=1), axis=0)
-    return ("y" if extent[1] >= extent[2] else "z"), "the body extends farthest along it; say up=... if wrong"
+        return Vertical(default, "by convention")
+    rest = None if world is None or parent is None else rest_pose(positions, world, parent)
+    return guess_vertical(positions, rest)
 
 
 def combine(parts: Sequence[MotionSet], source: str) -> MotionSet:
-    """One set of the sequences of several, which must agree in kind and joints.
+    """One set of the sequences of several.
 
-    Labels and subjects are kept where all parts have them, the skeleton where all have the same, timestamps where
-    the rates differ.
+    Joints and channels go by their names: those that all recordings have, in the order of the first. Recordings that
+    are of another kind or skeleton than most are left out. The vertical axis is decided once, see `agree`. Labels
+    and subjects are kept where all parts have them, the skeleton where all have the same, timestamps where the rates
+    differ. The notes say all of it.
 
     Raises:
-        DataError: another kind, other numbers of joints or other names than the first.
+        DataError: recordings that have too little in common, and no majority that has.
     """
-    first = parts[0]
-    for part in parts[1:]:
-        _check_agreement(part, first)
-    labels, classes = _merge_labels(parts)
-    one_rate = all(part.rate == first.rate for part in parts)
+    kept, left_out = compatible(parts)
+    kept, vertical = agree(kept)
+    kept, reduced = in_common(kept)
+    first = kept[0]
+    labels, classes = _merge_labels(kept)
+    one_rate = all(part.rate == first.rate for part in kept)
     return replace(
         first,
-        sequences=tuple(sequence for part in parts for sequence in part.sequences),
+        sequences=tuple(sequence for part in kept for sequence in part.sequences),
         labels=labels,
         classes=classes,
-        subjects=_join([part.subjects for part in parts]),
-        parent=first.parent if _all_equal([part.parent for part in parts]) else None,
+        subjects=_join([part.subjects for part in kept]),
         train_subjects=None,
         train_sequences=None,
-        names=tuple(name for part in parts for name in part.names),
+        names=tuple(name for part in kept for name in part.names),
         rate=first.rate if one_rate else None,
-        timestamps=None if one_rate and first.timestamps is None else _times(parts),
+        timestamps=None if one_rate and first.timestamps is None else _times(kept),
         source=source,
-        notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+        notes=tuple(dict.fromkeys([*left_out, *reduced, *(note for part in kept for note in part.notes)])),
+        vertical=vertical,
     )
-
-
-def _check_agreement(part: MotionSet, first: MotionSet) -> None:
-    """DataError where the kind, the number or the names of joints or channels differ."""
-    if (part.kind, part.width) != (first.kind, first.width):
-        found, wanted = (f"{p.kind} of {p.width} joints or channels" for p in (part, first))
-        raise DataError(f"{part.source}: found {found}, expected {wanted} as in {first.source}")
-    if (part.joints, part.channels) != (first.joints, first.channels):
-        found, wanted = (_short(p.joints or p.channels or ()) for p in (part, first))
-        raise DataError(f"{part.source}: found the names {found}, expected {wanted} as in {first.source}")
 
 
 def _merge_labels(parts: Sequence[MotionSet]) -> tuple[np.ndarray | None, tuple[str, ...]]:
@@ -135,12 +139,6 @@ def _join(arrays: Sequence[np.ndarray | None]) -> np.ndarray | None:
     return np.concatenate(known) if len(known) == len(arrays) else None
 
 
-def _all_equal(arrays: Sequence[np.ndarray | None]) -> bool:
-    """Whether all are known and the same."""
-    first = arrays[0]
-    return first is not None and all(array is not None and bool((array == first).all()) for array in arrays)
-
-
 def _times(parts: Sequence[MotionSet]) -> tuple[np.ndarray, ...] | None:
     """Seconds of every frame of every sequence; None where a part knows neither times nor rate."""
     times: list[np.ndarray] = []
@@ -152,10 +150,6 @@ def _times(parts: Sequence[MotionSet]) -> tuple[np.ndarray, ...] | None:
         else:
             return None
     return tuple(times)
-
-
-def _short(names: tuple[str, ...]) -> str:
-    return ", ".join(names[:4]) + (f", ... ({len(names)})" if len(names) > 4 else "") or "none"
 
 
 def _numbers_first(name: str) -> tuple[int, float, str]:

@@ -3,7 +3,12 @@
 cross-subject           the splits published with the data; where there are none, leave-one-subject-out
 leave-one-subject-out   one split for each subject, the test being that subject
 half                    one split: every second subject (first, third, ... in order) trains
+folds, folds:N          N splits (5): sequence by sequence, in every class the first N-th, the second, ... are tested
 FILE                    .json [[1, 3, 5], [2, 4]] or .csv / .txt, one line for each split: the training subjects
+
+Where there are no subjects, or one, the schemes that need several go by sequence, into at most as many folds as the
+smallest class has sequences, and their note says so. Neighbours of a class stay in one fold: repetitions that follow
+each other are more alike than others.
 """
 
 from __future__ import annotations
@@ -21,7 +26,8 @@ import numpy as np
 from mvnet.data_loaders.errors import DataError, reading
 from mvnet.data_loaders.motion.motion_set import MotionSet
 
-SCHEMES = ("cross-subject", "leave-one-subject-out", "half")
+SCHEMES = ("cross-subject", "leave-one-subject-out", "half", "folds")
+_FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,7 @@ def splits(motions: MotionSet, scheme: str | os.PathLike[str] = "cross-subject")
     A class that only test subjects perform stays in the test, where it counts as wrong; the note says so.
 
     Raises:
-        DataError: unknown scheme or file, no subjects, fewer than two, a subject that does not exist, an empty side.
+        DataError: unknown scheme or file, a file but no subjects, a subject that does not exist, an empty side.
     """
     name = os.fspath(scheme)
     if name == "cross-subject" and motions.train_sequences is not None:
@@ -52,11 +58,19 @@ def splits(motions: MotionSet, scheme: str | os.PathLike[str] = "cross-subject")
         return [_split(motions, m, f"{i + 1}", "published split over sequences") for i, m in enumerate(masks)]
     if name == "cross-subject" and motions.train_subjects is not None:
         return _by_subjects(motions, np.asarray(motions.train_subjects).tolist(), "published", motions.source)
+    folds = re.fullmatch(r"folds(?::(\d+))?", name)
+    if folds:
+        return _by_sequence(motions, int(folds.group(1) or _FOLDS), "folds by sequence")
     if name not in SCHEMES:
         return _by_subjects(motions, read_subject_lists(Path(name)), f"of {Path(name).name}", name)
-    subjects = sorted(set(np.asarray(motions.require_subjects()).tolist()))
+    subjects = [] if motions.subjects is None else sorted(set(np.asarray(motions.subjects).tolist()))
     if len(subjects) < 2:
-        raise DataError(f"{motions.source}: found 1 subject, expected at least 2 to split by subject, or a FILE")
+        reason = f"as there {'is one subject' if subjects else 'are no subjects'}"
+        reason += ": the same person may be in training and test"
+        if name == "half":
+            return [_half_of_sequences(motions, f"every second sequence of a class trains, {reason}")]
+        smallest = min(len(members) for _, members in _classes(motions))
+        return _by_sequence(motions, max(2, min(_FOLDS, smallest)), f"folds by sequence, {reason}")
     if name == "half":
         return _by_subjects(motions, [subjects[::2]], "every second subject trains", motions.source)
     note = "leave one subject out" + (", as none are published" if name == "cross-subject" else "")
@@ -76,6 +90,31 @@ def _by_subjects(motions: MotionSet, lists: Sequence[Sequence[object]], note: st
             raise DataError(f"{source}: split {i + 1}: found subject {unknown[0]!r}, expected one of {known}")
         found.append(_split(motions, np.isin(keys, wanted), f"{i + 1}", note))
     return found
+
+
+def _by_sequence(motions: MotionSet, count: int, note: str) -> list[Split]:
+    """Splits over sequences: the k-th of n of class c is tested in fold (floor(k count / n) + c) mod count."""
+    if count < 2:
+        raise DataError(f"split: found {count} folds, expected at least 2")
+    count = min(count, len(motions))
+    fold = np.zeros(len(motions), dtype=np.int64)
+    for label, members in _classes(motions):
+        fold[members] = (np.arange(len(members)) * count // len(members) + label) % count
+    used = np.unique(fold).tolist()
+    return [_split(motions, fold != k, f"fold {place}", note) for place, k in enumerate(used, 1)]
+
+
+def _half_of_sequences(motions: MotionSet, note: str) -> Split:
+    train = np.zeros(len(motions), dtype=bool)
+    for _, members in _classes(motions):
+        train[members[::2]] = True
+    return _split(motions, train, "1", note)
+
+
+def _classes(motions: MotionSet) -> list[tuple[int, np.ndarray]]:
+    """Label and indices of the sequences of every class."""
+    labels = np.zeros(len(motions), dtype=np.int64) if motions.labels is None else motions.labels
+    return [(int(label), np.flatnonzero(labels == label)) for label in np.unique(labels)]
 
 
 def _split(motions: MotionSet, train: np.ndarray, name: str, note: str) -> Split:

@@ -104,7 +104,7 @@ class GroupConv(nn.Module):
         Returns:
             shapes (out, in, *taps) and (out,), the latter None for a layer without bias.
         """
-        if self.training or torch.is_grad_enabled():
+        if self.training or torch.is_grad_enabled() or torch.compiler.is_exporting():
             self._kept = None
             return self._expand()
         parameters = [p for p in (self.weight, self.bias) if p is not None]

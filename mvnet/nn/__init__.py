@@ -14,6 +14,10 @@
 | `RotationFlow`     | curves of rotations      | flow on SO(3)^k of a learned velocity                                |
 | `local_fit`      | curves                   | local polynomial regression with gaps: extrinsic means, signed weights |
 | `LogMap`           | rotations                | axis vectors, for what follows in R^n                                |
+| `BiMap`            | SPD matrices, any size   | congruence by a learned matrix of orthonormal columns                |
+| `ReEig`            | SPD matrices, any size   | eigenvalues lifted to a floor                                        |
+| `SPDBatchNorm`     | SPD matrices, any size   | Frechet mean and dispersion of a batch made those that are learned   |
+| `LogEig`           | SPD matrices, any size   | the logarithm as a vector, for what follows in R^n                   |
 
 Every layer is a `torch.nn.Module` that follows the dtype and device of its input, and takes `generator=` where it draws
 initial weights. Features are typed: `mvnet.equivariant.field_type(group, {...})` says how the symmetries act on their
@@ -31,22 +35,27 @@ from mvnet.nn.gabor import GaborBank
 from mvnet.nn.local_polynomial import local_fit
 from mvnet.nn.memory import run_part
 from mvnet.nn.rotations import LogMap, RotationFlow, RotationMapping, RotationMixing, RotationPooling
+from mvnet.nn.spd_matrices import BiMap, LogEig, ReEig, SPDBatchNorm
 from mvnet.nn.spd_ode import SPDODE
 from mvnet.nn.stencil import Stencil
 from mvnet.nn.unet import EquivariantUNet
 
 __all__ = [
     "SPDODE",
+    "BiMap",
     "CircleODE",
     "ConnectionFilter",
     "EquivariantUNet",
     "FrechetFilter",
     "GaborBank",
+    "LogEig",
     "LogMap",
+    "ReEig",
     "RotationFlow",
     "RotationMapping",
     "RotationMixing",
     "RotationPooling",
+    "SPDBatchNorm",
     "Stencil",
     "angle",
     "apply_connection",

@@ -15,7 +15,7 @@ except ImportError:  # no such locks on this system
 
 _PATIENCE = 10.0  # seconds that the lock of a folder is waited for
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-_held: set[int] = set()  # descriptors
+_held: dict[int, object] = {}  # descriptor -> what is released with it: a number is used again once it is closed
 
 
 def _release_in_child() -> None:
@@ -40,8 +40,8 @@ class FileLock:
     """
 
     def __init__(self, path: Path, descriptor: int, sure: bool):
-        self.path, self.sure, self._descriptor = path, sure, descriptor
-        _held.add(descriptor)
+        self.path, self.sure, self._descriptor, self._key = path, sure, descriptor, object()
+        _held[descriptor] = self._key
 
     def release(self, *, remove: bool = False) -> None:
         """Give it back; may be called twice.
@@ -49,11 +49,11 @@ class FileLock:
         Args:
             remove: whether the file goes too.
         """
-        if self._descriptor not in _held:
+        if _held.get(self._descriptor) is not self._key:
             return
         if remove:
             self.path.unlink(missing_ok=True)
-        _held.discard(self._descriptor)
+        del _held[self._descriptor]
         os.close(self._descriptor)
 
     def __del__(self) -> None:
@@ -110,12 +110,12 @@ def locked(folder: Path) -> Iterator[bool]:
     except OSError:
         yield False
         return
-    _held.add(descriptor)
+    _held[descriptor] = descriptor
     try:
         end = time.monotonic() + _PATIENCE
         while (held := _try_lock(descriptor)) is False and time.monotonic() < end:
             time.sleep(0.01)
         yield held is True
     finally:
-        _held.discard(descriptor)
+        _held.pop(descriptor, None)
         os.close(descriptor)

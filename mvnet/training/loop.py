@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
+from mvnet import ranks
 from mvnet.errors import MvnetError
 from mvnet.optim.registry import describe
 from mvnet.runtime import flush_denormals, freed_memory_kept
@@ -20,7 +23,7 @@ from mvnet.training.schedule import Schedule
 
 
 def batches_of(data: Dataset, schedule: Schedule, start: int) -> Iterator[Any]:
-    """Batches start, start + 1, ... of a map-style data set, in order.
+    """Batches start, start + 1, ... of a map-style data set, in order; of each, every W-th example on one of W ranks.
 
     Args:
         data: example i is a function of its seed and i.
@@ -29,11 +32,12 @@ def batches_of(data: Dataset, schedule: Schedule, start: int) -> Iterator[Any]:
     Returns:
         iterator of collated batches.
     """
-    order = range(start * schedule.batch, schedule.steps * schedule.batch)
+    ours, rank = schedule.batch // ranks.count(), ranks.rank()
+    order = range(start * schedule.batch + rank, schedule.steps * schedule.batch, ranks.count())
     return iter(
         DataLoader(
             data,
-            schedule.batch,
+            ours,
             sampler=order,
             num_workers=schedule.workers,
             prefetch_factor=4 if schedule.workers else None,
@@ -41,7 +45,13 @@ def batches_of(data: Dataset, schedule: Schedule, start: int) -> Iterator[Any]:
     )
 
 
-def train(run: Run, objective: Objective, data: Dataset, quiet: bool = False) -> nn.Module:
+def train(
+    run: Run,
+    objective: Objective,
+    data: Dataset,
+    quiet: bool = False,
+    watch: Callable[[int, Mapping[str, float]], object] | None = None,
+) -> nn.Module:
     """Train to the end of the schedule, with a progress bar on stderr and a log in the folder of the run.
 
     Ctrl-C leaves the last checkpoint, from which the same call resumes.
@@ -51,6 +61,7 @@ def train(run: Run, objective: Objective, data: Dataset, quiet: bool = False) ->
         objective: loss and figures of a batch.
         data: map-style; example i is a function of the seed and i.
         quiet: no bar.
+        watch: called as watch(step, figures) with what goes to the log, in the process that writes it.
     Returns:
         the network as `Run.finish` returns it.
     Raises:
@@ -59,17 +70,24 @@ def train(run: Run, objective: Objective, data: Dataset, quiet: bool = False) ->
     if run.folder is None:
         raise MvnetError("run: found a run without a folder, expected one with a folder")
     with closing(run):
-        return _train(run, run.folder, objective, data, quiet)
+        return _train(run, run.folder, objective, data, quiet, watch or _nobody)
 
 
-def _train(run: Run, folder: Path, objective: Objective, data: Dataset, quiet: bool) -> nn.Module:
+def _train(
+    run: Run,
+    folder: Path,
+    objective: Objective,
+    data: Dataset,
+    quiet: bool,
+    watch: Callable[[int, Mapping[str, float]], object],
+) -> nn.Module:
     schedule, device = run.schedule, next(run.model.parameters()).device
     smooth: dict[str, float] = {}
     with (
         freed_memory_kept(),
         flush_denormals(),
-        training_bar(f"training on {device}", schedule.steps, run.step, quiet) as progress,
-        open(folder / "log.jsonl", "a") as log,
+        training_bar(f"training on {_place(device)}", schedule.steps, run.step, quiet or ranks.rank() > 0) as progress,
+        open(folder / "log.jsonl" if ranks.rank() == 0 else os.devnull, "a") as log,
     ):
         table = describe(run.model, schedule.optimizer, **run.optimizer_options)
         about: dict[str, Any] = {"optimizer": schedule.optimizer, "parameters": table}
@@ -80,4 +98,15 @@ def _train(run: Run, folder: Path, objective: Objective, data: Dataset, quiet: b
                 log.write(json_text({"step": run.step, **smooth, **about}) + "\n")
                 log.flush()
                 about = {}
+                if ranks.rank() == 0:
+                    watch(run.step, smooth)
     return run.finish()
+
+
+def _nobody(step: int, figures: Mapping[str, float]) -> None:
+    pass
+
+
+def _place(device: torch.device) -> str:
+    """The device, and how many processes train, for the progress bar."""
+    return str(device) if ranks.count() == 1 else f"{ranks.count()} x {device.type}"

@@ -4,7 +4,8 @@
 
 A run may be kept in a folder, in which one process trains at a time: `checkpoint-STEP.safetensors` (weights, their
 average, the best ones, optimiser) beside `checkpoint.json` (step, options, numbers) and `log.jsonl`. Batch k is a
-function of the seed and k, so that a resumed run draws the batches of an uninterrupted one.
+function of the seed and k, so that a resumed run draws the batches of an uninterrupted one, and several processes
+that train together (`mvnet.ranks`) those of one.
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from mvnet import ranks
 from mvnet.errors import MvnetError
 from mvnet.manifolds.parameter import ManifoldParameter
 from mvnet.optim.registry import build, parse_options
 from mvnet.storage import FileLock, drop_progress, json_text, lock_file, recover, save_progress
 from mvnet.training.monitor import Monitor
+from mvnet.training.precision import lowered, precision_of
 from mvnet.training.schedule import Schedule
 from mvnet.training.state import convert_version_0_1, optimizer_state, restore_optimizer
 
@@ -36,6 +39,7 @@ _IMPLIED = {
     "optimizer": "adamw",
     "decay": "cosine",
     "optimizer_options": "",
+    "precision": "float32",
 }  # options that older checkpoints do not hold
 
 
@@ -66,21 +70,34 @@ class Run:
         identity: dict[str, Any] | None = None,
         may_change: frozenset[str] = frozenset(),
     ):
+        if schedule.batch % ranks.count():
+            processes = ranks.count()
+            raise MvnetError(f"batch: found {schedule.batch} over {processes} processes, expected a multiple of them")
         self.folder, self.model, self.schedule, self.monitor = folder, model, schedule, monitor
         self.name, self.may_change = name, may_change
         self.identity = json.loads(json_text({**asdict(schedule), **(identity or {})}))
         self.step, self.peak = 0, schedule.rate
+        device, self._dtype = next(model.parameters()).device, precision_of(schedule.precision)
+        self._scaler = torch.amp.GradScaler(device.type, enabled=self._dtype is torch.float16)
         self.optimizer_options = options = parse_options(schedule.optimizer, schedule.optimizer_options)
+        ranks.share_weights(model)
         self.optimizer = build(schedule.optimizer, model, schedule.rate, schedule.weight_decay, **options)
+        if ranks.count() > 1 and getattr(self.optimizer, "reads_activations", False):
+            name, processes = schedule.optimizer, ranks.count()
+            raise MvnetError(
+                f"optimizer: found {name} over {processes} processes, expected one that reads gradients only"
+            )
         self._shares = [group["lr"] / schedule.rate for group in self.optimizer.param_groups]
         self.average = {k: v.detach().clone() for k, v in model.state_dict().items()} if schedule.average else {}
         self._manifolds = {k: p.manifold for k, p in model.named_parameters() if isinstance(p, ManifoldParameter)}
         self._lock = None
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-            self._lock = _lock(folder)
+            self._lock = _lock(folder) if ranks.rank() == 0 else None
             try:
-                recover(folder)
+                if ranks.rank() == 0:
+                    recover(folder)
+                ranks.wait()
                 if self.has_checkpoint(folder, name):
                     self._load(folder)
             except BaseException:
@@ -156,15 +173,20 @@ class Run:
         for group, share in zip(self.optimizer.param_groups, self._shares):
             group["lr"] = share * rate
         self.optimizer.zero_grad(set_to_none=True)
-        # batch -> loss -> gradient, clipped -> step, unless it is not finite
-        loss, figures = objective(self.model, batch)
-        loss.backward()
+        # batch -> loss -> gradient, of all processes, clipped -> step, unless it is not finite
+        with lowered(self.model, self._dtype):
+            loss, figures = objective(self.model, batch)
+            self._scaler.scale(loss).backward()
+        self._scaler.unscale_(self.optimizer)
+        ranks.average_gradients(self.model.parameters())
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.schedule.clip)
+        figures = ranks.average_figures(figures, norm.device)
         finite = bool(torch.isfinite(norm))
         begin = time.perf_counter()
         if finite:
             self.optimizer.step()
-        figures = {**figures, "optimizer_ms": 1e3 * (time.perf_counter() - begin)}
+        self._scaler.update()
+        figures["optimizer_ms"] = 1e3 * (time.perf_counter() - begin)
         self.step += 1
         if self.average:
             self._average_weights()
@@ -198,16 +220,20 @@ class Run:
     # ---- checkpoints ----
 
     def save(self, folder: Path) -> None:
-        """Write a checkpoint.
+        """Write a checkpoint, from one of the processes that train together.
 
         Args:
             folder: folder of the run.
         """
+        if ranks.rank() > 0:
+            return
         tensors, numbers = optimizer_state(self.optimizer)
         tensors |= {f"model/{k}": v for k, v in self.model.state_dict().items()}
         tensors |= {f"average/{k}": v for k, v in self.average.items()}
         description: dict[str, Any] = {"step": self.step, "schedule": self.identity, "peak": self.peak}
         description["optimizer"] = numbers
+        if self._scaler.is_enabled():
+            description["scaler"] = self._scaler.state_dict()
         if self.monitor is not None:
             tensors |= {f"kept/{k}": v for k, v in self.monitor.kept.items()}
             description["monitor"] = self.monitor.numbers()
@@ -238,6 +264,8 @@ class Run:
         self.average = part("average")
         with _reading(folder):
             restore_optimizer(self.optimizer, tensors, description.get("optimizer", {}))
+            if self._scaler.is_enabled():
+                self._scaler.load_state_dict(description["scaler"])
             if self.monitor is not None:
                 self.monitor.restore(description["monitor"], part("kept"))
 

@@ -34,6 +34,7 @@ class Schedule:
         optimizer: a name of `mvnet.optim.OPTIMIZERS`.
         decay: a name of `DECAYS`.
         optimizer_options: further options of the optimiser, "k=v,...".
+        precision: of convolutions and linear maps, a name of `mvnet.training.precision.PRECISIONS`.
     """
 
     steps: int = 6000
@@ -49,6 +50,7 @@ class Schedule:
     optimizer: str = "adamw"
     decay: str = "cosine"
     optimizer_options: str = ""
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         if self.decay not in DECAYS:

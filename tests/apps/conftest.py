@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import nibabel
 import numpy as np
@@ -18,6 +18,7 @@ from mvnet.data_loaders.dti import load_dwi, save_tensors
 from mvnet.data_loaders.dti.simulation import gradient_scheme, simulate_brain, simulate_dwi
 from mvnet.models.checkpoint import save_checkpoint
 from mvnet.models.dti.network import DTIDenoiser
+from tests.apps.browser import chromium
 
 SHAPE = (11, 12, 10)
 
@@ -30,6 +31,13 @@ class Scan(NamedTuple):
     bvec: Path
     mask: Path
     tensors: Path
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A headless Chromium, for one file of tests: while it is there, asyncio takes its loop for running."""
+    with chromium() as found:
+        yield found
 
 
 class Result(NamedTuple):

@@ -28,6 +28,28 @@ def test_reference_names_modules(name: str) -> None:
         importlib.import_module(module)
 
 
+def _exists(name: str) -> bool:
+    """Whether a dotted name is that of a module, or of something in one."""
+    module, _, attribute = name.rpartition(".")
+    try:
+        return hasattr(importlib.import_module(module), attribute) or bool(importlib.import_module(name))
+    except ImportError:
+        return False
+
+
+def test_map_of_the_paper_names_every_equation_and_what_exists() -> None:
+    text = PAGES["docs/reference/paper.md"].read_text(encoding="utf-8")
+    section = text.split("## Every equation")[1].split("## Errata")[0]
+    numbers: set[int] = set()
+    for row in re.findall(r"^\| ([^|]*\(\d+\)[^|]*) \|", section, re.M):
+        found = [int(n) for n in re.findall(r"\((\d+)\)", row)]
+        numbers |= set(range(found[0], found[1] + 1)) if " to " in row else set(found)
+    assert numbers == set(range(1, 64))
+    assert [name for name in re.findall(r"`(mvnet\.[\w.]+)`", text) if not _exists(name)] == []
+    for notebook in re.findall(r"notebooks? `(\w+)`", section):
+        assert (ROOT / "notebooks" / f"{notebook}.ipynb").is_file()
+
+
 def test_table_of_contents_is_complete() -> None:
     listed = re.findall(r": (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.M)
     assert sorted(listed) == sorted(str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md"))

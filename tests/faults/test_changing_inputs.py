@@ -83,7 +83,14 @@ def test_a_read_error_keeps_the_finished_tiles(source, filtered, during, tmp_pat
     os.rename(away, source)
     status, _, err = filtered(*arguments)
     assert status == 0 and "going on with 3 of 6 tiles" in err
-    assert names(tmp_path) == ["in.tif", "out.tif", "out_mask.tif", "out_quality.tif"]
+    assert names(tmp_path) == [
+        "in.tif",
+        "out.qml",
+        "out.tif",
+        "out_mask.tif",
+        "out_quality.qml",
+        "out_quality.tif",
+    ]
 
 
 def test_a_scan_that_is_replaced_is_an_error(scan, denoise, tmp_path, monkeypatch):

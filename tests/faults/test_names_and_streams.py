@@ -62,9 +62,11 @@ def test_a_long_name_of_an_interferogram(filtered, tmp_path):
     assert status == 2 and f"found a name of {most + 1} bytes" in err
     assert filtered(source, "-o", tmp_path / fits, "--quiet").status == 0
     assert sorted(path.name[-12:] for path in tmp_path.iterdir()) == [
+        "_quality.qml",
         "_quality.tif",
         "in.tif",
         "nnn_mask.tif",
+        "nnnnnnnn.qml",
         "nnnnnnnn.tif",
     ]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("mvnet.errors", "mvnet.lazy"),
-    ("mvnet.runtime", "mvnet.storage"),
+    ("mvnet.ranks", "mvnet.runtime", "mvnet.storage"),
     ("mvnet.linalg",),
     ("mvnet.manifolds",),
     ("mvnet.curves", "mvnet.equivariant", "mvnet.fields", "mvnet.losses", "mvnet.metrics", "mvnet.optim"),
@@ -35,7 +35,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "mvnet.models.tiling",
     ),
     ("mvnet.models.activity", "mvnet.models.dti", "mvnet.models.image", "mvnet.models.insar", "mvnet.models.motion"),
-    ("mvnet.models.calibration", "mvnet.models.trials"),
+    ("mvnet.models.calibration", "mvnet.models.exported", "mvnet.models.trials"),
     ("mvnet.models.registry",),
     ("mvnet.models.checkpoint",),
     ("mvnet.models.posterior_weights",),
@@ -43,11 +43,11 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("mvnet.models.activity.lie.classifier",),  # the classifiers read and write checkpoints
     ("mvnet.models", "mvnet.models.activity.lie_classifier"),
     ("mvnet.api",),
-    ("mvnet.insar_filters",),
+    ("mvnet.insar_filters", "mvnet.xarray"),
     ("mvnet",),
-    ("mvnet.apps", "mvnet.apps.common", "mvnet.apps.optimizers", "mvnet.apps.verify"),
+    ("mvnet.apps", "mvnet.apps.common", "mvnet.apps.export", "mvnet.apps.optimizers", "mvnet.apps.verify"),
     ("mvnet.apps.activity", "mvnet.apps.dti", "mvnet.apps.insar", "mvnet.apps.motion"),
-    ("mvnet.apps.demo",),
+    ("mvnet.apps.bench", "mvnet.apps.demo"),
     ("mvnet.apps.main",),
 )
 

@@ -47,7 +47,7 @@ def test_applications_do_not_know_each_other() -> None:
     for module in modules():
         kind = module.split(".")[2] if module.startswith("mvnet.apps.") else ""
         if kind in KINDS:
-            allowed = {kind, "dti"} if kind == "demo" else {kind}
+            allowed = set(KINDS) - {"activity"} if kind == "demo" else {kind}
             others = tuple(f"mvnet.apps.{other}." for other in KINDS if other not in allowed)
             assert [target for target in imports(module) if f"{target}.".startswith(others)] == [], module
 

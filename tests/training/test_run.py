@@ -201,3 +201,10 @@ def test_a_motion_training_of_version_0_1_0_resumes(optimizer, tmp_path, generat
     before = expected()[f"motion-{optimizer}"]
     assert epochs == [2, 3, 4] and found == before["result"]
     torch.testing.assert_close(model(curves[0]), torch.tensor(before["scores"]), rtol=1e-5, atol=1e-6)
+
+
+def test_figures_go_to_whoever_watches(tmp_path):
+    seen = []
+    train(new_run(tmp_path), objective, Line(), quiet=True, watch=lambda step, figures: seen.append((step, *figures)))
+    assert [entry[0] for entry in seen] == [5, 10, 12]
+    assert all("loss" in entry for entry in seen)

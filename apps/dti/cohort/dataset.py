@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mvnet.apps.common.errors import UserError
@@ -37,20 +37,32 @@ class Series:
 
 @dataclass(frozen=True)
 class Subject:
-    """A subject by its label, without "sub-", and its series; no series where there is no DWI."""
+    """A subject, or one session of it, by its labels, without "sub-" and "ses-"; no series where there is no DWI."""
 
-    label: str
+    subject: str
     series: tuple[Series, ...]
+    session: str = ""
+
+    @property
+    def label(self) -> str:
+        """01, or 01_ses-1 of a session."""
+        return f"{self.subject}_ses-{self.session}" if self.session else self.subject
+
+    @property
+    def folder(self) -> str:
+        """sub-01, or sub-01/ses-1."""
+        return f"sub-{self.subject}/ses-{self.session}" if self.session else f"sub-{self.subject}"
 
 
-def find_subjects(root: Path, labels: Sequence[str] = ()) -> list[Subject]:
-    """The subjects of a data set in the order of their labels.
+def find_subjects(root: Path, labels: Sequence[str] = (), sessions: Sequence[str] = ()) -> list[Subject]:
+    """The subjects of a data set in the order of their labels; where sessions are named, those of every subject.
 
     Args:
         root: folder of the data set.
         labels: with or without "sub-"; all subjects when empty.
+        sessions: with or without "ses-"; whole subjects when empty.
     Raises:
-        UserError: no data set, or a subject that is not in it.
+        UserError: no data set, or a subject or session that is not in it.
     """
     if not root.is_dir():
         raise UserError(f"--bids: found {'a file at' if root.exists() else 'no'} {root}, expected a BIDS data set")
@@ -59,13 +71,35 @@ def find_subjects(root: Path, labels: Sequence[str] = ()) -> list[Subject]:
     there = {path.name.removeprefix("sub-"): path for path in sorted(root.glob("sub-*")) if path.is_dir()}
     if not there:
         raise UserError(f"--bids: found no folder sub-* in {root}, expected one for every subject")
-    wanted = [word.removeprefix("sub-") for label in labels for word in label.replace(",", " ").split()]
+    wanted = _words(labels, "sub-")
     missing = [label for label in dict.fromkeys(wanted) if label not in there]
     if missing:
         names = ", ".join(f"sub-{label}" for label in missing)
         raise UserError(f"--participant-label: found no {names} in {root}, expected some of its {len(there)} subjects")
     chosen = [label for label in there if label in wanted or not wanted]
-    return [Subject(label, tuple(_series_of(there[label]))) for label in chosen]
+    if not sessions:
+        return [Subject(label, tuple(_series_of(there[label]))) for label in chosen]
+    return _sessions_of({label: there[label] for label in chosen}, _words(sessions, "ses-"))
+
+
+def _words(labels: Sequence[str], prefix: str) -> list[str]:
+    """Labels without their prefix; one argument may hold several, apart by commas or blanks."""
+    return [word.removeprefix(prefix) for label in labels for word in label.replace(",", " ").split()]
+
+
+def _sessions_of(subjects: dict[str, Path], wanted: Sequence[str]) -> list[Subject]:
+    """The sessions named, of the subjects that have them. UserError: one that none has."""
+    found = []
+    for label, folder in subjects.items():
+        series = _series_of(folder)
+        for session in dict.fromkeys(wanted):
+            ours = [replace(one, folder="dwi") for one in series if one.folder == f"ses-{session}/dwi"]
+            if ours:
+                found.append(Subject(label, tuple(ours), session))
+    missing = [f"ses-{session}" for session in wanted if session not in {subject.session for subject in found}]
+    if missing:
+        raise UserError(f"--session-label: found no DWI in {', '.join(missing)}, expected some in one subject at least")
+    return found
 
 
 def _series_of(subject: Path) -> list[Series]:

@@ -13,6 +13,7 @@ from mvnet.apps.common.pool import run_tasks
 from mvnet.apps.common.summary import aligned
 from mvnet.apps.dti import bids
 from mvnet.apps.dti.cohort.dataset import Subject, find_subjects
+from mvnet.apps.dti.cohort.group import PAGE, write_group
 from mvnet.apps.dti.cohort.subject import DONE, EMPTY, FAILED, SKIPPED, WORK, Outcome, Task
 from mvnet.apps.dti.options import Options, check
 from mvnet.apps.dti.posterior.options import check_posterior
@@ -30,7 +31,7 @@ class Cohort:
     """Which subjects of which data set, and who does the work.
 
     root: of the BIDS data set.  output: folder of the derivative.
-    labels: of the subjects, all when empty.
+    labels: of the subjects, all when empty.  sessions: of each, whole subjects when empty.
     validate: whether the data set is validated first.
     jobs: processes on this machine.  scheduler: address of a dask cluster instead.
     """
@@ -38,6 +39,7 @@ class Cohort:
     root: Path
     output: Path
     labels: tuple[str, ...] = ()
+    sessions: tuple[str, ...] = ()
     validate: bool = True
     jobs: int = 1
     scheduler: str | None = None
@@ -55,7 +57,7 @@ def run_cohort(cohort: Cohort, options: Options, console: Console | None = None)
         UserError: what concerns all of them: no such data set or subject, an output that cannot be, wrong options.
     """
     console = Console(quiet=True) if console is None else console
-    subjects = find_subjects(cohort.root, cohort.labels)
+    subjects = find_subjects(cohort.root, cohort.labels, cohort.sessions)
     _check(cohort, options, subjects)
     messages = _validate(cohort)
     for message in messages:
@@ -77,6 +79,7 @@ def run_cohort(cohort: Cohort, options: Options, console: Console | None = None)
     finally:
         recover(cohort.output)  # what workers that were killed have left
     ordered = [outcomes[subject.label] for subject in subjects]
+    group = write_group(cohort.output)
     troubles = {outcome.exit_status for outcome in ordered} - {0}
     return {
         "version": __version__,
@@ -84,6 +87,7 @@ def run_cohort(cohort: Cohort, options: Options, console: Console | None = None)
         "output": str(cohort.output),
         "counts": {status: sum(o.status == status for o in ordered) for status in (DONE, SKIPPED, FAILED, EMPTY)},
         "subjects": [vars(outcome) for outcome in ordered],
+        "outliers": [row.name for row in group if row.outliers],
         "messages": messages,
         "exit_status": min(troubles, default=0),
     }
@@ -165,4 +169,6 @@ def table(summary: dict[str, Any]) -> list[str]:
             rows.append((start, series["Name"], subject["status"], *cells, end))
     lines = aligned(rows, 3)
     lines += [f"sub-{s['label']}: {s['message']}" for s in summary["subjects"] if s["status"] == FAILED]
+    if summary["outliers"]:
+        lines.append(f"unlike the others: {', '.join(summary['outliers'])}; see {PAGE}")
     return lines

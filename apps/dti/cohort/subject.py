@@ -75,7 +75,7 @@ def denoise_subject(task: Task) -> Outcome:
         return Outcome(label, EMPTY)
     try:
         fingerprint = fingerprint_of(task)
-        before, complete = read_summary(task.output, label)
+        before, complete = read_summary(task.output / task.subject.folder, label)
         same = before is not None and before["Fingerprint"] == fingerprint
         if before is not None and same and complete:
             return Outcome(label, SKIPPED, series=before["Series"])
@@ -100,9 +100,8 @@ def summary_name(label: str) -> str:
     return f"sub-{label}_desc-mvnet_summary.json"
 
 
-def read_summary(output: Path, label: str) -> tuple[dict[str, Any] | None, bool]:
+def read_summary(folder: Path, label: str) -> tuple[dict[str, Any] | None, bool]:
     """What a finished subject says of itself, None where it is not finished; whether all of its files are there."""
-    folder = output / f"sub-{label}"
     try:
         found = json.loads((folder / summary_name(label)).read_text(encoding="utf-8"))
         complete = all((folder / name).is_file() for name in found["Files"])
@@ -138,7 +137,8 @@ def _name(path: Path, root: Path) -> str:
 
 def _denoise(task: Task, fingerprint: str, *, replaces: bool) -> list[dict[str, Any]]:
     label = task.subject.label
-    target = task.output / f"sub-{label}"
+    target = task.output / task.subject.folder
+    target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists() and any(target.iterdir()) and not replaces:
         raise UserError(f"output: found other results in {target}, expected none, or --overwrite to replace them")
     with Staging(task.output) as staging:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,15 @@ from benchmarks.faults.case import Input, Kind
 from mvnet.data_loaders.motion import MotionSet, load_motion, save_motion, splits
 from mvnet.data_loaders.motion.editing import Recording, open_recording
 from tests.data_loaders.motion.files import bvh, trc
-from tests.data_loaders.motion.test_imu import HEADER, RATES, TURNS, table, ts_line
+from tests.data_loaders.motion.formats.test_activity_sets import pamap2, uci_har
+from tests.data_loaders.motion.formats.test_amass import OLD as SMPL
+from tests.data_loaders.motion.formats.test_c3d import write as write_c3d
+from tests.data_loaders.motion.formats.test_imu import HEADER, RATES, STAMPED, TURNS, table, ts_line
+from tests.data_loaders.motion.formats.test_landmarks import PARTS, long_rows
+from tests.data_loaders.motion.formats.test_opensim import HEAD as STO_HEAD
+from tests.data_loaders.motion.formats.test_opensim import QUATERNIONS
+from tests.data_loaders.motion.formats.test_opensim import write as write_sto
+from tests.data_loaders.motion.formats.test_poses import alphapose, mmpose, openpose, st_gcn, two_people
 from tests.data_loaders.motion.test_recording import write_acclaim
 from tests.data_loaders.motion.test_skeleton import msr_text, ntu_text, sensor
 
@@ -26,6 +35,13 @@ _GYROSCOPE = table([np.arange(20) * 0.01, RATES], ["Time (s)", *(f"Gyroscope {a}
 _BVH = bvh(default_rng(0).uniform(-170, 170, size=(4, 12)))
 _TRC = trc(default_rng(0).uniform(100, 900, size=(4, 3, 3)))
 _QUATERNIONS = table([np.arange(20) / 50, TURNS.as_quat()], ["Time (s)", "x", "y", "z", "w"])
+
+_DATES = "time,activity,gyr_x,gyr_y,gyr_z\n" + "\n".join(
+    f"2024-01-05T10:00:0{k}.5,walk,{','.join(map(str, RATES[k]))}" for k in range(9)
+)
+_LANDMARKS = table(
+    [np.arange(5) / 10, sensor(5, 4).reshape(5, 12)], ["time", *(f"{p}_{a}" for p in PARTS + ("toe",) for a in "xyz")]
+)
 
 
 def _motion_set() -> MotionSet:
@@ -43,6 +59,12 @@ def _text(name: str, text: str, **options: Any) -> Input:
 
 def _neutral(folder: Path) -> Path:
     return save_motion(_motion_set(), folder / "a.npz")
+
+
+def _one_array(folder: Path) -> Path:
+    x = default_rng(0).normal(size=(4, 6, 3))
+    np.savez(folder / "x.npz", X_train=x, y_train=np.arange(4) % 2, X_test=x, y_test=np.arange(4) % 2)
+    return folder / "x.npz"
 
 
 def _released_arrays(folder: Path) -> Path:
@@ -80,6 +102,47 @@ def _c3d(folder: Path) -> Path:
     file["data"]["points"] = default_rng(0).uniform(100, 900, size=(4, 3, 5))
     file.write(str(folder / "a.c3d"))
     return folder / "a.c3d"
+
+
+def _segments(folder: Path) -> Path:
+    """The table of a long recording."""
+    save_motion(MotionSet([sensor(30, 4)], rate=10.0), folder / "s01.npz")
+    (folder / "segments.csv").write_text("file,start,stop,label,subject\ns01.npz,0,1.5,walk,1\ns01.npz,1.5,3,sit,1\n")
+    return folder / "segments.csv"
+
+
+def _segments_of_bodies(folder: Path) -> Path:
+    matrices = np.zeros((5, 2, 4, 4))
+    matrices[..., :3, :3], matrices[..., 3, 3] = np.eye(3), 1
+    return write_c3d(folder / "b.c3d", np.zeros((5, 0, 3)), [], matrices=matrices)
+
+
+def _frames(folder: Path) -> Path:
+    return openpose(folder / "clip", [[x] for x in sensor(4, 5)[..., :2]])
+
+
+def _json(folder: Path, content: Any) -> Path:
+    (folder / "a.json").write_text(json.dumps(content))
+    return folder / "a.json"
+
+
+def _pickle(folder: Path) -> Path:
+    (folder / "a.pkl").write_bytes(pickle.dumps(two_people()))
+    return folder / "a.pkl"
+
+
+def _orientations(folder: Path) -> Path:
+    return write_sto(folder / "a.sto", STO_HEAD, ["pelvis_imu", "torso_imu"], QUATERNIONS, np.arange(5) / 30)
+
+
+def _smpl(folder: Path) -> Path:
+    np.savez(folder / "a_poses.npz", **SMPL)
+    return folder / "a_poses.npz"
+
+
+def _pamap2(folder: Path) -> Path:
+    pamap2(folder / "subject101.dat", [(0, 5), (4, 520)])
+    return folder / "subject101.dat"
 
 
 def _classes(folder: Path) -> Path:
@@ -143,10 +206,19 @@ def _kind(inputs: dict[str, Input], holds: Callable[[Any], str] = motions_hold) 
     return Kind(inputs, holds)
 
 
-NPZ = _kind({"neutral": Input(_neutral, load_motion), "release": Input(_released_arrays, load_motion)})
+NPZ = _kind(
+    {
+        "neutral": Input(_neutral, load_motion),
+        "release": Input(_released_arrays, load_motion),
+        "arrays": Input(_one_array, load_motion),
+    }
+)
 MATLAB = _kind({"release": Input(_released, load_motion)})
 ARCHIVE = _kind(
-    {"ts": Input(_archive, partial(load_motion, value="rotations", gyroscope=(0, 1, 2), unit="rad/s", rate=10))}
+    {
+        "ts": Input(_archive, partial(load_motion, value="rotations", gyroscope=(0, 1, 2), unit="rad/s", rate=10)),
+        "stamped": _text("s.ts", STAMPED + "(0,1),(1,2),(3,5):(0,2),(1,?),(3,0):(0,1),(1,0),(3,1):Sit\n"),
+    }
 )
 BVH = _kind({"bvh": _text("a.bvh", _BVH)})
 TRC = _kind({"trc": _text("a.trc", _TRC)})
@@ -159,9 +231,10 @@ EDITED = _kind(
     recordings_hold,
 )
 ACCLAIM = _kind({"amc": Input(write_acclaim, load_motion)})
-C3D = _kind({"c3d": Input(_c3d, load_motion)})
+C3D = _kind({"c3d": Input(_c3d, load_motion), "segments of bodies": Input(_segments_of_bodies, load_motion)})
 SENSORS = _kind(
     {
+        "dates": _text("d.csv", _DATES),
         "quaternions": _text("q.csv", _QUATERNIONS),
         "rates": _text("g.csv", _GYROSCOPE, value="rotations"),
         "signals": _text("g.csv", _GYROSCOPE),
@@ -174,7 +247,21 @@ KINECT = _kind(
         "florence": _text("world.txt", _FLORENCE),
     }
 )
-CLASSES = _kind({"classes": Input(_classes, load_motion)})
+POSES = _kind(
+    {
+        "openpose": Input(_frames, load_motion),
+        "pose-json": Input(lambda folder: _json(folder, mmpose(sensor(4, 5)[..., :2])), load_motion),
+        "alphapose": Input(lambda folder: _json(folder, alphapose(sensor(4, 5)[..., :2])), load_motion),
+        "st-gcn": Input(lambda folder: _json(folder, st_gcn(sensor(4, 5)[..., :2])), load_motion),
+        "pose-pickle": Input(_pickle, load_motion),
+        "landmarks": _text("l.csv", _LANDMARKS),
+        "long-table": _text("r.csv", long_rows("frame", people=2)),
+    }
+)
+OPENSIM = _kind({"opensim": Input(_orientations, load_motion)})
+BODIES = _kind({"amass": Input(_smpl, load_motion)})
+ACTIVITIES = _kind({"uci-har": Input(lambda f: uci_har(f / "h"), load_motion), "pamap2": Input(_pamap2, load_motion)})
+CLASSES = _kind({"classes": Input(_classes, load_motion), "segments": Input(_segments, load_motion)})
 SPLITS = _kind(
     {"json": _splits("a.json", json.dumps([[1, 3], [2, 4]])), "csv": _splits("a.csv", "1,3\n2,4\n")}, splits_hold
 )

@@ -16,9 +16,23 @@ from mvnet.data_loaders.dti.volume import Outlier
 BLANK = ("empty", "not finite")
 """Kinds of `Outlier` that hold no image."""
 
+EXTREME = 1e12
+"""Signals beyond it, or below its inverse, leave float32 when squared."""
+
 _STRAY = 0.3  # of the median signal: a voxel whose other values are all above it has no true zero ...
 _STEPS = 5  # ... unless it is weak in whole numbers, which round to zero: at most this many of their steps
 _FEW = 0.1  # per cent of the voxels, up to which values are missing here and there in any scan
+
+
+def is_measured(signal: np.ndarray) -> np.ndarray:
+    """Whether values are finite, and so are their squares: beyond `EXTREME` a value is damage.
+
+    Args:
+        signal: any shape.
+    Returns:
+        bool, the same shape.
+    """
+    return np.abs(signal) < EXTREME  # NaN compares false
 
 
 def find_blank(dwi: np.ndarray, mask: np.ndarray, used: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -37,7 +51,7 @@ def find_blank(dwi: np.ndarray, mask: np.ndarray, used: np.ndarray) -> tuple[np.
         signal = dwi[:, :, z][mask[:, :, z]]  # (n, M)
         if len(signal) == 0:
             continue
-        finite = np.isfinite(signal)
+        finite = is_measured(signal)
         unknown[z] = ~finite.any(0) & used
         zero[z] = ~(np.where(finite, signal, 0) > 0).any(0) & used & ~unknown[z]
     return unknown, zero
@@ -62,14 +76,14 @@ def blank_volumes(unknown: np.ndarray, zero: np.ndarray, used: np.ndarray, insid
 
 
 def find_missing(signal: np.ndarray) -> np.ndarray:
-    """Values that are no measurement: not finite, or zero in a voxel whose other values are far from zero.
+    """Values that are no measurement: `is_measured` says so, or zero in a voxel whose other values are far from zero.
 
     Args:
         signal: (n, M).
     Returns:
         (n, M) bool.
     """
-    missing = ~np.isfinite(signal)
+    missing = ~is_measured(signal)
     stray = signal == 0
     rows = np.flatnonzero(stray.any(1))
     rows = rows[(signal[rows] > 0).any(1)]  # NaN compares false

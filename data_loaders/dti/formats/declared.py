@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import struct
 from collections.abc import Sequence
 from math import prod
 from pathlib import Path
@@ -9,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.errors import DataError, reading
 
 _RATIOS = {".gz": 1032, ".bz2": 1 << 15, ".zst": 1 << 17}
 """End of a name -> bytes at most that a byte of such a file stands for: deflate packs 258 into two bits."""
 _SLACK = 1 << 16  # bytes
+_HEADERS = (348, 540)  # bytes of NIfTI-1 and NIfTI-2
 
 
 def check_declared(path: Path, shape: Sequence[int], dtype: Any, offset: int = 0, packed: bool = False) -> None:
@@ -46,3 +49,41 @@ def check_image(image: Any, path: Path) -> None:
     name = getattr(image.file_map.get("image"), "filename", None)
     place = Path(name) if name and Path(name).is_file() else path
     check_declared(place, proxy.shape, image.get_data_dtype(), getattr(proxy, "offset", 0))
+
+
+def check_extensions(path: Path) -> None:
+    """Refuse NIfTI header extensions that the file cannot hold, before nibabel reads one as long as it says to be.
+
+    Args:
+        path: of a file that may be NIfTI-1 or -2; any other passes.
+    Raises:
+        DataError: an extension beyond the end.
+    Source: NIfTI-1 standard, "Extended header": sizes include the eight bytes that hold size and code.
+    """
+    from nibabel.openers import ImageOpener
+
+    size = path.stat().st_size * _RATIOS.get(path.suffix.lower(), 1) + _SLACK
+    with reading(path, "a NIfTI image"), ImageOpener(str(path)) as file:
+        header = file.read(max(_HEADERS))
+        order = next((o for o in "<>" if header[:4] in (struct.pack(f"{o}i", length) for length in _HEADERS)), None)
+        if order is None:
+            return
+        (place,) = struct.unpack(f"{order}i", header[:4])
+        stop = _first_voxel(header, place, order)
+        file.seek(place)
+        place += len(flags := file.read(4))
+        while flags[:1] not in (b"", b"\0") and stop - place >= 16 and len(head := file.read(8)) == 8:
+            length, _ = struct.unpack(f"{order}ii", head)
+            place += length
+            if length < 8 or place > size:
+                raise DataError(f"{path}: found a header extension of {length} bytes, expected one inside of the file")
+            file.seek(place)
+
+
+def _first_voxel(header: bytes, length: int, order: str) -> float:
+    """Where extensions end: at the voxels, where they are in the same file as the header."""
+    single, magic, kind, at = (b"n+1", 344, "f", 108) if length == min(_HEADERS) else (b"n+2", 4, "q", 168)
+    if header[magic : magic + 3] != single:
+        return math.inf
+    (found,) = struct.unpack_from(f"{order}{kind}", header, at)
+    return found if found == found else 0.0

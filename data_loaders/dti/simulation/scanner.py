@@ -1,6 +1,6 @@
 """A simulated brain in a simulated scanner: k-space noise, coils, GRAPPA, partial Fourier, Gibbs ringing.
 
-The signals are not those of a tensor model: `trxscan` (pip install mvnet[scanner]) mixes sticks, zeppelins, spheres
+The signals are not those of a tensor model: `trxscan` (pip install trxscan) mixes sticks, zeppelins, spheres
 and water per fibre, acquires k-space line by line and reconstructs it. The same brain with the same shots and without
 noise is the clean reference.
 

@@ -225,6 +225,10 @@ def _is_netcdf(path: Path) -> bool:
     return path.suffix == ".grd" and is_hdf5(path)
 
 
+_RASTERS = (".tif", ".tiff", ".vrt", ".int", ".grd", ".nc", ".h5", ".zip", ".img", ".npy")
+_NAMED = 8  # files of a folder that an error names
+
+
 def open_layers(path: Path, options: ReadOptions, format: str | None = None) -> tuple[OpenedLayers, str]:
     """The layers of a file or folder and the name of its format.
 
@@ -246,9 +250,20 @@ def open_layers(path: Path, options: ReadOptions, format: str | None = None) -> 
         with reading(path, entry.name):
             if entry.name == format or (format is None and entry.recognises(path)):
                 return _in_radians(entry.open(path, options), options), entry.name
+    if path.is_dir():
+        raise DataError(f"{path}: found a folder of no known product, {_content(path)}, expected the name of one file")
     raise DataError(
         f"{path}: found an unknown format, expected one of {', '.join(names)}; raw needs --shape ROWS,COLUMNS"
     )
+
+
+def _content(folder: Path) -> str:
+    """The files of a folder, rasters first, for an error."""
+    files = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
+    rasters = [name for name in files if name.lower().endswith(_RASTERS)]
+    shown = (rasters or files)[:_NAMED]
+    more = len(rasters or files) - len(shown)
+    return f"with {', '.join(shown)}{f' and {more} more' if more else ''}" if shown else "empty"
 
 
 def open_virtual(uri: str, options: ReadOptions) -> OpenedLayers:

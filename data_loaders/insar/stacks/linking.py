@@ -105,7 +105,8 @@ def link_pairs(
     fresh = {
         name: DenoisedPair(folder / pair.values.name, folder / pair.quality.name) for name, pair in denoised.items()
     }
-    files = {name: rasterio.open(pair.values, "r+") for name, pair in fresh.items()}
+    how = {"IGNORE_COG_LAYOUT_BREAK": "YES"}  # they are rewritten, and become ordinary GeoTIFFs
+    files = {name: rasterio.open(pair.values, "r+", **how) for name, pair in fresh.items()}
     try:
         for done, window in enumerate(parts, start=1):
             stored = [read_window(denoised[name].values, window) for name in names]
@@ -115,6 +116,9 @@ def link_pairs(
             for name, one, linked, there in zip(names, stored, flat.reshape(phase.shape), np.isfinite(quality)):
                 _write(files[name], window, np.where(there, _like(one, linked), one))
             progress(done, len(parts))
+        for file in files.values():
+            if factors := file.overviews(1):  # again, of what is there now
+                file.build_overviews(factors, import_optional("rasterio.enums", "insar").Resampling.nearest)
     finally:
         for file in files.values():
             file.close()

@@ -7,25 +7,25 @@ from pathlib import Path
 
 import numpy as np
 
-from mvnet.data_loaders.errors import reading
+from mvnet.data_loaders.errors import DataError, reading
 from mvnet.data_loaders.motion.editing.recording import Curves, Recording
-from mvnet.data_loaders.motion.formats.c3d import read_c3d
-from mvnet.data_loaders.motion.options import ReadOptions
+from mvnet.data_loaders.motion.formats.capture.c3d import parse_c3d
 from mvnet.data_loaders.optional import import_optional
 
 
 def open_c3d(path: Path) -> Recording:
-    """Markers that are seen in some frame, in the unit of the file.
+    """Markers that are seen in some frame, in the unit of the file; angles and forces among the points stay.
 
     Raises:
         DataError: damaged, no markers.
     """
-    motions = read_c3d(path, ReadOptions(scale=1.0, up="z"))
-    positions, names = motions.sequences[0], motions.joints
-    seen = np.asarray(np.isfinite(positions).all(-1))
+    motions = parse_c3d(path)
+    seen = np.asarray(np.isfinite(motions.positions).all(-1)) & ~motions.output
     there = np.flatnonzero(seen.any(0))
-    marked = None if names is None else tuple(names[k] for k in there)
-    curves = Curves("markers", positions[:, there], seen[:, there], None, marked, "units of the file")
+    if not len(there):
+        raise DataError(f"{path}: found no markers in {len(seen)} frames, expected some")
+    names = tuple(motions.labels[k] or f"marker {k + 1}" for k in there)
+    curves = Curves("markers", motions.positions[:, there], seen[:, there], None, names, "units of the file")
 
     def write(target: Path, values: Sequence[np.ndarray]) -> None:
         ezc3d = import_optional("ezc3d", "motion")

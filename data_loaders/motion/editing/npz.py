@@ -17,11 +17,12 @@ def open_npz(path: Path) -> Recording:
     """Every sequence of rotations or positions; joints that a sequence never shows stay as they are.
 
     Raises:
-        DataError: damaged, or signals, which are no curves of joints.
+        DataError: damaged, signals, which are no curves of joints, or positions in the plane of an image.
     """
     motions = read_neutral(path)
-    if motions.kind == "signals":
-        raise DataError(f"{path}: found signals, expected positions or rotations of joints")
+    if motions.kind == "signals" or motions.is_flat:
+        found = "positions in an image" if motions.is_flat else "signals"
+        raise DataError(f"{path}: found {found}, expected positions in space or rotations of joints")
     rotations = motions.kind == "rotations"
     axes = (2, 3) if rotations else 2
     masks = [np.asarray(np.isfinite(sequence).all(axis=axes)) for sequence in motions.sequences]

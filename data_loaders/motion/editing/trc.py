@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mvnet.data_loaders.motion.editing.recording import Curves, Recording
-from mvnet.data_loaders.motion.formats.trc import parse_trc
+from mvnet.data_loaders.motion.formats.capture.trc import parse_trc
 
 
 def open_trc(path: Path) -> Recording:

@@ -1,7 +1,7 @@
 """The neutral .npz of motions: plain arrays, nothing pickled.
 
-seq_0000, seq_0001, ...   (frames, joints, 3) metres with z up; or (frames, joints, 3, 3) rotations, or
-                          (frames, channels) signals
+seq_0000, seq_0001, ...   (frames, joints, 3) metres with z up, or (frames, joints, 2) in an image, to the right and up;
+                          or (frames, joints, 3, 3) rotations, or (frames, channels) signals
 label, subject            (n,) integers or strings, both optional for prediction
 parent                    (joints,) index of the joint above, -1 at the root
 train_subjects            (splits, k), optional; train_sequences (splits, n) bool likewise
@@ -14,13 +14,20 @@ from __future__ import annotations
 import os
 import re
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.motion.formats.cameras.poses import split_confidence
+from mvnet.data_loaders.motion.formats.sensors.channels_first import frames_first
+from mvnet.data_loaders.motion.formats.sensors.columns import is_clock
 from mvnet.data_loaders.motion.motion_set import MotionSet, encode_labels
+from mvnet.data_loaders.motion.options import ReadOptions
+from mvnet.data_loaders.motion.skeleton.vertical import Vertical
+from mvnet.data_loaders.motion.turning import turn
 from mvnet.data_loaders.npz_files import read_npz
 from mvnet.storage import replacing
 
@@ -43,8 +50,8 @@ def is_neutral(path: Path) -> bool:
     return any(re.fullmatch(r"seq_\d+", name) for name in npz_names(path))
 
 
-def read_neutral(path: Path) -> MotionSet:
-    """The motions of a neutral .npz.
+def read_neutral(path: Path, options: ReadOptions | None = None) -> MotionSet:
+    """The motions of a neutral .npz; `up` and `scale` are for files that do not keep to z up and metres.
 
     Raises:
         DataError: damaged file, shapes or counts that do not agree; names what was found and expected.
@@ -55,9 +62,19 @@ def read_neutral(path: Path) -> MotionSet:
         raise DataError(f"{path}: found no arrays seq_0000, seq_0001, ..., expected at least one")
     sequences = [_floats(arrays[key], path) for key in keys]
     kind: Any = _KINDS.get(sequences[0].ndim, "positions")  # the set itself refuses other shapes
+    channels, note = _strings(arrays, "channel"), ""
+    if kind == "positions":
+        sequences, note = split_confidence(sequences)
+    if kind == "signals":
+        sequences, note = frames_first(sequences, len(channels or ()))
+        clocks = [k for k, name in enumerate(channels or ()) if is_clock(name)]
+        if clocks and channels and len(clocks) < len(channels) == sequences[0].shape[1]:
+            note = f"channels left out, which are clocks: {', '.join(channels[k] for k in clocks)}"
+            sequences = [np.delete(sequence, clocks, axis=1) for sequence in sequences]
+            channels = tuple(name for k, name in enumerate(channels) if k not in clocks)
     labels, classes = _labels(arrays, path)
     subjects, names = (_column(arrays, name, path) for name in ("subject", "name"))
-    return MotionSet(
+    motions = MotionSet(
         sequences,
         kind,
         labels=labels,
@@ -68,11 +85,25 @@ def read_neutral(path: Path) -> MotionSet:
         train_sequences=arrays.get("train_sequences"),
         names=tuple(keys) if names is None else tuple(map(str, names)),
         joints=_strings(arrays, "joint"),
-        channels=_strings(arrays, "channel"),
+        channels=channels,
         rate=float(arrays["rate"]) if "rate" in arrays else None,
         timestamps=_times(arrays, keys, path),
         source=str(path),
+        notes=(note,) if note else (),
     )
+    return motions if options is None else _as_asked(motions, options)
+
+
+def _as_asked(motions: MotionSet, options: ReadOptions) -> MotionSet:
+    """With `up` as the vertical axis, and positions in metres by `scale`."""
+    if options.up and motions.kind != "signals" and not motions.is_flat:
+        vertical = Vertical(options.up, "as asked")
+        motions = replace(turn(motions, "z", options.up), vertical=vertical, notes=(*motions.notes, vertical.note))
+    if options.scale and motions.kind == "positions":
+        factor, note = options.scale, f"{options.scale:g} metres per unit"
+        sequences = tuple(sequence * sequence.dtype.type(factor) for sequence in motions.sequences)
+        motions = replace(motions, sequences=sequences, notes=(*motions.notes, note))
+    return motions
 
 
 def _floats(array: np.ndarray, path: Path) -> np.ndarray:

@@ -11,16 +11,33 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mvnet.data_loaders.errors import DataError, reading
-from mvnet.data_loaders.motion.formats.asf import is_amc, read_amc
-from mvnet.data_loaders.motion.formats.bvh import is_bvh, read_bvh
-from mvnet.data_loaders.motion.formats.c3d import is_c3d, read_c3d
+from mvnet.data_loaders.motion.formats.arrays import is_arrays, read_arrays
+from mvnet.data_loaders.motion.formats.cameras.kinect import (
+    is_florence,
+    is_msr,
+    read_florence,
+    read_msr,
+)
+from mvnet.data_loaders.motion.formats.cameras.landmarks import is_landmarks, read_landmarks
+from mvnet.data_loaders.motion.formats.cameras.long_table import is_long_table, read_long_table
+from mvnet.data_loaders.motion.formats.cameras.matlab import is_release, read_release
+from mvnet.data_loaders.motion.formats.cameras.ntu import is_ntu, read_ntu
+from mvnet.data_loaders.motion.formats.cameras.openpose import is_openpose, read_openpose
+from mvnet.data_loaders.motion.formats.cameras.pose_json import is_pose_json, read_pose_json
+from mvnet.data_loaders.motion.formats.cameras.pose_pickle import is_pose_pickle, read_pose_pickle
+from mvnet.data_loaders.motion.formats.capture.amass import is_amass, read_amass
+from mvnet.data_loaders.motion.formats.capture.asf import is_amc, read_amc
+from mvnet.data_loaders.motion.formats.capture.bvh import is_bvh, read_bvh
+from mvnet.data_loaders.motion.formats.capture.c3d import is_c3d, read_c3d
+from mvnet.data_loaders.motion.formats.capture.opensim import is_opensim, read_opensim
+from mvnet.data_loaders.motion.formats.capture.trc import is_trc, read_trc
 from mvnet.data_loaders.motion.formats.folders import read_folder
-from mvnet.data_loaders.motion.formats.imu import is_imu, is_quaternions, read_imu, read_quaternions
-from mvnet.data_loaders.motion.formats.kinect import is_florence, is_msr, is_ntu, read_florence, read_msr, read_ntu
-from mvnet.data_loaders.motion.formats.matlab import is_release, read_release
 from mvnet.data_loaders.motion.formats.npz import is_neutral, read_neutral
-from mvnet.data_loaders.motion.formats.trc import is_trc, read_trc
-from mvnet.data_loaders.motion.formats.ts import is_ts, read_ts
+from mvnet.data_loaders.motion.formats.segments import is_segmented, read_segmented
+from mvnet.data_loaders.motion.formats.sensors.imu import is_imu, is_quaternions, read_imu, read_quaternions
+from mvnet.data_loaders.motion.formats.sensors.pamap2 import is_pamap2, read_pamap2
+from mvnet.data_loaders.motion.formats.sensors.ts import is_ts, read_ts
+from mvnet.data_loaders.motion.formats.sensors.uci_har import is_uci_har, read_uci_har
 from mvnet.data_loaders.motion.motion_set import MotionSet
 from mvnet.data_loaders.motion.options import ReadOptions
 
@@ -41,16 +58,27 @@ class Format:
 _TABLES = (".csv", ".txt", ".tsv")
 
 FORMATS: tuple[Format, ...] = (
-    Format("npz", is_neutral, lambda path, options: read_neutral(path)),
+    Format("npz", is_neutral, read_neutral),
     Format("release", is_release, read_release),  # MATLAB files of Florence3D, MSR-Action3D and their like
     Format("ts", is_ts, read_ts),
+    Format("segments", is_segmented, lambda path, options: read_segmented(path, options, read_motion)),
+    Format("arrays", is_arrays, read_arrays),
+    Format("uci-har", is_uci_har, read_uci_har),
+    Format("pamap2", is_pamap2, read_pamap2, (".dat",)),
+    Format("amass", is_amass, read_amass, (".npz",)),
     Format("bvh", is_bvh, read_bvh, (".bvh",)),
     Format("amc", is_amc, read_amc, (".amc",)),
     Format("c3d", is_c3d, read_c3d, (".c3d",)),
     Format("trc", is_trc, read_trc, (".trc",)),
+    Format("opensim", is_opensim, read_opensim, (".sto", ".mot")),
     Format("ntu", is_ntu, read_ntu, (".skeleton",)),
     Format("msr", is_msr, read_msr, (".txt",)),
     Format("florence", is_florence, read_florence),
+    Format("openpose", is_openpose, read_openpose, (".json",)),
+    Format("pose-json", is_pose_json, read_pose_json, (".json",)),
+    Format("pose-pickle", is_pose_pickle, read_pose_pickle, (".pkl", ".pickle")),
+    Format("long-table", is_long_table, read_long_table, _TABLES),
+    Format("landmarks", is_landmarks, read_landmarks, _TABLES),
     Format("quaternions", is_quaternions, read_quaternions, _TABLES),
     Format("imu", is_imu, read_imu, _TABLES),
 )

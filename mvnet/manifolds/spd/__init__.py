@@ -3,7 +3,8 @@
 `metrics` holds the two metrics, `_spectral` the matrix functions that they are made of.
 """
 
+from mvnet.manifolds.spd._spectral import rectify
 from mvnet.manifolds.spd.field import SPDField
 from mvnet.manifolds.spd.matrices import SPD
 
-__all__ = ["SPD", "SPDField"]
+__all__ = ["SPD", "SPDField", "rectify"]

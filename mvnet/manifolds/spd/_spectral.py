@@ -185,3 +185,28 @@ def differential(f: Callable[[Tensor], Tensor], a: Tensor, e: Tensor) -> Tensor:
         at = a if recording and a.requires_grad else a.detach().requires_grad_()
         (out,) = torch.autograd.grad(f(at), at, e, create_graph=recording and (a.requires_grad or e.requires_grad))
     return (out + out.mT) / 2
+
+
+def rectify(a: Tensor, floor: float) -> Tensor:
+    """Eigenvalues l of symmetric matrices -> max(l, floor); the gradient of each eigenvalue below is 0.
+
+    Args:
+        a: shape (..., n, n); only the symmetric part enters.
+        floor: of the eigenvalues.
+    Returns:
+        symmetric matrices, shape (..., n, n).
+    """
+    return _Function.apply(_rectification(floor), (a + a.mT) / 2)  # type: ignore[return-value]
+
+
+def _rectification(floor: float) -> ScalarFunction:
+    def slope(a: Tensor, b: Tensor) -> Tensor:
+        far = a - b
+        share = (a.clamp(min=floor) - b.clamp(min=floor)) / torch.where(far == 0, 1.0, far)
+        return torch.where(far == 0, (a > floor).to(a), share)
+
+    def taylor(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        flat = torch.zeros_like(x)
+        return flat, flat, flat
+
+    return ScalarFunction("rectify", lambda x: x.clamp(min=floor), slope, taylor)

@@ -10,6 +10,7 @@ time, in closed form (`kernel_ridge`), and so is whether a motion is of a known 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from itertools import product
 from typing import Any
@@ -21,6 +22,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
+from mvnet.data_loaders.motion.formats.sensors.channels_first import frames_first
 from mvnet.errors import MvnetError
 from mvnet.models.activity.kernel_bank import KernelBank, Likeness, Shares
 from mvnet.models.activity.kernel_ridge import (
@@ -79,6 +81,8 @@ class MotionClassifier(ClassifierMixin, BaseEstimator):
             groups: (n,) the subjects; None takes every sequence for one.
         Returns:
             itself.
+        Warns:
+            signals of fewer frames than channels, which may be (channels, frames).
         Raises:
             MvnetError: fewer than two classes, lengths that differ, shapes that differ, a joint without any value.
         """
@@ -86,7 +90,9 @@ class MotionClassifier(ClassifierMixin, BaseEstimator):
             raise MvnetError(f"mirror: found {self.mirror!r}, expected True, False or 'auto'")
         if y is None:
             raise MvnetError("y: found None, expected labels (requires y to be passed, but the target y is None)")
-        if not _is_sequence(X):
+        if _is_sequence(X):
+            _warn_of_channels_first(X)
+        else:
             X, y = validate_data(self, X, y)
         y = np.asarray(y).ravel() if np.ndim(y) == 2 and np.shape(y)[1] == 1 else np.asarray(y)
         check_classification_targets(y)
@@ -236,6 +242,13 @@ def _is_sequence(X: Any) -> bool:
     if isinstance(X, np.ndarray):
         return X.ndim > 2 or (X.dtype == object and X.ndim == 1)
     return isinstance(X, Sequence) and len(X) > 0 and all(np.ndim(x) >= 2 for x in X)
+
+
+def _warn_of_channels_first(X: Any) -> None:
+    """Say that signals have fewer frames than channels, as (channels, frames) would have."""
+    _, found = frames_first([np.asarray(x) for x in X])
+    if found:
+        warnings.warn(f"X: {found}", stacklevel=3)
 
 
 def _convert_recordings(X: Any) -> list[Tensor]:

@@ -29,10 +29,11 @@ def check_rotations(motions: MotionSet) -> None:
     Args:
         motions: recordings.
     Raises:
-        DataError: signals, or positions of an unknown skeleton.
+        DataError: signals, positions in an image, or of an unknown skeleton.
     """
-    if motions.kind == "signals":
-        raise DataError(f"{motions.source}: found signals, expected rotations or positions of a skeleton")
+    if motions.kind == "signals" or motions.is_flat:
+        found = "positions in an image" if motions.is_flat else "signals"
+        raise DataError(f"{motions.source}: found {found}, expected rotations or positions of a skeleton in space")
     if motions.kind == "positions" and (motions.parent is None or motions.width < 2):
         raise DataError(
             f"{motions.source}: found joints without connections, expected an array `parent` that tells them"

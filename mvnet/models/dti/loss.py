@@ -26,6 +26,7 @@ from mvnet.models.dti.inputs import training_planes
 from mvnet.models.dti.network import DenoisedField, DTIDenoiser
 from mvnet.models.dti.uncertainty import CHI_MEAN, blend_log_error, tensor_sigma
 from mvnet.nn.trust_region import TRUST_REGION, chi_quantile, share_kept
+from mvnet.ranks import mean_count
 
 _SPD = SPDField()
 _ANISOTROPY, _FA = 0.5, 0.5  # w_A and w_FA
@@ -152,7 +153,7 @@ def calibration_loss(
             for sigma, log, error in zip(sigmas, spread, errors, strict=True)
         ]
     total = sum(((log_s + d * (-log_s).exp()).sum() for log_s, d in terms), log_error.new_zeros(()))
-    return total / (len(terms) * mask.sum().clamp_min(1))
+    return total / (len(terms) * mean_count(mask.sum()))
 
 
 def _fa_error(x: Tensor, y: Tensor) -> Tensor:

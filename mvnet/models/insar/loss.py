@@ -20,6 +20,7 @@ from mvnet.losses import manifold_loss
 from mvnet.manifolds import Circle
 from mvnet.models.insar.inputs import interferogram_planes, noise_features, scalar_planes
 from mvnet.models.insar.network import InSARDenoiser
+from mvnet.ranks import mean_count
 
 _DISTANCE, _FILTERED = 1.0, 0.3  # weights of the second and of the third term
 _EPS = 1e-3  # |z'| below which its phase is ignored
@@ -49,7 +50,7 @@ def mean_over(values: Tensor, valid: Tensor) -> Tensor:
     Returns:
         (), 0 without a valid pixel.
     """
-    return (values * valid).sum() / valid.sum().clamp_min(1)
+    return (values * valid).sum() / mean_count(valid.sum())
 
 
 def phase_loss(
@@ -74,7 +75,7 @@ def phase_loss(
     noise = noise_features(maps.correlation.to(device), maps.looks.to(device))
     out = model(planes, features, noise)
     loss = mean_over(von_mises_nll(out.phase - phase, out.log_concentration), valid)
-    squared = manifold_loss(out.phase, phase, Circle(), kind="squared", mask=valid, reduction="mean")
+    squared = mean_over(manifold_loss(out.phase, phase, Circle(), kind="squared", reduction="none"), valid)
     loss = loss + _DISTANCE * squared
     direction = torch.stack([phase.cos(), phase.sin()], 1)
     for filtered in out.filtered:

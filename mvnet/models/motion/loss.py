@@ -20,6 +20,7 @@ from mvnet.data_loaders.motion.training.dataset import Curves
 from mvnet.models.motion.curves import CurveKind, kind_of
 from mvnet.models.motion.inputs import SMALLEST_NOISE, curve_batch, extent
 from mvnet.models.motion.network import MotionDenoiser
+from mvnet.ranks import mean_count
 
 _EARLIER = 0.3  # weight of the state after each round before the last
 _OUTLIER = 0.3  # c: errors above this share of the noise count as outliers
@@ -73,7 +74,7 @@ def curve_loss(model: MotionDenoiser, curves: Curves) -> tuple[Tensor, Tensor]:
     likelihood = out.log_error - noise.log().unsqueeze(-1) + distance * (-out.log_error).exp()
     spikes = F.binary_cross_entropy_with_logits(out.trust, (~curves.spike).to(out.trust), reduction="none")
     seen = curves.seen.to(spikes)
-    loss = loss + _LIKELIHOOD * (likelihood.mean() + (spikes * seen).sum() / seen.sum())
+    loss = loss + _LIKELIHOOD * (likelihood.mean() + (spikes * seen).sum() / mean_count(seen.sum()))
     return loss, (distance / (noise + typical).unsqueeze(-1)).mean()
 
 

@@ -62,6 +62,8 @@ class KFAC(StructuredOptimizer):
     treats = ("matrix",)
     extra = ("_model", "_options", "_sharing", "_largest")
     corrected: ClassVar[bool] = False
+    reads_activations: ClassVar[bool] = True
+    """Whether it learns from more than gradients; `mvnet.training.Run` refuses it over several processes."""
 
     def __init__(
         self,

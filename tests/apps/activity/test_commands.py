@@ -56,7 +56,7 @@ def test_train_evaluate_and_predict(run, data, tmp_path):
     found = run("predict", "activity", out, data, "--window", "1", "--json")
     spans = [entry for entry in json.loads(found.out)["predictions"] if entry["sequence"] == "0"]
     assert spans[0]["start"] == 0 and spans[-1]["stop"] == pytest.approx(2.0)
-    assert {entry["class"] for entry in spans} <= {"left", "right", "foot"}
+    assert {entry["class"] for entry in spans} <= {"left", "right", "foot", "unknown"}
     refused = run("train", "activity", "--data", data, "-o", out)
     assert refused.status == 2 and "--overwrite" in refused.err and refused.err.count("\n") == 1
 
@@ -110,7 +110,10 @@ def test_crossval_tells_every_split(run, data):
         (("train", "activity", "--data", "DATA", "-o", "OUT", "--split", "half:7"), "--split"),
         (("evaluate", "activity", "nowhere"), "nowhere"),
         (("predict", "activity", "nowhere", "DATA", "--window", "inf"), "--window: found inf"),
-        (("crossval", "activity", "--data", "DATA", "--rate", "0.1"), "--rate: found --network kernels"),
+        (
+            ("crossval", "activity", "--data", "DATA", "--learning-rate", "0.1"),
+            "--learning-rate: found --network kernels",
+        ),
         (("train", "activity", "--data", "DATA", "-o", "OUT", "--network", "magic"), "--network"),
         (
             ("train", "activity", "--data", "DATA", "-o", "OUT", "--epochs", "3"),

@@ -98,7 +98,7 @@ def test_an_interrupted_training_is_resumed(lie, tmp_path, monkeypatch):
     [
         (("--mirror", "no"), "--mirror: found --network lie, expected --network kernels"),
         (("--optimizer", "magic"), "--optimizer"),
-        (("--rate", "-1"), "'--rate': found -1.0, expected"),
+        (("--learning-rate", "-1"), "'--learning-rate': found -1.0, expected"),
         (("--device", "abacus"), "device: found 'abacus'"),
     ],
 )

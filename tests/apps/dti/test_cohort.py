@@ -13,6 +13,7 @@ from mvnet.apps.common.pool import Work, run_tasks
 from mvnet.apps.dti import bids
 from mvnet.apps.dti.cohort import validator
 from mvnet.apps.dti.cohort.dataset import Subject, entities, find_subjects, mask_beside
+from mvnet.apps.dti.cohort.group import TABLE, Row, mark_outliers
 from mvnet.apps.dti.cohort.subject import Task, lost_subject
 from mvnet.apps.dti.options import Options
 from tests.apps.dti.cohorts import add_series, killed_once, write_data_set
@@ -241,3 +242,32 @@ def test_an_invalid_data_set_is_refused_unless_validation_is_skipped(cohort, roo
 def test_subjects_in_order(root):
     assert [subject.label for subject in find_subjects(root)] == ["01", "02"]
     assert bids.source_names([root / "sub-01/a.nii", Path("/b.nii")], root) == ["bids:raw:sub-01/a.nii", "b.nii"]
+
+
+def test_it_is_called_as_bids_apps_are(denoise, root, tmp_path):
+    words = [root, "-o", tmp_path / "out", "participant", "--participant-label", "02", *MAPS, "--skip-bids-validation"]
+    done = denoise(*words, "--json", report=False)
+    assert done.status == 0, done.err
+    assert statuses(json.loads(done.out)) == {"02": "done"}
+    page = (tmp_path / "out" / "group_desc-mvnet_report.html").read_text()
+    assert "sub-02_dwi.nii.gz" in page and "sub-02_dwi.nii.gz" in (tmp_path / "out" / TABLE).read_text()
+
+
+def test_sessions_are_done_one_by_one(scan, cohort, root, tmp_path):
+    for session in ("a", "b"):
+        add_series(root, scan, "02", f"ses-{session}/dwi", f"sub-02_ses-{session}_dwi")
+    for session in ("a", "b"):
+        status, summary, err = cohort("--participant-label", "02", "--session-label", session)
+        assert status == 0 and statuses(summary) == {f"02_ses-{session}": "done"}, err
+    out = tmp_path / "out"
+    assert len(list(out.glob("sub-02/ses-*/dwi/*_param-FA_dwimap.nii.gz"))) == 2
+    assert statuses(cohort("--session-label", "ses-a")[1]) == {"02_ses-a": "skipped"}
+    status, _, err = cohort("--session-label", "c")
+    assert status == 2 and "--session-label: found no DWI in ses-c" in err
+
+
+def test_series_unlike_the_others_are_marked():
+    rows = [Row(f"s{k}", {"snr_b0": 20 + 0.1 * k, "fa_after": 0.4}) for k in range(6)]
+    rows.append(Row("odd", {"snr_b0": 5.0, "fa_after": 0.4}))
+    assert [row.outliers for row in mark_outliers(rows)] == [()] * 6 + [("snr_b0",)]
+    assert not any(row.outliers for row in mark_outliers(rows[-4:]))

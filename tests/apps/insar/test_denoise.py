@@ -8,6 +8,7 @@ import json
 import re
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -72,7 +73,8 @@ def test_every_tile_size_gives_what_the_network_gives_in_one_piece(tile, phase, 
     assert (out[~valid] == -9999).all() and np.isnan(quality[~valid]).all() and (mask == valid).all()
     assert quality[valid] == pytest.approx(expected.confidence.numpy()[valid], abs=1e-5)
     assert quality[valid].min() >= 0 and quality[valid].max() <= 1
-    assert names(tmp_path) == ["c.tif", "in.tif", "out.tif", "out_mask.tif", "out_quality.tif"]
+    made = ["out.qml", "out.tif", "out_mask.tif", "out_quality.qml", "out_quality.tif"]
+    assert names(tmp_path) == ["c.tif", "in.tif", *made]
 
 
 def test_files_say_where_they_come_from(phase, filtered, circle_checkpoint, tmp_path):
@@ -204,8 +206,40 @@ def test_the_page_holds_its_pictures(phase, filtered, tmp_path):
     assert filtered(source, "-o", tmp_path / "out.tif", "--report").status == 0
     text = (tmp_path / "out_report.html").read_text()
     pictures = re.findall(r'src="data:image/png;base64,([^"]+)"', text)
-    assert len(pictures) == 3 and all(base64.b64decode(p).startswith(b"\x89PNG") for p in pictures)
+    assert len(pictures) == len(set(pictures)) == 4 and all(
+        base64.b64decode(p).startswith(b"\x89PNG") for p in pictures
+    )
     assert "Residues" in text and "in.tif" in text and str(tmp_path) not in text
+
+
+def test_styles_for_qgis(phase, filtered, tmp_path):
+    """A cyclic ramp for the phase, its ends alike at -pi and pi; grey from 0 to 1 for the quality."""
+    from xml.etree import ElementTree
+
+    source = tiff(tmp_path / "in.tif", phase, nodata=-9999)
+    result = filtered(source, "-o", tmp_path / "out.tif", "--json")
+    assert result.status == 0, result.err
+    files = json.loads(result.out)["outputs"]
+    items = ElementTree.parse(files["phase_style"]).findall(".//item")
+    values = [float(item.attrib["value"]) for item in items]
+    assert values == pytest.approx(np.linspace(-np.pi, np.pi, len(items)), abs=1e-5)
+    assert items[0].attrib["color"] == items[-1].attrib["color"] != items[4].attrib["color"]
+    grey = ElementTree.parse(files["quality_style"])
+    assert [grey.findtext(f".//{end}Value") for end in ("min", "max")] == ["0", "1"]
+    assert filtered(source, "-o", tmp_path / "z.tif", "--complex").status == 0
+    assert not (tmp_path / "z.qml").exists() and (tmp_path / "z_quality.qml").is_file()
+
+
+def test_quality_from_the_phase_alone_is_doubted() -> None:
+    from mvnet.apps.insar.survey import Survey, doubts
+
+    def scene(quality: float) -> Survey:
+        nothing: Any = None
+        return Survey(10, 10, 0, 0, 10 * quality, 0.0, nothing, nothing, nothing, nothing)
+
+    assert "extrapolation" in doubts(scene(0.99), known=False)[0]
+    assert doubts(scene(0.99), known=True) == doubts(scene(0.9), known=False) == []
+    assert "nothing coherent" in doubts(scene(0.1), known=True)[0]
 
 
 def test_large_scenes_are_decimated_for_the_page(phase, filtered, tmp_path, monkeypatch):
@@ -215,7 +249,8 @@ def test_large_scenes_are_decimated_for_the_page(phase, filtered, tmp_path, monk
     monkeypatch.setattr(insar_survey, "OVERVIEW", 40)
     monkeypatch.setattr(insar_survey, "DETAIL", 32)
     seen = []
-    monkeypatch.setattr(insar_report, "_planes", lambda pictures: seen.append(pictures))
+    layers = insar_report._layers
+    monkeypatch.setattr(insar_report, "_layers", lambda pictures: (seen.append(pictures), layers(pictures))[1])
     monkeypatch.setattr(insar_report, "png", lambda figure: b"")
     source = tiff(tmp_path / "in.tif", phase, nodata=-9999)
     assert filtered(source, "-o", tmp_path / "out.tif", "--report", "--tile", 64).status == 0
@@ -258,4 +293,4 @@ def test_without_snaphu_the_error_says_how_to_install_it(phase, filtered, tmp_pa
     monkeypatch.setattr(insar_unwrap, "find_spec", lambda name: None)
     source = tiff(tmp_path / "in.tif", phase, nodata=-9999)
     status, _, err = filtered(source, "-o", tmp_path / "out.tif", "--unwrap", "snaphu")
-    assert status == 2 and "pip install mvnet[unwrap]" in err and names(tmp_path) == ["in.tif"]
+    assert status == 2 and "pip install snaphu" in err and names(tmp_path) == ["in.tif"]

@@ -41,6 +41,29 @@ def existing_map(folder):
     return [good(folder)], "out_quality.tif exists"
 
 
+def existing_style(folder):
+    (folder / "out.qml").write_text("mine")
+    return [good(folder)], "out.qml exists"
+
+
+def output_before_input(folder):
+    (folder / "bad.tif").write_text("no raster")
+    return [folder / "bad.tif", "-o", folder / "out.png"], "ending in .tif"
+
+
+def folder_of_files(folder):
+    place = folder / "many"
+    place.mkdir()
+    for name in ("notes.txt", *(f"{k}.tif" for k in range(9))):
+        (place / name).write_text("x")
+    return [place], "with 0.tif, 1.tif, 2.tif, 3.tif, 4.tif, 5.tif, 6.tif, 7.tif and 1 more, expected the name of one"
+
+
+def empty_folder(folder):
+    (folder / "none").mkdir()
+    return [folder / "none"], "empty, expected the name of one"
+
+
 def existing_page(folder):
     (folder / "out_report.html").write_text("mine")
     return [good(folder), "--report"], "out_report.html exists"

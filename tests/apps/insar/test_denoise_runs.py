@@ -21,7 +21,7 @@ from mvnet.models.insar import raster as insar_tiles
 from tests.data_loaders.insar.files import tiff
 
 SHAPE = (90, 180)  # six tiles of 64
-FILES = ["in.tif", "out.tif", "out_mask.tif", "out_quality.tif"]
+FILES = ["in.tif", "out.qml", "out.tif", "out_mask.tif", "out_quality.qml", "out_quality.tif"]
 
 
 @pytest.fixture

@@ -22,6 +22,16 @@ def test_a_short_run_writes_weights_and_card(run, tmp_path):
     assert card["steps"] == 2 and card["pixels_per_step"] == 256 and card["seed"] == 0
 
 
+def test_half_precision_and_event_files(run, tmp_path):
+    pytest.importorskip("tensorboardX", reason="needs mvnet[train]")
+    words = ["--precision", "bf16", "--tensorboard"]
+    assert run("train", "insar", "-o", tmp_path / "run", *SHORT, *words).status == 0
+    (events,) = (tmp_path / "run" / "tensorboard").iterdir()
+    assert b"gradient_norm" in events.read_bytes()
+    refused = run("train", "insar", "-o", tmp_path / "run", *SHORT)
+    assert refused.status == 2 and "precision float32 (was bf16)" in refused.err
+
+
 def test_little_memory_gives_the_same_weights(run, tmp_path):
     weights = []
     for memory in ("plain", "low"):

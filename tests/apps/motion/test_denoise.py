@@ -65,8 +65,8 @@ def test_the_page_moves_without_a_network(denoise, tmp_path):
     text = (tmp_path / "out_report.html").read_text()
     assert done.status == 0 and "report" in done.out
     assert "<canvas" in text and "http" not in text.replace("http-equiv", "")
-    data = json.loads(text.split("const D = ")[1].split(", c = document")[0])
-    assert len(data["before"]) == len(data["after"]) == 12 and data["parent"] == [-1, 0, 1]
+    data = json.loads(text.split('class="spec">')[1].split("</script>")[0])
+    assert [len(body) for body in data["bodies"]] == [12, 12] and data["parent"] == [-1, 0, 1]
 
 
 @pytest.mark.parametrize(

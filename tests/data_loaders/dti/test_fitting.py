@@ -1,5 +1,6 @@
 """The batched weighted fit and the noise it predicts for itself."""
 
+import numpy as np
 import pytest
 import torch
 from dipy.core.gradients import gradient_table
@@ -91,3 +92,12 @@ def test_shapes_are_checked(brain):
         design_matrix(torch.zeros(7), torch.zeros(6, 3))
     with pytest.raises(ValueError, match="mask"):
         acquisition_maps(torch.ones(3, 9), torch.ones(3, 6), torch.ones(3), torch.ones(9, 7), brain.mask)
+
+
+def test_values_whose_squares_are_not_finite_are_no_measurement():
+    """A damaged value is left out as NaN is; noise and tensors stay finite."""
+    from mvnet.data_loaders.dti.fit.missing import find_missing, is_measured
+
+    signal = np.array([[1.0, 2.0, np.inf, np.nan, 1e13, -2e38]], dtype=np.float32)
+    assert is_measured(signal).tolist() == [[True, True, False, False, False, False]]
+    assert find_missing(signal).tolist() == [[False, False, True, True, True, True]]

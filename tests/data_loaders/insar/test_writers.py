@@ -60,6 +60,32 @@ def test_phase_round_trip_is_exact(phase, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.tif", "out.tif", "out_mask.tif", "out_quality.tif"]
 
 
+@pytest.mark.parametrize("kind", ["phase", "complex"])
+def test_overviews_hold_pixels_and_no_means(kind, tmp_path):
+    """A Cloud Optimized GeoTIFF; of phases that jump from pi to -pi every overview shows those alone."""
+    phase = np.where(np.indices((150, 140)).sum(0) % 2, 3.1, -3.1).astype(np.float32)
+    phase[:, 100:] = np.nan
+    copy(open_interferogram(tiff(tmp_path / "in.tif", phase)), tmp_path / "out.tif", kind=kind)
+    for name in ("out.tif", "out_quality.tif", "out_mask.tif"):
+        with rasterio.open(tmp_path / name) as file:
+            assert file.overviews(1)[0] == 2 and file.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+    with rasterio.open(tmp_path / "out.tif", overview_level=0) as file:
+        smaller = file.read(1)
+    assert smaller.shape == (75, 70)
+    angles = np.angle(smaller[smaller != 0]) if kind == "complex" else smaller[np.isfinite(smaller)]
+    assert angles.size > 3000 and np.abs(angles) == pytest.approx(3.1, abs=1e-5)
+    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_metadata_that_such_a_file_cannot_hold_makes_it_an_ordinary_one(phase, tmp_path):
+    source = tiff(tmp_path / "in.tif", phase, nodata=-9999)
+    with rasterio.open(source, "r+") as file:
+        file.update_tags(ns="ORBIT", pass_="ascending")
+    copy(open_interferogram(source), tmp_path / "out.tif")
+    with rasterio.open(tmp_path / "out.tif") as file:
+        assert file.overviews(1) == [2, 4] and "LAYOUT" not in file.tags(ns="IMAGE_STRUCTURE")
+
+
 def test_complex_in_and_out(phase, tmp_path):
     z = np.where(phase == -9999, 0, 3 * np.exp(1j * phase)).astype(np.complex64)
     z[0, 0] = np.nan

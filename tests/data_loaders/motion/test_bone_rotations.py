@@ -96,7 +96,9 @@ def test_torch_and_numpy_agree_and_keep_their_type():
     np.testing.assert_array_equal(found.numpy(), choice(positions)[0])
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    "layout", [name for name, found in LAYOUTS.items() if {"head", "left_hip"} <= set(found.joints)]
+)
 def test_torso_is_found_by_lengths_alone(layout):
     """Hips below, shoulders above, the same side first: also for the sensors with hands of several fingers."""
     joints, parent = LAYOUTS[layout].joints, LAYOUTS[layout].parents()

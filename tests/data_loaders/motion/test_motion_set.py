@@ -16,6 +16,7 @@ from mvnet.data_loaders.motion import (
     splits,
     subset,
 )
+from mvnet.data_loaders.motion.editing import open_recording
 
 PARENT = np.array([-1, 0, 1, 0])
 SHAPES = {"positions": (4, 3), "rotations": (4, 3, 3), "signals": (6,)}
@@ -47,6 +48,16 @@ def test_neutral_file_round_trip(tmp_path, kind, classes):
     np.testing.assert_array_equal(np.concatenate(after.timestamps or ()), np.concatenate(times))
 
 
+def test_positions_in_an_image(tmp_path):
+    flat = MotionSet([np.ones((5, 3, 2)), np.zeros((2, 3, 2))])
+    found = load_motion(save_motion(flat, tmp_path / "flat.npz"))
+    assert found.is_flat and not motions().is_flat and not motions("signals").is_flat
+    with pytest.raises(DataError, match=r"sequence 1: found shape \(2, 3, 3\), expected \(frames, joints, 2\)"):
+        MotionSet([np.ones((5, 3, 2)), np.ones((2, 3, 3))])
+    with pytest.raises(DataError, match="found positions in an image, expected positions in space"):
+        open_recording(tmp_path / "flat.npz")
+
+
 def test_bare_neutral_file(tmp_path):
     """What the format asks for and no more; the root marked by its own index."""
     sequences: dict[str, Any] = {f"seq_{i:04d}": np.zeros((2, 3, 3)) + i for i in (0, 1, 10)}
@@ -55,8 +66,7 @@ def test_bare_neutral_file(tmp_path):
     assert found.classes == ("3", "7") and found.require_labels().tolist() == [1, 0, 1]
     assert found.parent is not None and found.parent.tolist() == [-1, 0, 1]
     assert [s[0, 0, 0] for s in found.sequences] == [0, 1, 10]
-    with pytest.raises(DataError, match="no subjects"):
-        splits(found)
+    assert found.subjects is None and "there are no subjects" in splits(found)[0].note
 
 
 def test_saving_refuses_to_overwrite(tmp_path):
@@ -143,11 +153,28 @@ def test_bad_split_files(tmp_path, name, text, message):
         splits(motions(), tmp_path / name)
 
 
-def test_unknown_schemes_and_single_subjects():
-    with pytest.raises(DataError, match="cross-subject, leave-one-subject-out, half"):
+def test_unknown_schemes():
+    with pytest.raises(DataError, match="cross-subject, leave-one-subject-out, half, folds"):
         splits(motions(), "by-chance")
-    with pytest.raises(DataError, match="1 subject, expected at least 2"):
-        splits(motions(subjects=np.ones(12, dtype=int)))
+    with pytest.raises(DataError, match="found 1 folds, expected at least 2"):
+        splits(motions(), "folds:1")
+
+
+@pytest.mark.parametrize("subjects", [None, np.ones(30, dtype=int)])
+@pytest.mark.parametrize("scheme, count", [("cross-subject", 5), ("leave-one-subject-out", 5), ("folds:3", 3)])
+def test_folds_by_sequence(subjects, scheme, count):
+    """Every sequence is tested once, every class in proportion; without subjects the note says so."""
+    whole = motions(subjects=subjects, n=30)
+    found = splits(whole, scheme)
+    assert len(found) == count and sorted(np.concatenate([s.test for s in found])) == list(range(30))
+    for split in found:
+        assert not set(split.train) & set(split.test)
+        assert np.bincount(whole.require_labels()[split.test]).tolist() == [10 // count] * 3 or count == 3
+        assert ("the same person may be in training and test" in split.note) == (scheme != "folds:3")
+    half = splits(whole, "half")
+    assert len(half) == 1 and np.bincount(whole.require_labels()[half[0].train]).tolist() == [5, 5, 5]
+    with pytest.raises(DataError, match="found no training sequence"):
+        splits(whole.take([0]), scheme)
 
 
 def test_a_class_of_one_subject_is_named():
@@ -203,3 +230,18 @@ def test_damaged_neutral_files(tmp_path):
     np.savez(tmp_path / "mixed.npz", seq_0000=np.zeros((2, 4, 3)), seq_0001=np.zeros((2, 5, 3)))
     with pytest.raises(DataError, match=r"mixed\.npz: sequence seq_0001: found 5 joints"):
         load_motion(tmp_path / "mixed.npz")
+
+
+def test_options_of_a_neutral_file(tmp_path):
+    """Axes and units that the file does not keep to; a rate; what it cannot give."""
+    y_up = motions(n=2)
+    path = save_motion(y_up, tmp_path / "set.npz")
+    found = load_motion(path, up="y", scale=0.01, rate=25)
+    for one, other in zip(y_up.sequences, found.sequences):
+        x, y, z = np.moveaxis(one, -1, 0)
+        np.testing.assert_allclose(other, 0.01 * np.stack((x, -z, y), -1), rtol=1e-5)
+    assert found.rate == 25 and found.notes == ("up: y (as asked)", "0.01 metres per unit")
+    with pytest.raises(DataError, match=r"value: found positions in .*, expected rotations as asked"):
+        load_motion(path, value="rotations")
+    flat = save_motion(MotionSet([np.ones((5, 3, 2))]), tmp_path / "flat.npz")
+    assert load_motion(flat, up="y").notes == ("up: y not used: the axes of this format are known",)

@@ -25,7 +25,7 @@ def matrix(order, degrees):
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("second", ["ZXY", "YZX"])
 def test_bvh_against_elementary_rotations(tmp_path, order, second):
-    pytest.importorskip("pybvh", reason="needs mvnet[motion]")
+
     frames = np.random.default_rng(0).uniform(-170, 170, size=(4, 12))
     (tmp_path / "a.bvh").write_text(bvh(frames, order, second))
     found = load_motion(tmp_path / "a.bvh", up="z")
@@ -44,7 +44,7 @@ def test_bvh_against_elementary_rotations(tmp_path, order, second):
 
 @pytest.mark.parametrize("value", ["positions", "rotations", "local"])
 def test_y_up_becomes_z_up(tmp_path, value):
-    pytest.importorskip("pybvh", reason="needs mvnet[motion]")
+
     (tmp_path / "a.bvh").write_text(bvh(np.random.default_rng(1).uniform(-20, 20, size=(3, 12))))
     turn = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
     as_is, turned = (load_motion(tmp_path / "a.bvh", up=up, value=value).sequences[0] for up in "zy")
@@ -62,15 +62,18 @@ def test_y_up_becomes_z_up(tmp_path, value):
     "change, message",
     [
         (lambda text: text[: len(text) - 30], "a.bvh"),
-        (lambda text: "\n".join(text.splitlines()[:-2]), "declares 4 frames but file contains 2"),
+        (
+            lambda text: "\n".join(text.splitlines()[:-2]),
+            "found 2 frames, expected 4",
+        ),
         (lambda text: text[: text.index("MOTION")], "a.bvh"),
         (lambda text: text.replace("CHANNELS 3 Yrotation", "CHANNELS 3 Wrotation"), "a.bvh.*Wrotation"),
-        (lambda text: text.replace("CHANNELS 6", "CHANNELS 5"), "a.bvh.*5 channels"),
+        (lambda text: text.replace("CHANNELS 6", "CHANNELS 5"), "a.bvh.*found 6 names of 5 channels"),
         (lambda text: text.replace("Frame Time: 0.02", "Frame Time: 0"), "a.bvh"),
     ],
 )
 def test_damaged_bvh(tmp_path, change, message):
-    pytest.importorskip("pybvh", reason="needs mvnet[motion]")
+
     (tmp_path / "a.bvh").write_text(change(bvh(np.ones((4, 12)))))
     with pytest.raises(DataError, match=message) as raised:
         load_motion(tmp_path / "a.bvh")

@@ -10,8 +10,10 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from nibabel.nifti1 import Nifti1Extension
 
 from mvnet.data_loaders.dti import load_tensors
+from mvnet.data_loaders.dti.nifti import open_image
 from mvnet.data_loaders.errors import DataError
 
 SHAPE = (6, 5, 4, 6)
@@ -90,3 +92,21 @@ def test_a_volume_of_zeros_is_packed_tightly_and_read(tmp_path: Path) -> None:
     values[..., [0, 3, 5]] = 1e-3
     nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / "a.nii.gz")
     assert load_tensors(tmp_path / "a.nii.gz", order="fsl").mask.all()
+
+
+@pytest.mark.parametrize("version, kind", [(1, nibabel.Nifti1Image), (2, nibabel.Nifti2Image)])
+@pytest.mark.parametrize("name", ["t.nii", "t.nii.gz"])
+@pytest.mark.parametrize("length", [2**31 - 16, 0, -64, None])
+def test_extensions_end_inside_of_the_file(version, kind, name, length, tmp_path):
+    image = kind(np.ones(SHAPE, np.float32), np.eye(4))
+    image.header.extensions.append(Nifti1Extension("comment", b"as it is"))
+    data = bytearray(image.to_bytes())
+    if length is not None:
+        struct.pack_into("<i", data, (348 if version == 1 else 540) + 4, length)
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(bytes(data)) if name.endswith("gz") else bytes(data))
+    if length is None:
+        assert open_image(path).shape == SHAPE
+        return
+    with pytest.raises(DataError, match=f"found a header extension of {length} bytes"):
+        open_image(path)

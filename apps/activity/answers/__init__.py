@@ -1,0 +1,1 @@
+"""What `mvnet predict activity` answers: for recordings, for windows of them, for frames as they come."""

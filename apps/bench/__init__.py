@@ -1,0 +1,1 @@
+"""`mvnet bench`: how fast this machine, or this cluster, runs what is slow."""

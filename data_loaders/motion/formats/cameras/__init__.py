@@ -1,0 +1,1 @@
+"""Skeletons that cameras see: depth sensors, and detectors of poses."""

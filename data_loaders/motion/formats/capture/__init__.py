@@ -1,0 +1,1 @@
+"""Motion capture: hierarchies with angles, and markers."""

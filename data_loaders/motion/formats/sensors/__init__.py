@@ -1,0 +1,1 @@
+"""Inertial sensors, and archives of signals."""

@@ -22,7 +22,11 @@ Mirror = Annotated[
     str | None,
     typer.Option(help="kernels: whether a mirror image is the same motion: auto (default, measured), yes, no."),
 ]
-Epochs = Annotated[int | None, typer.Option(min=1, help="lie: maximum number of epochs (default 100).")]
+Frame = Annotated[
+    str | None,
+    typer.Option(help="lie: facing (default) ignores where bodies face; torso, for an unknown vertical, all turns."),
+]
+Epochs = Annotated[int | None, typer.Option(min=1, help="lie: maximum number of epochs (default 45).")]
 Optimizer = Annotated[str | None, typer.Option(help="lie: optimiser (default adamw); `mvnet optimizers` lists them.")]
 OptimizerOptions = Annotated[str | None, typer.Option(help="lie: further options of the optimiser, k=v,...")]
 LearningRate = Annotated[
@@ -62,6 +66,7 @@ def train(
     classes: Classes = None,
     network: Network = "kernels",
     mirror: Mirror = None,
+    frame: Frame = None,
     epochs: Epochs = None,
     optimizer: Optimizer = None,
     optimizer_options: OptimizerOptions = None,
@@ -82,7 +87,9 @@ def train(
     from mvnet.apps.activity.reading import Given
     from mvnet.apps.common.console import Console
 
-    options = ModelOptions(network, mirror, seed, epochs, optimizer, optimizer_options, learning_rate, device, resume)
+    options = ModelOptions(
+        network, mirror, seed, epochs, optimizer, optimizer_options, learning_rate, device, resume, frame
+    )
     given = Given(format, up, scale, rate, order, unit, value, gyroscope)
     summary = runs.train(data, output, given, split, classes, options, overwrite, Console(quiet), as_json)
     print_summary(summary, _headline, quiet=quiet, as_json=as_json)
@@ -132,6 +139,7 @@ def crossval(
     classes: Classes = None,
     network: Network = "kernels",
     mirror: Mirror = None,
+    frame: Frame = None,
     epochs: Epochs = None,
     optimizer: Optimizer = None,
     optimizer_options: OptimizerOptions = None,
@@ -148,7 +156,9 @@ def crossval(
     from mvnet.apps.activity.reading import Given
     from mvnet.apps.common.console import Console
 
-    options = ModelOptions(network, mirror, seed, epochs, optimizer, optimizer_options, learning_rate, device)
+    options = ModelOptions(
+        network, mirror, seed, epochs, optimizer, optimizer_options, learning_rate, device, frame=frame
+    )
     given = Given(format, up, scale, rate, order, unit, value, gyroscope)
     summary = runs.crossval(data, given, split, classes, options, first, Console(quiet), as_json)
     print_summary(summary, _format_splits, quiet=quiet, as_json=as_json)

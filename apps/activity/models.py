@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mvnet.apps.activity.options import MIRROR, ModelOptions
+from mvnet.apps.activity.options import FRAMES, MIRROR, ModelOptions
 from mvnet.apps.common.errors import UserError
 from mvnet.data_loaders.motion import MotionSet
 from mvnet.models.activity.classifier import MotionClassifier
@@ -51,7 +51,8 @@ def fit(
 
     epochs = {} if options.epochs is None else {"epochs": options.epochs}
     schedule = MotionSchedule(seed=options.seed, **epochs, **options.descent())
-    return fit_lie_classifier(part, schedule, torch.device(options.place), progress, folder)
+    frame = options.frame or FRAMES[0]
+    return fit_lie_classifier(part, schedule, torch.device(options.place), progress, folder, frame)
 
 
 def save(stem: Path, classifier: Any, card: dict[str, Any]) -> None:

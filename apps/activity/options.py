@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from mvnet.data_loaders.motion import MotionSet
 
 NETWORKS = ("kernels", "lie")
+FRAMES = ("facing", "torso")
+"""In which the network sees a body: turned about the vertical only, or with the trunk."""
+
 MIRROR = {"auto": "auto", "yes": True, "no": False}
 """Word of the command line -> argument of `MotionClassifier`."""
 
@@ -20,8 +23,8 @@ MIRROR = {"auto": "auto", "yes": True, "no": False}
 class ModelOptions:
     """Options of the command line that say what is fitted; None where not given.
 
-    network: "kernels", the ridge regression on kernels, or "lie", `LieMotionNetwork`. mirror belongs to the first;
-    epochs, optimizer, optimizer_options, rate, device and resume to the second.
+    network: "kernels", the ridge regression on kernels, or "lie", `BodyMotionNetwork`. mirror belongs to the first;
+    epochs, optimizer, optimizer_options, rate, device, resume and frame to the second.
     """
 
     network: str = "kernels"
@@ -33,6 +36,7 @@ class ModelOptions:
     rate: float | None = None
     device: str | None = None
     resume: bool = False
+    frame: str | None = None
 
     def check(self) -> None:
         """UserError: an unknown word, or an option of the other kind."""
@@ -49,6 +53,7 @@ class ModelOptions:
             "--optimizer-options": self.optimizer_options,
             "--learning-rate": self.rate,
             "--device": self.device,
+            "--frame": self.frame,
         }
         names = [name for name, value in given.items() if value is not None] + ["--resume"] * self.resume
         if names:
@@ -57,6 +62,8 @@ class ModelOptions:
     def _check_lie(self) -> None:
         if self.mirror is not None:
             raise UserError("--mirror: found --network lie, expected --network kernels")
+        if (self.frame or FRAMES[0]) not in FRAMES:
+            raise UserError(f"--frame: found {self.frame!r}, expected one of {', '.join(FRAMES)}")
         self.descent()
 
     def descent(self) -> dict[str, Any]:

@@ -123,17 +123,18 @@ class MotionClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def _choose(self, found: dict[bool, Likeness], targets: np.ndarray, groups: np.ndarray) -> None:
-        """The settings with the best held-out accuracy, ties by squared error."""
-        best, labels = (-1.0, -np.inf), self.labels_
+        """The settings with the least held-out squared error, which few motions tell better than the accuracy."""
+        best, labels = np.inf, self.labels_
         fits = (np.empty(0), np.empty(0))
         mirrors = [m for m in found if self.mirror in ("auto", m)]
         for mirrored, share, penalty in product(mirrors, ELASTIC_SHARES, PENALTIES):
             c, g = fit_coefficients(found[mirrored].kernel(self._shares_of(share)), targets, penalty)
             scores = predict_held_out(c, g, targets, groups)
-            rank = (float((scores.argmax(1) == labels).mean()), -float(np.square(scores - targets).mean()))
-            if rank > best:
-                best, fits = rank, (c, g)
-                self.inner_accuracy_, self.dual_, self.sharpness_ = rank[0], c, fit_sharpness(scores, labels)
+            error = float(np.square(scores - targets).mean())
+            if error < best:
+                best, fits = error, (c, g)
+                self.inner_accuracy_ = float((scores.argmax(1) == labels).mean())
+                self.dual_, self.sharpness_ = c, fit_sharpness(scores, labels)
                 self.settings_ = {"mirror": mirrored, "elastic_share": share, "penalty": penalty}
         self.bank_.settle(self.settings_["mirror"])
         distances = found[self.settings_["mirror"]].distances

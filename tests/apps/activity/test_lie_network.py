@@ -55,7 +55,8 @@ def test_elastic_table_tells_near_from_far(positions):
 
 def test_train_evaluate_and_predict(lie, run, data, tmp_path):
     out = tmp_path / "run"
-    trained = lie(out)
+    assert lie(out, "--frame", "world").status == 2
+    trained = lie(out, "--frame", "torso")
     assert trained.status == 0, trained.err
     summary = json.loads(trained.out)
     assert summary["network"] == "lie" and len(list(out.iterdir())) == 4

@@ -157,7 +157,7 @@ def mean_of_finite(dwi: np.ndarray, volumes: np.ndarray) -> np.ndarray:
 def _mean_b0(dwi: np.ndarray, volumes: np.ndarray, path: str | Path) -> np.ndarray:
     """(X, Y, Z) mean of the volumes without weighting, wherever they stand."""
     if not is_measured(dwi[..., volumes]).any():
-        raise DataError(f"{path}: found no finite b0 signal, expected some")
+        raise DataError(f"{path}: found no finite b0 signal below {EXTREME:g}, expected some")
     b0 = mean_of_finite(dwi, volumes)
     if not (b0 > 0).any():
         raise DataError(f"{path}: found no positive b0 signal, expected some")

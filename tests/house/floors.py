@@ -45,8 +45,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("mvnet.api",),
     ("mvnet.insar_filters", "mvnet.xarray"),
     ("mvnet",),
-    ("mvnet.apps", "mvnet.apps.common", "mvnet.apps.export", "mvnet.apps.optimizers", "mvnet.apps.verify"),
-    ("mvnet.apps.activity", "mvnet.apps.dti", "mvnet.apps.insar", "mvnet.apps.motion"),
+    ("mvnet.apps", "mvnet.apps.common", "mvnet.apps.optimizers", "mvnet.apps.verify"),
+    ("mvnet.apps.activity", "mvnet.apps.dti", "mvnet.apps.export", "mvnet.apps.insar", "mvnet.apps.motion"),
     ("mvnet.apps.bench", "mvnet.apps.demo"),
     ("mvnet.apps.main",),
 )

@@ -1,4 +1,7 @@
-"""A program gives what the network gives, on other values than those it was traced with; that of DTI takes too long here."""
+"""A program gives what the network gives, on other values than those it was traced with.
+
+That of tensors takes too long to trace here.
+"""
 
 import pytest
 import torch

@@ -104,10 +104,3 @@ def test_a_card_that_no_training_wrote_is_one_line(entry, value) -> None:
     with pytest.raises(UserError, match=r"run: found a card whose motions cannot be read") as raised:
         Trained.of({"motions": card}, Path("run"))
     assert "\n" not in str(raised.value) and POSE.shape == (7, 3)
-
-
-def test_a_card_of_poses_in_an_image() -> None:
-    """A classifier calls them poses, a set of motions positions."""
-    flat = MotionSet([np.random.default_rng(0).normal(size=(5, 4, 2))])
-    card = trained(flat).entries() | {"kind": "poses"}
-    assert Trained.of(card, Path("run")).kind == "positions"

@@ -37,6 +37,8 @@ def test_denoised_phase_has_the_holes_and_the_place_of_the_input(source, filtere
     valid = phase != -9999
     bands = {}
     for name, path in summary["outputs"].items():
+        if path.endswith(".qml"):
+            continue
         with rasterio.open(path) as file:
             assert (file.crs, file.transform, file.shape) == places
             bands[name] = file.read(1)

@@ -219,7 +219,7 @@ BAD = {
     "looks": (WRITERS["geotiff"][0], {"looks": 0}, "looks"),
     "window": (WRITERS["geotiff"][0], {"window": 4}, "window"),
     "header": (WRITERS["GAMMA"][0], {"header": "none.par"}, "no such file"),
-    "empty folder": (lambda d, z, g: d, {}, "unknown format"),
+    "empty folder": (lambda d, z, g: d, {}, "found a folder of no known product, empty"),
 }
 
 

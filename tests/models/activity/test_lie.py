@@ -14,7 +14,7 @@ from mvnet.manifolds.rotations import Rotations
 from mvnet.models.activity.lie.curves import BodyCurves
 from mvnet.models.activity.lie.network import BodyMotionNetwork, TreeFlow, align
 from mvnet.models.activity.lie.training import Curves, train_body_network
-from mvnet.models.activity.lie.witness import divide, relative_distance
+from mvnet.models.activity.lie.witness import divide, make_up, relative_distance
 from mvnet.models.activity.lie_classifier import fit_lie_classifier, load_lie_classifier, save_lie_classifier
 from mvnet.models.activity.training import MotionSchedule
 from mvnet.models.registry import verify
@@ -143,3 +143,11 @@ def test_learns_and_files_give_the_same(tmp_path):
         np.testing.assert_allclose(one, other, atol=1e-6)
     noise = list(np.random.default_rng(0).normal(size=(4, 12, 11, 3)))
     assert fitted.known_probability(noise).max() < fitted.known_probability(new.sequences).mean()
+
+
+def test_motions_of_no_class_have_no_gap_where_a_joint_was_not_seen_for_a_while():
+    random = np.random.default_rng(0)
+    sequences = [random.normal(size=(9, 4, 3)) for _ in range(4)]
+    for x in sequences:
+        x[4, 1] = np.nan
+    assert all(np.isfinite(x).all() for x in make_up(sequences, np.array([0, 1, 0, 1]), 0))

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from mvnet.models.activity.kernel_ridge import fit_sharpness
 from mvnet.models.activity.novelty import Novelty, evidence, fit_rule
+from mvnet.models.activity.views import fill_missing
 
 FAMILY = "embedding"
 _MADE_UP = 24
@@ -85,7 +86,9 @@ def make_up(sequences: Sequence[np.ndarray], labels: np.ndarray, seed: int) -> l
     random = np.random.default_rng(seed)
     found = []
     for i in random.permutation(len(sequences))[:_MADE_UP]:
-        x, other = sequences[i], sequences[random.choice(np.flatnonzero(labels != labels[i]))]
+        # gaps are filled first: the frame that a body rests in may lack a joint
+        two = i, random.choice(np.flatnonzero(labels != labels[i]))
+        x, other = (fill_missing(sequences[k]).numpy() for k in two)
         glued = np.concatenate((x[: (len(x) + 1) // 2], other[len(other) // 2 :]))
         found += [np.repeat(x[len(x) // 2 :][:1], len(x), 0), x[random.permutation(len(x))], glued]
     return found

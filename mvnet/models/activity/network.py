@@ -82,15 +82,7 @@ class LieMotionNetwork(nn.Module):
         self.mapping = RotationMapping(joints, coordinates=mapping, generator=generator)
         self.relative = LogMap(above)
         self.first = draw(nn.Conv1d, 6 * joints, width, 1, generator=generator)
-        self.layers = nn.ModuleList(
-            nn.Sequential(
-                nn.GroupNorm(4, width),
-                nn.GELU(),
-                nn.Dropout1d(dropout),
-                draw(nn.Conv1d, width, width, 5, 1, 2 * d, d, generator=generator),
-            )
-            for d in dilations
-        )
+        self.layers = dilated_layers(width, dilations, dropout, generator)
         self.last = nn.Sequential(nn.Dropout(dropout), draw(nn.Linear, 2 * width, classes, generator=generator))
 
     def invariants(self, r: Tensor) -> Tensor:
@@ -120,6 +112,28 @@ class LieMotionNetwork(nn.Module):
         for layer in self.layers:
             h = h + layer(h)
         return self.last(torch.cat((h.mean(-1), h.amax(-1)), -1))
+
+
+def dilated_layers(width: int, dilations: Sequence[int], dropout: float, generator: torch.Generator) -> nn.ModuleList:
+    """Convolutions over time, each after a norm, a nonlinearity and dropout, for residual steps.
+
+    Args:
+        width: number of channels.
+        dilations: frames between the five taps of each.
+        dropout: probability that a channel is left out in training.
+        generator: source of the initial weights.
+    Returns:
+        a layer for every dilation, (B, width, T) to the same shape.
+    """
+    return nn.ModuleList(
+        nn.Sequential(
+            nn.GroupNorm(4, width),
+            nn.GELU(),
+            nn.Dropout1d(dropout),
+            draw(nn.Conv1d, width, width, 5, 1, 2 * d, d, generator=generator),
+        )
+        for d in dilations
+    )
 
 
 def draw(layer: type[nn.Conv1d] | type[nn.Linear], *sizes: int, generator: torch.Generator) -> nn.Module:

@@ -81,7 +81,50 @@ def augment(r: Tensor, warp: float, noise: float, generator: torch.Generator) ->
     return picked @ so3.exp(rotation.to(r))
 
 
-class MotionRun(Run):
+class EpochRun(Run):
+    """A run in epochs over training sequences.
+
+    options: of the training.  steps_per_epoch: number of batches that an epoch has.
+    """
+
+    options: MotionSchedule
+    steps_per_epoch: int
+
+    @property
+    def epoch(self) -> int:
+        """Number of epochs done."""
+        return self.step // self.steps_per_epoch
+
+    def objective(self, model: nn.Module, batch: Any) -> tuple[Tensor, dict[str, float]]:
+        """Loss of a batch.
+
+        Args:
+            model: the network.
+            batch: one of `batches`.
+        Returns:
+            the loss (), and figures.
+        """
+        raise NotImplementedError
+
+    def batches(self) -> Iterator[Any]:
+        """Batches from the first step of the next epoch on."""
+        raise NotImplementedError
+
+    def train_epochs(self, progress: Callable[[int, int], None]) -> None:
+        """Train to the end, and let go of the folder.
+
+        Args:
+            progress: called as progress(done, total) at the start and after every epoch.
+        """
+        with closing(self):
+            progress(self.epoch, self.options.epochs)
+            for _ in self.steps(self.objective, self.batches()):
+                if self.step % self.steps_per_epoch == 0:
+                    progress(self.epoch, self.options.epochs)
+            self.finish()
+
+
+class MotionRun(EpochRun):
     """A run in epochs over the training sequences; arguments and errors as in `train_motion_network`."""
 
     def __init__(
@@ -132,11 +175,6 @@ class MotionRun(Run):
         digest.update(self.labels.cpu().numpy().tobytes())
         augmentation = {"warp": self.options.warp, "noise": self.options.noise, "smoothing": self.options.smoothing}
         return {**augmentation, "curves": digest.hexdigest(), **{f"network {k}": v for k, v in model.config.items()}}
-
-    @property
-    def epoch(self) -> int:
-        """Number of epochs done."""
-        return self.step // self.steps_per_epoch
 
     def score(self, model: nn.Module) -> tuple[float, float]:
         """Accuracy and log-likelihood on the held-out sequences.
@@ -221,12 +259,7 @@ def train_motion_network(
         MvnetError: unknown optimiser, lengths that differ, a single sequence, a checkpoint of another run.
     """
     run = MotionRun(folder, model, r, labels, groups, schedule)
-    with closing(run):
-        progress(run.epoch, schedule.epochs)
-        for _ in run.steps(run.objective, run.batches()):
-            if run.step % run.steps_per_epoch == 0:
-                progress(run.epoch, schedule.epochs)
-        run.finish()
+    run.train_epochs(progress)
     monitor = run.monitor
     best = monitor.best[0] if monitor is not None else math.nan
     return {"epoch": monitor.best_step // run.steps_per_epoch if monitor is not None else 0, "inner_accuracy": best}

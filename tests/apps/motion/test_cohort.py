@@ -3,24 +3,9 @@
 import json
 
 import pytest
-import torch
 
 from mvnet.data_loaders.motion.editing import open_recording
-from mvnet.models.checkpoint import save_checkpoint
 from tests.data_loaders.motion.test_editing import FILES
-from tests.models.motion.curves import small_model
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    path = tmp_path_factory.mktemp("weights") / "tiny"
-    save_checkpoint(path, small_model(dtype=torch.float32), {})
-    return path
-
-
-@pytest.fixture
-def denoise(run, weights):
-    return lambda *words: run("denoise", "motion", *words, "--model", weights, "--device", "cpu")
 
 
 @pytest.fixture

@@ -4,26 +4,12 @@ import json
 
 import numpy as np
 import pytest
-import torch
 
 from mvnet.data_loaders.motion import MotionSet, save_motion
 from mvnet.data_loaders.motion.editing import open_recording
-from mvnet.models.checkpoint import save_checkpoint
 from tests.data_loaders.motion.files import bvh
 from tests.data_loaders.motion.test_editing import FILES
-from tests.models.motion.curves import jitter, small_model, smooth_positions
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    path = tmp_path_factory.mktemp("weights") / "tiny"
-    save_checkpoint(path, small_model(dtype=torch.float32), {})
-    return path
-
-
-@pytest.fixture
-def denoise(run, weights):
-    return lambda *arguments: run("denoise", "motion", *arguments, "--model", weights, "--device", "cpu")
+from tests.models.motion.curves import jitter, smooth_positions
 
 
 @pytest.mark.parametrize("format", FILES)

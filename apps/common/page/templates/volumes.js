@@ -9,7 +9,7 @@ const sides = ["x", "y", "z"], WHITE = 1.5; // colours are this much brighter, a
 let nv, blank, lines, bytes = [], at = spec.start.slice(), waiting = false;
 
 async function library() {
-  const packed = Uint8Array.from(atob(figure.querySelector(".library").textContent), c => c.charCodeAt(0));
+  const packed = Uint8Array.from(atob(figure.querySelector(".viewer-code").textContent), c => c.charCodeAt(0));
   const text = await new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
   const script = document.createElement("script");
   script.textContent = text;

@@ -23,7 +23,7 @@ from mvnet.errors import MvnetError
 from mvnet.integrators.odeint import odeint
 from mvnet.linalg import so3
 from mvnet.manifolds.actions import RotationAction
-from mvnet.models.activity.network import draw
+from mvnet.models.activity.network import dilated_layers, draw
 from mvnet.nn.rotations import RotationMapping
 
 FRAME_NAMES = ("facing", "torso")
@@ -130,15 +130,7 @@ class MotionStream(nn.Module):
         inputs = 9 * joints + vectors
         self.norm = nn.BatchNorm1d(inputs)
         self.first = draw(nn.Conv1d, inputs, width, 1, generator=generator)
-        self.layers = nn.ModuleList(
-            nn.Sequential(
-                nn.GroupNorm(4, width),
-                nn.GELU(),
-                nn.Dropout1d(dropout),
-                draw(nn.Conv1d, width, width, 5, 1, 2 * d, d, generator=generator),
-            )
-            for d in dilations
-        )
+        self.layers = dilated_layers(width, dilations, dropout, generator)
         self.attention = draw(nn.Conv1d, width, _HEADS, 1, generator=generator)
         size = (_HEADS + 1) * width
         self.last = nn.Sequential(nn.Dropout(dropout), draw(nn.Linear, size, classes, generator=generator))

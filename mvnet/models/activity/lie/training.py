@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +21,9 @@ from torch.nn.functional import cross_entropy
 from mvnet.errors import MvnetError
 from mvnet.linalg import so3
 from mvnet.models.activity.lie.network import BodyMotionNetwork, align
-from mvnet.models.activity.training import CHECKPOINT, MotionSchedule
+from mvnet.models.activity.training import CHECKPOINT, EpochRun, MotionSchedule
 from mvnet.runtime import seed_torch
-from mvnet.training import Run, Schedule
+from mvnet.training import Schedule
 
 _WEIGHT_DECAY = {"adamw": 0.05, "muon": 0.05, "soap": 0.05, "sgd": 1e-3}
 _VECTOR_NOISE = 0.02
@@ -84,7 +83,7 @@ class Curves:
         return r @ so3.exp(turn.to(r)), v + shift.to(v)
 
 
-class BodyRun(Run):
+class BodyRun(EpochRun):
     """A run in epochs over the training sequences; arguments and errors as in `train_body_network`."""
 
     def __init__(
@@ -122,11 +121,6 @@ class BodyRun(Run):
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         augmentation = {"warp": self.options.warp, "noise": self.options.noise, "smoothing": self.options.smoothing}
         return {**augmentation, "curves": digest.hexdigest(), **{f"network {k}": v for k, v in model.config.items()}}
-
-    @property
-    def epoch(self) -> int:
-        """Number of epochs done."""
-        return self.step // self.steps_per_epoch
 
     def objective(self, model: nn.Module, batches: Batch) -> tuple[Tensor, dict[str, float]]:
         """Cross-entropy with smoothed labels of every stream, each with its batch.
@@ -203,9 +197,4 @@ def train_body_network(
         MvnetError: unknown optimiser, lengths that differ, a checkpoint of another run.
     """
     run = BodyRun(folder, model, curves, labels, witness, schedule)
-    with closing(run):
-        progress(run.epoch, schedule.epochs)
-        for _ in run.steps(run.objective, run.batches()):
-            if run.step % run.steps_per_epoch == 0:
-                progress(run.epoch, schedule.epochs)
-        run.finish()
+    run.train_epochs(progress)

@@ -16,6 +16,7 @@ import torch
 from mvnet.data_loaders.motion.bone_rotations import BoneRotations
 from mvnet.data_loaders.motion.skeleton.torso import Torso
 from mvnet.errors import MvnetError
+from mvnet.models.activity.lie.answers import Answers
 from mvnet.models.activity.lie.classifier import BodyMotionClassifier, fit_lie_classifier, load_body_classifier
 from mvnet.models.activity.lie.classifier import save_body_classifier as save_lie_classifier
 from mvnet.models.activity.lie.network import BodyMotionNetwork
@@ -38,7 +39,7 @@ _MOST_FRAMES = 4096
 
 
 @dataclass
-class LieMotionClassifier:
+class LieMotionClassifier(Answers):
     """A network of version 0.1.0 that classifies recordings, with the attribute names of scikit-learn.
 
     classes_: labels (classes,).  inner_accuracy_: on held-out training subjects, in [0, 1].
@@ -52,61 +53,21 @@ class LieMotionClassifier:
     settings_: dict[str, Any] = field(default_factory=dict)
     novelty_: None = None
 
-    def predict_proba(self, sequences: Sequence[np.ndarray]) -> np.ndarray:
-        """Probability of every class.
+    def assess(self, sequences: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What `predict_proba`, `known_probability` and `is_unknown` say; nothing was learned about the last two.
 
         Args:
             sequences: recordings of the kind it was trained on.
         Returns:
-            (n, classes), rows of sum 1.
+            (n, classes), (n,) ones and (n,) bool, all False.
         Raises:
             MvnetError: as in `CurveMaker`.
         """
         device = next(self.network.parameters()).device
         with torch.no_grad():
             parts = [self.network(part.to(device)).softmax(-1).cpu() for part in self.curves(sequences).split(_BATCH)]
-        return torch.cat(parts).double().numpy()
-
-    def predict(self, sequences: Sequence[np.ndarray]) -> np.ndarray:
-        """Most probable class.
-
-        Args:
-            sequences: recordings of the kind it was trained on.
-        Returns:
-            labels (n,).
-        """
-        return self.classes_[self.predict_proba(sequences).argmax(1)]
-
-    def assess(self, sequences: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What `predict_proba`, `known_probability` and `is_unknown` say.
-
-        Args:
-            sequences: recordings of the kind it was trained on.
-        Returns:
-            (n, classes), (n,) ones and (n,) bool, all False.
-        """
-        shares = self.predict_proba(sequences)
+        shares = torch.cat(parts).double().numpy()
         return shares, np.ones(len(shares)), np.zeros(len(shares), dtype=bool)
-
-    def known_probability(self, sequences: Sequence[np.ndarray]) -> np.ndarray:
-        """Probability that a recording is of one of the classes at all: 1, nothing was learned about it.
-
-        Args:
-            sequences: recordings of the kind it was trained on.
-        Returns:
-            (n,).
-        """
-        return self.assess(sequences)[1]
-
-    def is_unknown(self, sequences: Sequence[np.ndarray]) -> np.ndarray:
-        """Whether a recording is of none of the classes: never, nothing was learned about it.
-
-        Args:
-            sequences: recordings of the kind it was trained on.
-        Returns:
-            (n,) bool.
-        """
-        return self.assess(sequences)[2]
 
 
 def load_lie_classifier(stem: Path) -> tuple[BodyMotionClassifier | LieMotionClassifier, dict[str, Any]]:

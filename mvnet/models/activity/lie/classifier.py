@@ -19,6 +19,7 @@ from mvnet.errors import MvnetError
 from mvnet.models.activity.body_frame import BodyFrame
 from mvnet.models.activity.classifier import MotionClassifier
 from mvnet.models.activity.kernel_ridge import softmax
+from mvnet.models.activity.lie.answers import Answers
 from mvnet.models.activity.lie.curves import BodyCurves
 from mvnet.models.activity.lie.network import BodyMotionNetwork
 from mvnet.models.activity.lie.training import Curves, train_body_network
@@ -37,7 +38,7 @@ _ON_MANIFOLDS = ("riemannian-sgd", "riemannian-adam")
 
 
 @dataclass
-class BodyMotionClassifier:
+class BodyMotionClassifier(Answers):
     """A trained network that classifies recordings, with the attribute names of scikit-learn.
 
     classes_: labels (classes,).  inner_accuracy_: of the witness, on a training subject and a share of the classes, in
@@ -71,48 +72,6 @@ class BodyMotionClassifier:
         distance = relative_distance(embedded, self.network.reference)
         known = rule.probability(evidence(scores, distance, self.network.reference_labels.cpu().numpy()))
         return softmax(scores, self.sharpness_), known, known < rule.threshold
-
-    def predict_proba(self, sequences: Sequence[np.ndarray]) -> np.ndarray:
-        """Probability of every class.
-
-        Args:
-            sequences: recordings of the kind it was trained on.
-        Returns:
-            (n, classes), rows of sum 1.
-        Raises:
-            MvnetError: as in `BodyCurves`.
-        """
-        return self.assess(sequences)[0]
-
-    def predict(self, sequences: Sequence[np.ndarray]) -> np.ndarray:
-        """Most probable class.
-
-        Args:
-            sequences: recordings of the kind it was trained on.
-        Returns:
-            labels (n,).
-        """
-        return self.classes_[self.predict_proba(sequences).argmax(1)]
-
-    def known_probability(self, sequences: Sequence[np.ndarray]) -> np.ndarray:
-        """Probability that a recording is of one of the classes at all.
-
-        Args:
-            sequences: recordings of the kind it was trained on.
-        Returns:
-            (n,), in [0, 1]; 1 where nothing was learned about it.
-        """
-        return self.assess(sequences)[1]
-
-    def is_unknown(self, sequences: Sequence[np.ndarray]) -> np.ndarray:
-        """Whether a recording is of none of the classes.
-
-        Args:
-            sequences: recordings of the kind it was trained on.
-        Returns:
-            (n,) bool; False where nothing was learned about it.
-        """
-        return self.assess(sequences)[2]
 
 
 def embed(network: BodyMotionNetwork, r: Tensor, v: Tensor) -> Tensor:

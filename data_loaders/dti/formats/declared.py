@@ -72,12 +72,17 @@ def check_extensions(path: Path) -> None:
         stop = _first_voxel(header, place, order)
         file.seek(place)
         place += len(flags := file.read(4))
-        while flags[:1] not in (b"", b"\0") and stop - place >= 16 and len(head := file.read(8)) == 8:
+        while flags[:1] not in (b"", b"\0") and _goes_on(stop - place) and len(head := file.read(8)) == 8:
             length, _ = struct.unpack(f"{order}ii", head)
             place += length
             if length < 8 or place > size:
                 raise DataError(f"{path}: found a header extension of {length} bytes, expected one inside of the file")
             file.seek(place)
+
+
+def _goes_on(left: float) -> bool:
+    """Whether nibabel reads a further extension: below zero, which voxels inside of the header give, is to the end."""
+    return left >= 16 or left < 0
 
 
 def _first_voxel(header: bytes, length: int, order: str) -> float:

@@ -110,3 +110,15 @@ def test_extensions_end_inside_of_the_file(version, kind, name, length, tmp_path
         return
     with pytest.raises(DataError, match=f"found a header extension of {length} bytes"):
         open_image(path)
+
+
+@pytest.mark.parametrize("version, kind", [(1, nibabel.Nifti1Image), (2, nibabel.Nifti2Image)])
+def test_extensions_go_on_to_the_end_where_voxels_begin_inside_of_the_header(version, kind, tmp_path):
+    image = kind(np.ones(SHAPE, np.float32), np.eye(4))
+    image.header.extensions.append(Nifti1Extension("comment", b"as it is"))
+    data, (place, form, length) = bytearray(image.to_bytes()), ((108, "<f", 348), (168, "<q", 540))[version - 1]
+    struct.pack_into(form, data, place, 16)  # of the voxels
+    struct.pack_into("<i", data, length + 4, 2**31 - 16)
+    (tmp_path / "t.nii").write_bytes(data)
+    with pytest.raises(DataError, match="found a header extension of 2147483632 bytes"):
+        open_image(tmp_path / "t.nii")

@@ -3,7 +3,7 @@
 A comment on the line before a block says more about it:
 
     <!-- needs: mvnet.denoise_dti -->    runs only where these names exist (several with commas)
-    <!-- laws: manifolds -->             defines a CASE that goes through the battery of tests/manifolds
+    <!-- laws: manifolds -->             defines what goes through the battery of that kind, such as a CASE
     <!-- continues -->                   goes on in the names of the block before
 """
 
@@ -21,7 +21,7 @@ _BLOCK = re.compile(r"(?:<!-- (?P<key>\w+)(?:: (?P<value>[^\n]*?))? -->\n)?```py
 
 @dataclass(frozen=True)
 class Block:
-    """Code and where it stands; `needs` are dotted names, `laws` a folder of tests."""
+    """Code and where it stands; `needs` are dotted names, `laws` a kind of object."""
 
     page: str
     line: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +13,14 @@ import numpy as np
 import pytest
 import torch
 
+from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.motion import load_motion
+from mvnet.data_loaders.motion.formats import registry
+from mvnet.optim.registry import OPTIMIZERS, Entry
 from tests.docs.pages import ROOT, Block, blocks, exists, pages
 from tests.equivariant import test_layers
 from tests.manifolds import test_laws
+from tests.optim import test_laws as test_optimizers
 
 BLOCKS = [block for page in pages() for block in blocks(page)]
 DTYPES = (torch.float64, torch.float32)
@@ -114,6 +120,35 @@ def test_layer_of_the_guide_keeps_the_laws(law: str) -> None:
     name, groups, make = example("equivariant")["LAYER"]
     for group in groups:
         by_dtype(battery(test_layers)[law], name=name, g=group, make=make)
+
+
+@pytest.mark.parametrize("law", battery(test_optimizers))
+def test_optimizer_of_the_guide_keeps_the_laws(law: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = example("optim")
+    monkeypatch.setattr(Entry, "load", lambda entry: names["Lion"])
+    monkeypatch.setitem(OPTIMIZERS, "lion", names["ENTRY"])
+    by_dtype(battery(test_optimizers)[law], name="lion")
+
+
+def test_format_of_the_guide_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "FORMATS", (example("motion formats")["FORMAT"], *registry.FORMATS))
+    positions = np.random.default_rng(0).normal(size=(4, 2, 3))
+    lines = [json.dumps(dict(zip(("hip", "knee"), frame.tolist()))) for frame in positions]
+    file = tmp_path / "walk.jsonl"
+    file.write_text("\n".join([*lines, '{"hip": [1, 2, 3]}']))
+    found = load_motion(file, scale=2.0)
+    assert found.joints == ("hip", "knee") and np.allclose(found.sequences[0][:4], 2 * positions)
+    assert np.isnan(found.sequences[0][4, 1]).all()
+    for damaged in ('{"hip": [1, 2, 3]}\n{"hip": [1]}', '{"hip": [1, 2, 3]}\n{"hip": ', '{"hip": [1, 2, 3]}\n7'):
+        file.write_text(damaged)
+        with pytest.raises(DataError, match=r"walk\.jsonl: found .*, expected "):
+            load_motion(file)
+
+
+@pytest.mark.parametrize("laws", ["manifolds", "equivariant", "optim", "motion formats"])
+def test_examples_of_the_guide_are_short(laws: str) -> None:
+    (block,) = (block for block in BLOCKS if block.laws == laws)
+    assert len([line for line in block.code.splitlines() if line.strip()]) < 60
 
 
 ROWS = re.findall(r"`(\w+)` in `([\w/.]+)`", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))

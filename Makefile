@@ -1,4 +1,4 @@
-# make demo: denoise two brains, an interferogram and a motion, and compare.   make test: lint, types, tests.
+# make demo: denoise two brains, an interferogram and a motion, and compare.   make test: lint, types, pages, tests.
 # make test-gpu: every command on a GPU against the CPU, skipped where there is none.
 # make peers: also install snaphu, bm3d and bm4d, which are free for non-commercial use only; what needs them is left
 # out without them.   make coverage: the statements that tests run of the readers, and of what writes results.
@@ -13,11 +13,12 @@ BIN := .venv/bin
 demo: .venv/installed
 	$(BIN)/mvnet demo -o demo-out --overwrite
 
-test: .venv/installed
+test: .venv/documented
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/typos
 	$(BIN)/pyright
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --maxprocesses 4
 
 test-gpu: .venv/installed

@@ -133,7 +133,7 @@ class CircleConv(_OnPlanes):
     Shape:
         (B, fields_in.channels, n_1, ..., n_d) -> (B, fields_out.channels, n_1, ..., n_d), complex, or planes.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.equivariant import CircleConv, field_type, group
         >>> fields = field_type(group("D4"), {"regular": 1})
@@ -178,7 +178,7 @@ class CircleGate(_OnPlanes):
     Raises:
         MvnetError: when a hidden representation is not a permutation.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.equivariant import CircleGate, field_type, group
         >>> fields = field_type(group("D4"), {"trivial": 2, "regular": 1})
@@ -236,7 +236,7 @@ class ModulusReLU(_OnPlanes):
         (B, fields.channels, ...) -> the same, complex, or planes.
     Source: Trabelsi et al., Deep complex networks (2018).
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.equivariant import ModulusReLU, field_type, group
         >>> fields = field_type(group("D4"), {"trivial": 2, "vector": 1})

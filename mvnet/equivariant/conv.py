@@ -37,7 +37,7 @@ class GroupConv(nn.Module):
         the size.
     Source: paper section 5.1; Cohen and Welling (2016).
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.equivariant import GroupConv, equivariance_error, field_type, group
         >>> square = group("D4")

@@ -28,7 +28,7 @@ class FieldType:
     Raises:
         MvnetError: when the representations are of several groups, or there is none.
 
-    Example:
+    Examples:
         >>> from mvnet.equivariant import FieldType, Sym2, Trivial, group
         >>> cube = group("Oh")
         >>> fields = FieldType((8, Trivial(cube)), (1, Sym2(cube)))
@@ -107,7 +107,7 @@ def field_type(group: Group, fields: Mapping[str, int]) -> FieldType:
     Raises:
         MvnetError: when a name is not known.
 
-    Example:
+    Examples:
         >>> from mvnet.equivariant import field_type, group
         >>> field_type(group("D4"), {"trivial": 4, "regular": 2}).channels
         20
@@ -129,7 +129,7 @@ def permutation_type(group: Group, fields: Mapping[str, int]) -> FieldType:
     Raises:
         MvnetError: when a name is not known, or not that of a permutation representation.
 
-    Example:
+    Examples:
         >>> from mvnet.equivariant import group, permutation_type
         >>> permutation_type(group("Oh"), {"trivial": 4, "faces": 2}).channels
         16

@@ -179,7 +179,7 @@ class HarmonicConv(GroupConv):
     Shape:
         (B, fields_in.channels, n, m) -> (B, fields_out.channels, n, m), with the padding that keeps the size.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.equivariant import HarmonicConv, field_type, group
         >>> eighths = group("C8")  # rotations by 45 degrees

@@ -30,7 +30,7 @@ class Pointwise(nn.Module):
     Raises:
         MvnetError: when a representation mixes components, or changes their signs and fn is not odd.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.equivariant import Pointwise, field_type, group
         >>> fields = field_type(group("D4"), {"trivial": 2, "regular": 1})
@@ -97,7 +97,7 @@ class NormNonlinearity(nn.Module):
         MvnetError: when fn is another name, or the threshold not positive.
     Source: Worrall et al., Harmonic networks (2017).
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.equivariant import NormNonlinearity, field_type, group
         >>> fields = field_type(group("D4"), {"trivial": 2, "vector": 1})
@@ -160,7 +160,7 @@ class Gated(nn.Module):
         (B, fields_in.channels, ...) -> (B, fields_out.channels, ...).
     Source: Weiler et al., 3D steerable CNNs (2018).
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.equivariant import Gated, field_type, group
         >>> fields = field_type(group("D4"), {"trivial": 2, "vector": 1})

@@ -38,7 +38,7 @@ class FieldAffine(nn.Module):
     Shape:
         (B, fields.channels, ...) -> the same.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.equivariant import FieldAffine, field_type, group
         >>> fields = field_type(group("D4"), {"trivial": 2, "vector": 1})
@@ -104,7 +104,7 @@ class FieldNorm(nn.Module):
     Raises:
         MvnetError: when statistics is another name.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.equivariant import FieldNorm, field_type, group
         >>> fields = field_type(group("D4"), {"trivial": 2, "vector": 1})

@@ -104,7 +104,7 @@ class BlockPool(nn.Module):
         (B, fields_in.channels, n_1, ..., n_d) -> (B, fields_out.channels, n_1 / 2, ..., n_d / 2).
     Source: Jacobsen et al., i-RevNet (2018).
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.equivariant import BlockPool, field_type, group
         >>> fields = field_type(group("D4"), {"trivial": 2, "vector": 1})
@@ -179,7 +179,7 @@ class HaarPool(BlockPool):
     Shape:
         (B, fields_in.channels, n_1, ..., n_d) -> (B, fields_out.channels, n_1 / 2, ..., n_d / 2).
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.equivariant import HaarPool, field_type, group
         >>> fields = field_type(group("D4"), {"trivial": 2, "vector": 1})

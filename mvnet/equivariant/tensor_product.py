@@ -220,7 +220,7 @@ class TensorProduct(nn.Module):
     Raises:
         MvnetError: when multiplicities differ, a pair has no coupling, or nothing is kept.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.equivariant import TensorProduct, field_type, group
         >>> product = TensorProduct(field_type(group("Oh"), {"sym2": 1}))

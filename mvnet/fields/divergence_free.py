@@ -174,7 +174,7 @@ class SkewPotentialField(ShearField):
         scale: of the initial weights and biases.
         generator: source of the initial values; torch's global generator when None.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.fields import SkewPotentialField
         >>> field = SkewPotentialField(3, generator=torch.Generator().manual_seed(0)).double()

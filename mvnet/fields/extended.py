@@ -30,7 +30,7 @@ class ExtendedHamiltonian(EnergyVectorField):
         field: the field of H(t, q, p) with `J` as its structure. Its parameters must be continuous in time for K
             to be kept: dH/dt is taken by automatic differentiation, which sees no jumps.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.fields import ExtendedHamiltonian, HamiltonianField
         >>> field = HamiltonianField(lambda t, z: (1 + t) * z.square().sum(-1) / 2)

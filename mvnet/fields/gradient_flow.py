@@ -27,7 +27,7 @@ class GradientFlow(EnergyVectorField):
         scale: of the initial weights and biases; see `RidgePotential`.
         generator: source of the initial values; torch's global generator when None.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.fields import GradientFlow
         >>> field = GradientFlow(3, hidden=8, generator=torch.Generator().manual_seed(0))

@@ -60,7 +60,7 @@ class HamiltonianField(EnergyVectorField):
     Args:
         hamiltonian: H, a potential or a function (t, z, *args) -> (...) of z (..., 2n).
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.fields import HamiltonianField
         >>> pendulum = HamiltonianField(lambda t, z: z[..., 1] ** 2 / 2 - z[..., 0].cos())

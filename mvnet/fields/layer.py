@@ -25,7 +25,7 @@ class LayerField(VectorField):
         scale: initial weights are normal with standard deviation scale / sqrt(d), initial biases 0.
         generator: source of the initial weights; torch's global generator when None.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.fields import LayerField
         >>> from mvnet.integrators import odeint

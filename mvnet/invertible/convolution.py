@@ -34,7 +34,7 @@ class PeriodicConv(Invertible):
     Shape:
         (B, channels, n_1, ..., n_d) -> the same, n_i at least `size`.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.invertible import PeriodicConv
         >>> layer, x = PeriodicConv(3, size=3, dim=2), torch.randn(2, 3, 8, 8)
@@ -164,7 +164,7 @@ class TriangularConv(Invertible):
     Shape:
         (B, channels, n_1, ..., n_d) -> the same.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.invertible import Chain, TriangularConv
         >>> emerging, x = Chain(TriangularConv(2), TriangularConv(2, reverse=True)), torch.randn(1, 2, 6, 6)

@@ -78,7 +78,7 @@ class SPDChart(Invertible):
     Shape:
         (B, 6, ...) -> (B, 6, ...), Mandel planes.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.invertible import SPDChart
         >>> p = torch.tensor([[2.0, 1.0, 1.0, 0.0, 0.0, 0.3]])

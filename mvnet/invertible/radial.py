@@ -67,7 +67,7 @@ class Radial(Invertible):
     Shape:
         (B, n, ...) -> the same.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.invertible import Radial
         >>> layer, u = Radial(8), torch.randn(2, 6, 4, 4)
@@ -121,7 +121,7 @@ class SizeShape(Invertible):
     Shape:
         (B, 6, ...) -> the same.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.invertible import SizeShape
         >>> x = torch.randn(2, 6, 4)

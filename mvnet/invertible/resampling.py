@@ -31,7 +31,7 @@ class Resample(Invertible):
     Raises:
         MvnetError: a stride below 1, or unknown kind.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.invertible import Inverted, Resample
         >>> down, x = Resample(2, (2, 2), "exp"), torch.randn(1, 2, 6, 8)

@@ -30,7 +30,7 @@ class Residual(Invertible):
         MvnetError: the constant is unknown, or not in (0, 1).
     Source: Behrmann et al., Invertible residual networks (2019), the paper's reference [9].
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.invertible import Residual, contraction
         >>> layer = Residual(contraction(2, 16, 2, c=0.9, kind="sandwich"))

@@ -33,7 +33,7 @@ class Reversible(Invertible):
     Shape:
         that of the layer -> the same.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from mvnet.invertible import Chain, Channels, Coupling, Reversible

@@ -25,7 +25,7 @@ class ManifoldParameter(nn.Parameter):
     Raises:
         MvnetError: the data are not on the manifold; `manifold.project` gives points that are.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.manifolds import ManifoldParameter, Sphere
         >>> ManifoldParameter(torch.tensor([0.0, 0.6, 0.8]), Sphere(3)).manifold

@@ -36,7 +36,7 @@ class CircleODE(nn.Module):
         features (B, fields.channels, n, m), phase (B, 2 n, 2 m), planes (B, 2, 2 n, 2 m) -> (B, 2 n, 2 m);
         n and m are multiples of 2^(levels - 1).
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.equivariant import field_type, group
         >>> from mvnet.nn import CircleODE, angle

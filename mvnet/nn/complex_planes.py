@@ -16,7 +16,7 @@ def angle(planes: Tensor) -> Tensor:
     Returns:
         shape (B, ...), radians.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.nn import angle
         >>> z = torch.polar(torch.ones(1, 4, 4), torch.full((1, 4, 4), 0.5))

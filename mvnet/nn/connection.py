@@ -49,7 +49,7 @@ class ConnectionFilter(nn.Module):
     Raises:
         MvnetError: when the size is even.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.equivariant import field_type, group
         >>> from mvnet.nn import ConnectionFilter

@@ -118,7 +118,7 @@ def apply_connection(planes: Tensor, kernel: Tensor, stencil: Stencil) -> Tensor
     Returns:
         shape (B, 2, 2 n, 2 m), the unit of z.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.nn import Stencil, apply_connection
         >>> stencil, z = Stencil(3, 1), torch.randn(1, 2, 8, 12)

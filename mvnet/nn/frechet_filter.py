@@ -84,7 +84,7 @@ def neighbourhood_mean(logs: Tensor, weights: Tensor) -> Tensor:
         shape (B, C, D, H, W).
     Source: Arsigny et al., Magn. Reson. Med. 56 (2006), eq. 5, before the exponential.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.nn import neighbourhood_mean
         >>> logs = torch.randn(1, 6, 4, 5, 6)
@@ -109,7 +109,7 @@ def dissimilarity(logs: Tensor, mask: Tensor) -> Tensor:
         shape (B, 27, D, H, W), in the order of `NEIGHBOURS`.
     Source: Tomasi and Manduchi, Bilateral filtering for gray and color images (1998), for the range weights.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.nn import dissimilarity
         >>> dissimilarity(torch.randn(1, 6, 4, 5, 6), torch.ones(1, 1, 4, 5, 6)).shape
@@ -131,7 +131,7 @@ def isotropic_part(logs: Tensor) -> Tensor:
     Returns:
         shape (B, 1, D, H, W).
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.nn import isotropic_part
         >>> isotropic_part(torch.ones(1, 6, 2, 2, 2)).shape
@@ -153,7 +153,7 @@ class FrechetFilter(nn.Module):
         mask (B, 1, D, H, W) -> (B, 6, D, H, W).
     Source: Arsigny et al., Magn. Reson. Med. 56 (2006); Chakraborty et al., ManifoldNet (2020), for learned means.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.equivariant import field_type, group
         >>> from mvnet.linalg import sym3

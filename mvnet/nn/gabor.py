@@ -46,7 +46,7 @@ class GaborBank(nn.Module):
         MvnetError: when size and stride are not both even or both odd.
     Source: Gabor, Theory of communication (1946).
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.equivariant import group
         >>> from mvnet.nn import GaborBank

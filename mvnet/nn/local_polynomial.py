@@ -66,7 +66,7 @@ def moments(values: Tensor, width: float, powers: int) -> Tensor:
     Returns:
         shape (..., powers, T).
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.nn.local_polynomial import moments
         >>> moments(torch.ones(2, 50), 2.0, 3).shape
@@ -116,7 +116,7 @@ def local_fit(
     Returns:
         values and slopes of the fits at the centre; 0 where nothing is around.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.nn import local_fit
         >>> line = torch.arange(40.0).view(1, 1, 40)

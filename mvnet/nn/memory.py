@@ -36,7 +36,7 @@ def run_part(part: Callable[..., Value], *inputs: Tensor, memory: str = "plain")
     Raises:
         MvnetError: another name.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.nn import run_part
         >>> deep = torch.nn.Sequential(*(torch.nn.Tanh() for _ in range(8)))

@@ -46,7 +46,7 @@ class RotationMapping(nn.Module):
         MvnetError: when side or coordinates is another word.
     Source: Huang, Wan, Probst, Van Gool (2017), section 3.2; paper 6.2.1.
 
-    Example:
+    Examples:
         >>> from mvnet.linalg import so3
         >>> from mvnet.nn import RotationMapping
         >>> import torch
@@ -104,7 +104,7 @@ class RotationMixing(nn.Module):
         (..., joints, 3, 3) -> the same.
     Source: paper section 2.3; Chakraborty et al., ManifoldNet (2020), for learned means.
 
-    Example:
+    Examples:
         >>> from mvnet.linalg import so3
         >>> from mvnet.nn import RotationMixing
         >>> import torch
@@ -143,7 +143,7 @@ class RotationPooling(nn.Module):
         MvnetError: when kind is another word.
     Source: Huang, Wan, Probst, Van Gool (2017), section 3.3, for "angle".
 
-    Example:
+    Examples:
         >>> from mvnet.linalg import so3
         >>> from mvnet.nn import RotationPooling
         >>> import torch
@@ -191,7 +191,7 @@ class RotationFlow(nn.Module):
         (..., joints, 3, 3) -> the same.
     Source: paper sections 2.3 and 2.4.3.
 
-    Example:
+    Examples:
         >>> from mvnet.linalg import so3
         >>> from mvnet.nn import RotationFlow
         >>> import torch
@@ -243,7 +243,7 @@ class LogMap(nn.Module):
         (..., joints, 3, 3) -> (..., joints, 3).
     Source: Huang, Wan, Probst, Van Gool (2017), section 3.4.
 
-    Example:
+    Examples:
         >>> from mvnet.linalg import so3
         >>> from mvnet.nn import LogMap
         >>> import torch

@@ -40,7 +40,7 @@ class BiMap(nn.Module):
     Raises:
         MvnetError: m above n.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.nn import BiMap
         >>> x = torch.eye(8).expand(5, 8, 8)
@@ -76,7 +76,7 @@ class ReEig(nn.Module):
     Raises:
         MvnetError: a floor that is not positive.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.nn import ReEig
         >>> ReEig(0.5)(torch.diag(torch.tensor([2.0, 0.1]))).diagonal()
@@ -106,7 +106,7 @@ class LogEig(nn.Module):
     Shape:
         (..., n, n) -> (..., n (n + 1) / 2).
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.nn import LogEig
         >>> LogEig()(torch.eye(3).expand(5, 3, 3)).shape
@@ -141,7 +141,7 @@ class SPDBatchNorm(nn.Module):
     Shape:
         (..., n, n) -> the same.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.manifolds import SPD
         >>> from mvnet.nn import SPDBatchNorm

@@ -34,7 +34,7 @@ class SPDODE(nn.Module):
     Shape:
         features (B, fields.channels, D, H, W), state (B, 6, D, H, W) -> (B, 6, D, H, W).
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.equivariant import field_type, group
         >>> from mvnet.nn import SPDODE

@@ -22,7 +22,7 @@ class Stencil:
         blocks: 2x2 blocks of padding that this needs on every side.
         taps: for every corner in row-major order, (row, column) of its taps in the padded image for block (0, 0).
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.nn import Stencil
         >>> stencil, image = Stencil(size=3, dilation=2), torch.randn(1, 2, 8, 12)  # 4 x 6 blocks

@@ -68,7 +68,7 @@ class EquivariantUNet(nn.Module):
         MvnetError: when the lists differ in length, or nothing enters the first level.
     Source: Ronneberger, Fischer and Brox, U-Net (2015); paper section 5.1 for the equivariance.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.equivariant import field_type, group
         >>> from mvnet.nn import EquivariantUNet

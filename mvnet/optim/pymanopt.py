@@ -49,7 +49,7 @@ def minimise(
         MvnetError: unknown method, or no parameter that requires a gradient.
     Source: paper 6.2.1; Townsend, Koep, Weichwald, Pymanopt (2016).
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.manifolds import ManifoldParameter, Sphere
         >>> from mvnet.optim import minimise

@@ -30,7 +30,7 @@ def test_every_field_has_a_case():
 
 
 @pytest.mark.parametrize(
-    "name", [n for n in mvnet.fields.__all__ if "Example:" in (getattr(mvnet.fields, n).__doc__ or "")]
+    "name", [n for n in mvnet.fields.__all__ if "Examples:" in (getattr(mvnet.fields, n).__doc__ or "")]
 )
 def test_the_example_in_the_docstring_runs(name):
     runner, report = doctest.DocTestRunner(), []

@@ -12,7 +12,7 @@ from mvnet.invertible import Invertible
 
 EXPORTS = {name: getattr(mvnet.invertible, name) for name in mvnet.invertible.__all__}
 LAYERS = [n for n, v in EXPORTS.items() if isinstance(v, type) and issubclass(v, Invertible) and v is not Invertible]
-WITH_EXAMPLE = [name for name, value in EXPORTS.items() if "Example:" in (getattr(value, "__doc__", None) or "")]
+WITH_EXAMPLE = [name for name, value in EXPORTS.items() if "Examples:" in (getattr(value, "__doc__", None) or "")]
 COMPOSED = {"Chain", "Inverted", "Split"}
 
 

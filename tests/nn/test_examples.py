@@ -22,7 +22,7 @@ EXPORTS |= {name: getattr(mvnet.nn, name) for name in mvnet.nn.__all__}
 @pytest.mark.parametrize("name", EXPORTS)
 def test_the_example_in_the_docstring_runs(name: str):
     layer = EXPORTS[name]
-    assert "Example:" in (layer.__doc__ or ""), f"{name}: found no Example: block in its docstring, expected one"
+    assert "Examples:" in (layer.__doc__ or ""), f"{name}: found no Examples: block in its docstring, expected one"
     found = doctest.DocTestFinder(recurse=False).find(layer, name, globs={})
     assert sum(len(test.examples) for test in found) > 1
     torch.manual_seed(0)

@@ -140,7 +140,7 @@ class RotorField(VectorField):
         scale: of the initial parameters of V.
         generator: source of the initial values; torch's global generator when None.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.fields import RotorField
         >>> from mvnet.integrators import odeint

@@ -36,7 +36,7 @@ class SPDGradientFlow(VectorField):
         scale: of the initial parameters.
         generator: source of the initial values; torch's global generator when None.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.fields import SPDGradientFlow
         >>> from mvnet.integrators import odeint

@@ -45,7 +45,7 @@ class Chain(Invertible):
     Args:
         layers: first to last, data -> latent. One layer may occur twice: it has one set of parameters.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.invertible import ActNorm, Chain, ChannelMix
         >>> chain = Chain(ActNorm(4), ChannelMix(4, "lu"), ChannelMix(4, "cayley"))

@@ -91,7 +91,7 @@ class Flow(nn.Module):
         base: distribution q of the latents.
         chain: f, data -> latent.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.invertible import Chain, ChannelMix, Flow, StandardNormal
         >>> flow = Flow(StandardNormal(2), Chain(ChannelMix(2)))

@@ -45,7 +45,7 @@ class Continuous(Invertible):
     Raises:
         MvnetError: unknown divergence, or fewer than one step.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.invertible import Continuous, VelocityNetwork
         >>> layer = Continuous(VelocityNetwork((2,)), (2,), steps=8)

@@ -29,7 +29,7 @@ class Coupling(Invertible):
     Shape:
         (B, C, ...) -> the same.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> from mvnet.invertible import Affine, Checkerboard, Coupling

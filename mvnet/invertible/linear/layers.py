@@ -30,7 +30,7 @@ class ChannelMix(Invertible):
     Raises:
         MvnetError: unknown kind.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.invertible import ChannelMix
         >>> layer, x = ChannelMix(6, "householder"), torch.randn(2, 6, 4, 4)
@@ -110,7 +110,7 @@ class Permutation(Invertible):
     Raises:
         MvnetError: not a permutation of 0, 1, ...
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.invertible import Permutation
         >>> Permutation([2, 0, 1])(torch.tensor([[10.0, 11.0, 12.0]]))[0]
@@ -203,7 +203,7 @@ class EquivariantOrthogonal(Invertible):
         (B, fields.channels, n_1, ..., n_d) -> the same.
     Source: paper section 4.1.3, exponentials of skew-symmetric matrices, and section 5.1.3.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.equivariant import field_type, group
         >>> from mvnet.invertible import EquivariantOrthogonal

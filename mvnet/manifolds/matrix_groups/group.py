@@ -43,7 +43,7 @@ class MatrixGroup(Manifold):
         name: a key of `KINDS`: "O", "SO", "SL", "GL", "Sp" (n even), "SE", "affine".
         n: size of the matrices, without translations.
 
-    Example:
+    Examples:
         >>> from mvnet.manifolds import MatrixGroup
         >>> MatrixGroup("SE", 3).point_shape
         (4, 4)

@@ -40,7 +40,7 @@ class ConformalHamiltonian(StructuredOptimizer):
         MvnetError: an unknown name, a number out of its range, or parameters as for any optimiser here.
     Source: paper (55)-(57); `mvnet.optim.hamiltonian.maps` has the formulas.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from mvnet.optim import ConformalHamiltonian
         >>> theta = torch.nn.Parameter(torch.tensor([3.0, -1.0]))

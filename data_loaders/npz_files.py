@@ -1,16 +1,38 @@
-"""Reading .npz archives of plain arrays: nothing pickled, and no more than the file can hold."""
+"""Reading .npy headers and .npz archives of plain arrays: nothing pickled, and no more than the file can hold."""
 
 from __future__ import annotations
 
+import struct
 import zipfile
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError, reading
 
 _RATIO, _SLACK = 1032, 1 << 16  # bytes that a byte of deflate stands for at most; bytes of headers
+
+
+def read_npy_header(file: Any, path: str | Path) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, whether columns come first, and dtype of a .npy file, which is then at its first value.
+
+    Args:
+        file: at its beginning, seekable.
+        path: for the message.
+    Raises:
+        DataError: a header that says to be longer than one is; numpy would ask for as many bytes.
+        ValueError: no header of numpy.
+    """
+    first = np.lib.format.read_magic(file) == (1, 0)
+    start, form = file.tell(), "<H" if first else "<I"
+    words = file.read(struct.calcsize(form))
+    if len(words) == struct.calcsize(form) and (length := struct.unpack(form, words)[0]) > _SLACK:
+        raise DataError(f"{path}: found a header of {length} bytes, expected at most {_SLACK}: damaged")
+    file.seek(start)
+    header = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
+    return header(file)
 
 
 def read_npz(path: str | Path) -> dict[str, np.ndarray]:
@@ -36,9 +58,7 @@ def _check_sizes(path: Path, archive: zipfile.ZipFile) -> None:
         if not info.filename.endswith(".npy"):
             continue
         with archive.open(info) as member:
-            version = np.lib.format.read_magic(member)
-            header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            shape, _, dtype = header(member)
+            shape, _, dtype = read_npy_header(member, path)
         declared = prod(shape) * dtype.itemsize
         if min(shape, default=0) < 0 or (declared > info.file_size and not dtype.hasobject):
             found = f"{info.file_size} bytes for {info.filename} of shape {shape}"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mvnet.data_loaders.errors import DataError
-from mvnet.data_loaders.npz_files import read_npz
+from mvnet.data_loaders.npz_files import read_npy_header, read_npz
 
 ARRAYS = {
     "a": np.arange(12.0).reshape(3, 4),
@@ -42,6 +42,7 @@ MEMBERS = {
     "two long axes": header((10**10, 10**10)),
     "below zero": header((-5,)) + bytes(100),
     "cut": header((100,)) + bytes(700),
+    "a header that is longer than any": b"\x93NUMPY\x02\x00" + (2**31).to_bytes(4, "little") + bytes(700),
     "no array": b"no array",
     "nothing": b"",
 }
@@ -53,6 +54,12 @@ def test_arrays_that_are_not_all_there(content: bytes, tmp_path: Path) -> None:
         archive.writestr("a.npy", content)
     with pytest.raises(DataError, match=r"a\.npz: found .*expected"):
         read_npz(tmp_path / "a.npz")
+
+
+def test_a_header_that_is_longer_than_any_is_not_asked_for() -> None:
+    with pytest.raises(DataError, match=r"a\.npy: found a header of 2147483648 bytes, expected at most 65536"):
+        read_npy_header(io.BytesIO(MEMBERS["a header that is longer than any"]), "a.npy")
+    assert read_npy_header(io.BytesIO(header((2, 3))), "a.npy") == ((2, 3), False, np.dtype("<f8"))
 
 
 def test_nothing_is_unpickled(tmp_path: Path) -> None:

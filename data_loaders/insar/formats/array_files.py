@@ -15,7 +15,7 @@ from mvnet.data_loaders.insar.formats.choice import PRODUCTS, select_layers
 from mvnet.data_loaders.insar.formats.datasets import DatasetFile
 from mvnet.data_loaders.insar.layers import Layer, RawLayer
 from mvnet.data_loaders.isolated import parse_isolated
-from mvnet.data_loaders.npz_files import read_npz
+from mvnet.data_loaders.npz_files import read_npy_header, read_npz
 
 
 def npy_layer(path: Path, wanted: str | int | None = None) -> RawLayer:
@@ -25,9 +25,7 @@ def npy_layer(path: Path, wanted: str | int | None = None) -> RawLayer:
         DataError: damaged file, no numbers, another number of axes, a position outside.
     """
     with reading(path, ".npy"), open(path, "rb") as file:
-        version = np.lib.format.read_magic(file)
-        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, by_column, dtype = header(file)
+        shape, by_column, dtype = read_npy_header(file, path)
         start = file.tell()
     if dtype.kind not in "fciu":
         raise DataError(f"{path}: found an array of {dtype}, expected numbers")

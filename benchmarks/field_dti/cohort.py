@@ -22,6 +22,7 @@ import torch
 from benchmarks.field_dti.methods import Setup
 from benchmarks.harness import Target
 from mvnet.apps.dti.cohort.run import Cohort, run_cohort
+from mvnet.apps.dti.cohort.validator import errors_in
 from mvnet.apps.dti.options import Options
 from mvnet.data_loaders.dti.simulation import gradient_scheme, simulate_brain, simulate_dwi
 
@@ -93,11 +94,14 @@ def measure(setup: Setup) -> tuple[list[dict[str, Any]], list[Target]]:
             seconds = time.perf_counter() - start
         rows.append({"run": "two workers", "seconds": seconds, "workers killed": len(killed)})
         whole, found = digests(place / "serial"), digests(place / "cluster")
+        errors = errors_in(output)
         differing = sum(found.get(file) != digest for file, digest in whole.items()) + len(found.keys() - whole.keys())
     for row in rows:
         row["files"] = len(whole)
     done = summary["counts"]["done"]
+    invalid = -1 if errors is None else len(errors)  # no validator
     return rows, [
+        Target("cohort: errors that the BIDS validator finds", invalid, "0", errors == []),
         Target("cohort: workers killed while at work", len(killed), "1", len(killed) == 1),
         Target("cohort: subjects done", done, f"{SUBJECTS}", done == SUBJECTS),
         Target("cohort: files that differ from those of one process", differing, "0", differing == 0),

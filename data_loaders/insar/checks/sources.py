@@ -44,6 +44,8 @@ class Access(NamedTuple):
 
 LOCAL = Access()
 """Nothing but the file, and what lies beside it."""
+ANYWHERE = Access(network=True, external=True)
+"""Whatever the file names: for a look that follows nothing."""
 
 
 def drivers(names: Iterable[str], access: Access) -> list[str]:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError, reading
+from mvnet.data_loaders.insar.checks.zarr_chunks import guard_chunks
 from mvnet.data_loaders.optional import import_optional
 
 _NUMBERS = (
@@ -47,6 +48,7 @@ def open_zarr(path: str | Path, mode: str = "r", **options: Any) -> Any:
     path, zarr = Path(path), import_optional("zarr", "insar")
     states = [(path / name).stat().st_mtime_ns if (path / name).is_file() else 0 for name in _METADATA]
     _check_once(path, path.stat().st_mtime_ns, *states)
+    guard_chunks()
     return zarr.open(str(path), mode=mode, **options)
 
 

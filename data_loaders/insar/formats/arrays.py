@@ -12,7 +12,7 @@ import numpy as np
 from mvnet.data_loaders.errors import DataError, reading
 from mvnet.data_loaders.insar.checks.extent import LONGEST_AXIS
 from mvnet.data_loaders.insar.checks.hdf5_files import open_hdf5
-from mvnet.data_loaders.insar.checks.sources import LOCAL, Access
+from mvnet.data_loaders.insar.checks.sources import ANYWHERE, LOCAL, Access
 from mvnet.data_loaders.insar.checks.zarr_codecs import open_zarr
 from mvnet.data_loaders.insar.formats.array_layers import Hdf5Layer, NetcdfLayer, ZarrLayer, netcdf_file
 from mvnet.data_loaders.insar.formats.bands import choose_layers
@@ -77,7 +77,7 @@ def _holds(path: Path, test: Callable[[Any], bool]) -> bool:
     if not is_hdf5(path):
         return False
     try:
-        with import_optional("h5py", "insar").File(path, "r") as file:
+        with open_hdf5(path, access=ANYWHERE) as file:
             return test(file)
     except (DataError, OSError, RuntimeError, KeyError):  # damaged: its reader says so
         return False

@@ -11,6 +11,7 @@ from mvnet.data_loaders.errors import DataError
 
 RADIANS = {"rad/s": 1.0, "deg/s": np.pi / 180}
 """Radians per second of one unit of angular rate."""
+_SHORTEST = 1e-150  # length of a quaternion
 
 
 def integrate_gyroscope(rates: np.ndarray, times: np.ndarray, start: np.ndarray | None = None) -> np.ndarray:
@@ -54,7 +55,9 @@ def integrate_gyroscope(rates: np.ndarray, times: np.ndarray, start: np.ndarray 
 
 
 def rotations_of_quaternions(quaternions: np.ndarray, order: str) -> np.ndarray:
-    """Matrices (..., 3, 3) of quaternions (..., 4), not necessarily of unit length; NaN where one is 0 or NaN.
+    """Matrices (..., 3, 3) of quaternions (..., 4), not necessarily of unit length.
+
+    NaN where one is 0 or NaN, or has a length whose square no number holds.
 
     Args:
         order: "wxyz" or "xyzw".
@@ -63,7 +66,9 @@ def rotations_of_quaternions(quaternions: np.ndarray, order: str) -> np.ndarray:
 
     scalar_last = to_xyzw(quaternions, order)
     flat = scalar_last.reshape(-1, 4)
-    good = np.isfinite(flat).all(-1) & (np.linalg.norm(flat, axis=-1) > 0)
+    with np.errstate(over="ignore"):
+        lengths = np.linalg.norm(flat, axis=-1)
+    good = (_SHORTEST < lengths) & (lengths < 1 / _SHORTEST)
     result = np.full((len(flat), 3, 3), np.nan)
     if good.any():
         result[good] = Rotation.from_quat(flat[good]).as_matrix()

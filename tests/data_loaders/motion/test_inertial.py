@@ -61,8 +61,9 @@ def test_orders_of_quaternions():
     xyzw = 1.5 * turns.as_quat()
     for order, values in (("xyzw", xyzw), ("wxyz", 1.5 * turns.as_quat(scalar_first=True))):
         np.testing.assert_allclose(rotations_of_quaternions(values, order), turns.as_matrix(), atol=1e-14)
-    gone = rotations_of_quaternions(np.array([[0.0, 0, 0, 0], [np.nan, 0, 0, 1], [0, 0, 0, 1]]), "xyzw")
-    assert np.isnan(gone[:2]).all() and (gone[2] == np.eye(3)).all()
+    none = [[0.0, 0, 0, 0], [np.nan, 0, 0, 1], [0, 1e205, 0, 1], [0, 1e-205, 0, 0]]
+    gone = rotations_of_quaternions(np.array([*none, [0, 0, 0, 1.0]]), "xyzw")
+    assert np.isnan(gone[:-1]).all() and (gone[-1] == np.eye(3)).all()
     with pytest.raises(DataError, match="wxyz or xyzw"):
         rotations_of_quaternions(xyzw, "zyxw")
 

@@ -68,7 +68,7 @@ def rotations_of_quaternions(quaternions: np.ndarray, order: str) -> np.ndarray:
     flat = scalar_last.reshape(-1, 4)
     with np.errstate(over="ignore"):
         lengths = np.linalg.norm(flat, axis=-1)
-    good = (_SHORTEST < lengths) & (lengths < 1 / _SHORTEST)
+    good = (lengths > _SHORTEST) & (lengths < 1 / _SHORTEST)
     result = np.full((len(flat), 3, 3), np.nan)
     if good.any():
         result[good] = Rotation.from_quat(flat[good]).as_matrix()

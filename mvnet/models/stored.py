@@ -24,6 +24,7 @@ from mvnet.errors import MvnetError, first_line
 SMALL = 64
 """A number of a configuration that needs no tensor of that size."""
 _SPARE, _SHARE = 2**25, 16  # numbers that a constructor may ask for, and those for each stored one
+_LARGEST = 1e18  # of a weight: its square is a number of single precision
 _FREE = ("seed",)  # entries of a configuration that are no sizes
 
 
@@ -83,12 +84,12 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Returns:
         by name.
     Raises:
-        MvnetError: a value that is not finite.
+        MvnetError: a value that is not finite, or whose square no number of single precision holds.
     """
     tensors = load_file(path)
     for name, tensor in tensors.items():
-        if tensor.is_complex() or (tensor.is_floating_point() and not bool(tensor.float().isfinite().all())):
-            found = "complex numbers" if tensor.is_complex() else "values that are not finite"
+        if tensor.is_complex() or (tensor.is_floating_point() and not bool((tensor.float().abs() < _LARGEST).all())):
+            found = "complex numbers" if tensor.is_complex() else f"values that are not finite, or beyond {_LARGEST:g},"
             raise MvnetError(f"weights: found {found} in {name}, expected finite real ones")
     return tensors
 

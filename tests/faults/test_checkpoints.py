@@ -37,6 +37,11 @@ def infinite(tensors: Tensors, card: Card) -> None:
     tensors[first_float(tensors)].view(-1)[0] = -torch.inf
 
 
+def too_large(tensors: Tensors, card: Card) -> None:
+    name = next(n for n in sorted(tensors) if tensors[n].dtype in (torch.float32, torch.float64) and tensors[n].numel())
+    tensors[name].view(-1)[-1] = 2e38  # finite, its square is not
+
+
 def one_missing(tensors: Tensors, card: Card) -> None:
     del tensors[first_float(tensors)]
 
@@ -61,6 +66,7 @@ def not_a_name(tensors: Tensors, card: Card) -> None:
 DAMAGES = (
     not_finite,
     infinite,
+    too_large,
     one_missing,
     other_shape,
     without_architecture,

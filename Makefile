@@ -3,12 +3,13 @@
 # make peers: also install snaphu, bm3d and bm4d, which are free for non-commercial use only; what needs them is left
 # out without them.   make coverage: the statements that tests run of the readers, and of what writes results.
 # make docs: the documentation, into site/.   make pictures: its pictures, from the data in MVNET_DATA.
+# make notebooks: run them, and store what they show.
 # Tests run side by side, one thread each: a thread of a small network waits longer than it works.
 # All make their own environment in .venv from constraints.txt; PYTHON names the interpreter (3.11 or newer).
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo test test-gpu peers coverage docs pictures benchmarks clean
+.PHONY: demo test test-gpu peers coverage docs pictures notebooks benchmarks clean
 
 demo: .venv/installed
 	$(BIN)/mvnet demo -o demo-out --overwrite
@@ -36,6 +37,9 @@ docs: .venv/documented
 
 pictures: .venv/installed
 	$(BIN)/python docs/pictures.py
+
+notebooks: .venv/installed
+	$(BIN)/python docs/notebooks.py
 
 benchmarks: .venv/installed
 	$(BIN)/python -m benchmarks.kernels

@@ -1,8 +1,8 @@
 """The pictures of README and of the documentation: `make pictures`, or `python docs/pictures.py [FOLDER]`.
 
 Made by the commands themselves from the real data that MVNET_DATA names: 12 directions of the Sherbrooke in-vivo scan
-beside the fit of all 64 (slices that no weight has seen), and a Sentinel-1 interferogram; and the pages that the
-commands make of them. Each stays below 300 KiB.
+beside the fit of all 64 (slices that no weight has seen), and a Sentinel-1 interferogram; the pages that the
+commands make of them; and failures. Each stays below 300 KiB.
 """
 
 from __future__ import annotations
@@ -12,22 +12,23 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from drawing import grid, save, shrink
+from failures import draw_failures
 from page_pictures import draw_pages
 
 SLICES, SHOWN = slice(28, 44), 8  # of the scan, left out of training; the one that is shown
 DIRECTIONS = 12
 DETAIL = (slice(0, 150), slice(340, 490))  # rows and columns of the interferogram
-LIMIT = 300 * 1024
 
 
 def main(folder: Path) -> None:
     data = Path(os.environ["MVNET_DATA"])
     folder.mkdir(parents=True, exist_ok=True)
+    draw_failures(folder)
     with tempfile.TemporaryDirectory() as work:
         draw_brain(data / "dti/invivo_sherbrooke_1p8mm", Path(work), folder / "brain.png")
         draw_interferogram(data / "insar/eo_tools", Path(work), folder / "interferogram.png")
@@ -122,52 +123,6 @@ def draw_interferogram(pair: Path, work: Path, path: Path) -> None:
     rows = [list(planes.values()), [plane[DETAIL] for plane in planes.values()]]
     phase, error = {"cmap": "twilight", "vmin": -math.pi, "vmax": math.pi}, {"cmap": "viridis", "vmin": 0, "vmax": 0.2}
     save(grid(rows, titles, [[phase, phase, error]] * 2), path)
-
-
-# ---- drawing ----
-
-
-def grid(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str], options: Sequence[Any]) -> Any:
-    """A figure with a row of pictures for each entry of `rows`; options for imshow, of a row or of each picture."""
-    from matplotlib.figure import Figure
-
-    heights = [row[0].shape[0] / row[0].shape[1] for row in rows]
-    side = 3.0
-    figure = Figure(figsize=(len(titles) * side, sum(heights) * side + 0.3), facecolor="white")
-    axes = figure.subplots(len(rows), len(titles), squeeze=False, height_ratios=heights)
-    figure.subplots_adjust(0.005, 0.005, 0.995, 1 - 0.3 / figure.get_figheight(), wspace=0.02, hspace=0.02)
-    for line, row, given in zip(axes, rows, options, strict=True):
-        for k, (axis, plane) in enumerate(zip(line, row, strict=True)):
-            axis.imshow(plane, interpolation="nearest", **(given if isinstance(given, dict) else given[k]))
-            axis.set_axis_off()
-    for axis, title in zip(axes[0], titles, strict=True):
-        axis.set_title(title, fontsize=10)
-    return figure
-
-
-def shrink(path: Path) -> None:
-    """A PNG with a palette, smaller until it keeps below the limit."""
-    from PIL import Image
-
-    picture = Image.open(path).convert("RGB")
-    for share in (1.0, 0.85, 0.7, 0.6, 0.5):
-        part = picture.resize((round(picture.width * share), round(picture.height * share)))
-        part.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
-        if path.stat().st_size < LIMIT:
-            break
-    print(f"{path}: {path.stat().st_size // 1024} KiB")
-
-
-def save(figure: Any, path: Path) -> None:
-    """As PNG with a palette, at the highest resolution that keeps below the limit."""
-    from PIL import Image
-
-    for dpi in (140, 120, 100, 80, 60):
-        figure.savefig(path, dpi=dpi)
-        Image.open(path).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
-        if path.stat().st_size < LIMIT:
-            break
-    print(f"{path}: {path.stat().st_size // 1024} KiB, {dpi} dpi")
 
 
 if __name__ == "__main__":

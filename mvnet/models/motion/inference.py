@@ -17,6 +17,7 @@ from mvnet.models.tiling import map_tiles
 from mvnet.nn.trust_region import chi_quantile, share_kept
 
 _FREEDOM = 3  # components of a displacement
+_PLAUSIBLE = chi_quantile(0.999, _FREEDOM)  # 4.03 times the noise: no value of a thousand is farther away
 _MEDIAN = 1.538  # of the length of a standard normal vector in R^3
 _BLOCK = 2500
 _ROUNDED = 1e-3  # of the entries of R^T R: files round
@@ -27,7 +28,8 @@ class DenoisedMotion(NamedTuple):
 
     Attributes:
         values: (T, J, 3, 3) rotations or (T, J, 3) positions.
-        error: (T, J), expected distance to the truth, radians or the unit of positions.
+        error: (T, J), expected distance to the truth, radians or the unit of positions; of a trusted value that was
+            moved farther than its noise explains, at least the rest of the way.
         noise: (J,), standard deviation of the noise per component as measured, radians or the unit.
         trust: (T, J), probability that the value as given is neither missing nor an outlier.
         kept: (T, J), share of the network's proposal that the trust region left.
@@ -93,8 +95,10 @@ def denoise_motion(
             whole[:, :, job.start : job.start + block] = part
         if progress is not None:
             progress(done, len(blocks))
-    kept = _share(kind, given, out, trust, radius)
+    distance, size = _moved(kind, given, out, trust)
+    kept = share_kept(distance / size, radius)
     away = strength * kept
+    error = torch.maximum(error, away * distance - _PLAUSIBLE * size)
     moved = torch.where(_full(away == 1, out), out, kind.geodesic(given.values, out, away))
     result = torch.where(_full((away == 0) & mask, out), rows, unit * moved + centre)[0].transpose(0, 1)
     return DenoisedMotion(result, unit * error[0].T, unit * given.noise[0], trust[0].T, kept[0].T)
@@ -127,17 +131,22 @@ def _denoise_block(model: MotionDenoiser, job: _Block) -> tuple[Tensor, Tensor, 
     found = model(CurveBatch._make([*(x.to(own) for x in job.cut[:-1]), parent]))
     parts = found.values[:, :, inner], found.log_error[..., inner].exp(), found.trust[..., inner].sigmoid()
     values, error, trust = (part.to(back) for part in parts)
-    return kind_of(back, 2).restore(values), error, trust * job.cut.seen[..., inner]
+    # the network sees the values without the outliers that were found before it
+    return kind_of(back, 2).restore(values), error, trust * job.cut.trust[..., inner]
 
 
-def _share(kind: CurveKind, given: CurveBatch, out: Tensor, trust: Tensor, radius: float) -> Tensor:
-    """Share of the proposal kept by the trust region (1, J, T): 1 where the value was no measurement."""
-    # the size of the noise, correlated noise included: the median distance of values and proposals of a curve
+def _moved(kind: CurveKind, given: CurveBatch, out: Tensor, trust: Tensor) -> tuple[Tensor, Tensor]:
+    """How far proposals lie from values, and the size of the noise.
+
+    Returns:
+        (1, J, T), 0 where a value was no measurement; and (1, J, 1), the median of these distances over a curve, in
+        which correlated noise is included, or the noise measured before.
+    """
     distance = kind.distance(given.values, out)
     measured = (given.trust > 0) & (trust > 0.5)
     size = torch.where(measured, distance, torch.nan).nanmedian(-1, keepdim=True).values.nan_to_num() / _MEDIAN
-    size = torch.maximum(size, given.noise.unsqueeze(-1))
-    return torch.where(measured, share_kept(distance / size, radius), 1.0)
+    size = torch.maximum(size, given.noise.unsqueeze(-1)).clamp(min=torch.finfo(size.dtype).tiny)
+    return torch.where(measured, distance, 0.0), size
 
 
 def _full(mask: Tensor, like: Tensor) -> Tensor:

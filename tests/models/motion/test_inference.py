@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from mvnet.errors import MvnetError
+from mvnet.linalg import so3
 from mvnet.models.motion.curves import PositionCurves, RotationCurves
 from mvnet.models.motion.inference import denoise_motion
 from mvnet.models.motion.skeletons import bone_lengths, with_lengths
@@ -52,6 +53,26 @@ def test_the_trust_region_bounds_the_change(kind):
     assert float(free.kept.min()) == 1 and float(bound.kept.min()) < 1
     inside = distance(bound.values, values) / torch.maximum(size, bound.noise) <= chi_quantile(0.5, 3) * 1.05
     assert bool((inside | ~seen | (bound.trust < 0.5)).all())
+
+
+@pytest.mark.parametrize("kind", CURVES)
+def test_spikes_are_not_trusted(kind):
+    values, seen = recording(kind)
+    spikes = seen & (torch.rand(150, 4, generator=generator(6)) < 0.03)
+    values[spikes] = jitter(values, 2.0)[spikes]
+    trust = denoise_motion(small_model(), values, seen, PARENT).trust
+    assert bool((trust[spikes] < 0.5).all()) and float((trust[seen & ~spikes] < 0.5).double().mean()) < 0.01
+
+
+def test_what_was_trusted_and_moved_beyond_its_noise_is_doubted():
+    values = jitter(smooth_rotations(150), 0.01)
+    values[70:72] = values[70:72] @ so3.exp(torch.tensor([0.2, 0.0, 0.0]).double())  # a blow, of two frames
+    found = denoise_motion(small_model(), values)
+    moved, trusted = RotationCurves().distance(found.values, values), found.trust > 0.5
+    size = torch.maximum(torch.where(trusted, moved, torch.nan).nanmedian(0).values / 1.538, found.noise)
+    rest = torch.where(trusted, moved - 4.04 * size, 0.0)
+    assert bool((found.error >= rest - 1e-9).all())
+    assert float(denoise_motion(small_model(), values, strength=0.0).error.max()) <= float(found.error.max())
 
 
 def test_nothing_seen_at_a_frame_is_filled():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -80,6 +81,7 @@ def draw_impact(path: Path) -> None:
     from matplotlib.figure import Figure
 
     from mvnet.linalg import so3
+    from mvnet.models import pretrained
     from mvnet.models.motion.inference import denoise_motion
 
     time = torch.arange(120) / 60.0
@@ -88,7 +90,8 @@ def draw_impact(path: Path) -> None:
     axis = torch.tensor([1.0, 0.0, 0.0])
     noise = 0.03 * torch.randn(120, 1, 3, generator=torch.Generator().manual_seed(0))
     noisy = so3.exp((angle[:, None] * axis)[:, None]) @ so3.exp(noise)
-    found = denoise_motion(mvnet.load_model("motion"), noisy)
+    model: Any = pretrained("motion")[0]
+    found = denoise_motion(model, noisy)
     figure = Figure(figsize=(7, 2.8), facecolor="white")
     left = figure.subplots()
     for values, style, name in ((noisy, "0.7", "recorded"), (found.values, "C0", "mvnet")):

@@ -74,7 +74,7 @@ def _trace_run(run: Path, size: int | None, console: Console) -> tuple[Any, dict
     if size is not None:
         raise UserError(f"--size: found {size}, expected none: a classifier of motions takes curves of its own length")
     classifier, card = models.load(run)
-    console.say("tracing the classifier: a minute or two")
+    console.say("tracing the classifier: a minute, of ONNX several")
     program, about = export_classifier(classifier)
     classes = [card["classes"][int(label)] for label in classifier.classes_]
     return program, {"architecture": card["architecture"], "classes": classes, **about}

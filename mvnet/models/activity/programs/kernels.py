@@ -154,10 +154,11 @@ class KernelProgram(ClassifierProgram):
         self.register_buffer("dual", torch.from_numpy(classifier.dual_).double())
         labels = torch.zeros(len(self.dual), dtype=torch.long) if rule is None else torch.from_numpy(classifier.labels_)
         self.known = KnownProbability(rule, labels)
-        self.keys = list(self._sampled(self.example()))
-        what = "curve, then that of its mirror image" if self.mirrored else "curve"
+        sampled, what = self._sampled(self.example()), "curve, then that of its mirror image"
+        self.keys = list(sampled)
         self.inputs = {
-            f"{view} {count}": f"({1 + self.mirrored}, {count}, channels) {what}" for view, count in self.keys
+            f"{view} {count}": f"{tuple(curves.shape)} {what if self.mirrored else 'curve'}"
+            for (view, count), curves in sampled.items()
         }
 
     def _sampled(self, sequence: np.ndarray) -> dict[tuple[str, int], Tensor]:

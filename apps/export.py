@@ -1,4 +1,4 @@
-"""`mvnet export`: a network as a program of torch, or of ONNX, that needs no mvnet."""
+"""`mvnet export`: a network, or a classifier of motions, as a program of torch, or of ONNX, that needs no mvnet."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def export(name: str, output: Path, size: int | None, *, overwrite: bool, quiet:
     """Write the program of a network and, beside it, what it takes and gives.
 
     Args:
-        name: of shipped weights, or path of a checkpoint.
+        name: of shipped weights, path of a checkpoint, or run folder of `mvnet train activity`.
         output: ends as one of `ENDS`.
         size: voxels, pixels or frames along an axis of the input; None is the network's usual one.
         overwrite: whether an existing file may be replaced.
@@ -38,16 +38,12 @@ def export(name: str, output: Path, size: int | None, *, overwrite: bool, quiet:
         import_optional("onnxscript", "export")
     import torch
 
-    from mvnet.models.checkpoint import find_model
-    from mvnet.models.exported import export_program
-
     outputs = Outputs(output.parent, (output.name, f"{output.stem}.json"), overwrite=overwrite)
-    model, card = find_model(name)
-    Console(quiet).say("tracing the network: a minute or two")
-    program, about = export_program(model, size)
+    console = Console(quiet)
+    program, about = _trace_run(Path(name), size, console) if Path(name).is_dir() else _trace(name, size, console)
     if not about["difference"] <= _MOST:
         raise UserError(f"model: found a program that differs by {about['difference']:.2g}, expected at most {_MOST:g}")
-    summary = {"model": name, "architecture": card["architecture"], "output": str(output), **about}
+    summary = {"model": name, "output": str(output), **about}
     with outputs, tempfile.TemporaryDirectory() as folder:
         written = Path(folder, output.name)
         if output.suffix == ".onnx":
@@ -57,3 +53,28 @@ def export(name: str, output: Path, size: int | None, *, overwrite: bool, quiet:
         outputs.path(output.name).write_bytes(written.read_bytes())
         outputs.path(f"{output.stem}.json").write_text(json_text(summary, indent=2) + "\n", encoding="utf-8")
     return summary
+
+
+def _trace(name: str, size: int | None, console: Console) -> tuple[Any, dict[str, Any]]:
+    """The program of a network, and what is said of it."""
+    from mvnet.models.checkpoint import find_model
+    from mvnet.models.exported import export_program
+
+    model, card = find_model(name)
+    console.say("tracing the network: a minute or two")
+    program, about = export_program(model, size)
+    return program, {"architecture": card["architecture"], **about}
+
+
+def _trace_run(run: Path, size: int | None, console: Console) -> tuple[Any, dict[str, Any]]:
+    """The program of a classifier of motions, and what is said of it."""
+    from mvnet.apps.activity import models
+    from mvnet.models.activity.programs import export_classifier
+
+    if size is not None:
+        raise UserError(f"--size: found {size}, expected none: a classifier of motions takes curves of its own length")
+    classifier, card = models.load(run)
+    console.say("tracing the classifier: a minute, of ONNX several")
+    program, about = export_classifier(classifier)
+    classes = [card["classes"][int(label)] for label in classifier.classes_]
+    return program, {"architecture": card["architecture"], "classes": classes, **about}

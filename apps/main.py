@@ -81,7 +81,11 @@ def verify(
 @app.command(cls=Command)
 def export(
     name: Annotated[
-        str, typer.Argument(help="Shipped network (dti, insar, motion) or checkpoint.", metavar="NAME|CHECKPOINT")
+        str,
+        typer.Argument(
+            help="Shipped network (dti, insar, motion), checkpoint, or folder written by `mvnet train activity`.",
+            metavar="NAME|CHECKPOINT|RUN",
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="MODEL.pt2 (torch.export) or MODEL.onnx.")],
     size: Annotated[
@@ -91,7 +95,7 @@ def export(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Write a network as a program that needs no mvnet, with the same outputs to 1e-5."""
+    """Write a network or a classifier of motions as a program that needs no mvnet, with the same outputs to 1e-5."""
     from mvnet.apps.export import export
 
     summary = export(name, output, size, overwrite=overwrite, quiet=quiet)

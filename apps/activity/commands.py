@@ -16,22 +16,30 @@ Data = Annotated[Path, typer.Option(help="Labelled motions: file, data set folde
 Format = Annotated[str | None, typer.Option(help="Format of the data; detected by default.")]
 Classes = Annotated[str | None, typer.Option(help="Classes to keep: names or numbers from 1, separated by commas.")]
 Network = Annotated[
-    str, typer.Option(help="kernels (ridge regression on kernels between curves) or lie (network on rotations).")
+    str,
+    typer.Option(
+        help="kernels (ridge regression on kernels between curves), lie (network on rotations), or auto: either or "
+        "both, whatever is best on training subjects left out."
+    ),
 ]
 Mirror = Annotated[
     str | None,
-    typer.Option(help="kernels: whether a mirror image is the same motion: auto (default, measured), yes, no."),
+    typer.Option(help="kernels, auto: whether a mirror image is the same motion: auto (default, measured), yes, no."),
 ]
 Frame = Annotated[
     str | None,
-    typer.Option(help="lie: facing (default) ignores where bodies face; torso, for an unknown vertical, all turns."),
+    typer.Option(
+        help="lie, auto: facing (default) ignores where bodies face; torso, for an unknown vertical, all turns."
+    ),
 ]
-Epochs = Annotated[int | None, typer.Option(min=1, help="lie: maximum number of epochs (default 45).")]
-Optimizer = Annotated[str | None, typer.Option(help="lie: optimiser (default adamw); `mvnet optimizers` lists them.")]
-OptimizerOptions = Annotated[str | None, typer.Option(help="lie: further options of the optimiser, k=v,...")]
+Epochs = Annotated[int | None, typer.Option(min=1, help="lie, auto: maximum number of epochs (default 45).")]
+Optimizer = Annotated[
+    str | None, typer.Option(help="lie, auto: optimiser (default adamw); `mvnet optimizers` lists them.")
+]
+OptimizerOptions = Annotated[str | None, typer.Option(help="lie, auto: further options of the optimiser, k=v,...")]
 LearningRate = Annotated[
     float | None,
-    typer.Option(callback=check_rate, help="lie: peak learning rate (default: that of the optimiser)."),
+    typer.Option(callback=check_rate, help="lie, auto: peak learning rate (default: that of the optimiser)."),
 ]
 Up = Annotated[str | None, typer.Option(help="Axis that points up in the files: x, y or z.")]
 Scale = Annotated[float | None, typer.Option(help="Metres per unit of length of the files.")]
@@ -45,7 +53,7 @@ Value = Annotated[
 Gyroscope = Annotated[
     str | None, typer.Option(help="Columns of angular rates, counted from 0, x, y, z of each sensor: 3,4,5.")
 ]
-Device = Annotated[str | None, typer.Option(help="lie: auto (default), cpu, cuda, cuda:1, ...")]
+Device = Annotated[str | None, typer.Option(help="lie, auto: auto (default), cpu, cuda, cuda:1, ...")]
 Run = Annotated[Path, typer.Argument(help="Folder written by `mvnet train activity`.", metavar="RUN")]
 
 

@@ -1,9 +1,11 @@
-"""The two classifiers of motions behind one interface: how one is fitted, stored and read back."""
+"""The classifiers of motions behind one interface: how one is fitted, stored and read back."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -40,10 +42,20 @@ def fit(
     `folder` is where a network leaves checkpoints; one that is there is continued.
     """
     part = motions.take(index)
-    if options.network == "kernels":
-        mirror = MIRROR[options.mirror or "auto"]
-        classifier = MotionClassifier(part.parent, mirror=mirror, filters=FILTERS, seed=options.seed)
-        return classifier.fit(list(part.sequences), part.require_labels(), part.subjects)
+    if options.network == "auto":
+        return _fit_chosen(part, options, progress)
+    return _fit_kernels(part, options) if options.network == "kernels" else _fit_lie(part, options, progress, folder)
+
+
+def _fit_kernels(part: MotionSet, options: ModelOptions) -> MotionClassifier:
+    mirror = MIRROR[options.mirror or "auto"]
+    classifier = MotionClassifier(part.parent, mirror=mirror, filters=FILTERS, seed=options.seed)
+    return classifier.fit(list(part.sequences), part.require_labels(), part.subjects)
+
+
+def _fit_lie(
+    part: MotionSet, options: ModelOptions, progress: Callable[[int, int], None], folder: Path | None = None
+) -> Any:
     import torch
 
     from mvnet.models.activity.lie_classifier import fit_lie_classifier
@@ -55,13 +67,43 @@ def fit(
     return fit_lie_classifier(part, schedule, torch.device(options.place), progress, folder, frame)
 
 
+def _fit_chosen(part: MotionSet, options: ModelOptions, progress: Callable[[int, int], None]) -> Any:
+    """Kernels, network or both, as inner folds of the training part say; `choice_of` the classifier says which."""
+    from mvnet.models.activity.ensemble import BOTH, Choice, Fit, MotionEnsemble, choose
+
+    fits: dict[str, Fit] = {
+        "kernels": partial(_fit_kernels, options=options),
+        "lie": partial(_fit_lie, options=options, progress=progress),
+    }
+    reason = options.obstacle(part)
+    if reason:
+        choice = Choice("kernels", {}, {}, f"chosen: kernels, as the network cannot take these motions ({reason})")
+    else:
+        choice = choose(part, fits)
+    fitted = {name: fit(part) for name, fit in fits.items() if choice.name in (name, BOTH)}
+    classifier = fitted.get(choice.name)
+    if classifier is None:
+        classifier = MotionEnsemble(fitted["kernels"], fitted["lie"], choice.accuracy[BOTH])
+    classifier.settings_["choice"] = asdict(choice)
+    return classifier
+
+
+def choice_of(classifier: Any) -> dict[str, Any] | None:
+    """What was chosen and why, of `--network auto`; None of others."""
+    return classifier.settings_.get("choice")
+
+
 def save(stem: Path, classifier: Any, card: dict[str, Any]) -> None:
     """Write STEM.safetensors and the card STEM.json, which says what kind it is."""
     if isinstance(classifier, MotionClassifier):
         save_classifier(stem, classifier, card)
-    else:
-        from mvnet.models.activity.lie_classifier import save_lie_classifier
+        return
+    from mvnet.models.activity.ensemble import MotionEnsemble, save_ensemble
+    from mvnet.models.activity.lie_classifier import save_lie_classifier
 
+    if isinstance(classifier, MotionEnsemble):
+        save_ensemble(stem, classifier, card)
+    else:
         save_lie_classifier(stem, classifier, card)
 
 
@@ -72,12 +114,16 @@ def load(run: Path) -> tuple[Any, dict[str, Any]]:
         kind = json.loads((run / "activity.json").read_text())["architecture"]
     except (OSError, ValueError, KeyError, TypeError):
         kind = None  # which the loader explains
-    if kind not in ("BodyMotionNetwork", "LieMotionNetwork"):
-        classifier, card = load_classifier(stem)
-    else:
+    if kind in ("BodyMotionNetwork", "LieMotionNetwork"):
         from mvnet.models.activity.lie_classifier import load_lie_classifier
 
         classifier, card = load_lie_classifier(stem)
+    elif kind == "MotionEnsemble":
+        from mvnet.models.activity.ensemble import load_ensemble
+
+        classifier, card = load_ensemble(stem)
+    else:
+        classifier, card = load_classifier(stem)
     _check_card(card, run, classifier.classes_)
     return classifier, card
 

@@ -11,7 +11,7 @@ from mvnet.apps.common.training_options import optimizer_options
 if TYPE_CHECKING:
     from mvnet.data_loaders.motion import MotionSet
 
-NETWORKS = ("kernels", "lie")
+NETWORKS = ("kernels", "lie", "auto")
 FRAMES = ("facing", "torso")
 """In which the network sees a body: turned about the vertical only, or with the trunk."""
 
@@ -23,8 +23,9 @@ MIRROR = {"auto": "auto", "yes": True, "no": False}
 class ModelOptions:
     """Options of the command line that say what is fitted; None where not given.
 
-    network: "kernels", the ridge regression on kernels, or "lie", `BodyMotionNetwork`. mirror belongs to the first;
-    epochs, optimizer, optimizer_options, rate, device, resume and frame to the second.
+    network: "kernels", the ridge regression on kernels, "lie", `BodyMotionNetwork`, or "auto", whichever of these and
+    of both together is best on inner folds. mirror belongs to the first; epochs, optimizer, optimizer_options, rate,
+    device, resume and frame to the second; all but resume to the third.
     """
 
     network: str = "kernels"
@@ -44,7 +45,7 @@ class ModelOptions:
             raise UserError(f"--network: found {self.network!r}, expected one of {', '.join(NETWORKS)}")
         if (self.mirror or "auto") not in MIRROR:
             raise UserError(f"--mirror: found {self.mirror!r}, expected one of {', '.join(MIRROR)}")
-        if self.network == "lie":
+        if self.network != "kernels":
             self._check_lie()
             return
         given = {
@@ -60,8 +61,10 @@ class ModelOptions:
             raise UserError(f"{', '.join(names)}: found --network {self.network}, expected --network lie")
 
     def _check_lie(self) -> None:
-        if self.mirror is not None:
+        if self.mirror is not None and self.network == "lie":
             raise UserError("--mirror: found --network lie, expected --network kernels")
+        if self.resume and self.network == "auto":
+            raise UserError("--resume: found --network auto, expected --network lie")
         if (self.frame or FRAMES[0]) not in FRAMES:
             raise UserError(f"--frame: found {self.frame!r}, expected one of {', '.join(FRAMES)}")
         self.descent()
@@ -72,16 +75,22 @@ class ModelOptions:
 
     def check_data(self, motions: MotionSet) -> None:
         """UserError: motions that the network cannot take."""
-        if self.network == "lie":
-            from mvnet.data_loaders.errors import DataError
-            from mvnet.models.activity.rotation_curves import check_rotations
+        reason = self.obstacle(motions) if self.network == "lie" else ""
+        if reason:
+            raise UserError(
+                f"--network lie: found motions that it cannot take ({reason}), expected --network kernels for these"
+            )
 
-            try:
-                check_rotations(motions)
-            except DataError as error:
-                raise UserError(
-                    f"--network lie: found motions that it cannot take ({error}), expected --network kernels for these"
-                ) from error
+    def obstacle(self, motions: MotionSet) -> str:
+        """Why the network cannot take motions; "" where it can."""
+        from mvnet.data_loaders.errors import DataError
+        from mvnet.models.activity.rotation_curves import check_rotations
+
+        try:
+            check_rotations(motions)
+        except DataError as error:
+            return str(error)
+        return ""
 
     @property
     def place(self) -> str:

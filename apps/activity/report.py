@@ -34,6 +34,7 @@ def write_page(
     rows += [
         (name.replace("_", " "), f"{value:.3g}" if isinstance(value, float) else str(value))
         for name, value in settings.items()
+        if not isinstance(value, dict)  # of a choice, which a note tells
     ]
     parts = [page.table((), rows)]
     if summary["test"]:

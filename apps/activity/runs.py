@@ -57,6 +57,10 @@ def train(
         models.prepare_checkpoint(output, options.resume, overwrite)
     tell(console, motions, as_json)
     classifier = _fit(motions, part.train, options, console, output, place)
+    choice = models.choice_of(classifier)
+    if choice is not None:
+        console.say(f"note: {choice['note']}")
+        motions = replace(motions, notes=(*motions.notes, choice["note"]))
     with outputs:
         known = list(motions.classes)
         metrics = measure(classifier, motions, part.test, known) if len(part.test) else {"accuracy": None, "test": 0}
@@ -82,6 +86,7 @@ def train(
             **metrics,
             "train": len(part.train),
             "inner_accuracy": classifier.inner_accuracy_,
+            **({} if choice is None else {"choice": choice}),
             "seconds": seconds,
             "notes": list(motions.notes),
             "read": inventory(motions),
@@ -99,9 +104,9 @@ def train(
 def _fit(
     motions: MotionSet, training: np.ndarray, options: ModelOptions, console: Console, output: Path, place: str
 ) -> Any:
-    usually = ", usually under a minute" if options.network == "kernels" else ""
-    console.say(f"training on {len(training)} sequences, {place}{usually}")
-    if options.network != "lie":
+    usually = {"kernels": ", usually under a minute", "auto": ", and on parts of them to choose a classifier"}
+    console.say(f"training on {len(training)} sequences, {place}{usually.get(options.network, '')}")
+    if options.network == "kernels":
         return models.fit(motions, training, options)
     with console.progress(f"epochs on {place}") as progress:
         return models.fit(motions, training, options, progress, output)
@@ -193,7 +198,9 @@ def _measure_split(motions: MotionSet, split: Split, options: ModelOptions) -> t
         "seconds": round(time.perf_counter() - start, 2),
         "note": split.note,
     }
-    return entry, [note for note in prepared.notes if note not in motions.notes]
+    choice = models.choice_of(classifier)
+    found = [*prepared.notes, *([] if choice is None else [f"split {split.name}: {choice['note']}"])]
+    return entry, [note for note in found if note not in motions.notes]
 
 
 def _part(motions: MotionSet, split: str) -> tuple[Split, str]:

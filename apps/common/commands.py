@@ -1,5 +1,6 @@
-"""Commands whose options are given once: a second one is an error, where the parser would drop the first. What cannot
-work in the end is found at once: names that are no text, a stdout that is full or closed."""
+"""Commands whose options are given once: a second one is an error, where the parser would drop the first. An option
+whose value was forgotten does not take the next option for it. What cannot work in the end is found at once: names that
+are no text, a stdout that is full or closed."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from mvnet.storage.names import check_text
 
 
 class Command(TyperCommand):
-    """A command that refuses an option given twice, unless the option takes several values.
+    """A command that refuses an option given twice, unless the option takes several values, and one without its value.
 
     alone: whether one process runs it; another of the same launch would do the same work in the same folder.
     """
@@ -25,13 +26,15 @@ class Command(TyperCommand):
     alone = True
 
     def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
-        """The parser's own, after the count. UserError: an option given more than once."""
+        """The parser's own, after the count. UserError: an option given twice, or with another for its value."""
         if not ctx.resilient_parsing:  # of a shell that completes a word
-            _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+            given, _, order = self.make_parser(ctx).parse_args(args=list(args))
             for parameter, times in Counter(order).items():
                 if times > 1 and parameter.param_type_name == "option" and not getattr(parameter, "multiple", False):
                     name = max(parameter.opts, key=len)
                     raise UserError(f"{name}: found it {times} times, expected it once")
+                if parameter.param_type_name == "option":
+                    _check_value(max(parameter.opts, key=len), given.get(parameter.name or ""))
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Context) -> Any:
@@ -47,6 +50,13 @@ class Command(TyperCommand):
         if ctx.params.get("as_json") or not ctx.params.get("quiet"):
             check_stdout()
         return super().invoke(ctx)
+
+
+def _check_value(option: str, value: Any) -> None:
+    """UserError: a value that looks like an option, as of `--report --overwrite`."""
+    for part in value if isinstance(value, list | tuple) else [value]:
+        if isinstance(part, str) and part.startswith("--"):
+            raise UserError(f"{option}: found {part} as its value, expected one (a file of that name is ./{part})")
 
 
 class SharedCommand(Command):

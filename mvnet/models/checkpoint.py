@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mvnet.errors import MvnetError
 from mvnet.models.registry import ARCHITECTURES
-from mvnet.models.stored import Budget, check_config, check_outputs, loading, read_card, read_weights
-from mvnet.storage import finish_pair, write_pair
+from mvnet.models.stored import Budget, check_config, check_outputs, load_pair
+from mvnet.storage import write_pair
 
 WEIGHTS = Path(__file__).parent / "weights"
 
@@ -37,8 +37,18 @@ def save_checkpoint(path: str | Path, model: nn.Module, card: dict[str, Any]) ->
         card: further entries of the JSON file.
     """
     weights, description = _pair(path)
-    full = {"architecture": type(model).__name__, "config": model.config, **card}
-    write_pair(weights, model.state_dict(), description, full)
+    write_pair(weights, model.state_dict(), description, {**describe_network(model), **card})
+
+
+def describe_network(model: nn.Module) -> dict[str, Any]:
+    """The entries of a card that say what a network is.
+
+    Args:
+        model: a network of `ARCHITECTURES`.
+    Returns:
+        "architecture" and "config".
+    """
+    return {"architecture": type(model).__name__, "config": model.config}
 
 
 def load_checkpoint(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
@@ -51,26 +61,32 @@ def load_checkpoint(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
     Raises:
         MvnetError: a file is missing or does not describe a known architecture.
     """
-    weights, description = _pair(path)
-    finish_pair(weights, description)
-    for file in (weights, description):
-        if not file.is_file():
-            raise MvnetError(f"checkpoint: found no file {file}, expected weights (.safetensors) beside a card (.json)")
-    with loading(weights, "weights and card as `mvnet train` writes them"):
-        card, tensors = read_card(description), read_weights(weights)
-        if card["architecture"] not in ARCHITECTURES:
-            raise MvnetError(
-                f"architecture: found {card['architecture']!r}, expected one of {', '.join(ARCHITECTURES)}"
-            )
-        architecture = ARCHITECTURES[card["architecture"]]
-        check_config(card["config"], tensors)
-        with Budget(tensors):
-            model = architecture.network(**card["config"])
-        model.load_state_dict(tensors)
-        model.eval()
-        with torch.no_grad():
-            check_outputs(architecture.trial(model))
-    return model, card
+    missing = "weights (.safetensors) beside a card (.json)"
+    return load_pair(*_pair(path), missing, "weights and card as `mvnet train` writes them", build_network)
+
+
+def build_network(card: dict[str, Any], tensors: dict[str, Tensor]) -> nn.Module:
+    """The network of a card and its tensors, tried on a small input.
+
+    Args:
+        card: with "architecture" and "config".
+        tensors: by name.
+    Returns:
+        the model in eval mode, on the CPU.
+    Raises:
+        MvnetError: an unknown architecture, a configuration of other tensors, or predictions that are not finite.
+    """
+    if card["architecture"] not in ARCHITECTURES:
+        raise MvnetError(f"architecture: found {card['architecture']!r}, expected one of {', '.join(ARCHITECTURES)}")
+    architecture = ARCHITECTURES[card["architecture"]]
+    check_config(card["config"], tensors)
+    with Budget(tensors):
+        model = architecture.network(**card["config"])
+    model.load_state_dict(tensors)
+    model.eval()
+    with torch.no_grad():
+        check_outputs(architecture.trial(model))
+    return model
 
 
 def architecture_of(name: str | Path) -> str:

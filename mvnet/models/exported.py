@@ -6,7 +6,7 @@ that its form names, and gives tensors instead of named tuples.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -151,11 +151,37 @@ def export_program(model: nn.Module, size: int | None = None) -> tuple[torch.exp
         raise MvnetError(f"model: found a {type(model).__name__}, expected one of {names}")
     size = size or form.size
     examples = form.examples(size, torch.Generator().manual_seed(0))
-    plain = _Plain(model, form).cpu().eval().requires_grad_(False)
-    with torch.no_grad():
-        expected = plain(*examples)
-        program = torch.export.export(plain, examples, strict=False)
-        found = program.module()(*examples)
-    difference = max(float((a - b).abs().max()) for a, b in zip(found, expected, strict=True))
+    plain = _Plain(model, form).cpu().eval()
+    program, found, expected = trace(plain, examples)
+    difference = largest_difference(found, expected)
     about = {"inputs": form.inputs, "outputs": form.outputs, "size": size, "difference": difference}
     return program, about
+
+
+def trace(
+    plain: nn.Module, examples: tuple[Tensor, ...]
+) -> tuple[torch.export.ExportedProgram, tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """The program of a function of tensors.
+
+    Args:
+        plain: on the CPU; its parameters stop asking for gradients.
+        examples: tensors that go in.
+    Returns:
+        the program, what it makes of the examples, and what the function makes of them.
+    """
+    plain.eval().requires_grad_(False)
+    with torch.no_grad():
+        expected = plain(*examples)  # first: what is compiled at its first call would end the trace
+        program = torch.export.export(plain, examples, strict=False)
+        return program, program.module()(*examples), expected
+
+
+def largest_difference(found: Sequence[Tensor], expected: Sequence[Tensor]) -> float:
+    """Between the outputs of a program and those that it should have.
+
+    Args:
+        found, expected: tensors of equal shapes.
+    Returns:
+        max |a - b| over all of them; NaN where one is.
+    """
+    return float(torch.stack([(a - b).abs().max().double() for a, b in zip(found, expected, strict=True)]).max())

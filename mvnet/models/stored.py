@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors.torch import load_file
@@ -20,6 +20,9 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from mvnet.errors import MvnetError, first_line
+from mvnet.storage import finish_pair
+
+T = TypeVar("T")
 
 SMALL = 64
 """A number of a configuration that needs no tensor of that size."""
@@ -46,6 +49,31 @@ def loading(path: Path, wanted: str) -> Iterator[None]:
             f"checkpoint: found {path.with_suffix('')} that cannot be loaded ({kind}{first_line(error, 160)}), "
             f"expected {wanted}"
         ) from error
+
+
+def load_pair(
+    weights: Path, card: Path, missing: str, wanted: str, build: Callable[[dict[str, Any], dict[str, Tensor]], T]
+) -> tuple[T, dict[str, Any]]:
+    """What the two files of a checkpoint describe, after a commit that was killed is finished.
+
+    Args:
+        weights: path of the tensors.
+        card: path of the card.
+        missing: what was expected where there is no file.
+        wanted: what was expected where a file holds something else.
+        build: (card, tensors) -> what they describe.
+    Returns:
+        what was built, and the card.
+    Raises:
+        MvnetError: a file is missing or holds something else.
+    """
+    finish_pair(weights, card)
+    for file in (weights, card):
+        if not file.is_file():
+            raise MvnetError(f"checkpoint: found no file {file}, expected {missing}")
+    with loading(weights, wanted):
+        entries = read_card(card)
+        return build(entries, read_weights(weights)), entries
 
 
 def check_outputs(outputs: Sequence[Tensor]) -> None:

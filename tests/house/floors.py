@@ -41,13 +41,14 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("mvnet.models.posterior_weights",),
     ("mvnet.models.posterior",),
     ("mvnet.models.activity.lie.classifier",),  # the classifiers read and write checkpoints
-    ("mvnet.models", "mvnet.models.activity.lie_classifier"),
+    ("mvnet.models", "mvnet.models.activity.ensemble", "mvnet.models.activity.lie_classifier"),
+    ("mvnet.models.activity.programs",),
     ("mvnet.api",),
     ("mvnet.insar_filters", "mvnet.xarray"),
     ("mvnet",),
     ("mvnet.apps", "mvnet.apps.common", "mvnet.apps.optimizers", "mvnet.apps.verify"),
-    ("mvnet.apps.activity", "mvnet.apps.dti", "mvnet.apps.export", "mvnet.apps.insar", "mvnet.apps.motion"),
-    ("mvnet.apps.bench", "mvnet.apps.demo"),
+    ("mvnet.apps.activity", "mvnet.apps.dti", "mvnet.apps.insar", "mvnet.apps.motion"),
+    ("mvnet.apps.bench", "mvnet.apps.demo", "mvnet.apps.export"),
     ("mvnet.apps.main",),
 )
 

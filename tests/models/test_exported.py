@@ -12,6 +12,7 @@ from mvnet.models.insar.network import InSARDenoiser
 from mvnet.models.motion.network import MotionDenoiser
 from tests.models.insar.test_network import small_model as small_insar
 from tests.models.motion.curves import small_model as small_motion
+from tests.models.onnx import onnx_outputs
 
 SMALL = {
     InSARDenoiser: (lambda: small_insar(torch.float32, windows=(6, 0), kernels=((3, 1),)), 16),
@@ -29,6 +30,19 @@ def test_the_program_is_the_network(kind):
     with torch.no_grad():
         for found, expected in zip(program.module()(*others), FORMS[kind].call(model, *others), strict=True):
             torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", SMALL, ids=lambda kind: kind.__name__)
+def test_onnx_is_the_network(kind, tmp_path):
+    pytest.importorskip("onnxruntime")
+    make, size = SMALL[kind]
+    model = make().eval()
+    program, _ = export_program(model, size)
+    others = FORMS[kind].examples(size, torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        expected = FORMS[kind].call(model, *others)
+    for one, other in zip(onnx_outputs(program, others, tmp_path), expected, strict=True):
+        torch.testing.assert_close(torch.from_numpy(one), other, rtol=1e-4, atol=1e-5)
 
 
 def test_what_has_no_form_is_refused():

@@ -16,6 +16,7 @@ from benchmarks.faults.case import Input, Kind
 from mvnet.data_loaders.motion import MotionSet
 from mvnet.linalg import so3
 from mvnet.models.activity.classifier import MotionClassifier
+from mvnet.models.activity.ensemble import MotionEnsemble, load_ensemble, save_ensemble
 from mvnet.models.activity.lie.network import BodyMotionNetwork
 from mvnet.models.activity.lie_classifier import fit_lie_classifier, load_lie_classifier, save_lie_classifier
 from mvnet.models.activity.network import LieMotionNetwork
@@ -118,12 +119,14 @@ def _recordings(kind: str = "positions", seed: int = 0) -> MotionSet:
     return MotionSet(sequences, kind, labels, ("a", "b"), subjects, parent)  # type: ignore[arg-type]
 
 
+def _fit_kernels(motions: MotionSet) -> MotionClassifier:
+    classifier = MotionClassifier(motions.parent, mirror=False, filters=84)
+    return classifier.fit(list(motions.sequences), motions.require_labels(), motions.subjects)
+
+
 def _kernels(kind: str) -> Input:
     def make(folder: Path) -> Path:
-        motions = _recordings(kind)
-        classifier = MotionClassifier(motions.parent, mirror=False, filters=84)
-        classifier.fit(list(motions.sequences), motions.require_labels(), motions.subjects)
-        save_classifier(folder / "activity", classifier, {"classes": ["a", "b"]})
+        save_classifier(folder / "activity", _fit_kernels(_recordings(kind)), {"classes": ["a", "b"]})
         return _without_digest(folder / "activity")
 
     return Input(make, partial(_classify, load_classifier, kind))
@@ -136,6 +139,17 @@ def _lie(kind: str) -> Input:
         return _without_digest(folder / "activity")
 
     return Input(make, partial(_classify, load_lie_classifier, kind))
+
+
+def _ensemble() -> Input:
+    def make(folder: Path) -> Path:
+        motions = _recordings()
+        network = fit_lie_classifier(motions, MotionSchedule(epochs=1), torch.device("cpu"))
+        ensemble = MotionEnsemble(_fit_kernels(motions), network, 0.5)
+        save_ensemble(folder / "activity", ensemble, {"classes": ["a", "b"]})
+        return _without_digest(folder / "activity")
+
+    return Input(make, partial(_classify, load_ensemble, "positions"))
 
 
 def _classify(load: Callable[[Path], tuple[Any, dict[str, Any]]], kind: str, path: Path) -> list[torch.Tensor]:
@@ -163,6 +177,7 @@ CLASSIFIERS = Kind(
         "kernels, rotations": _kernels("rotations"),
         "lie": _lie("positions"),
         "lie, rotations": _lie("rotations"),
+        "ensemble": _ensemble(),
     },
     predictions_hold,
     0.25,

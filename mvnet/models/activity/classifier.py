@@ -96,7 +96,7 @@ class MotionClassifier(ClassifierMixin, BaseEstimator):
             X, y = validate_data(self, X, y)
         y = np.asarray(y).ravel() if np.ndim(y) == 2 and np.shape(y)[1] == 1 else np.asarray(y)
         check_classification_targets(y)
-        recordings = _convert_recordings(X)
+        recordings = convert_recordings(X)
         if len(y) != len(recordings):
             raise MvnetError(f"y: found {len(y)} labels for {len(recordings)} sequences, expected as many")
         self.classes_, labels = np.unique(y, return_inverse=True)
@@ -141,7 +141,7 @@ class MotionClassifier(ClassifierMixin, BaseEstimator):
         self.novelty_ = fit_novelty(fits, targets, distances, labels, groups)
 
     @property
-    def _shares(self) -> Shares:
+    def shares(self) -> Shares:
         """Weights of the families."""
         if "filter_share" in self.settings_:  # of version 0.1.0
             return {"elastic": 1 - self.settings_["filter_share"], "filters": self.settings_["filter_share"]}
@@ -167,11 +167,11 @@ class MotionClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         if not _is_sequence(X):
             X = validate_data(self, X, reset=False)
-        used = [family for family, share in self._shares.items() if share or family in families]
-        return self.bank_.likeness(_convert_recordings(X), self.settings_["mirror"], used)
+        used = [family for family, share in self.shares.items() if share or family in families]
+        return self.bank_.likeness(convert_recordings(X), self.settings_["mirror"], used)
 
     def _scores(self, X: Any) -> np.ndarray:
-        return predict_scores(self._likeness(X).kernel(self._shares), self.dual_)
+        return predict_scores(self._likeness(X).kernel(self.shares), self.dual_)
 
     def predict(self, X: Any) -> np.ndarray:
         """The class of each sequence.
@@ -224,7 +224,7 @@ class MotionClassifier(ClassifierMixin, BaseEstimator):
         """
         rule = self.novelty_
         found = self._likeness(X, () if rule is None else tuple(rule.usual))
-        scores = predict_scores(found.kernel(self._shares), self.dual_)
+        scores = predict_scores(found.kernel(self.shares), self.dual_)
         probabilities, known = softmax(scores, self.sharpness_), np.ones(len(scores))
         if rule is None:
             return probabilities, known, np.zeros(len(scores), dtype=bool)
@@ -251,8 +251,16 @@ def _warn_of_channels_first(X: Any) -> None:
         warnings.warn(f"X: {found}", stacklevel=3)
 
 
-def _convert_recordings(X: Any) -> list[Tensor]:
-    """Recordings of X without missing values, all of one kind and number of joints."""
+def convert_recordings(X: Any) -> list[Tensor]:
+    """Recordings of X without missing values, all of one kind and number of joints.
+
+    Args:
+        X: as in `MotionClassifier`.
+    Returns:
+        n tensors, float64.
+    Raises:
+        MvnetError: other values than numbers, infinite ones, shapes that differ.
+    """
     if isinstance(X, np.ndarray) and X.ndim == 2:
         X = X[:, None]
     recordings = []

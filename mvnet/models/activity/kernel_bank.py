@@ -196,17 +196,36 @@ class KernelBank:
         }
         return Likeness(kernels, {family: distance for family, (_, distance) in raw.items()})
 
+    def sampled(self, recordings: Sequence[Tensor], families: Sequence[str]) -> dict[tuple[str, int], Tensor]:
+        """The curves that kernels of some families see.
+
+        Args:
+            recordings: m of them, without missing values.
+            families: those wanted.
+        Returns:
+            (view, number of samples) -> (m, samples, channels), float32.
+        """
+        elastic = list(self.curves) if "elastic" in families else []
+        filters = [family for family in families if family in self.filters]
+        return self._sample(
+            recordings, elastic, self.elastic_samples, filters, {f: list(self.filters[f]) for f in filters}
+        )
+
+    @property
+    def elastic_samples(self) -> int:
+        """Number of samples of the curves of the elastic kernels."""
+        return next(iter(self.curves.values())).shape[1]
+
     def _see(self, recordings: Sequence[Tensor], families: Sequence[str]) -> tuple[dict[str, Tensor], Features]:
         """recordings -> views -> curves of the elastic kernels, and features."""
-        elastic = self.curves if "elastic" in families else {}
-        count = next(iter(self.curves.values())).shape[1]
-        filters = [family for family in families if family in self.filters]
-        seen = self._sample(recordings, list(elastic), count, filters, {f: list(self.filters[f]) for f in filters})
+        seen = self.sampled(recordings, families)
         features = {
             family: {name: f(seen[name, self.samples]) for name, f in self.filters[family].items()}
-            for family in filters
+            for family in families
+            if family in self.filters
         }
-        return {name: seen[name, count] for name in elastic}, features
+        elastic = self.curves if "elastic" in families else {}
+        return {name: seen[name, self.elastic_samples] for name in elastic}, features
 
     def _sample(
         self,

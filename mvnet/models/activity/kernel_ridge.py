@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-_INTERCEPT = 100.0
+INTERCEPT = 100.0
 
 
 def fit_coefficients(kernel: np.ndarray, targets: np.ndarray, penalty: float) -> tuple[np.ndarray, np.ndarray]:
@@ -26,7 +26,7 @@ def fit_coefficients(kernel: np.ndarray, targets: np.ndarray, penalty: float) ->
     Returns:
         C (n, classes) and G (n, n).
     """
-    g = np.linalg.inv(kernel + _INTERCEPT + penalty * np.eye(len(kernel)))
+    g = np.linalg.inv(kernel + INTERCEPT + penalty * np.eye(len(kernel)))
     return g @ targets, g
 
 
@@ -69,7 +69,7 @@ def predict_scores(kernel: np.ndarray, c: np.ndarray) -> np.ndarray:
     Returns:
         (m, classes).
     """
-    return (kernel + _INTERCEPT) @ c
+    return (kernel + INTERCEPT) @ c
 
 
 class Centring:

@@ -96,12 +96,20 @@ def load_lie_classifier(stem: Path) -> tuple[BodyMotionClassifier | LieMotionCla
         curves = CurveMaker(bones, network.config["joints"], frames)
         labels = np.array(card["labels"])
         classifier = LieMotionClassifier(network, curves, labels, card["inner_accuracy"], card["settings"])
-        check_classifier(classifier, _recording_for(curves))
+        check_classifier(classifier, small_input(curves))
     return classifier, card
 
 
-def _recording_for(curves: CurveMaker) -> np.ndarray:
-    """A small recording of the kind that becomes curves."""
+def small_input(curves: CurveMaker) -> np.ndarray:
+    """A small recording of the kind that becomes curves.
+
+    Args:
+        curves: fitted.
+    Returns:
+        positions or rotations.
+    Raises:
+        MvnetError: bones of no skeleton.
+    """
     if curves.bones is None:
         return small_recording("rotations", curves.joints)
     torso = curves.bones.torso

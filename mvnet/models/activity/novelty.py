@@ -30,7 +30,9 @@ _MISSED = 0.05
 _FOLDS = 10
 _PENALTY = 0.01
 _STEPS = 2000
-_TINY = 1e-9
+TINY = 1e-9
+FAR, LARGEST_LEAD = 1e3, 2.0
+"""Distance to a class without motions; lead of a perfect fit, or of a single class."""
 
 
 @dataclass(frozen=True)
@@ -91,10 +93,10 @@ def evidence(scores: np.ndarray, distance: np.ndarray, labels: np.ndarray) -> np
     """
     order = np.argsort(scores, 1)
     rows, best = np.arange(len(scores)), order[:, -1]
-    lead = np.minimum(scores[rows, best] - scores[rows, order[:, -2]], 2)  # 2: of a perfect fit, or of a single class
+    lead = np.minimum(scores[rows, best] - scores[rows, order[:, -2]], LARGEST_LEAD)
     nearest = np.stack([distance.min(1), np.where(labels == best[:, None], distance, np.inf).min(1)], 1)
-    nearest = np.where(np.isfinite(nearest), nearest, 1e3)
-    return np.column_stack((scores[rows, best], lead, -np.log(nearest + _TINY)))
+    nearest = np.where(np.isfinite(nearest), nearest, FAR)
+    return np.column_stack((scores[rows, best], lead, -np.log(nearest + TINY)))
 
 
 def fit_novelty(
@@ -117,7 +119,7 @@ def fit_novelty(
     """
     folds = np.unique(groups, return_inverse=True)[1] % _FOLDS
     apart = folds[:, None] != folds
-    usual = {family: max(float(np.median(np.where(apart, d, np.inf).min(1))), _TINY) for family, d in distances.items()}
+    usual = {family: max(float(np.median(np.where(apart, d, np.inf).min(1))), TINY) for family, d in distances.items()}
     rule = Novelty(usual, (0.0,) * _CLUES, 0.0, 0.0)
     distance = rule.distance(distances)
     known, new = [], []
@@ -148,7 +150,7 @@ def fit_rule(usual: dict[str, float], known: np.ndarray, new: np.ndarray, use_sc
     u = np.concatenate((known, new))
     truth = np.r_[np.ones(len(known)), np.zeros(len(new))]
     weight = np.r_[np.full(len(known), 0.5 / len(known)), np.full(len(new), 0.5 / len(new))]
-    mean, scale = u.mean(0), u.std(0) + _TINY
+    mean, scale = u.mean(0), u.std(0) + TINY
     z = (u - mean) / scale
     if not use_scores:  # a single class is left, which every motion is found to be of
         z[:, :2] = 0

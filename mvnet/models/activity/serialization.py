@@ -18,8 +18,8 @@ from mvnet.models.activity.kernel_bank import FILTERS, KernelBank
 from mvnet.models.activity.kernel_ridge import Centring
 from mvnet.models.activity.novelty import Novelty
 from mvnet.models.activity.views import KINDS, Views
-from mvnet.models.stored import check_config, check_outputs, loading, read_card, read_weights
-from mvnet.storage import finish_pair, write_pair
+from mvnet.models.stored import check_config, check_outputs, load_pair
+from mvnet.storage import write_pair
 
 _ARCHITECTURE = "MotionClassifier"
 _FRAMES, _ROUNDING = 8, 1e-3
@@ -34,6 +34,19 @@ def save_classifier(stem: str | Path, classifier: MotionClassifier, card: dict[s
         stem: path without suffix.
         classifier: fitted.
         card: more entries of the JSON file.
+    """
+    tensors, description = pack_classifier(classifier, card)
+    write_pair(Path(f"{stem}.safetensors"), tensors, Path(f"{stem}.json"), description)
+
+
+def pack_classifier(classifier: MotionClassifier, card: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """What is stored of a classifier.
+
+    Args:
+        classifier: fitted.
+        card: more entries of the JSON file.
+    Returns:
+        tensors by name, and all entries of the JSON file.
     """
     bank, tensors = classifier.bank_, {"dual": torch.from_numpy(classifier.dual_)}
     tensors["labels"] = torch.from_numpy(classifier.labels_)
@@ -63,7 +76,7 @@ def save_classifier(stem: str | Path, classifier: MotionClassifier, card: dict[s
             key = f"{family}/{int(mirrored)}/{i}"
             tensors[f"centring/{key}"] = torch.from_numpy(part.rows)
             centring[key] = [part.mean, part.scale]
-    description = {
+    return tensors, {
         "architecture": _ARCHITECTURE,
         **card,
         "parameters": {k: v for k, v in classifier.get_params().items() if k != "parent"},
@@ -83,7 +96,6 @@ def save_classifier(stem: str | Path, classifier: MotionClassifier, card: dict[s
         "averaged": bank.averaged,
         "centring": centring,
     }
-    write_pair(Path(f"{stem}.safetensors"), tensors, Path(f"{stem}.json"), description)
 
 
 def load_classifier(stem: str | Path) -> tuple[MotionClassifier, dict[str, Any]]:
@@ -97,20 +109,28 @@ def load_classifier(stem: str | Path) -> tuple[MotionClassifier, dict[str, Any]]
         MvnetError: a file is missing or holds something else.
     """
     files = Path(f"{stem}.safetensors"), Path(f"{stem}.json")
-    finish_pair(*files)
-    for file in files:
-        if not file.is_file():
-            raise MvnetError(f"checkpoint: found no file {file}, expected a folder that `mvnet train activity` wrote")
-    with loading(files[0], "a classifier that `mvnet train activity` wrote"):
-        card, tensors = read_card(files[1]), read_weights(files[0])
-        if card["architecture"] != _ARCHITECTURE:
-            raise MvnetError(f"architecture: found {card['architecture']!r}, expected {_ARCHITECTURE}")
-        names = ("joints", "dilations", "competing_dilations", "samples")
-        check_config({name: card[name] for name in names if name in card}, tensors)
-        classifier = _rebuild(tensors, card)
-        recording = small_recording(card["kind"], card["joints"])
-        check_classifier(classifier, recording)
-    return classifier, card
+    wanted = "a classifier that `mvnet train activity` wrote"
+    return load_pair(*files, "a folder that `mvnet train activity` wrote", wanted, unpack_classifier)
+
+
+def unpack_classifier(card: dict[str, Any], tensors: dict[str, Tensor]) -> MotionClassifier:
+    """The classifier of what `pack_classifier` made, tried on a small recording.
+
+    Args:
+        card: entries of the JSON file.
+        tensors: by name.
+    Returns:
+        the classifier.
+    Raises:
+        MvnetError: another architecture, sizes that the tensors cannot have, or predictions that are none.
+    """
+    if card["architecture"] != _ARCHITECTURE:
+        raise MvnetError(f"architecture: found {card['architecture']!r}, expected {_ARCHITECTURE}")
+    names = ("joints", "dilations", "competing_dilations", "samples")
+    check_config({name: card[name] for name in names if name in card}, tensors)
+    classifier = _rebuild(tensors, card)
+    check_classifier(classifier, small_recording(card["kind"], card["joints"]))
+    return classifier
 
 
 def small_recording(kind: str, joints: int) -> np.ndarray:

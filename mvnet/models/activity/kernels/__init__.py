@@ -2,6 +2,6 @@
 
 from mvnet.models.activity.kernels.competing import CompetingFilters
 from mvnet.models.activity.kernels.filters import Filters
-from mvnet.models.activity.kernels.warping import warped_distance
+from mvnet.models.activity.kernels.warping import warped_distance, warped_distances
 
-__all__ = ["CompetingFilters", "Filters", "warped_distance"]
+__all__ = ["CompetingFilters", "Filters", "warped_distance", "warped_distances"]

@@ -5,6 +5,8 @@ Source: Sakoe, Chiba, IEEE TASSP 26 (1978) 43.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -24,7 +26,7 @@ def warped_distance(x: Tensor, y: Tensor, band: float = 1 / 3) -> Tensor:
     """
     n, m, t = len(x), len(y), x.shape[1]
     result = x.new_empty(n, m)
-    width = max(1, int(band * t)) if t > 1 else 0
+    width = _width(band, t)
     y = y.transpose(0, 1).contiguous()  # (t, m, C)
     norm = y.square().sum(-1)
     rows = min(n, max(1, _PAIRS // m))
@@ -40,6 +42,36 @@ def warped_distance(x: Tensor, y: Tensor, band: float = 1 / 3) -> Tensor:
             cost[i, low - i + width : high - i + width] = squares.clamp_min_(0).sqrt_()
         result[start : start + rows] = _accumulate(cost.reshape(t * (2 * width + 1), -1), t, width).view(m, -1).mT
     return result
+
+
+def warped_distances(curves: Sequence[tuple[Tensor, Tensor]], band: float = 1 / 3) -> Tensor:
+    """`warped_distance` of several views at once, for few curves: in few operations, none of them in place.
+
+    Args:
+        curves: of each view, (n, T, C) and (m, T, C).
+        band: width of the band that paths stay in, as a share of T.
+    Returns:
+        (views, n, m), unit of the curves.
+    """
+    (n, t), m = curves[0][0].shape[:2], len(curves[0][1])
+    width, costs = _width(band, t), []
+    for x, y in curves:
+        # x_i, y_j -> |x_i|^2 + |y_j|^2 - 2 x_i . y_j -> |x_i - y_j|, (T, T, m, n); rounded as in `warped_distance`
+        y = y.transpose(0, 1).contiguous()
+        norm = y.square().sum(-1, keepdim=True)
+        squares = [
+            torch.baddbmm(norm + point.square().sum(-1), y, point.mT.expand(t, -1, -1), alpha=-2)
+            for point in x.transpose(0, 1)
+        ]
+        costs.append(torch.stack(squares).clamp_min(0).sqrt().flatten(2).flatten(0, 1))
+    # cost of (i, j) at [i, j - i + width]; outside of the curves it is not looked at
+    i, k = torch.arange(t).unsqueeze(1), torch.arange(2 * width + 1)
+    places = (i * t + (i + k - width).clamp(0, t - 1)).flatten()
+    return _accumulate(torch.cat(costs, 1)[places], t, width).view(len(curves), m, n).mT
+
+
+def _width(band: float, t: int) -> int:
+    return max(1, int(band * t)) if t > 1 else 0
 
 
 def _accumulate(cost: Tensor, t: int, width: int) -> Tensor:

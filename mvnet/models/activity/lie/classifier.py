@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.motion import MotionSet
@@ -25,7 +25,7 @@ from mvnet.models.activity.lie.network import BodyMotionNetwork
 from mvnet.models.activity.lie.training import Curves, train_body_network
 from mvnet.models.activity.lie.witness import divide, hear, make_up, relative_distance
 from mvnet.models.activity.novelty import Novelty, evidence
-from mvnet.models.activity.serialization import check_classifier, small_recording
+from mvnet.models.activity.serialization import check_classifier
 from mvnet.models.activity.training import MotionSchedule
 from mvnet.models.checkpoint import load_checkpoint, save_checkpoint
 from mvnet.models.stored import loading
@@ -160,9 +160,21 @@ def save_body_classifier(stem: Path, classifier: BodyMotionClassifier, card: dic
         classifier: trained.
         card: further entries of the JSON file.
     """
+    save_checkpoint(stem, classifier.network, describe_body_classifier(classifier, card))
+
+
+def describe_body_classifier(classifier: BodyMotionClassifier, card: dict[str, Any]) -> dict[str, Any]:
+    """What the card of a classifier says beside its network.
+
+    Args:
+        classifier: trained.
+        card: further entries.
+    Returns:
+        all entries.
+    """
     curves = classifier.curves
     bones, body, torso = curves.bones, curves.body, curves.torso
-    full = {
+    return {
         **card,
         "rotations": None if bones is None else {"bones": bones.bones.tolist(), "rest": bones.rest.tolist()},
         "torso": None if torso is None else {"low": torso.low, "high": torso.high},
@@ -180,7 +192,6 @@ def save_body_classifier(stem: Path, classifier: BodyMotionClassifier, card: dic
         "novelty": None if classifier.novelty_ is None else asdict(classifier.novelty_),
         "settings": classifier.settings_,
     }
-    save_checkpoint(stem, classifier.network, full)
 
 
 def load_body_classifier(stem: Path) -> tuple[BodyMotionClassifier, dict[str, Any]]:
@@ -194,28 +205,38 @@ def load_body_classifier(stem: Path) -> tuple[BodyMotionClassifier, dict[str, An
         MvnetError: a file is missing or holds something else.
     """
     network, card = load_checkpoint(stem)
-    if not isinstance(network, BodyMotionNetwork):
-        raise MvnetError(f"checkpoint: found a {type(network).__name__} in {stem}, expected a BodyMotionNetwork")
     with loading(Path(f"{stem}.safetensors"), "the card of a classifier of motions"):
-        frames = card["frames"]
-        if not isinstance(frames, int) or not 1 < frames <= _MOST_FRAMES:
-            raise MvnetError(f"frames: found {frames!r}, expected an integer from 2 to {_MOST_FRAMES}")
-        curves = _read_curves(network, card)
-        rule = card["novelty"]
-        classifier = BodyMotionClassifier(
-            network,
-            curves,
-            np.array(card["labels"]),
-            card["inner_accuracy"],
-            float(card["sharpness"]),
-            None if rule is None else Novelty(**rule),
-            card["settings"],
-        )
-        kind, width = (
-            ("rotations", curves.joints) if curves.bones is None else ("positions", len(curves.bones.bones) + 1)
-        )
-        check_classifier(classifier, small_recording(kind, width))
-    return classifier, card
+        return rebuild_body_classifier(network, card), card
+
+
+def rebuild_body_classifier(network: nn.Module, card: dict[str, Any]) -> BodyMotionClassifier:
+    """The classifier of a network and its card, tried on a small recording.
+
+    Args:
+        network: as `load_checkpoint` returns it.
+        card: entries of the JSON file.
+    Returns:
+        the classifier, on the CPU.
+    Raises:
+        MvnetError: another network, or entries that are not of it.
+    """
+    if not isinstance(network, BodyMotionNetwork):
+        raise MvnetError(f"checkpoint: found a {type(network).__name__}, expected a BodyMotionNetwork")
+    frames = card["frames"]
+    if not isinstance(frames, int) or not 1 < frames <= _MOST_FRAMES:
+        raise MvnetError(f"frames: found {frames!r}, expected an integer from 2 to {_MOST_FRAMES}")
+    curves, rule = _read_curves(network, card), card["novelty"]
+    classifier = BodyMotionClassifier(
+        network,
+        curves,
+        np.array(card["labels"]),
+        card["inner_accuracy"],
+        float(card["sharpness"]),
+        None if rule is None else Novelty(**rule),
+        card["settings"],
+    )
+    check_classifier(classifier, curves.example())
+    return classifier
 
 
 def _read_curves(network: BodyMotionNetwork, card: dict[str, Any]) -> BodyCurves:

@@ -31,6 +31,7 @@ from mvnet.models.activity.body_frame import BodyFrame
 from mvnet.models.activity.lie.network import FRAME_NAMES
 from mvnet.models.activity.rotation_curves import check_rotations
 from mvnet.models.activity.sampling import sample_curve
+from mvnet.models.activity.serialization import small_recording
 from mvnet.models.activity.views import fill_missing
 
 FRAMES = 24
@@ -110,6 +111,16 @@ class BodyCurves:
     def mirrors(self) -> bool:
         """Whether recordings have a mirror image."""
         return self.body is not None and self.body.mirror is not None
+
+    def example(self) -> np.ndarray:
+        """A small recording.
+
+        Returns:
+            positions or rotations, as those that it was fitted to.
+        """
+        if self.bones is None:
+            return small_recording("rotations", self.joints)
+        return small_recording("positions", len(self.bones.bones) + 1)
 
     def __call__(self, sequences: Sequence[np.ndarray], mirrored: bool = False) -> tuple[Tensor, Tensor]:
         """Curves of recordings.

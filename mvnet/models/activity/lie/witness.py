@@ -126,7 +126,18 @@ def relative_distance(embedded: Tensor, reference: Tensor) -> np.ndarray:
     Returns:
         (m, n).
     """
+    usual = usual_distance(reference).view(-1, 1, 1)
+    return (torch.cdist(embedded, reference) / usual).mean(0).double().cpu().numpy()
+
+
+def usual_distance(reference: Tensor) -> Tensor:
+    """Mean distance of a training motion from the nearest other one; 1 where there is none.
+
+    Args:
+        reference: of training motions, (streams, n, features).
+    Returns:
+        (streams,).
+    """
     own = torch.cdist(reference, reference)
     own.diagonal(dim1=-2, dim2=-1).fill_(torch.inf)
-    usual = own.amin(-1).mean(-1).clamp_min(_TINY) if reference.shape[1] > 1 else own.new_ones(len(own))
-    return (torch.cdist(embedded, reference) / usual.view(-1, 1, 1)).mean(0).double().cpu().numpy()
+    return own.amin(-1).mean(-1).clamp_min(_TINY) if reference.shape[1] > 1 else own.new_ones(len(own))

@@ -91,7 +91,7 @@ def raster_layer(
         DataError: not readable, truncated, no such band, a source elsewhere.
     """
     shown = str(uri if shown is None else shown)
-    with _checked(uri, shown, access) as source:
+    with open_checked(uri, shown, access) as source:
         if not 1 <= band <= max(1, source.count):
             raise DataError(f"layer: found band {band} of {shown}, expected 1 to {source.count}")
         return _band_layer(source, uri, band, shown, access)
@@ -100,15 +100,15 @@ def raster_layer(
 def raster_layers(uri: str | Path, shown: str | Path | None = None, access: Access = LOCAL) -> list[RasterLayer]:
     """All bands of a file that GDAL opens, `part` their names, "" without; errors as `raster_layer`."""
     shown = str(uri if shown is None else shown)
-    with _checked(uri, shown, access) as source:
+    with open_checked(uri, shown, access) as source:
         if source.count > _MOST_BANDS:
             raise DataError(f"{shown}: found {source.count} bands, expected at most {_MOST_BANDS}")
         return [_band_layer(source, uri, band, shown, access) for band in range(1, max(1, source.count) + 1)]
 
 
 @contextmanager
-def _checked(uri: str | Path, shown: str, access: Access) -> Iterator[Any]:
-    """An open dataset that refers to nothing that is not allowed."""
+def open_checked(uri: str | Path, shown: str, access: Access) -> Iterator[Any]:
+    """An open dataset that refers to nothing that is not allowed; arguments and errors as of `raster_layer`."""
     with reading(shown, "a raster that GDAL opens"):
         path, archived = Path(uri), _ARCHIVED.match(str(uri))
         if path.is_file():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,6 +45,12 @@ def tiff(folder: Path, **profile) -> Path:
     return folder / "a.tif"
 
 
+def zipped(folder: Path, method: int, **profile) -> Path:
+    with zipfile.ZipFile(folder / "a.zip", "w", method) as archive:
+        archive.write(tiff(folder, **profile), "a.tif")
+    return folder / "a.zip"
+
+
 def hdf5(folder: Path) -> Path:
     with h5py.File(folder / "a.h5", "w") as file:
         data = file.create_dataset("phase", PHASE.shape, "f4", chunks=(SIDE, SIDE))
@@ -74,6 +81,9 @@ FILES: dict[str, Callable[[Path], Path]] = {
     "GeoTIFF deflate": lambda folder: tiff(folder, compress="deflate"),
     "BigTIFF": lambda folder: tiff(folder, bigtiff="YES"),
     "GeoTIFF big-endian": lambda folder: tiff(folder, ENDIANNESS="BIG"),
+    "GeoTIFF in a zip": lambda folder: zipped(folder, zipfile.ZIP_STORED),
+    "GeoTIFF deflate in a zip": lambda folder: zipped(folder, zipfile.ZIP_DEFLATED, compress="deflate"),
+    "GeoTIFF in a zip by its name": lambda folder: Path(f"/vsizip/{zipped(folder, zipfile.ZIP_DEFLATED)}/a.tif"),
     "HDF5": hdf5,
     "HDF5 stack": hdf5_stack,
     "Zarr 2": zarr_store,
@@ -92,6 +102,74 @@ def test_what_was_never_written_is_no_data(name: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(image.read(window, with_coherence=False).valid, written()[window])
     missing = int((~written()).sum())
     assert [line for line in image.messages if f"{missing} pixels were never written" in line]
+
+
+Write = Callable[[Path, np.ndarray, int, bool], Path]
+
+
+def _to_hdf5(folder: Path, values: np.ndarray, fill: int, whole: bool) -> Path:
+    with h5py.File(folder / "a.h5", "w") as file:
+        file["phase"] = PHASE
+        data = file.create_dataset("coherence", PHASE.shape, values.dtype, chunks=(SIDE, SIDE), fillvalue=fill)
+        for window in [...] if whole else _windows():
+            data[window] = values[window]
+    return folder / "a.h5"
+
+
+def _to_zarr(version: int) -> Write:
+    def write(folder: Path, values: np.ndarray, fill: int, whole: bool) -> Path:
+        group = zarr.open_group(folder / "a.zarr", mode="w", zarr_format=version)
+        group.create_array("phase", shape=PHASE.shape, dtype="f4")[:] = PHASE
+        layout = {"shape": PHASE.shape, "dtype": values.dtype, "chunks": (SIDE, SIDE), "fill_value": fill}
+        data = group.create_array("coherence", **layout)
+        for window in [...] if whole else _windows():
+            data[window] = values[window]
+        return folder / "a.zarr"
+
+    return write
+
+
+def _to_tiff(folder: Path, values: np.ndarray, fill: int, whole: bool) -> Path:
+    profile = {"driver": "GTiff", "height": ROWS, "width": COLUMNS, "count": 1}
+    with rasterio.open(folder / "a.tif", "w", dtype="float32", **profile) as file:
+        file.write(PHASE, 1)
+    layout = {"tiled": True, "blockxsize": SIDE, "blockysize": SIDE, "SPARSE_OK": True}
+    with rasterio.open(folder / "coherence.tif", "w", dtype=values.dtype, **profile, **layout) as file:
+        for rows, columns in [(slice(0, ROWS), slice(0, COLUMNS))] if whole else _windows():
+            place = rasterio.windows.Window.from_slices(rows, columns)
+            file.write(values[rows, columns], 1, window=place)
+    return folder / "a.tif"
+
+
+COHERENCES = {"HDF5": _to_hdf5, "Zarr 2": _to_zarr(2), "Zarr 3": _to_zarr(3), "GeoTIFF": _to_tiff}
+
+
+@pytest.mark.parametrize("name", COHERENCES)
+@pytest.mark.parametrize(("dtype", "full", "fill"), [("u1", 255, 0), ("u1", 255, 255), ("i2", 10000, -1)])
+def test_an_integer_coherence_that_was_never_written_is_unknown(name, dtype, full, fill, tmp_path: Path) -> None:
+    values = np.linspace(0.2 * full, 0.9 * full, PHASE.size).reshape(PHASE.shape).astype(dtype)
+    for whole in (False, True):
+        path = COHERENCES[name](tmp_path, values, fill, whole)
+        image = open_interferogram(path, tmp_path / "coherence.tif" if name == "GeoTIFF" else None)
+        block = image.read()
+        assert block.valid.all()
+        np.testing.assert_array_equal(np.isfinite(block.coherence), whole | written())
+        np.testing.assert_allclose(block.coherence[written()], (values / full)[written()], atol=1e-6)
+        line = f"coherence: {int((~written()).sum())} pixels were never written, 74 %: nothing is known there"
+        assert (line in image.messages) != whole
+
+
+@pytest.mark.parametrize("fill", [1, 255])
+def test_a_mask_has_the_fill_value_where_it_was_never_written(fill: int, tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        group = file.create_group("science/LSAR/GUNW/grids/frequencyA/wrappedInterferogram")
+        group["HH/wrappedInterferogram"] = np.exp(1j * PHASE).astype(np.complex64)
+        mask = group.create_dataset("mask", PHASE.shape, "u1", chunks=(SIDE, SIDE), fillvalue=fill)
+        mask[:SIDE, :SIDE] = 1
+        mask[0, 0] = 0
+        expected = ~np.isin(mask[:], (0, 255))
+    valid = open_interferogram(tmp_path / "a.h5").read(with_coherence=False).valid
+    np.testing.assert_array_equal(valid, expected)
 
 
 def test_a_whole_file_says_nothing(tmp_path: Path) -> None:

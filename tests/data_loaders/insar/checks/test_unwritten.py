@@ -6,12 +6,14 @@ import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.insar import open_interferogram
+from mvnet.data_loaders.insar.checks.tiff_blocks import tiff_blocks
 
 rasterio = pytest.importorskip("rasterio", reason="needs mvnet[insar]")
 h5py = pytest.importorskip("h5py", reason="needs mvnet[insar]")
@@ -68,9 +70,10 @@ def hdf5_stack(folder: Path) -> Path:
     return folder / "a.h5"
 
 
-def zarr_store(folder: Path, version: int = 2, shards: tuple[int, int] | None = None) -> Path:
+def zarr_store(folder: Path, version: int = 2, shards: tuple[int, int] | None = None, index: str | None = None) -> Path:
     group = zarr.open_group(folder / "a.zarr", mode="w", zarr_format=version)
-    data = group.create_array("phase", shape=PHASE.shape, dtype="f4", chunks=(SIDE, SIDE), shards=shards)
+    placed: Any = shards if index is None else {"shape": shards, "index_location": index}
+    data = group.create_array("phase", shape=PHASE.shape, dtype="f4", chunks=(SIDE, SIDE), shards=placed)
     for window in _windows():
         data[window] = PHASE[window]
     return folder / "a.zarr"
@@ -88,6 +91,7 @@ FILES: dict[str, Callable[[Path], Path]] = {
     "HDF5 stack": hdf5_stack,
     "Zarr 2": zarr_store,
     "Zarr 3": lambda folder: zarr_store(folder, 3),
+    "Zarr 3 in shards, index first": lambda folder: zarr_store(folder, 3, (2 * SIDE, 2 * SIDE), "start"),
     "Zarr 3 in shards": lambda folder: zarr_store(folder, 3, (2 * SIDE, 2 * SIDE)),
 }
 
@@ -196,6 +200,42 @@ def test_a_dataset_without_any_data(tmp_path: Path) -> None:
     image = open_interferogram(tmp_path / "a.h5")
     assert not image.read(with_coherence=False).valid.any()
     assert [line for line in image.messages if f"{PHASE.size} pixels were never written, 1e+02 %" in line]
+
+
+def entries(path: Path) -> dict[int, int]:
+    """Places of the values of the tags of a little-endian TIFF."""
+    data = path.read_bytes()
+    start = int.from_bytes(data[4:8], "little")
+    places = range(start + 2, start + 2 + 12 * int.from_bytes(data[start : start + 2], "little"), 12)
+    return {int.from_bytes(data[place : place + 2], "little"): place for place in places}
+
+
+@pytest.mark.parametrize(
+    ("tag", "offset", "value", "words"),
+    [
+        (257, 8, 4000, r"found 12 blocks, expected 1000 for 4000 x 56 pixels"),  # rows
+        (324, 8, 2**31, r"found \d+ bytes, expected at least \d+: the file is truncated"),  # where offsets are
+        (324, 4, 2**28, r"found \d+ bytes, expected at least \d+: the file is truncated"),  # how many there are
+        (324, 0, 65000, None),  # no list of blocks
+        (322, 8, 0, None),  # tiles without extent
+    ],
+)
+def test_a_directory_that_cannot_be(tag: int, offset: int, value: int, words: str | None, tmp_path: Path) -> None:
+    path, data = tiff(tmp_path), bytearray((tmp_path / "a.tif").read_bytes())
+    place = entries(path)[tag] + offset
+    data[place : place + (4 if offset else 2)] = value.to_bytes(4 if offset else 2, "little")
+    path.write_bytes(data)
+    if words is None:
+        assert tiff_blocks(path) is None
+        return
+    with pytest.raises(DataError, match=words):
+        tiff_blocks(path)
+
+
+def test_a_directory_of_far_too_many_tags(tmp_path: Path) -> None:
+    (tmp_path / "a.tif").write_bytes(b"II*\0\x08\0\0\0\xff\xff")
+    with pytest.raises(DataError, match="found 65535 tags, expected at most 4096 of a TIFF file"):
+        tiff_blocks(tmp_path / "a.tif")
 
 
 def envi(folder: Path, offset: int) -> Path:

@@ -78,6 +78,13 @@ REFUSED = {
     "position": ("a.h5", {"ifg": STACK}, 3, "expected 0 to 2"),
     "no stack": ("a.h5", {"ifg": Z}, 5, "is one image"),
     "name": ("a.h5", {"ifg": STACK}, "unw:1", "expected 'unw'"),
+    "several stacks": ("a.h5", {"ifg": np.ones((3, 4, 9, 9), np.complex64)}, None, r"found shape \(3, 4, 9, 9\)"),
+    "five axes": (
+        "a.h5",
+        {"ifg": np.ones((3, 4, 2, 9, 9), np.complex64)},
+        None,
+        r"expected \(y, x\), or one",
+    ),
     "only a velocity": ("a.h5", {"velocity": PHASE}, None, "velocity"),
 }
 

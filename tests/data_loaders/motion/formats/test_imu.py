@@ -145,13 +145,15 @@ def test_ts_with_time_stamps(tmp_path, stamp):
         (STAMPED + "(x,1),(1,2):Sit\n", "expected times as numbers or dates"),
         (HEADER + "1,2:3,4:5:Sit\n", r"line 6: found 3 channels of lengths \[1, 2\]"),
         (HEADER + "1:2:3:Sit\n1:2:Sit\n", "line 7: found 2 channels"),
-        (HEADER + "1:x:3:Sit\n", "line 6: found no number"),
+        (HEADER + "\n1:x:3:Sit\n", "line 7: found no number"),
     ],
 )
 def test_damaged_ts(tmp_path, text, message):
     (tmp_path / "a.ts").write_text(text)
     with pytest.raises(DataError, match=message):
         load_motion(tmp_path / "a.ts")
+    with pytest.raises(DataError, match=r"found no pair NAME_TRAIN\.ts and NAME_TEST\.ts"):
+        load_motion(tmp_path, "ts")
 
 
 @pytest.mark.parametrize(
@@ -166,6 +168,8 @@ def test_damaged_ts(tmp_path, text, message):
         ("gyr_x,gyr_y,gyr_z\n1,2,3\n", dict(speed=1), "options: found 'speed'"),
         ("a,b\nc,d\n", {}, "unknown format, expected one of npz, release, ts"),
         ("", {}, "found an empty file"),
+        ("time,gyr_x\n", dict(format="imu"), "found no rows of numbers"),
+        ("gyr_x,gyr_y\n1,2\n", dict(value="rotations", gyroscope=(0, 1, 2), unit="deg/s"), "columns .0, 1, 2. of 2"),
     ],
 )
 def test_tables_that_cannot_be_used(tmp_path, text, options, message):

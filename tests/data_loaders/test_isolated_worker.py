@@ -81,7 +81,7 @@ FILES = {
 }
 
 
-def answered(parser: str, path: Path, **options: Any) -> dict[str, Any] | Any:
+def answered(parser: str, path: Path, **options: Any) -> Any:
     """What the worker writes, read as `isolated` reads it; the reply itself where it tells an error."""
     out = io.BytesIO()
     isolated_worker.answer({"parser": parser, "path": str(path), "options": options}, out)

@@ -203,11 +203,6 @@ def _bytes(content):
     return write
 
 
-def _text(path, content):
-    path.write_text(content)
-    return path
-
-
 def _uavsar(folder, z, g):
     (folder / "site.ann").write_text("a = b\n")
     z.tofile(folder / "site.int")

@@ -84,8 +84,7 @@ def test_dates_that_come_twice_and_folders_without_a_phase(tmp_path):
 
 
 def test_what_is_no_stack_of_phases(tmp_path):
-    import zarr
-
+    zarr: Any = pytest.importorskip("zarr", reason="needs mvnet[insar]")
     zarr.save_array(tmp_path / "array.zarr", Z)  # an array that is a store
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["phase"], file["ifg"] = np.ones((3, 9, 9), np.int16), Z[:1]

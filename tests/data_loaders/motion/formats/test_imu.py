@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from mvnet.data_loaders.motion import DataError, load_motion, splits
+from mvnet.data_loaders.motion import DataError, MotionSet, load_motion, splits
+from mvnet.data_loaders.motion.formats.sensors.imu import gyroscope_rotations
 from mvnet.data_loaders.motion.inertial import integrate_gyroscope
 
 RATES = np.random.default_rng(0).normal(size=(20, 3)).round(6)
@@ -176,6 +177,22 @@ def test_tables_that_cannot_be_used(tmp_path, text, options, message):
     (tmp_path / "a.csv").write_text(text)
     with pytest.raises(DataError, match=message):
         load_motion(tmp_path / "a.csv", **options)
+
+
+@pytest.mark.parametrize(
+    "kind, rate, gyroscope, unit, message",
+    [
+        ("positions", 10, (0, 1, 2), "rad/s", "found positions at rate 10.0, expected signals and a rate"),
+        ("signals", None, (0, 1, 2), "rad/s", "found signals at rate None, expected signals and a rate"),
+        ("signals", 10, (0, 1, 2), "rpm", "unit: found 'rpm', expected one of rad/s, deg/s"),
+        ("signals", 10, (0, 1, 3), "rad/s", "expected three channels of 0 to 2 a sensor"),
+        ("signals", 10, (), "rad/s", "expected three channels of 0 to 2 a sensor"),
+    ],
+)
+def test_signals_that_no_gyroscope_gives(kind, rate, gyroscope, unit, message):
+    motions = MotionSet([RATES if kind == "signals" else RATES[:, None]], kind, rate=rate and float(rate))
+    with pytest.raises(DataError, match=message):
+        gyroscope_rotations(motions, gyroscope, unit)
 
 
 def test_unknown_files_and_formats(tmp_path):

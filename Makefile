@@ -30,7 +30,7 @@ peers: .venv/installed
 
 coverage: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --cov data_loaders --cov mvnet --cov apps \
-		tests/data_loaders tests/apps tests/faults tests/training tests/models
+		tests/data_loaders tests/apps tests/faults tests/training tests/models tests/test_api.py tests/test_insar_filters.py
 
 docs: .venv/documented
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

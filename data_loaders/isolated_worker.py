@@ -46,17 +46,18 @@ def read_c3d(path: str) -> Any:
 
 
 def probe_hdf5(path: str) -> Any:
-    """Go through a file as its readers will; returns the other files that it would open, by name."""
+    """Go through a file as its readers will; returns the names of other files that it would open, HDF5 and raw."""
     import h5py
 
     files: list[str] = []
+    storage: list[str] = []
 
     def look(name: str, item: Any) -> None:
         for key in item.attrs:
             _tried(item.attrs.__getitem__, key)
         if not isinstance(item, h5py.Dataset):
             return
-        files.extend(_tried(lambda: [entry[0] for entry in item.external or ()]) or ())
+        storage.extend(_tried(lambda: [entry[0] for entry in item.external or ()]) or ())
         if _tried(lambda: item.is_virtual):
             files.extend(source.file_name for source in item.virtual_sources())
             return
@@ -73,7 +74,7 @@ def probe_hdf5(path: str) -> Any:
         look("", file)
         file.visititems(look)
         file.visititems_links(look_at_link)
-    return sorted({name for name in files if name != "."})
+    return {"files": sorted({name for name in files if name != "."}), "storage": sorted(set(storage))}
 
 
 def _tried(work: Callable[..., Any], *arguments: Any) -> Any:

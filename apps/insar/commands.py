@@ -46,7 +46,8 @@ Joint = Annotated[
     bool, typer.Option("--joint", help="Of a stack: bring the denoised phases to one phase for every date.")
 ]
 External = Annotated[
-    bool, typer.Option("--allow-external", help="Let a VRT or HDF5 input read files outside of its folder.")
+    bool,
+    typer.Option("--allow-external", help="Let a VRT or HDF5 input, or a stack, read files outside of its folder."),
 ]
 Tile = Annotated[
     int, typer.Option(help="Side of a tile in pixels; a larger tile takes more memory and gives the same result.")
@@ -188,7 +189,7 @@ def _run(options: InSAROptions, jobs: int, joint: bool, *, quiet: bool, as_json:
     from mvnet.data_loaders.insar.stacks.registry import find_stack
 
     place = Path(options.input)
-    stack = find_stack(place) if options.layer is None and place.exists() else None
+    stack = find_stack(place, options.access) if options.layer is None and place.exists() else None
     if stack is None:
         if joint or jobs > 1:
             raise UserError(f"{'--joint' if joint else '--jobs'}: found one scene, expected it for a stack of several")

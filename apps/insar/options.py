@@ -11,6 +11,7 @@ from mvnet.apps.common.errors import UserError
 
 if TYPE_CHECKING:
     from mvnet.data_loaders.insar import Interferogram
+    from mvnet.data_loaders.insar.checks.sources import Access
 
 UNWRAPPERS = ("skimage", "snaphu")
 """The first needs nothing more, and everybody may use it."""
@@ -63,6 +64,13 @@ class InSAROptions:
     unwrap: str | None = None
     samples: int | None = None
     seed: int | None = None
+
+    @property
+    def access(self) -> Access:
+        """What may be opened besides the input."""
+        from mvnet.data_loaders.insar.checks.sources import Access
+
+        return Access(self.allow_network, self.allow_external)
 
 
 def check(options: InSAROptions) -> None:

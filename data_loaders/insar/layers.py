@@ -26,7 +26,8 @@ class Layer:
     """A raster of (rows, columns).
 
     path: what to call it in messages.
-    dtype: numpy name of the values read; "complex64" also for pairs of integers.
+    dtype: numpy name of the values read; "complex64" also for pairs of integers; integers some of which are NaN are
+        read as floats.
     nodata: the value that means none, if one is declared. NaN always does.
     crs: rasterio CRS, None for radar geometry. transform: affine from (column, row) corners, None if unknown.
     tags: metadata of the file.
@@ -72,6 +73,12 @@ class Layer:
     def count_unwritten(self) -> int:
         """Pixels in parts of the file that were never written; they are NaN."""
         return 0 if self.origin is self else self.origin.count_unwritten()
+
+    def tell_unwritten(self, name: str, known: str) -> list[str]:
+        """A line that counts them, [] without. name: of the file or layer. known: what follows."""
+        count = self.count_unwritten()
+        share = 100 * count / (self.shape[0] * self.shape[1])
+        return [f"{name}: {count} pixels were never written, {share:.2g} %: {known}"] if count else []
 
     def read(self, window: Window | None = None) -> np.ndarray:
         """The stored values of a window (all of it for None), NaN where the file masks them.

@@ -77,38 +77,34 @@ def open_raster(uri: str | Path, access: Access = LOCAL) -> Iterator[Any]:
         yield source
 
 
-def raster_layer(
-    uri: str | Path, band: int = 1, shown: str | Path | None = None, access: Access = LOCAL
-) -> RasterLayer:
-    """A band, counted from 1, of a file that GDAL opens.
+def raster_layer(path: str | Path, access: Access = LOCAL) -> RasterLayer:
+    """The first band of a file that GDAL opens.
 
     Args:
-        uri: path, or name that GDAL understands.
-        band: its number.
-        shown: what to call it in messages.
-        access: what may be opened besides the file.
+        path: of the file.
+        access: what may be opened besides it.
     Raises:
-        DataError: not readable, truncated, no such band, a source elsewhere.
+        DataError: not readable, truncated, no band, a source elsewhere.
     """
-    shown = str(uri if shown is None else shown)
-    with _checked(uri, shown, access) as source:
-        if not 1 <= band <= max(1, source.count):
-            raise DataError(f"layer: found band {band} of {shown}, expected 1 to {source.count}")
-        return _band_layer(source, uri, band, shown, access)
+    with open_checked(path, str(path), access) as source:
+        return _band_layer(source, path, 1, str(path), access)
 
 
 def raster_layers(uri: str | Path, shown: str | Path | None = None, access: Access = LOCAL) -> list[RasterLayer]:
-    """All bands of a file that GDAL opens, `part` their names, "" without; errors as `raster_layer`."""
+    """All bands of what GDAL opens under a name, `part` their names, "" without; errors as `raster_layer`.
+
+    shown: what to call it in messages.
+    """
     shown = str(uri if shown is None else shown)
-    with _checked(uri, shown, access) as source:
+    with open_checked(uri, shown, access) as source:
         if source.count > _MOST_BANDS:
             raise DataError(f"{shown}: found {source.count} bands, expected at most {_MOST_BANDS}")
         return [_band_layer(source, uri, band, shown, access) for band in range(1, max(1, source.count) + 1)]
 
 
 @contextmanager
-def _checked(uri: str | Path, shown: str, access: Access) -> Iterator[Any]:
-    """An open dataset that refers to nothing that is not allowed."""
+def open_checked(uri: str | Path, shown: str, access: Access) -> Iterator[Any]:
+    """An open dataset that refers to nothing that is not allowed; arguments as of `raster_layers`."""
     with reading(shown, "a raster that GDAL opens"):
         path, archived = Path(uri), _ARCHIVED.match(str(uri))
         if path.is_file():

@@ -81,9 +81,7 @@ def open_interferogram(
     messages = [f"{title}: {name}, {stored.dtype}, {stored.shape[0]} x {stored.shape[1]}{_named(stored)}", *notes]
     if place.network:
         messages.insert(0, f"network access: {place.shown}")
-    if unwritten := stored.count_unwritten():
-        share = 100 * unwritten / (stored.shape[0] * stored.shape[1])
-        messages.append(f"{title}: {unwritten} pixels were never written, {share:.2g} %: they have no data")
+    messages += stored.tell_unwritten(title, "they have no data")
     known, detect = stored.nodata, nodata != KEEP
     missing, words = find_missing(stored.read, stored.shape, known, detect)
     if given := None if coherence is None else locate(coherence, allow_network):

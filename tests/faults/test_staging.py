@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from mvnet.errors import MvnetError
 from mvnet.storage import Staging, recover, write_atomically
-from mvnet.storage.journal import JOURNAL
+from mvnet.storage import staging as staging_module
+from mvnet.storage.journal import JOURNAL, Journal
 
 NAME = ".mvnet-0123456789abcdef"
 
@@ -177,4 +180,65 @@ def test_without_hard_links_it_is_the_same(out, monkeypatch):
         staging.path("a").write_text("new")
         staging.path("b").write_text("new")
         staging.commit({"a": out / "a", "b": out / "b"}, remove=[out / "c"])
+    assert listing(out) == {"a": "new", "b": "new"}
+
+
+@pytest.mark.parametrize("number", [errno.EXDEV, errno.EACCES])
+def test_a_file_is_carried_to_another_disk(number, out, tmp_path, monkeypatch):
+    """Copied where no rename reaches; any other error ends the commit, and nothing has changed."""
+    (tmp_path / "disk").mkdir()
+    (out / "a").symlink_to(tmp_path / "disk/a")
+    before, rename = listing(out), os.rename
+
+    def other_disk(source, target):
+        if Path(source).parent.name == "new" and Path(target).parent.name == "disk":
+            raise OSError(number, "no")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", other_disk)
+    with Staging(out) as staging:
+        for name in ("a", "b"):
+            staging.path(name).write_text("new")
+        with nullcontext() if number == errno.EXDEV else pytest.raises(OSError, match="no"):
+            staging.commit({name: out / name for name in ("a", "b")}, through=True)
+    done = number == errno.EXDEV
+    assert listing(tmp_path / "disk") == ({"a": "new"} if done else {})
+    assert set(listing(out)) == ({"a", "b"} if done else set(before))
+
+
+def test_a_staging_that_cannot_begin_leaves_nothing(out, monkeypatch):
+    def full(*arguments, **options):
+        raise OSError(errno.ENOSPC, "no room")
+
+    monkeypatch.setattr(staging_module, "write_new", full)
+    with pytest.raises(OSError, match="no room"):
+        Staging(out)
+    assert listing(out) == {}
+
+
+def test_a_commit_that_cannot_be_finished_is_named(out, monkeypatch):
+    """The next run that comes by says where it lies, and does not go on."""
+    for name in ("a", "b"):
+        (out / name).write_text("old")
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "finish", lambda self: os._exit(9))
+        child = os.fork()
+        if child == 0:
+            try:
+                staging = Staging(out)
+                for name in ("a", "b"):
+                    staging.path(name).write_text("new")
+                staging.commit({name: out / name for name in ("a", "b")})
+            finally:
+                os._exit(1)
+        os.waitpid(child, 0)
+
+    def full(self):
+        raise OSError(errno.ENOSPC, "no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "finish", full)
+        with pytest.raises(MvnetError, match=r"found an unfinished commit in .* \(.*no room.*\), expected one"):
+            recover(out)
+    recover(out)
     assert listing(out) == {"a": "new", "b": "new"}

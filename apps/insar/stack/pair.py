@@ -177,7 +177,8 @@ def _place(task: Task, denoised: DenoisedPair, summary: dict[str, Any]) -> None:
     """Make the files of a pair and move them into place, with the record of it."""
     record = {"Fingerprint": task.fingerprint, **{key: summary[key.lower()] for key in _PARTS}}
     with Staging(task.target) as staging:
-        (find_kind(task.kind).store if task.kind else keep)(task.pair, denoised, staging.new)
+        store = find_kind(task.kind).store if task.kind else keep
+        store(task.pair, denoised, staging.new, task.options.access)
         write_json(staging.path(_RECORD), record)
         moves = {name: task.target / name for name in task.pair.outputs}
         staging.commit(moves | {_RECORD: task.state / f"{task.pair.name}.json"}, through=False)

@@ -273,7 +273,7 @@ def _write(stack: Stack, denoised: Mapping[str, DenoisedPair], places: _Places, 
         else:
             for pair in stack.pairs:
                 if pair.name in denoised:
-                    kind.store(pair, denoised[pair.name], staging.new)
+                    kind.store(pair, denoised[pair.name], staging.new, stack.access)
                     moves |= {name: places.output / name for name in pair.outputs}
         staging.commit(moves, through=False)
 

@@ -66,7 +66,7 @@ def check_sources(path: Path, access: Access, files: Iterable[str] = ()) -> None
     """
     _check(path, path, access, _DEPTH)
     for name in files:
-        _check_place(path, name, access, [Path(name)])
+        check_place(path, name, access, [Path(name)])
 
 
 def check_text(content: bytes, shown: str) -> None:
@@ -76,10 +76,31 @@ def check_text(content: bytes, shown: str) -> None:
             raise DataError(f"{shown}: found a source {source}, expected files of the archive: unpack it")
 
 
-def check_names(path: Path, names: Iterable[str], access: Access) -> None:
-    """DataError if one of the files that HDF5 would open lies elsewhere; errors as of `check_sources`."""
-    for name in names:
-        _check_place(path, name, access, [Path(name), path.parent / name])
+def check_place(top: Path, source: str, access: Access, places: list[Path], by: Path | None = None) -> None:
+    """DataError for a source that is not allowed.
+
+    Args:
+        top: the input.
+        source: as it is named.
+        access: what is allowed.
+        places: where it may be.
+        by: the file that names it, if that is not the input.
+    """
+    shown = top if by is None or by == top else f"{top}: {by.name}"
+    if NETWORK.search(source):
+        if access.network:
+            return
+        found = re.sub(r"//[^/@\s]*@", "//", source).partition("?")[0]
+        raise DataError(f"{shown}: found a source on a network, {found}, expected files, or --allow-network")
+    if access.external:
+        return
+    roots = [os.path.realpath(top.parent), os.path.realpath(os.path.realpath(top) + "/..")]
+    real = [os.path.realpath(place) for place in places if not _is_inside_archive(place)]
+    inside = all(any(os.path.commonpath([root, place]) == root for root in roots) for place in real)
+    if not places or not inside:
+        raise DataError(
+            f"{shown}: found a source outside of its folder, {source}, expected files beside it, or --allow-external"
+        )
 
 
 def _check(path: Path, top: Path, access: Access, depth: int) -> None:
@@ -91,7 +112,7 @@ def _check(path: Path, top: Path, access: Access, depth: int) -> None:
     with reading(path, "a text that names rasters"):
         for source, beside in _named(ElementTree.parse(path).getroot()):
             places = [path.parent / inner if beside else Path(inner) for inner in _paths(source)]
-            _check_place(top, source, access, places, path)
+            check_place(top, source, access, places, path)
             for place in places:
                 if place.is_file() and place.resolve() != path.resolve():
                     _check(place, top, access, depth - 1)
@@ -131,25 +152,6 @@ def _paths(source: str) -> list[str]:
         return []
     match = _SUBDATASET.match(inner)
     return [inner if match is None else match["quoted"] or match["plain"]]
-
-
-def _check_place(top: Path, source: str, access: Access, places: list[Path], by: Path | None = None) -> None:
-    """One source, which may be at one of several places."""
-    shown = top if by is None or by == top else f"{top}: {by.name}"
-    if NETWORK.search(source):
-        if access.network:
-            return
-        found = re.sub(r"//[^/@\s]*@", "//", source).partition("?")[0]
-        raise DataError(f"{shown}: found a source on a network, {found}, expected files, or --allow-network")
-    if access.external:
-        return
-    roots = [os.path.realpath(top.parent), os.path.realpath(os.path.realpath(top) + "/..")]
-    real = [os.path.realpath(place) for place in places if not _is_inside_archive(place)]
-    inside = all(any(os.path.commonpath([root, place]) == root for root in roots) for place in real)
-    if not places or not inside:
-        raise DataError(
-            f"{shown}: found a source outside of its folder, {source}, expected files beside it, or --allow-external"
-        )
 
 
 def _is_inside_archive(place: Path) -> bool:

@@ -17,6 +17,7 @@ from mvnet.data_loaders.optional import import_optional
 
 _RAW = ("ISCE", "ENVI", "ROI_PAC", "EHdr")
 _OPENED = 50  # sources of a VRT at most that are looked into
+_ASKED = 1 << 20  # blocks that GDAL is asked of one by one
 _VRT_TYPES = {"Byte": "u1", "CInt16": "i4", "CInt32": "i8", "CFloat16": "i4", "CFloat32": "c8", "CFloat64": "c16"}
 _NUMPY = re.compile(r"(U?Int|Float)(8|16|32|64)$")
 
@@ -29,13 +30,13 @@ def check_whole(source: Any, band: int, shown: str) -> Blocks | None:
         band: from 1.
         shown: what to call it in messages.
     Returns:
-        the blocks of a GeoTIFF, where some were never written.
+        the blocks of a GeoTIFF, also in an archive, where some were never written.
     Raises:
         DataError: the file ends before its data do, or a source of a VRT is missing.
     """
     data = next((Path(name) for name in source.files if Path(name).is_file()), None)
     if data is None:
-        return None
+        return _blocks_in_archive(source, band) if source.driver == "GTiff" else None
     if source.driver == "VRT":
         _check_sources(data, shown)
     elif source.driver in _RAW:
@@ -47,6 +48,18 @@ def check_whole(source: Any, band: int, shown: str) -> Blocks | None:
             _check_size(data, blocks.end, shown)
             return blocks if blocks.missing.any() else None
     return None
+
+
+def _blocks_in_archive(source: Any, band: int) -> Blocks | None:
+    """The blocks of a GeoTIFF that only GDAL reads, where some were never written; None of very many."""
+    shape = source.block_shapes[band - 1]
+    rows, columns = (-(-n // side) for n, side in zip(source.shape, shape))
+    if rows * columns > _ASKED:
+        return None
+    missing = np.zeros((rows, columns), bool)
+    for y, x in np.ndindex(rows, columns):
+        missing[y, x] = source.get_tag_item(f"BLOCK_OFFSET_{x}_{y}", "TIFF", bidx=band) is None
+    return Blocks(shape, missing) if missing.any() else None
 
 
 def _check_size(path: Path, needed: int, shown: str) -> None:

@@ -52,7 +52,7 @@ def _behind(check: Callable[[memoryview], None], decode: Callable[..., Any]) -> 
 
     @wraps(decode)
     def checked(self: Any, buf: Any, out: Any = None) -> Any:
-        check(memoryview(ensure_contiguous_ndarray(buf)).cast("B"))
+        check(ensure_contiguous_ndarray(buf).data.cast("B"))
         return decode(self, buf, out)
 
     return checked

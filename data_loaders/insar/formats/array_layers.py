@@ -29,10 +29,12 @@ class ArrayLayer(Layer):
 
     dataset: its name, "" for the file itself.
     index: for each axis "y", "x" or the coordinate to take; without "y" and "x" these follow.
+    filled: chunks that were never written hold the fill value of the file, else NaN.
     """
 
     dataset: str = ""
     index: tuple[int | str, ...] = ()
+    filled: bool = False
 
     def _take(self, array: Any, rows: slice, columns: slice) -> np.ndarray:
         index = self.index if "y" in self.index else (*self.index, "y", "x")
@@ -42,14 +44,14 @@ class ArrayLayer(Layer):
             values = values[values.dtype.names[0]] + np.complex64(1j) * values[values.dtype.names[1]]
         values = values.T if index.index("y") > index.index("x") else values
         plain = (self.scale, self.offset) == (1.0, 0.0) and self.fill is None
-        blocks = None if plain and values.dtype.kind in "iu" else self._blocks(array, (rows, columns))
+        blocks, dtype = None if self.filled else self._blocks(array, (rows, columns)), self.dtype
         if blocks is not None and blocks.missing.any():
-            values = values.astype(np.result_type(values.dtype, np.float32))
+            values, dtype = (values.astype(np.result_type(values.dtype, np.float32)), np.result_type(dtype, np.float32))
             height, width = blocks.shape
             first = rows.start // height * height, columns.start // width * width
             inner = (slice(part.start - at, part.stop - at) for part, at in zip((rows, columns), first))
             values[blocks.mask(*inner)] = np.nan
-        return np.asarray(values, self.dtype) if plain else values
+        return np.asarray(values, dtype) if plain else values
 
     def _blocks(self, array: Any, window: Window) -> Blocks | None:
         """The chunks that a window touches; None where there is nothing to tell of them."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from mvnet.data_loaders.errors import DataError, reading
 from mvnet.data_loaders.insar.checks.extent import LONGEST_AXIS
-from mvnet.data_loaders.insar.checks.hdf5_files import open_hdf5
+from mvnet.data_loaders.insar.checks.hdf5_files import is_hdf5, open_hdf5
 from mvnet.data_loaders.insar.checks.sources import ANYWHERE, LOCAL, Access
 from mvnet.data_loaders.insar.checks.zarr_codecs import open_zarr
 from mvnet.data_loaders.insar.formats.array_layers import Hdf5Layer, NetcdfLayer, ZarrLayer, netcdf_file
@@ -23,14 +23,6 @@ from mvnet.data_loaders.insar.layers import Layer
 from mvnet.data_loaders.optional import import_optional
 
 _AXES = ("x", "y", "lon", "lat")
-
-
-def is_hdf5(path: Path) -> bool:
-    """Whether a file begins as HDF5 does."""
-    if not path.is_file():
-        return False
-    with open(path, "rb") as file:
-        return file.read(8) == b"\x89HDF\r\n\x1a\n"
 
 
 def grid_transform(path: Path) -> Any:
@@ -104,8 +96,13 @@ def hdf5_layers(
         if isinstance(item, h5py.Dataset):
             datasets[name] = item
 
+    def follow(name: str, link: Any) -> None:
+        if isinstance(link, h5py.ExternalLink):
+            keep(name, file.get(name))
+
     with reading(path, "HDF5"), open_hdf5(path, access=access) as file:
         file.visititems(keep)
+        file.visititems_links(follow)
         opened = DatasetFile(path, datasets, dict(file.attrs), Hdf5Layer)
         return select_layers(opened, wanted, PRODUCTS[product], coherence)
 

@@ -278,7 +278,7 @@ def _masked(file: DatasetFile, layer: Layer, name: str, product: Product) -> Lay
     if not fitting:
         return layer
     nearest = max(fitting, key=len)
-    mask = replace(file.layer(nearest, ("y", "x")), nodata=None)
+    mask = replace(file.layer(nearest, ("y", "x")), nodata=None, filled=True)
     values = np.concatenate([mask.read(window).ravel() for window in sample_windows(mask.shape, *SAMPLE)])
     digits = bool((values[values != 255] >= 10).any())
     said = f"without the pixels that {nearest.rpartition('/')[2]} leaves out"

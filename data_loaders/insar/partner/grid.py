@@ -95,6 +95,7 @@ def fit_partner(source: Layer, stored: Layer, given: bool) -> tuple[CoherenceLay
         size = f"{source.shape[0]} x {source.shape[1]}"
         part = "" if share == 1 else f", which cover {100 * share:.3g} % of the interferogram"
         lines.append(f"coherence: resampled by georeference from {size} pixels{part}")
+    lines += source.tell_unwritten("coherence", "nothing is known there")
     unit, words = find_unit(source.read, source.shape, source.dtype, source.nodata, Path(source.path).name)
     layer = CoherenceLayer(
         path=source.path,

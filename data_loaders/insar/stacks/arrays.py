@@ -16,12 +16,14 @@ import numpy as np
 
 from mvnet.data_loaders.errors import reading
 from mvnet.data_loaders.insar.checks.extent import check_count
-from mvnet.data_loaders.insar.checks.hdf5_files import open_hdf5
+from mvnet.data_loaders.insar.checks.hdf5_files import is_hdf5, open_hdf5
+from mvnet.data_loaders.insar.checks.sources import Access
 from mvnet.data_loaders.insar.checks.zarr_codecs import open_zarr
-from mvnet.data_loaders.insar.formats.arrays import is_hdf5, is_mintpy, is_zarr
+from mvnet.data_loaders.insar.formats.arrays import is_mintpy, is_zarr
 from mvnet.data_loaders.insar.formats.headers import text
 from mvnet.data_loaders.insar.stacks.base import DenoisedPair, Pair, Stack, StackKind, keep
-from mvnet.data_loaders.insar.stacks.cube import QUALITY_TEXT, copy_of, put_quality, replace_values, write_pairs
+from mvnet.data_loaders.insar.stacks.copies import copy_of
+from mvnet.data_loaders.insar.stacks.cube import QUALITY_TEXT, put_quality, replace_values, write_pairs
 from mvnet.data_loaders.optional import import_optional
 
 NAMES = "zarr", "netcdf"
@@ -33,29 +35,30 @@ _DIMENSIONS = "_ARRAY_DIMENSIONS"  # of xarray in Zarr 2
 
 
 @contextmanager
-def _opened(path: Path, mode: str) -> Iterator[Any]:
-    """An open file or store: names -> datasets."""
+def _opened(path: Path, mode: str, access: Access | None) -> Iterator[Any]:
+    """An open file or store: names -> datasets; `access` as of `open_hdf5`."""
     if is_zarr(path):
         with reading(path, "a Zarr store"):
             yield open_zarr(path, mode, use_consolidated=False)
     else:
-        with reading(path, "HDF5"), open_hdf5(path, mode) as file:
+        with reading(path, "HDF5"), open_hdf5(path, mode, access) as file:
             yield file
 
 
-def _find_zarr(path: Path) -> Stack | None:
-    return _find(path, NAMES[0]) if is_zarr(path) else None
+def _find_zarr(path: Path, access: Access) -> Stack | None:
+    return _find(path, NAMES[0], access) if is_zarr(path) else None
 
 
-def _find_hdf5(path: Path) -> Stack | None:
-    return _find(path, NAMES[1]) if is_hdf5(path) and not is_mintpy(path) else None
+def _find_hdf5(path: Path, access: Access) -> Stack | None:
+    return _find(path, NAMES[1], access) if is_hdf5(path) and not is_mintpy(path) else None
 
 
-def _find(path: Path, kind: str) -> Stack | None:
-    with _opened(path, "r") as file:
+def _find(path: Path, kind: str, access: Access) -> Stack | None:
+    with _opened(path, "r", access) as file:
         if not hasattr(file, "keys"):  # an array that is a store
             return None
-        cubes = {name: file[name] for name in file if getattr(file[name], "ndim", 0) == 3 and _is_stack(file[name])}
+        found = {name: file.get(name) for name in file}  # None for a link that leads nowhere
+        cubes = {name: cube for name, cube in found.items() if getattr(cube, "ndim", 0) == 3 and _is_stack(cube)}
         wanted = [name for name in cubes if re.match(_PHASE, name, re.IGNORECASE)]
         others = [name for name, cube in cubes.items() if cube.dtype.kind == "c" and "slc" not in name.lower()]
         wanted += [name for name in others if name not in wanted]
@@ -107,8 +110,8 @@ def _labels(file: Any, cube: Any) -> list[str] | None:
 
 def gather(stack: Stack, denoised: Mapping[str, DenoisedPair], target: Path) -> None:
     """The copy of the stack with the denoised pairs in it."""
-    copy_of(stack.path, target)
-    with _opened(target, "r+") as file:
+    copy_of(stack.path, target, stack.access)
+    with _opened(target, "r+", None) as file:
         cube = file[stack.variable]
         filled = cube.attrs.get("_FillValue")
         nodata = 0.0 if stack.is_complex else None if filled is None else float(np.real(np.ravel(filled)[0]))

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mvnet.data_loaders.insar.checks.sources import LOCAL, Access
 from mvnet.data_loaders.insar.layers import Window
 from mvnet.data_loaders.insar.rasters import gdal
 from mvnet.data_loaders.optional import import_optional
@@ -44,6 +45,7 @@ class Stack:
     kind: its name in `KINDS`.  is_complex: whether its pairs are written as complex values, else as phases.
     left_out: names of the pairs that are not to be used.  messages: what is to be said of it.
     variable: of a file of several, the one that is read.
+    access: what its files may read besides themselves.
     """
 
     path: Path
@@ -53,6 +55,7 @@ class Stack:
     left_out: tuple[str, ...] = ()
     messages: tuple[str, ...] = ()
     variable: str = ""
+    access: Access = LOCAL
 
 
 class DenoisedPair(NamedTuple):
@@ -62,7 +65,7 @@ class DenoisedPair(NamedTuple):
     quality: Path
 
 
-Store = Callable[[Pair, DenoisedPair, Path], None]
+Store = Callable[[Pair, DenoisedPair, Path, Access], None]
 """Writes the files `outputs` of a pair below a folder."""
 Gather = Callable[[Stack, Mapping[str, DenoisedPair], Path], None]
 """Writes a file like the stack with the denoised pairs, by name, in it; the others stay as they are."""
@@ -78,7 +81,7 @@ class StackKind:
     """
 
     name: str
-    find: Callable[[Path], Stack | None]
+    find: Callable[[Path, Access], Stack | None]
     store: Store
     gather: Gather | None = None
     suffixes: tuple[str, ...] = ()
@@ -89,7 +92,7 @@ def in_two_rasters(pair: Pair) -> Pair:
     return replace(pair, outputs=(f"{pair.name}_quality.tif", f"{pair.name}.tif"))
 
 
-def keep(pair: Pair, denoised: DenoisedPair, folder: Path) -> None:
+def keep(pair: Pair, denoised: DenoisedPair, folder: Path, access: Access = LOCAL) -> None:
     """The `Store` of pairs that are gathered: the two rasters as they are, until all pairs are there."""
     quality, values = pair.outputs
     os.replace(denoised.quality, folder / quality)

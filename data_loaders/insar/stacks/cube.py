@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -87,13 +86,3 @@ def replace_values(nodata: float | None = None) -> Callable[..., np.ndarray]:
 def put_quality(there: np.ndarray, values: np.ndarray, quality: np.ndarray) -> np.ndarray:
     """The `Change` of a cube of qualities: 0 where there are no data."""
     return np.nan_to_num(quality, nan=0.0).astype(there.dtype)
-
-
-def copy_of(path: Path, target: Path) -> None:
-    """A file or a folder, copied."""
-    import shutil
-
-    if path.is_dir():
-        shutil.copytree(path, target)
-    else:
-        shutil.copyfile(path, target)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from mvnet.data_loaders.insar.checks.sources import LOCAL, Access
 from mvnet.data_loaders.insar.formats.products import coherence_beside
 from mvnet.data_loaders.insar.stacks.base import DenoisedPair, Pair, Stack, StackKind
 
@@ -15,7 +16,7 @@ NAME = "dolphin"
 _ENDING, _QUALITY = ".int.tif", ".int.cor.tif"
 
 
-def find(path: Path) -> Stack | None:
+def find(path: Path, access: Access) -> Stack | None:
     """The stack of a folder, or of its `interferograms`."""
     for below in ("", "interferograms"):
         files = sorted((path / below).glob(f"*{_ENDING}")) if path.is_dir() else []
@@ -31,7 +32,7 @@ def _pair(file: Path, below: str) -> Pair:
     return Pair(name, file, (file,) if partner is None else (file, partner), outputs)
 
 
-def store(pair: Pair, denoised: DenoisedPair, folder: Path) -> None:
+def store(pair: Pair, denoised: DenoisedPair, folder: Path, access: Access = LOCAL) -> None:
     """The two files of a pair."""
     for source, name in zip((denoised.quality, denoised.values), pair.outputs):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mvnet.data_loaders.insar.checks.sources import LOCAL, Access
 from mvnet.data_loaders.insar.formats.products import coherence_beside
 from mvnet.data_loaders.insar.layers import Window
 from mvnet.data_loaders.insar.rasters import gdal
@@ -39,7 +40,7 @@ _VRT = """<VRTDataset rasterXSize="{width}" rasterYSize="{height}">
 _KINDS = {"complex64": "CFloat32", "float32": "Float32"}
 
 
-def find(path: Path) -> Stack | None:
+def find(path: Path, access: Access) -> Stack | None:
     """The stack of a folder whose folders are called by two dates."""
     for below in _FOLDERS if path.is_dir() else ():
         folders = [one for one in sorted((path / below).glob("*_*")) if re.fullmatch(r"\d{8}_\d{8}", one.name)]
@@ -72,7 +73,7 @@ def _messages(pairs: list[Pair], folders: list[Path]) -> list[str]:
     return messages
 
 
-def store(pair: Pair, denoised: DenoisedPair, folder: Path) -> None:
+def store(pair: Pair, denoised: DenoisedPair, folder: Path, access: Access = LOCAL) -> None:
     """The two rasters of a pair, with their headers."""
     for source, name in ((denoised.quality, pair.outputs[2]), (denoised.values, pair.outputs[-1])):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -18,10 +18,12 @@ import numpy as np
 from mvnet.data_loaders.errors import DataError, reading
 from mvnet.data_loaders.insar.checks.extent import check_count
 from mvnet.data_loaders.insar.checks.hdf5_files import open_hdf5
+from mvnet.data_loaders.insar.checks.sources import Access
 from mvnet.data_loaders.insar.formats.arrays import is_mintpy
 from mvnet.data_loaders.insar.formats.headers import text
 from mvnet.data_loaders.insar.stacks.base import DenoisedPair, Pair, Stack, StackKind, follow, keep
-from mvnet.data_loaders.insar.stacks.cube import copy_of, put_quality, replace_values, slabs, write_pairs
+from mvnet.data_loaders.insar.stacks.copies import copy_of
+from mvnet.data_loaders.insar.stacks.cube import put_quality, replace_values, slabs, write_pairs
 
 NAME = "mintpy"
 _WRAPPED, _UNWRAPPED, _COHERENCE = "wrapPhase", "unwrapPhase", "coherence"
@@ -29,11 +31,11 @@ _QUALITY, _MOVED = "mvnetQuality", "unwrapPhase_mvnet"
 _SIDE = 256  # of the chunks of new datasets
 
 
-def find(path: Path) -> Stack | None:
+def find(path: Path, access: Access) -> Stack | None:
     """The stack in a file, if it holds more than one pair."""
     if not is_mintpy(path):
         return None
-    with reading(path, "HDF5"), open_hdf5(path) as file:
+    with reading(path, "HDF5"), open_hdf5(path, access=access) as file:
         read = next((name for name in (_WRAPPED, _UNWRAPPED) if name in file), None)
         if read is None or file[read].ndim != 3 or len(file[read]) < 2:
             return None
@@ -81,8 +83,8 @@ def _used(file: Any, number: int) -> np.ndarray:
 
 def gather(stack: Stack, denoised: Mapping[str, DenoisedPair], target: Path) -> None:
     """The copy of the stack with the denoised pairs in it."""
-    copy_of(stack.path, target)
-    with reading(stack.path, "HDF5"), open_hdf5(target, "r+") as file:
+    copy_of(stack.path, target, stack.access)
+    with reading(stack.path, "HDF5"), open_hdf5(target, "r+", None) as file:
         unwrapped = file.get(_UNWRAPPED)
         if _WRAPPED not in file:
             _fill(_create(file, _WRAPPED, unwrapped, "radian"), unwrapped, _wrap)

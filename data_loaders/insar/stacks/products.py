@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from mvnet.data_loaders.insar.checks.sources import LOCAL, Access
 from mvnet.data_loaders.insar.formats.products import coherence_names
-from mvnet.data_loaders.insar.rasters import gdal
+from mvnet.data_loaders.insar.rasters import gdal, open_checked
 from mvnet.data_loaders.insar.stacks.base import DenoisedPair, Pair, Stack, StackKind, follow, read_window, windows
 from mvnet.data_loaders.optional import import_optional
 
@@ -28,7 +29,7 @@ _UNWRAPPED = ("_unw_phase.tif", ".geo.unw.tif")
 _IN_BYTES = ".geo.cc.tif"  # a coherence of 0 to 255
 
 
-def find(path: Path) -> Stack | None:
+def find(path: Path, access: Access) -> Stack | None:
     """The stack of a folder of products; a product itself is one scene."""
     if not path.is_dir() or _phase(path) is not None:
         return None
@@ -73,7 +74,7 @@ def _texts(file: Path) -> list[Path]:
     return [text for text in sorted(file.parent.glob("*.txt")) if text.stat().st_size < 1 << 20]
 
 
-def store(pair: Pair, denoised: DenoisedPair, folder: Path) -> None:
+def store(pair: Pair, denoised: DenoisedPair, folder: Path, access: Access = LOCAL) -> None:
     """The files of a pair."""
     place = (folder / pair.outputs[-1]).parent
     place.mkdir(parents=True, exist_ok=True)
@@ -81,14 +82,14 @@ def store(pair: Pair, denoised: DenoisedPair, folder: Path) -> None:
         shutil.copyfile(text, place / text.name)
     unwrapped = _unwrapped(pair.path)
     if unwrapped is not None:
-        _write_unwrapped(unwrapped, denoised, place / unwrapped.name)
+        _write_unwrapped(unwrapped, denoised, place / unwrapped.name, access)
     _write_quality(denoised.quality, folder / pair.outputs[0])
     if unwrapped != pair.path:
         os.replace(denoised.values, folder / pair.outputs[-1])
 
 
-def _write_unwrapped(source: Path, denoised: DenoisedPair, target: Path) -> None:
-    with gdal().open(source) as raster:
+def _write_unwrapped(source: Path, denoised: DenoisedPair, target: Path, access: Access) -> None:
+    with open_checked(source, str(source), access) as raster:
         profile = _profile(raster)
         with gdal().open(target, "w", **profile) as written:
             written.update_tags(**raster.tags())

@@ -204,6 +204,23 @@ def test_one_pair_of_a_stack(stack, filtered, alone, tmp_path):
     assert "--pair" in result.err and result.err.count("\n") == 1 and not (tmp_path / "all.tif").exists()
 
 
+def test_data_outside_of_the_folder_need_an_option(stack, tmp_path):
+    path, other = stack.write("mintpy"), tmp_path / "data.h5"
+    shutil.copy(path, other)
+    with h5py.File(path, "r+") as file:
+        layout = h5py.VirtualLayout(Z.shape, np.float32)
+        layout[:] = h5py.VirtualSource(str(other), "wrapPhase", Z.shape)
+        del file["wrapPhase"]
+        file.create_virtual_dataset("wrapPhase", layout)
+    before = tree(tmp_path)
+    status, _, err = stack()
+    assert status == 2 and len(err.splitlines()) == 1 and "--allow-external" in err and tree(tmp_path) == before
+    status, _, err = stack("--allow-external", "--coherence", "none")
+    assert status == 0, err
+    assert np.isfinite(read_back("mintpy", stack.output)[0][:, ~NO_DATA]).all()
+    assert {name: state for name, state in tree(tmp_path).items() if name in before} == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

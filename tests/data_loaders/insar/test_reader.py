@@ -203,6 +203,12 @@ def _bytes(content):
     return write
 
 
+def _uavsar(folder, z, g):
+    (folder / "site.ann").write_text("a = b\n")
+    z.tofile(folder / "site.int")
+    return folder / "site.int"
+
+
 BAD = {
     "missing": (lambda d, z, g: d / "none.tif", {}, "no such file"),
     "empty": (_bytes(b""), {}, "empty"),
@@ -219,6 +225,17 @@ BAD = {
     "looks": (WRITERS["geotiff"][0], {"looks": 0}, "looks"),
     "window": (WRITERS["geotiff"][0], {"window": 4}, "window"),
     "header": (WRITERS["GAMMA"][0], {"header": "none.par"}, "no such file"),
+    "no header in ENVI": (lambda d, z, g: _text(d / "a.hdr", "ENVI\n"), {}, "found no data file of this header"),
+    "no bands": (
+        lambda d, z, g: _text(d / "a.dim", "<a/>"),
+        {"format": "beam-dimap"},
+        r"found no \*\.img, expected the bands",
+    ),
+    "no GAMMA header": (_bytes(bytes(64)), {"format": "gamma"}, "header: found none beside"),
+    "no raw shape": (_bytes(bytes(64)), {"format": "raw"}, "shape: found none"),
+    "UAVSAR elsewhere": (_bytes(bytes(64)), {"format": "uavsar"}, "found no annotation file or another name"),
+    "UAVSAR without size": (_uavsar, {}, "found no lines and samples"),
+    "band 0": (WRITERS["geotiff"][0], {"layer": 0}, "expected 1 to 1"),
     "empty folder": (lambda d, z, g: d, {}, "found a folder of no known product, empty"),
 }
 
@@ -232,6 +249,7 @@ def test_unusable_files_give_one_line(name, pair, tmp_path):
 
 
 MOVED = Affine(TRANSFORM.a, 0, TRANSFORM.c + 50 * TRANSFORM.a, 0, TRANSFORM.e, TRANSFORM.f)
+FLAT = Affine(TRANSFORM.a, 0, TRANSFORM.c, 0, 0, TRANSFORM.f)
 PARTNERS = {
     "missing": (lambda d, g: d / "none.tif", "no such file"),
     "shape": (lambda d, g: tiff(d / "c.tif", g[:-1], crs=None, transform=None), r"shape \(22, 31\)"),
@@ -241,6 +259,10 @@ PARTNERS = {
         "50 pixels away",
     ),
     "complex": (lambda d, g: tiff(d / "c.tif", g.astype(np.complex64)), "complex"),
+    "no extent": (
+        lambda d, g: tiff(d / "c.tif", g, transform=FLAT),
+        "pixels without extent|expected pixels with sides",
+    ),
 }
 
 

@@ -12,9 +12,9 @@ pytest.importorskip("rasterio", reason="needs mvnet[insar]")
 
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.insar import open_interferogram
-from mvnet.data_loaders.insar.stacks.base import follow, state_of
+from mvnet.data_loaders.insar.stacks.base import DenoisedPair, follow, state_of
 from mvnet.data_loaders.insar.stacks.cube import slabs
-from mvnet.data_loaders.insar.stacks.registry import find_stack
+from mvnet.data_loaders.insar.stacks.registry import find_kind, find_stack
 from tests.data_loaders.insar.files import WRITERS as SCENES
 from tests.data_loaders.insar.files import tiff
 from tests.data_loaders.insar.stack_files import KINDS, NAMES, SHAPE, WRITERS, dataset, pairs
@@ -68,6 +68,54 @@ def test_a_stack_without_dates_or_with_one_pair(tmp_path):
         del file["date"]
     with pytest.raises(DataError, match="found no dates of 3 pairs"):
         find_stack(path)
+
+
+def test_dates_that_come_twice_and_folders_without_a_phase(tmp_path):
+    path = WRITERS["mintpy"](tmp_path, Z, G)
+    with h5py.File(path, "r+") as file:
+        file["date"][1] = file["date"][0]
+    with pytest.raises(DataError, match="found a pair of dates twice, expected 3 different ones"):
+        find_stack(path)
+    (tmp_path / "products").mkdir()
+    folder = WRITERS["products"](tmp_path / "products", Z, G)
+    (folder / "empty").mkdir()
+    stack = find_stack(folder)
+    assert stack is not None and "1 folders without a phase are left out" in stack.messages
+
+
+def test_what_is_no_stack_of_phases(tmp_path):
+    zarr: Any = pytest.importorskip("zarr", reason="needs mvnet[insar]")
+    zarr.save_array(tmp_path / "array.zarr", Z)  # an array that is a store
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["phase"], file["ifg"] = np.ones((3, 9, 9), np.int16), Z[:1]
+        file["interferogram"] = h5py.SoftLink("/nowhere")
+    assert find_stack(tmp_path / "array.zarr") is None and find_stack(tmp_path / "a.h5") is None
+
+
+@pytest.mark.parametrize("kind", ["zarr", "netcdf", "mintpy"])
+def test_a_copy_of_a_copy_has_the_new_quality(kind, tmp_path):
+    path = WRITERS[kind](tmp_path, Z, G)
+    if kind == "zarr":
+        path = tmp_path / "2.zarr"
+        data = dataset(Z, G)
+        data.ifg.attrs["grid_mapping"] = "crs"
+        data.chunk({"pair": 1}).to_zarr(path, zarr_format=2)
+    for value in (0.25, 0.5):
+        stack, target = find_stack(path), tmp_path / f"out_{value}{path.suffix}"
+        gather = find_kind(kind).gather
+        assert stack is not None and gather is not None
+        rasters = DenoisedPair(*(tiff(tmp_path / f"{k}.tif", np.full(SHAPE, value, np.float32)) for k in range(2)))
+        gather(stack, {pair.name: rasters for pair in stack.pairs}, target)
+        path = target
+    if kind == "mintpy":
+        with h5py.File(path) as file:
+            assert (file["mvnetQuality"][:] == 0.5).all()
+        return
+    import xarray
+
+    with xarray.open_dataset(path, engine="zarr" if kind == "zarr" else "h5netcdf", decode_coords=False) as found:
+        assert found.quality.dims == ("pair", "y", "x") and (found.quality == 0.5).all()
+        assert found.quality.attrs.get("grid_mapping") == ("crs" if kind == "zarr" else None)
 
 
 @pytest.mark.parametrize(("shape", "expected"), [((3, *SHAPE), True), ((*SHAPE, 3), False), ((70, *SHAPE), False)])

@@ -171,10 +171,11 @@ def test_sets_of_rotations():
     [
         (dict(frame="hips"), "frame: found 'hips'"),
         (dict(pairs="some"), "pairs: found 'some'"),
+        (dict(sequences=[person(2)[..., :2]]), "found positions in an image, expected positions in space"),
     ],
 )
 def test_unknown_choices(wrong, message):
     with pytest.raises(DataError, match=message):
-        BoneRotations.fit([person(2)], PARENT, **wrong)
+        BoneRotations.fit(**(dict(sequences=[person(2)], parent=PARENT) | wrong))
     with pytest.raises(DataError, match=r"expected \(frames, 20, 3\)"):
         BoneRotations.fit([person(2)], PARENT)(np.zeros((2, 15, 3)))

@@ -138,6 +138,12 @@ def test_bvh_joints_may_slide_and_have_fewer_angles(tmp_path):
         ("a.bvh", bvh(np.zeros((3, 12))).replace("Frames: 3", "Frames: 4"), "found 3 frames, expected 4"),
         ("a.bvh", bvh(np.zeros((3, 12))).replace("0.000000", "nan", 1), "not finite"),
         ("a.bvh", "HIERARCHY\nROOT a\n{\n", "cannot be read as BVH"),
+        ("a.trc", trc(np.zeros((3, 3, 3))).rstrip() + "\t9\n", r"found 12 columns in line \d+, expected 11"),
+        (
+            "a.trc",
+            "\n".join(trc(np.zeros((3, 3, 3))).splitlines()[:6]) + "\n",
+            "found no frames of markers, expected 11",
+        ),
         ("a.trc", "PathFileType\t4\nDataRate\n", "cannot be read as TRC"),
     ],
 )

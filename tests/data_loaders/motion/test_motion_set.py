@@ -75,6 +75,8 @@ def test_saving_refuses_to_overwrite(tmp_path):
         save_motion(motions(), path)
     save_motion(motions(n=3), path, overwrite=True)
     assert len(load_motion(path)) == 3
+    with pytest.raises(DataError, match="no such folder"):
+        save_motion(motions(), tmp_path / "none" / "a.npz")
     with pytest.raises(DataError, match="npz"):
         save_motion(motions(), tmp_path / "set.bin")
 
@@ -204,6 +206,7 @@ def test_a_class_of_one_subject_is_named():
         (dict(rate=0.0), "rate"),
         (dict(timestamps=(np.zeros(2), np.zeros(3))), "found 3 times for 2 frames"),
         (dict(train_subjects=np.array([1, 2])), "train_subjects"),
+        (dict(train_sequences=np.array([[True]])), r"train_sequences: found shape \(1, 1\), expected \(splits, 2\)"),
         (dict(joints=("a",)), "found 1 names of joints"),
     ],
 )
@@ -215,6 +218,28 @@ def test_sets_that_do_not_fit_together(changes, message):
 def test_missing_labels_are_named():
     with pytest.raises(DataError, match=r"no labels.*one folder for each class"):
         motions(labels=None).require_labels()
+    with pytest.raises(DataError, match="found no subjects, expected one for each sequence"):
+        motions(subjects=None).require_subjects()
+
+
+@pytest.mark.parametrize(
+    "arrays, message",
+    [
+        (dict(label=np.array(["a"]), **{"class": np.array(["b"])}), "label: found 'a', expected one of class: b"),
+        (dict(label=np.zeros((2, 2))), r"label: found float64 \(2, 2\), expected integers or strings"),
+        (dict(seq_0000=np.array([["x"]])), "sequences: found <U1 values, expected numbers"),
+        (dict(seq_0001=np.zeros((2, 4, 3)), time_0000=np.zeros(2)), "found no time_0001, expected one for each"),
+    ],
+)
+def test_arrays_of_a_neutral_file_that_do_not_fit(arrays, message, tmp_path):
+    np.savez(tmp_path / "a.npz", **(dict(seq_0000=np.zeros((2, 4, 3))) | arrays))
+    with pytest.raises(DataError, match=message):
+        load_motion(tmp_path / "a.npz")
+
+
+def test_labels_in_a_column(tmp_path):
+    np.savez(tmp_path / "a.npz", seq_0000=np.zeros((2, 4, 3)), seq_0001=np.ones((2, 4, 3)), label=np.array([[3], [1]]))
+    assert load_motion(tmp_path / "a.npz").require_labels().tolist() == [1, 0]
 
 
 def test_damaged_neutral_files(tmp_path):

@@ -159,6 +159,8 @@ def test_acclaim_against_the_formula(tmp_path):
         (ASF, AMC.replace("leg 0 0 0\n", ""), "found 2 bones in frame 2"),
         (ASF, AMC.replace("foot 0", "hand 0"), "found hand with 2 values, expected a bone of the .asf"),
         (ASF.replace("ZYX", "ZYY"), AMC, "bone foot: found axis 30 -40 20 ZYY"),
+        (ASF.replace("dof rx rz", "dof rx tz"), AMC, "bone foot: found dof rx tz, expected rx, ry, rz only"),
+        (ASF, AMC.replace("leg 0 0 0", "leg 0 x 0"), "line 9: found no number"),
         (ASF.replace(":hierarchy", ":other"), AMC, "found no section :hierarchy"),
         (ASF.replace("    leg foot\n", ""), AMC, "2 roots"),
     ],

@@ -10,7 +10,7 @@ from mvnet.errors import MvnetError
 from mvnet.models.activity.novelty import Novelty
 
 WHOLE: dict[str, Any] = {"usual": {"embedding": 1.0}, "weights": [0.0, 1.0, 0.5, 0.0], "offset": -1, "threshold": 0.5}
-DAMAGED = {
+DAMAGED: dict[str, Any] = {
     "threshold": [[]],
     "offset": None,
     "weights": [0.0, 1.0, float("nan"), 0.0],
@@ -21,6 +21,7 @@ DAMAGED = {
 @pytest.mark.parametrize("name", DAMAGED)
 def test_numbers_that_are_none_are_refused(name: str) -> None:
     assert Novelty(**WHOLE).threshold == 0.5
-    for value in (DAMAGED[name], [0.0] if name == "weights" else {} if name == "usual" else "1"):
+    others: Any = (DAMAGED[name], [0.0] if name == "weights" else {} if name == "usual" else "1")
+    for value in others:
         with pytest.raises(MvnetError, match=r"novelty: found .*, expected positive distances, 4 weights"):
             Novelty(**WHOLE | {name: value})

@@ -50,7 +50,8 @@ def parse_trc(path: Path) -> MarkerText:
         lines = path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
         entries = dict(zip(lines[1].split(), lines[2].split()))
         markers = tuple(name.strip() for name in lines[3].split("\t")[2:] if name.strip())
-        first = next(k for k, line in enumerate(lines) if k > 3 and line.split()[:1] and line.split()[0].isdigit())
+        numbered = (k for k, line in enumerate(lines) if k > 3 and line.split()[:1] and line.split()[0].isdigit())
+        first = next(numbered, len(lines))
         rows = [line.rstrip("\r\n").split("\t") for line in lines[first:] if line.strip()]
         count = 3 * len(markers)
         wrong = next(

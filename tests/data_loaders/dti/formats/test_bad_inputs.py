@@ -49,6 +49,15 @@ def _other_format(path):
     return other
 
 
+def _with_affine(path, value):
+    affine = np.eye(4)
+    affine[0, 3] = value
+    image = nibabel.Nifti1Image(RANDOM, affine)
+    image.set_sform(affine, 1)
+    nibabel.save(image, path)
+    return path
+
+
 CASES = {
     "missing": (lambda p: p, "no such file"),
     "folder": (lambda p: p.parent, "no such file"),
@@ -58,6 +67,8 @@ CASES = {
     "text": (_text, "cannot be read as a NIfTI"),
     "other format": (_other_format, "expected a NIfTI"),
     "2-D": (lambda p: _nifti(p, RANDOM[:, :, 0, 0]), "2-D image"),
+    "affine": (lambda p: _with_affine(p, np.nan), "affine that is not finite|cannot be read"),
+    "no voxel": (lambda p: _nifti(p, RANDOM[:0]), "expected no empty dimension|cannot be read|expected"),
     "NaN": (lambda p: _nifti(p, np.full_like(RANDOM, np.nan)), "finite"),
     "zeros": (lambda p: _nifti(p, np.zeros_like(RANDOM)), "zero|no positive|positive trace"),
     "negative": (lambda p: _nifti(p, -SPD.copy()), "positive"),

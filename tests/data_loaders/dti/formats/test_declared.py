@@ -79,6 +79,17 @@ def test_a_header_that_declares_too_much(write: Callable[[Path], Path], tmp_path
         load_tensors(path)
 
 
+def test_a_header_whose_data_are_in_another_file(tmp_path: Path) -> None:
+    """The older pair of .hdr and .img has no extensions to end anywhere."""
+    values = np.zeros(SHAPE, np.float32)
+    values[..., [0, 3, 5]] = 1e-3
+    nibabel.save(nibabel.Nifti1Pair(values, np.eye(4)), tmp_path / "a.img")
+    assert open_image(tmp_path / "a.img").shape == SHAPE
+    (tmp_path / "a.img").write_bytes((tmp_path / "a.img").read_bytes()[:-40])
+    with pytest.raises(DataError, match=r"a\.img: found .*expected"):
+        load_tensors(tmp_path / "a.img")
+
+
 def test_nrrd_data_elsewhere_are_not_read(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "b.raw").write_bytes(bytes(4000))

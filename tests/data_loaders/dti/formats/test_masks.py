@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from mvnet.data_loaders.dti.formats.grids import check_grid
 from mvnet.data_loaders.dti.masks import read_mask
 from mvnet.data_loaders.errors import DataError
 
@@ -97,6 +98,16 @@ def test_other_grids_are_refused_when_the_affines_do_not_help(write):
         read_mask(write(block()[::-1].copy(), near), SHAPE, AFFINE)
     with pytest.raises(DataError, match=r"another grid than the image's, expected .12, 10, 6."):
         read_mask(larger, SHAPE, AFFINE)
+
+
+def test_an_affine_without_an_inverse(write):
+    image = nibabel.Nifti1Image(block(), AFFINE)
+    assert image.affine is not None
+    image.affine[:3, 2] = 0
+    with pytest.raises(DataError, match="mask: found a singular affine, expected an invertible one"):
+        read_mask(image, SHAPE, AFFINE)
+    with pytest.raises(DataError, match="map: found a singular affine, expected an invertible one"):
+        check_grid(image, SHAPE, AFFINE, "map")
 
 
 def test_a_mask_without_a_place_is_used_as_it_lies(write):

@@ -105,6 +105,7 @@ def broken(path, how):
         (lambda whole: whole.replace(b"+0,+1,+2,+3", b"+0,+1,+2   "), "strides|cannot be read"),
         (lambda whole: whole.replace(b"dim: 2", b"dim: x"), "cannot be read as an MRtrix image"),
         (lambda whole: whole.replace(b"file: .", b"file: y"), "no such file"),
+        (lambda whole: whole.replace(b"file: .", b"file: a[0:3].dat"), "data in several files, expected one"),
     ],
 )
 def test_damaged_files_are_one_line(how, words, tmp_path):

@@ -113,6 +113,10 @@ def test_what_cannot_be_right_is_one_line(tmp_path):
     nrrd.write(str(tmp_path / "flat.nrrd"), values[0, 0], {})
     with pytest.raises(DataError, match=r"found axes of kinds|2-D"):
         open_image(tmp_path / "flat.nrrd")
+    nrrd.write(str(tmp_path / "none.nrrd"), values, header_of(values.shape, kinds, modality="DWMRI"))
+    assert contents_of(open_image(tmp_path / "none.nrrd")).bvals is None
+    nrrd.write(str(tmp_path / "long.nrrd"), values[0].astype(np.int64), {"spacings": [2.0, 2.0, 3.0]})
+    assert open_image(tmp_path / "long.nrrd").get_data_dtype() == np.float32
     (tmp_path / "text.nrrd").write_text("not an image")
     with pytest.raises(DataError, match="cannot be read as an NRRD image"):
         open_image(tmp_path / "text.nrrd")

@@ -19,7 +19,7 @@ rasterio = pytest.importorskip("rasterio", reason="needs mvnet[insar]")
 h5py = pytest.importorskip("h5py", reason="needs mvnet[insar]")
 
 PHASE = np.random.default_rng(0).uniform(-3, 3, (8, 8)).astype(np.float32)
-OUTSIDE = r"a\.[\w.]+: (?:b\.vrt: )?found a source (outside of its folder|.*expected files of the archive).*"
+OUTSIDE = r"a\.[\w.]+: (?:b\.\w+: )?found a source (outside of its folder|.*expected files of the archive).*"
 
 
 def vrt(source: str, relative: int = 1, raw: bool = True) -> str:
@@ -191,5 +191,36 @@ def test_hdf5(refer, folder: Path) -> None:
         refer(file, folder)
     with pytest.raises(DataError, match=OUTSIDE + "--allow-external"):
         open_interferogram(folder / "a.h5")
-    if refer is not linked:
-        np.testing.assert_array_equal(open_interferogram(folder / "a.h5", allow_external=True).read_stored(), PHASE)
+    found = open_interferogram(folder / "a.h5", layer="phase", allow_external=True).read_stored()
+    np.testing.assert_array_equal(found, PHASE)
+
+
+@pytest.mark.parametrize("refer", [external, virtual, linked])
+def test_hdf5_of_hdf5(refer, folder: Path) -> None:
+    with h5py.File(folder / "deep" / "b.h5", "w") as file:
+        refer(file, folder)
+    with h5py.File(folder / "a.h5", "w") as file:
+        file["phase"] = h5py.ExternalLink("deep/b.h5", "phase")
+    with pytest.raises(DataError, match=r"a.h5: b.h5: found a source outside of its folder.*--allow-external"):
+        open_interferogram(folder / "a.h5")
+    np.testing.assert_array_equal(open_interferogram(folder / "a.h5", allow_external=True).read_stored(), PHASE)
+
+
+def test_hdf5_beside_by_a_relative_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with h5py.File(folder / "deep" / "b.h5", "w") as file:
+        file["phase"] = PHASE
+    with h5py.File(folder / "a.h5", "w") as file:
+        file["phase"] = h5py.ExternalLink("deep/b.h5", "phase")
+    np.testing.assert_array_equal(open_interferogram(folder / "a.h5").read_stored(), PHASE)
+    (folder / "deep").rename(folder.parent / "deep")  # HDF5 finds it from the working folder
+    monkeypatch.chdir(folder.parent)
+    with pytest.raises(DataError, match=OUTSIDE + "--allow-external"):
+        open_interferogram(folder / "a.h5")
+
+
+def test_hdf5_without_end_in_itself(folder: Path) -> None:
+    for one, other in (("a.h5", "b.h5"), ("b.h5", "a.h5")):
+        with h5py.File(folder / one, "w") as file:
+            file["phase"] = h5py.ExternalLink(other, "phase")
+    with pytest.raises(DataError, match="HDF5 files without end in one another"):
+        open_interferogram(folder / "a.h5")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.insar import open_interferogram
+from mvnet.data_loaders.insar.checks.tiff_blocks import tiff_blocks
 
 rasterio = pytest.importorskip("rasterio", reason="needs mvnet[insar]")
 h5py = pytest.importorskip("h5py", reason="needs mvnet[insar]")
@@ -44,6 +47,12 @@ def tiff(folder: Path, **profile) -> Path:
     return folder / "a.tif"
 
 
+def zipped(folder: Path, method: int, **profile) -> Path:
+    with zipfile.ZipFile(folder / "a.zip", "w", method) as archive:
+        archive.write(tiff(folder, **profile), "a.tif")
+    return folder / "a.zip"
+
+
 def hdf5(folder: Path) -> Path:
     with h5py.File(folder / "a.h5", "w") as file:
         data = file.create_dataset("phase", PHASE.shape, "f4", chunks=(SIDE, SIDE))
@@ -61,9 +70,10 @@ def hdf5_stack(folder: Path) -> Path:
     return folder / "a.h5"
 
 
-def zarr_store(folder: Path, version: int = 2, shards: tuple[int, int] | None = None) -> Path:
+def zarr_store(folder: Path, version: int = 2, shards: tuple[int, int] | None = None, index: str | None = None) -> Path:
     group = zarr.open_group(folder / "a.zarr", mode="w", zarr_format=version)
-    data = group.create_array("phase", shape=PHASE.shape, dtype="f4", chunks=(SIDE, SIDE), shards=shards)
+    placed: Any = shards if index is None else {"shape": shards, "index_location": index}
+    data = group.create_array("phase", shape=PHASE.shape, dtype="f4", chunks=(SIDE, SIDE), shards=placed)
     for window in _windows():
         data[window] = PHASE[window]
     return folder / "a.zarr"
@@ -74,10 +84,14 @@ FILES: dict[str, Callable[[Path], Path]] = {
     "GeoTIFF deflate": lambda folder: tiff(folder, compress="deflate"),
     "BigTIFF": lambda folder: tiff(folder, bigtiff="YES"),
     "GeoTIFF big-endian": lambda folder: tiff(folder, ENDIANNESS="BIG"),
+    "GeoTIFF in a zip": lambda folder: zipped(folder, zipfile.ZIP_STORED),
+    "GeoTIFF deflate in a zip": lambda folder: zipped(folder, zipfile.ZIP_DEFLATED, compress="deflate"),
+    "GeoTIFF in a zip by its name": lambda folder: Path(f"/vsizip/{zipped(folder, zipfile.ZIP_DEFLATED)}/a.tif"),
     "HDF5": hdf5,
     "HDF5 stack": hdf5_stack,
     "Zarr 2": zarr_store,
     "Zarr 3": lambda folder: zarr_store(folder, 3),
+    "Zarr 3 in shards, index first": lambda folder: zarr_store(folder, 3, (2 * SIDE, 2 * SIDE), "start"),
     "Zarr 3 in shards": lambda folder: zarr_store(folder, 3, (2 * SIDE, 2 * SIDE)),
 }
 
@@ -92,6 +106,74 @@ def test_what_was_never_written_is_no_data(name: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(image.read(window, with_coherence=False).valid, written()[window])
     missing = int((~written()).sum())
     assert [line for line in image.messages if f"{missing} pixels were never written" in line]
+
+
+Write = Callable[[Path, np.ndarray, int, bool], Path]
+
+
+def _to_hdf5(folder: Path, values: np.ndarray, fill: int, whole: bool) -> Path:
+    with h5py.File(folder / "a.h5", "w") as file:
+        file["phase"] = PHASE
+        data = file.create_dataset("coherence", PHASE.shape, values.dtype, chunks=(SIDE, SIDE), fillvalue=fill)
+        for window in [...] if whole else _windows():
+            data[window] = values[window]
+    return folder / "a.h5"
+
+
+def _to_zarr(version: int) -> Write:
+    def write(folder: Path, values: np.ndarray, fill: int, whole: bool) -> Path:
+        group = zarr.open_group(folder / "a.zarr", mode="w", zarr_format=version)
+        group.create_array("phase", shape=PHASE.shape, dtype="f4")[:] = PHASE
+        layout = {"shape": PHASE.shape, "dtype": values.dtype, "chunks": (SIDE, SIDE), "fill_value": fill}
+        data = group.create_array("coherence", **layout)
+        for window in [...] if whole else _windows():
+            data[window] = values[window]
+        return folder / "a.zarr"
+
+    return write
+
+
+def _to_tiff(folder: Path, values: np.ndarray, fill: int, whole: bool) -> Path:
+    profile = {"driver": "GTiff", "height": ROWS, "width": COLUMNS, "count": 1}
+    with rasterio.open(folder / "a.tif", "w", dtype="float32", **profile) as file:
+        file.write(PHASE, 1)
+    layout = {"tiled": True, "blockxsize": SIDE, "blockysize": SIDE, "SPARSE_OK": True}
+    with rasterio.open(folder / "coherence.tif", "w", dtype=values.dtype, **profile, **layout) as file:
+        for rows, columns in [(slice(0, ROWS), slice(0, COLUMNS))] if whole else _windows():
+            place = rasterio.windows.Window.from_slices(rows, columns)
+            file.write(values[rows, columns], 1, window=place)
+    return folder / "a.tif"
+
+
+COHERENCES = {"HDF5": _to_hdf5, "Zarr 2": _to_zarr(2), "Zarr 3": _to_zarr(3), "GeoTIFF": _to_tiff}
+
+
+@pytest.mark.parametrize("name", COHERENCES)
+@pytest.mark.parametrize(("dtype", "full", "fill"), [("u1", 255, 0), ("u1", 255, 255), ("i2", 10000, -1)])
+def test_an_integer_coherence_that_was_never_written_is_unknown(name, dtype, full, fill, tmp_path: Path) -> None:
+    values = np.linspace(0.2 * full, 0.9 * full, PHASE.size).reshape(PHASE.shape).astype(dtype)
+    for whole in (False, True):
+        path = COHERENCES[name](tmp_path, values, fill, whole)
+        image = open_interferogram(path, tmp_path / "coherence.tif" if name == "GeoTIFF" else None)
+        block = image.read()
+        assert block.valid.all()
+        np.testing.assert_array_equal(np.isfinite(block.coherence), whole | written())
+        np.testing.assert_allclose(block.coherence[written()], (values / full)[written()], atol=1e-6)
+        line = f"coherence: {int((~written()).sum())} pixels were never written, 74 %: nothing is known there"
+        assert (line in image.messages) != whole
+
+
+@pytest.mark.parametrize("fill", [1, 255])
+def test_a_mask_has_the_fill_value_where_it_was_never_written(fill: int, tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        group = file.create_group("science/LSAR/GUNW/grids/frequencyA/wrappedInterferogram")
+        group["HH/wrappedInterferogram"] = np.exp(1j * PHASE).astype(np.complex64)
+        mask = group.create_dataset("mask", PHASE.shape, "u1", chunks=(SIDE, SIDE), fillvalue=fill)
+        mask[:SIDE, :SIDE] = 1
+        mask[0, 0] = 0
+        expected = ~np.isin(mask[:], (0, 255))
+    valid = open_interferogram(tmp_path / "a.h5").read(with_coherence=False).valid
+    np.testing.assert_array_equal(valid, expected)
 
 
 def test_a_whole_file_says_nothing(tmp_path: Path) -> None:
@@ -118,6 +200,42 @@ def test_a_dataset_without_any_data(tmp_path: Path) -> None:
     image = open_interferogram(tmp_path / "a.h5")
     assert not image.read(with_coherence=False).valid.any()
     assert [line for line in image.messages if f"{PHASE.size} pixels were never written, 1e+02 %" in line]
+
+
+def entries(path: Path) -> dict[int, int]:
+    """Places of the values of the tags of a little-endian TIFF."""
+    data = path.read_bytes()
+    start = int.from_bytes(data[4:8], "little")
+    places = range(start + 2, start + 2 + 12 * int.from_bytes(data[start : start + 2], "little"), 12)
+    return {int.from_bytes(data[place : place + 2], "little"): place for place in places}
+
+
+@pytest.mark.parametrize(
+    ("tag", "offset", "value", "words"),
+    [
+        (257, 8, 4000, r"found 12 blocks, expected 1000 for 4000 x 56 pixels"),  # rows
+        (324, 8, 2**31, r"found \d+ bytes, expected at least \d+: the file is truncated"),  # where offsets are
+        (324, 4, 2**28, r"found \d+ bytes, expected at least \d+: the file is truncated"),  # how many there are
+        (324, 0, 65000, None),  # no list of blocks
+        (322, 8, 0, None),  # tiles without extent
+    ],
+)
+def test_a_directory_that_cannot_be(tag: int, offset: int, value: int, words: str | None, tmp_path: Path) -> None:
+    path, data = tiff(tmp_path), bytearray((tmp_path / "a.tif").read_bytes())
+    place = entries(path)[tag] + offset
+    data[place : place + (4 if offset else 2)] = value.to_bytes(4 if offset else 2, "little")
+    path.write_bytes(data)
+    if words is None:
+        assert tiff_blocks(path) is None
+        return
+    with pytest.raises(DataError, match=words):
+        tiff_blocks(path)
+
+
+def test_a_directory_of_far_too_many_tags(tmp_path: Path) -> None:
+    (tmp_path / "a.tif").write_bytes(b"II*\0\x08\0\0\0\xff\xff")
+    with pytest.raises(DataError, match="found 65535 tags, expected at most 4096 of a TIFF file"):
+        tiff_blocks(tmp_path / "a.tif")
 
 
 def envi(folder: Path, offset: int) -> Path:

@@ -45,6 +45,7 @@ ARRAYS = {
     "objects in a field": BASE | {"dtype": [["a", "<f4"], ["b", "|O"]], "filters": None},
     "unknown": BASE | {"dtype": "<f4", "filters": [{"id": "mine"}]},
     "no id": BASE | {"dtype": "<f4", "filters": [{}]},
+    "no type": BASE | {"dtype": "nothing", "filters": None},
 }
 
 
@@ -81,6 +82,34 @@ def test_version_3(inside: bool, consolidated: bool, tmp_path: Path) -> None:
         file.write_text(json.dumps(array))
     with pytest.raises(DataError, match=r"found codec 'numcodecs\.pickle'"):
         open_interferogram(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"codecs": "pickle"}, "found codec 'pickle'"),
+        ({"data_type": {"name": "numpy.object"}}, r"found values of type numpy\.object, expected numbers or texts"),
+    ],
+)
+def test_version_3_in_other_words(change: dict, words: str, tmp_path: Path) -> None:
+    path = store(tmp_path, 3)
+    file = path / "ifg" / "zarr.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    with pytest.raises(DataError, match=words):
+        open_interferogram(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b" " * (1 + (1 << 26)), "expected at most .* of metadata"), (b"{", "cannot be read as the metadata")],
+)
+def test_metadata_that_are_none(content: bytes, words: str, tmp_path: Path) -> None:
+    path = store(tmp_path)
+    (path / "ifg" / ".zarray").write_bytes(content)
+    with pytest.raises(DataError, match=words):
+        open_interferogram(path)
+    (path / "ifg" / ".zarray").write_bytes(b"[]")  # no metadata of an array
+    check_codecs(path)
 
 
 def test_what_zarr_writes_by_itself_is_read(tmp_path: Path) -> None:

@@ -78,6 +78,13 @@ REFUSED = {
     "position": ("a.h5", {"ifg": STACK}, 3, "expected 0 to 2"),
     "no stack": ("a.h5", {"ifg": Z}, 5, "is one image"),
     "name": ("a.h5", {"ifg": STACK}, "unw:1", "expected 'unw'"),
+    "several stacks": ("a.h5", {"ifg": np.ones((3, 4, 9, 9), np.complex64)}, None, r"found shape \(3, 4, 9, 9\)"),
+    "five axes": (
+        "a.h5",
+        {"ifg": np.ones((3, 4, 2, 9, 9), np.complex64)},
+        None,
+        r"expected \(y, x\), or one",
+    ),
     "only a velocity": ("a.h5", {"velocity": PHASE}, None, "velocity"),
 }
 
@@ -223,3 +230,26 @@ def test_mask_of_nisar(lost, kept, tmp_path):
     valid = image.read().valid
     assert not valid[:, :30].any() and valid[:, 30:].all() and "mask" in image.messages[0]
     assert f"{group}/HH/wrappedInterferogram" in image.messages[0]
+
+
+@pytest.mark.parametrize("south", [False, True])
+def test_another_value_that_means_none(south, tmp_path):
+    """It is of the parts of a complex layer, of the phase below a mask, and of rows that are turned round."""
+    lost = np.zeros(SHAPE, bool)
+    lost[5:9, 7:30] = True
+    path, y = tmp_path / "a.nc", np.arange(SHAPE[0], dtype=float)
+    axes = {"y": y if south else y[::-1], "x": np.arange(float(SHAPE[1]))}
+    rows = {name: (("y", "x"), np.where(lost, -7, part).astype("f4")) for name, part in zip("ab", (Z.real, Z.imag))}
+    xarray.Dataset(rows, axes).to_netcdf(path, engine="h5netcdf")
+    block = open_interferogram(path, layer="a+b", nodata=-7).read(with_coherence=False)
+    np.testing.assert_array_equal(block.valid, ~lost)
+    phase = np.where(lost, -7, T)
+    group = "science/LSAR/GUNW/grids/frequencyA/wrappedInterferogram"
+    data = {f"{group}/HH/unwrappedPhase": phase, f"{group}/HH/mask": np.full(SHAPE, 1, np.uint8)}
+    block = open_interferogram(hdf5(tmp_path / "b.h5", data), nodata=-7).read(with_coherence=False)
+    np.testing.assert_array_equal(block.valid, ~lost)
+
+
+def test_parts_of_other_shapes(tmp_path):
+    with pytest.raises(DataError, match=r"found shape \(95, 120\), expected \(96, 120\) as"):
+        open_interferogram(hdf5(tmp_path / "a.h5", {"a": Z.real, "b": Z.imag[:-1]}), layer="a+b")

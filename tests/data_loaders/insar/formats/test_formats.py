@@ -73,6 +73,25 @@ Slant Range Data Range Samples              (-)     = 23
 """
 
 
+def test_uavsar_without_a_place(z, tmp_path):
+    z.astype("<c8").tofile(tmp_path / "site_01.int.grd")
+    (tmp_path / "site_01.ann").write_text(ANNOTATION.replace("Latitude Spacing", "Latitude"))
+    assert open_interferogram(tmp_path / "site_01.int.grd", find_coherence=False).transform is None
+
+
+@pytest.mark.parametrize(("north", "code"), [("0", 32633), ("10000000", 32733)])
+def test_gamma_in_utm(north, code, z, tmp_path):
+    lines = f"dem_projection: UTM\nwidth: 31\nnlines: 23\nprojection_zone: 33\nfalse_northing: {north}\n"
+    lines += "corner_east: 400010\npost_east: 20\ncorner_north: 5000000\npost_north: -20\n"
+    (tmp_path / "utm.dem_par").write_text(lines)
+    z.astype(">c8").tofile(tmp_path / "a.diff")
+    image = open_interferogram(tmp_path / "a.diff")
+    assert image.crs.to_epsg() == code and tuple(image.transform)[:6] == (20, 0, 400000, 0, -20, 5000010)
+    (tmp_path / "utm.dem_par").write_text("width: 0\nnlines: 23\n")
+    with pytest.raises(DataError, match=r"no width and length in .*utm\.dem_par"):
+        open_interferogram(tmp_path / "a.diff", header=tmp_path / "utm.dem_par")
+
+
 def test_uavsar(z, tmp_path):
     z.astype("<c8").tofile(tmp_path / "site_01.int.grd")
     np.full(SHAPE, 0.5, "<f4").tofile(tmp_path / "site_01.cor.grd")

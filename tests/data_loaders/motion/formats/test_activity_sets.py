@@ -41,6 +41,19 @@ def test_uci_har(tmp_path: Path) -> None:
         load_motion(folder)
 
 
+def test_uci_har_that_is_not_whole(tmp_path: Path) -> None:
+    (tmp_path / "other.txt").write_text("1\n")
+    with pytest.raises(DataError, match=r"found no train/y_train\.txt"):
+        load_motion(tmp_path, "uci-har")
+    folder = uci_har(tmp_path / "a")
+    (folder / "activity_labels.txt").unlink()
+    assert load_motion(folder).classes == ("1", "2")
+    for file in (folder / "train/Inertial Signals").iterdir():
+        file.unlink()
+    with pytest.raises(DataError, match="found no files in train/Inertial Signals"):
+        load_motion(folder, "uci-har")
+
+
 def pamap2(path: Path, runs: list[tuple[int, int]]) -> np.ndarray:
     """runs: activity and number of rows. Returns the rows (n, 54)."""
     count = sum(length for _, length in runs)

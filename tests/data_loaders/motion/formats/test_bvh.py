@@ -67,6 +67,7 @@ def test_what_programs_write_between_the_numbers(tmp_path: Path) -> None:
         (lambda text: text.replace("HIERARCHY\n", "HIERARCHY\nROOT other\n{\nOFFSET 0 0 0\n}\n"), "found 2 roots"),
         (lambda text: text.replace("Xrotation", "Zrotation", 1), "found Zrotation twice"),
         (lambda text: text.replace("0.02", "nan"), "frame time of nan"),
+        (lambda text: text.replace("ROOT", "ROOT a\n{\n" * 99 + "JOINT"), "12 channels for 102 joints|3 channels"),
         (lambda text: text.rstrip().rpartition(" ")[0] + " nan\n", "not finite"),
     ],
 )

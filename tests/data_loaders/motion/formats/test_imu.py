@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from mvnet.data_loaders.motion import DataError, load_motion, splits
+from mvnet.data_loaders.motion import DataError, MotionSet, load_motion, splits
+from mvnet.data_loaders.motion.formats.sensors.imu import gyroscope_rotations
 from mvnet.data_loaders.motion.inertial import integrate_gyroscope
 
 RATES = np.random.default_rng(0).normal(size=(20, 3)).round(6)
@@ -145,13 +146,15 @@ def test_ts_with_time_stamps(tmp_path, stamp):
         (STAMPED + "(x,1),(1,2):Sit\n", "expected times as numbers or dates"),
         (HEADER + "1,2:3,4:5:Sit\n", r"line 6: found 3 channels of lengths \[1, 2\]"),
         (HEADER + "1:2:3:Sit\n1:2:Sit\n", "line 7: found 2 channels"),
-        (HEADER + "1:x:3:Sit\n", "line 6: found no number"),
+        (HEADER + "\n1:x:3:Sit\n", "line 7: found no number"),
     ],
 )
 def test_damaged_ts(tmp_path, text, message):
     (tmp_path / "a.ts").write_text(text)
     with pytest.raises(DataError, match=message):
         load_motion(tmp_path / "a.ts")
+    with pytest.raises(DataError, match=r"found no pair NAME_TRAIN\.ts and NAME_TEST\.ts"):
+        load_motion(tmp_path, "ts")
 
 
 @pytest.mark.parametrize(
@@ -166,12 +169,30 @@ def test_damaged_ts(tmp_path, text, message):
         ("gyr_x,gyr_y,gyr_z\n1,2,3\n", dict(speed=1), "options: found 'speed'"),
         ("a,b\nc,d\n", {}, "unknown format, expected one of npz, release, ts"),
         ("", {}, "found an empty file"),
+        ("time,gyr_x\n", dict(format="imu"), "found no rows of numbers"),
+        ("gyr_x,gyr_y\n1,2\n", dict(value="rotations", gyroscope=(0, 1, 2), unit="deg/s"), "columns .0, 1, 2. of 2"),
     ],
 )
 def test_tables_that_cannot_be_used(tmp_path, text, options, message):
     (tmp_path / "a.csv").write_text(text)
     with pytest.raises(DataError, match=message):
         load_motion(tmp_path / "a.csv", **options)
+
+
+@pytest.mark.parametrize(
+    "kind, rate, gyroscope, unit, message",
+    [
+        ("positions", 10, (0, 1, 2), "rad/s", "found positions at rate 10.0, expected signals and a rate"),
+        ("signals", None, (0, 1, 2), "rad/s", "found signals at rate None, expected signals and a rate"),
+        ("signals", 10, (0, 1, 2), "rpm", "unit: found 'rpm', expected one of rad/s, deg/s"),
+        ("signals", 10, (0, 1, 3), "rad/s", "expected three channels of 0 to 2 a sensor"),
+        ("signals", 10, (), "rad/s", "expected three channels of 0 to 2 a sensor"),
+    ],
+)
+def test_signals_that_no_gyroscope_gives(kind, rate, gyroscope, unit, message):
+    motions = MotionSet([RATES if kind == "signals" else RATES[:, None]], kind, rate=rate and float(rate))
+    with pytest.raises(DataError, match=message):
+        gyroscope_rotations(motions, gyroscope, unit)
 
 
 def test_unknown_files_and_formats(tmp_path):

@@ -117,6 +117,7 @@ def test_a_row_for_every_joint(tmp_path: Path, clock: str) -> None:
     [
         (lambda text: text[:-9], "line 13: found 6 cells, expected 7|could not convert"),
         (lambda text: text.replace("4,0,", "400000,0,"), "expected a recording"),
+        (lambda text: text + "".join(f"{k},0,j{k},1,2,3,1\n" for k in range(100)), "expected most of them in every"),
         (lambda text: text.replace("head,", "head,a"), "found truncated or damaged"),
         (lambda text: text.partition("\n")[0] + "\n", "found 0 rows"),
     ],

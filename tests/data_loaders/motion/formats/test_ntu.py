@@ -96,6 +96,7 @@ def test_nobody(tmp_path: Path) -> None:
         (lambda text: text[:-200], "expected 12 values for each of 25 joints"),
         (lambda text: text.replace("\n25\n", "\n20\n", 1), "found 20 joints, expected 25"),
         (lambda text: text.replace("\n25\n", "\nx\n", 1), "found x, expected a number of joints"),
+        (lambda text: text.replace("\n25\n", "\n25\nx", 1), "found no number .*expected numbers"),
         (lambda text: "9" * 9 + text, "expected a number of frames"),
         (lambda text: text.replace(" 7.0000 2.0000", " 7 2 2", 1), "expected"),
         (lambda text: "3000\n" + "0\n" * 2998 + text.partition("\n")[2], r"found somebody in 2 of 3000 frames"),

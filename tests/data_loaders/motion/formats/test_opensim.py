@@ -56,6 +56,7 @@ def test_angles_and_points(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        (lambda text: text.rstrip().rpartition("\t")[0], "row 5: found 2 columns, expected 3: truncated"),
         (lambda text: text[:-30], "row 5: found 2 columns, expected 3|cell of another size"),
         (lambda text: text.replace("0.0333", "9.0333"), "expected times that grow"),
         (lambda text: text.partition("time")[0] + "time\ta\n", "found 0 rows"),

@@ -178,6 +178,43 @@ def test_nothing_in_a_pickle_is_run(tmp_path: Path) -> None:
             load_motion(tmp_path / "a.pkl")
 
 
+@pytest.mark.parametrize("joints", [17, 25])
+def test_pickles_of_poses_in_space(tmp_path: Path, joints: int) -> None:
+    x = np.random.default_rng(1).normal(size=(1, 6, joints, 3)).astype(np.float32)
+    turned = read_pickle(tmp_path, [{"keypoint": x}])
+    a, b, c = np.moveaxis(x[0], -1, 0)
+    np.testing.assert_allclose(turned.sequences[0], np.stack((a, -c, b), -1), atol=1e-6)
+    assert "turned from y up to z up" in turned.notes and turned.width == joints
+    plain = load_motion(tmp_path / "a.pkl", up="z", scale=0.5)
+    np.testing.assert_allclose(plain.sequences[0], x[0] / 2, atol=1e-6)
+
+
+def test_frames_of_openpose_in_space(tmp_path: Path) -> None:
+    x = np.random.default_rng(2).normal(size=(3, 17, 3)).round(3)
+    for k in range(3):
+        rows = flat(x[k])
+        (tmp_path / f"a_{k:012d}_keypoints.json").write_text(json.dumps({"people": [{"pose_keypoints_3d": rows}]}))
+    found = load_motion(tmp_path, scale=2.0)
+    np.testing.assert_allclose(found.sequences[0], 2 * np.stack((x[..., 0], -x[..., 2], x[..., 1]), -1))
+    (tmp_path / "other.json").write_text("{}")
+    with pytest.raises(DataError, match="found no frame with people in it"):
+        load_motion(tmp_path / "other.json", "openpose")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ([{"bbox": [1, 2]}], "found JSON of another layout"),
+        ([], "found JSON of another layout"),
+        ([{"image_id": "1.jpg", "keypoints": [1.0] * 68, "score": 1}], "found poses of 3|expected"),
+    ],
+)
+def test_other_json(tmp_path: Path, content: Any, words: str) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match=words):
+        load_motion(tmp_path / "a.json", "pose-json")
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
@@ -185,6 +222,7 @@ def test_nothing_in_a_pickle_is_run(tmp_path: Path) -> None:
         ([{"keypoint": np.zeros((2, 3))}], r"keypoint: found float64 \(2, 3\)"),
         ([{"keypoint": X, "keypoint_score": X}], r"keypoint_score: found \(1, 6, 17, 2\)|keypoint_score: found"),
         ([{"keypoint": 0 * X}], "found nobody in 1 annotations"),
+        ([{"keypoint": X[..., :1]}], "keypoint: found"),
         ([{"keypoint": np.array([None, 1])}], "keypoint: found object"),
     ],
 )

@@ -41,6 +41,15 @@ def test_a_recording_of_another_kind_or_skeleton_is_left_out() -> None:
         combine([part(NAMES), horse], "both")
 
 
+def test_parts_without_a_common_root_hang_on_the_first() -> None:
+    """Where the joint above all others is left out, what hung on it hangs on the first of them."""
+    first = part(NAMES, parent=PARENT)
+    without = part(NAMES[1:], parent=np.array([-1, 0, 1, 0, 3]))
+    whole = combine([first, without], "all")
+    assert whole.joints == NAMES[1:] and whole.parent is not None
+    assert whole.parent.tolist() == [-1, 0, 1, 0, 3]
+
+
 def test_a_name_that_comes_twice() -> None:
     twice = [part(("hips", "toe", "toe")), part(("toe", "hips", "toe"))]
     whole = combine(twice, "all")

@@ -6,6 +6,7 @@ import errno
 import os
 import select
 import sys
+from contextlib import suppress
 
 from mvnet.apps.common.errors import UserError, one_line
 
@@ -45,9 +46,5 @@ def print_result(text: str) -> None:
 
 def _silence() -> None:
     """What is still to be printed goes nowhere, so that the interpreter does not fail on it at its end."""
-    try:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
-    except (OSError, ValueError):
-        return
+    with suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())

@@ -19,6 +19,7 @@ import re
 import threading
 import zlib
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,11 +68,19 @@ class BlockStore:
         self._guard = threading.Lock()
         known = {"layout": _LAYOUT, "shape": list(shape), "block": block, "dtypes": dict(dtypes), "job": dict(job)}
         signature = json_text(known, sort_keys=True, indent=1, default=str)
-        self._lock, self.resumed = _open_folder(folder, signature)
+        lock, self.resumed = _open_folder(folder, signature)
         flags = os.O_RDWR | os.O_CREAT | _NO_LINK
-        self._files = {name: os.open(folder / f"{name}.raw", flags, 0o666) for name in dtypes}
-        self._list = os.fdopen(os.open(folder / "done.txt", flags | os.O_APPEND, 0o666), "r+b")
-        self._done = self._read_done()
+        self._files: dict[str, int] = {}
+        with ExitStack() as opened:  # what fails half way leaves nothing open
+            opened.callback(lock.release)
+            for name in dtypes:
+                self._files[name] = os.open(folder / f"{name}.raw", flags, 0o666)
+                opened.callback(os.close, self._files[name])
+            self._list = opened.enter_context(
+                os.fdopen(os.open(folder / "done.txt", flags | os.O_APPEND, 0o666), "r+b")
+            )
+            self._done = self._read_done()
+            self._opened = opened.pop_all()
 
     def _read_done(self) -> set[tuple[int, int]]:
         whole = self._list.read()
@@ -168,12 +177,8 @@ class BlockStore:
 
     def close(self) -> None:
         """Let go of the folder; what is in it stays for the next run. May be called twice."""
-        for file in self._files.values():
-            os.close(file)
         self._files = {}
-        if not self._list.closed:
-            self._list.close()
-            self._lock.release()
+        self._opened.close()
 
     def discard(self) -> None:
         """Remove the folder."""

@@ -10,7 +10,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.errors import DataError, reading
 from mvnet.data_loaders.insar.checks.hdf5_files import files_named, is_hdf5, open_hdf5
 from mvnet.data_loaders.insar.checks.sources import Access
 from mvnet.data_loaders.optional import import_optional
@@ -35,7 +35,11 @@ def copy_of(path: Path, target: Path, access: Access) -> None:
         return
     shutil.copyfile(path, target)
     if is_hdf5(path) and any(files_named(path)):
-        with open_hdf5(path, access=access) as source, open_hdf5(target, "r+", access=None) as copied:
+        with (
+            reading(path, "HDF5"),
+            open_hdf5(path, access=access) as source,
+            open_hdf5(target, "r+", access=None) as copied,
+        ):
             _follow_links(source, copied, path)
             for name in _elsewhere(copied):
                 _take_in(source, copied, name)

@@ -13,6 +13,7 @@ from mvnet.data_loaders.dti.simulation import (
 )
 from mvnet.data_loaders.dti.simulation.schemes import METHODS, gradient_scheme
 from mvnet.data_loaders.random_fields import smooth_field
+from mvnet.errors import MvnetError
 from mvnet.linalg import sym3
 from mvnet.metrics import fractional_anisotropy, mean_diffusivity
 
@@ -114,6 +115,21 @@ def test_second_moment_of_the_noise(amplitude, coils, generator):
     spread = (4 * sigma**2 * amplitude**2 + 4 * coils * sigma**4) ** 0.5 / count**0.5  # of the mean of S^2
     assert s.square().mean().item() == pytest.approx(expected, abs=5 * spread)
     assert (s >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"snr": 0}, "snr: found 0, expected a positive number"),
+        ({"coils": 0}, "coils: found 0, expected at least 1"),
+        ({"s0": torch.zeros(4, 4, 4)}, "s0: found no positive signal, expected some"),
+    ],
+)
+def test_scans_that_cannot_be_simulated(change, message, generator):
+    known = {"s0": torch.ones(4, 4, 4), "snr": 20, "coils": 1} | change
+    with pytest.raises(MvnetError, match=message):
+        tensors = torch.tensor([1.0, 1, 1, 0, 0, 0])[:, None, None, None].expand(6, 4, 4, 4)
+        simulate_dwi(tensors, known["s0"], *gradient_scheme(6), known["snr"], generator, known["coils"])
 
 
 def test_snr_is_white_matter_signal_over_sigma(field, generator):

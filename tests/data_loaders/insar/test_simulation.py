@@ -15,6 +15,7 @@ from mvnet.data_loaders.insar.simulation import simulate_images, simulate_pair, 
 from mvnet.data_loaders.insar.simulation.artificial import artificial_insar_image
 from mvnet.data_loaders.insar.simulation.dislocation import mogi, okada
 from mvnet.data_loaders.insar.simulation.scenes import PHASE_COMPONENTS, SENTINEL_1, SceneGrid, terrain
+from mvnet.data_loaders.insar.training.acquisition import ACQUISITIONS, Acquisition, draw_acquisition
 
 SINGLE_LOOK = {0.3: 1.5425, 0.5: 1.3361, 0.7: 1.0821, 0.9: 0.6916}
 
@@ -167,3 +168,24 @@ def test_artificial_image():
     assert 0.3 < covered < math.pi / math.sqrt(150) + math.pi * 0.18**2 + 16 * 0.075**2
     centre = artificial_insar_image(401)[310, 310]  # near the middle of the disc: -4 pi wraps to 0
     assert centre.abs() < 0.1
+
+
+@pytest.mark.parametrize("kind", [*ACQUISITIONS, None], ids=lambda kind: kind.__name__ if kind else "drawn")
+def test_every_way_to_an_interferogram_keeps_to_its_power(kind, generator):
+    """|sum s1 conj s2| <= sum (|s1|^2 + |s2|^2) / 2, wherever weights are positive."""
+    scene = simulate_scene((48, 48), generator=generator)
+    for _ in range(4 if kind else 40):
+        drawn = kind((48, 48), generator) if kind else draw_acquisition((48, 48), generator)
+        if not kind:
+            assert 0 <= drawn.alpha < 1 and min(drawn.oversampling) >= 1
+            continue
+        cross, power = drawn(scene, 2, generator)
+        assert cross.shape == power.shape == (48, 48) and cross.isfinite().all()
+        if not drawn.alpha and drawn.resampling in ("nearest", "bilinear"):
+            assert (cross.abs() <= power.abs() * (1 + 1e-4)).all()
+
+
+def test_bright_points_are_bright(generator):
+    scene = simulate_scene((64, 64), generator=generator)
+    plain, bright = (Acquisition((1.5, 1.5), targets=share)(scene, 4, generator)[1] for share in (0.0, 0.05))
+    assert bright.max() / bright.median() > 5 * plain.max() / plain.median()

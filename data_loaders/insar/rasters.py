@@ -16,6 +16,7 @@ import numpy as np
 
 from mvnet.data_loaders.errors import DataError, reading
 from mvnet.data_loaders.insar.checks.blocks import Blocks
+from mvnet.data_loaders.insar.checks.mosaic import Mosaic
 from mvnet.data_loaders.insar.checks.sources import LOCAL, Access, check_sources, check_text, drivers, names_sources
 from mvnet.data_loaders.insar.checks.whole import check_whole
 from mvnet.data_loaders.insar.layers import Layer
@@ -36,7 +37,7 @@ class RasterLayer(Layer):
     uri: str
     band: int = 1
     masked: bool = False
-    blocks: Blocks | None = field(default=None, compare=False, repr=False)
+    blocks: Blocks | Mosaic | None = field(default=None, compare=False, repr=False)
     access: Access = LOCAL
 
     def count_unwritten(self) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 
 from mvnet.data_loaders.errors import DataError, reading
 from mvnet.data_loaders.insar.checks.blocks import Blocks
+from mvnet.data_loaders.insar.checks.mosaic import Mosaic, mosaic_of
 from mvnet.data_loaders.insar.checks.tiff_blocks import tiff_blocks
 from mvnet.data_loaders.optional import import_optional
 
@@ -22,7 +23,7 @@ _VRT_TYPES = {"Byte": "u1", "CInt16": "i4", "CInt32": "i8", "CFloat16": "i4", "C
 _NUMPY = re.compile(r"(U?Int|Float)(8|16|32|64)$")
 
 
-def check_whole(source: Any, band: int, shown: str) -> Blocks | None:
+def check_whole(source: Any, band: int, shown: str) -> Blocks | Mosaic | None:
     """Look for the end of a file, and for what it refers to.
 
     Args:
@@ -30,7 +31,7 @@ def check_whole(source: Any, band: int, shown: str) -> Blocks | None:
         band: from 1.
         shown: what to call it in messages.
     Returns:
-        the blocks of a GeoTIFF, also in an archive, where some were never written.
+        the blocks of a GeoTIFF, also in an archive, where some were never written, or those of the sources of a VRT.
     Raises:
         DataError: the file ends before its data do, or a source of a VRT is missing.
     """
@@ -38,7 +39,7 @@ def check_whole(source: Any, band: int, shown: str) -> Blocks | None:
     if data is None:
         return _blocks_in_archive(source, band) if source.driver == "GTiff" else None
     if source.driver == "VRT":
-        _check_sources(data, shown)
+        return _check_sources(data, shown, band, source.shape)
     elif source.driver in _RAW:
         needed = sum(source.width * source.height * np.dtype(kind).itemsize for kind in source.dtypes)
         _check_size(data, needed + _header_offset(source, data), shown)
@@ -79,12 +80,12 @@ def _header_offset(source: Any, data: Path) -> int:
     return int(match[1]) if match else 0
 
 
-def _check_sources(path: Path, shown: str) -> None:
-    """DataError for a file that a VRT names and that is missing, damaged or truncated."""
+def _check_sources(path: Path, shown: str, wanted: int, shape: tuple[int, int]) -> Mosaic | None:
+    """What a band leaves out; DataError for a file that a VRT names and that is missing, damaged or truncated."""
     opened = 0
-    root = ElementTree.parse(path).getroot()
-    for band in root.iter("VRTRasterBand"):
-        raw = band.get("subClass") == "VRTRawRasterBand"
+    root, mosaic = ElementTree.parse(path).getroot(), None
+    for number, band in enumerate(root.iter("VRTRasterBand"), start=1):
+        raw, found = band.get("subClass") == "VRTRawRasterBand", []
         for place in _local_sources(band, path):
             if not place.exists():
                 raise DataError(f"{shown}: found no file {place}, to which it refers, expected it")
@@ -93,7 +94,17 @@ def _check_sources(path: Path, shown: str) -> None:
                 _check_size(place, _end_of_raw(root, band), str(place))
             elif opened <= _OPENED and place != path:
                 with reading(place, f"a raster, to which {shown} refers"), _open(place) as source:
-                    check_whole(source, 1, str(place))
+                    found.append(check_whole(source, _band_of(band, len(found)), str(place)))
+        if number == wanted and found:
+            mosaic = mosaic_of(band, found, shape)
+    return mosaic
+
+
+def _band_of(band: Any, number: int) -> int:
+    """The band that a source of a band is taken of, 1 unless it says another."""
+    sources = [child for child in band if child.tag.endswith("Source")]
+    named = sources[number].findtext("SourceBand", "1") if number < len(sources) else "1"
+    return int(named) if named.isdigit() and int(named) > 0 else 1
 
 
 def _local_sources(band: Any, path: Path) -> Iterator[Path]:

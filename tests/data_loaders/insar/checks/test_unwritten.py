@@ -53,6 +53,27 @@ def zipped(folder: Path, method: int, **profile) -> Path:
     return folder / "a.zip"
 
 
+def mosaic(folder: Path, split: int = 24) -> Path:
+    """A VRT of two windows of a sparse GeoTIFF beside each other, the second through a VRT of its own."""
+    tiff(folder)
+
+    def write(name: str, width: int, parts: dict[str, tuple[int, int, int]]) -> Path:
+        sources = "".join(
+            f'<SimpleSource><SourceFilename relativeToVRT="1">{file}</SourceFilename><SourceBand>1</SourceBand>'
+            f'<SrcRect xOff="{start}" yOff="0" xSize="{count}" ySize="{ROWS}"/>'
+            f'<DstRect xOff="{place}" yOff="0" xSize="{count}" ySize="{ROWS}"/></SimpleSource>'
+            for file, (start, count, place) in parts.items()
+        )
+        band = f'<VRTRasterBand dataType="Float32" band="1">{sources}</VRTRasterBand>'
+        text = f'<VRTDataset rasterXSize="{width}" rasterYSize="{ROWS}">{band}</VRTDataset>'
+        (folder / name).write_text(text)
+        return folder / name
+
+    right = COLUMNS - split
+    write("right.vrt", right, {"a.tif": (split, right, 0)})
+    return write("a.vrt", COLUMNS, {"a.tif": (0, split, 0), "right.vrt": (0, right, split)})
+
+
 def hdf5(folder: Path) -> Path:
     with h5py.File(folder / "a.h5", "w") as file:
         data = file.create_dataset("phase", PHASE.shape, "f4", chunks=(SIDE, SIDE))
@@ -87,6 +108,7 @@ FILES: dict[str, Callable[[Path], Path]] = {
     "GeoTIFF in a zip": lambda folder: zipped(folder, zipfile.ZIP_STORED),
     "GeoTIFF deflate in a zip": lambda folder: zipped(folder, zipfile.ZIP_DEFLATED, compress="deflate"),
     "GeoTIFF in a zip by its name": lambda folder: Path(f"/vsizip/{zipped(folder, zipfile.ZIP_DEFLATED)}/a.tif"),
+    "VRT over GeoTIFF": mosaic,
     "HDF5": hdf5,
     "HDF5 stack": hdf5_stack,
     "Zarr 2": zarr_store,
@@ -106,6 +128,18 @@ def test_what_was_never_written_is_no_data(name: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(image.read(window, with_coherence=False).valid, written()[window])
     missing = int((~written()).sum())
     assert [line for line in image.messages if f"{missing} pixels were never written" in line]
+
+
+def test_a_raster_without_gaps_is_no_mosaic_and_one_with_a_gap_has_no_data_there(tmp_path: Path) -> None:
+    profile = {"driver": "GTiff", "height": ROWS, "width": COLUMNS, "count": 1, "dtype": "float32"}
+    path = mosaic(tmp_path)
+    with rasterio.open(tmp_path / "a.tif", "w", **profile) as file:
+        file.write(PHASE, 1)
+    image = open_interferogram(path)
+    assert image.read(with_coherence=False).valid.all() and not any("never written" in m for m in image.messages)
+    path.write_text(path.read_text().replace(f'xOff="0" yOff="0" xSize="{24}"', 'xOff="0" yOff="0" xSize="20"'))
+    valid = open_interferogram(path).read(with_coherence=False).valid
+    assert not valid[:, 20:24].any() and valid[:, :20].all() and valid[:, 24:].all()
 
 
 Write = Callable[[Path, np.ndarray, int, bool], Path]

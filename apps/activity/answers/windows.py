@@ -14,8 +14,8 @@ from mvnet.data_loaders.motion.stand_in import StandIn
 UNKNOWN = "unknown"
 _SEEN = 0.5  # share of the joints that a window must show
 _WHOLE, _PART = 0.5, 0.25
-"""Probability of being known from which a recording, or a window, is never called unknown, whatever the threshold that
-was learned: what is known more probably than not has a class; a part is less like what was learned whole."""
+"""Probability of being known from which a recording, or a window, is never called unknown, whatever threshold a file
+has: what is known more probably than not has a class; a part is less like what was learned whole."""
 
 
 @dataclass(frozen=True)

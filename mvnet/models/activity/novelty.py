@@ -11,7 +11,7 @@ are usual between a training motion and the nearest of another group. Then
     p(known | u) = 1 / (1 + exp(-(w . u + b))),    w >= 0,
 
 fitted with equal weight of known and unknown. Below the threshold, which one in twenty of the known motions left out
-does not reach, a motion is called unknown.
+does not reach, a motion is called unknown; one that is more probably known than not never is.
 Source: Platt, Probabilistic outputs for support vector machines (1999), for the fit.
 """
 
@@ -26,7 +26,7 @@ from mvnet.errors import MvnetError
 from mvnet.models.activity.kernel_ridge import predict_without
 
 _CLUES = 4  # numbers in u
-_MISSED = 0.05
+_MISSED, _EVEN = 0.05, 0.5
 _FOLDS = 10
 _PENALTY = 0.01
 _STEPS = 2000
@@ -160,7 +160,7 @@ def fit_rule(usual: dict[str, float], known: np.ndarray, new: np.ndarray, use_sc
         w, b = np.maximum(w - (z.T @ error + _PENALTY * w), 0), b - error.sum()
     w = w / scale
     rule = Novelty(usual, tuple(w.tolist()), float(b - mean @ w), 0.0)
-    threshold = float(np.quantile(rule.probability(known), _MISSED))
+    threshold = min(float(np.quantile(rule.probability(known), _MISSED)), _EVEN)
     return Novelty(usual, rule.weights, rule.offset, threshold)
 
 

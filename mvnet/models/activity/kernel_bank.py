@@ -27,7 +27,7 @@ from mvnet.models.activity.views import Views, sample_views
 
 ELASTIC_SAMPLES = 32
 FEWEST = {"signals": 24}
-MOST_SAMPLES = 1024
+MOST_SAMPLES = 2048
 """Filters see curves of as many samples as nine tenths of the recordings have frames at most, within these bounds."""
 _POSITIONS = {
     "elastic": ("facing", "facing/length", "bones", "bones/length"),

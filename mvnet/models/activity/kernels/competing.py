@@ -21,7 +21,7 @@ from mvnet.models.activity.kernels.filters import LENGTH, check_samples, choose_
 
 _EACH = 8  # filters in a group
 _MOST_CHANNELS = 8
-_BLOCK = 2**21
+_BLOCK = 2**19
 
 
 @dataclass(frozen=True)

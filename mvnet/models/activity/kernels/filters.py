@@ -26,7 +26,7 @@ _GOLDEN = (math.sqrt(5) - 1) / 2  # its multiples modulo 1 fill [0, 1] evenly
 _DILATIONS = 12
 """At most so many: one more costs as much as ten thresholds."""
 _FEW = 8  # channels up to which filtering before mixing is cheaper
-_BLOCK = 2**21  # values of responses at once
+_BLOCK = 2**19  # values of responses at once: they stay in the cache
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import numpy as np
 from mvnet.data_loaders.errors import DataError, reading
 from mvnet.data_loaders.insar.checks.blocks import Blocks
 from mvnet.data_loaders.insar.checks.mosaic import Mosaic
-from mvnet.data_loaders.insar.checks.sources import LOCAL, Access, check_sources, check_text, drivers, names_sources
+from mvnet.data_loaders.insar.checks.sources import LOCAL, Access, check_archived, check_sources, drivers, names_sources
 from mvnet.data_loaders.insar.checks.whole import check_whole
 from mvnet.data_loaders.insar.layers import Layer
 from mvnet.data_loaders.isolated import parse_isolated
@@ -114,7 +114,7 @@ def open_checked(uri: str | Path, shown: str, access: Access) -> Iterator[Any]:
             _probe(path)
         elif archived is not None and archived["name"].lower().endswith(".vrt"):
             with zipfile.ZipFile(archived["archive"]) as archive:
-                check_text(archive.read(archived["name"]), shown)
+                check_archived(archive, archived["name"], shown)
         with open_raster(uri, access) as source:
             if path.is_file():
                 check_sources(path, access, source.files)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -69,8 +70,12 @@ def check_sources(path: Path, access: Access, files: Iterable[str] = ()) -> None
         check_place(path, name, access, [Path(name)])
 
 
-def check_text(content: bytes, shown: str) -> None:
-    """DataError if a VRT in an archive names a source outside of the archive."""
+def check_archived(archive: zipfile.ZipFile, name: str, shown: str) -> None:
+    """DataError if a VRT in an archive names a source outside of the archive, or is longer than any."""
+    with archive.open(name) as file:
+        content = file.read(_LONGEST + 1)
+    if len(content) > _LONGEST:
+        raise DataError(f"{shown}: found more than {_LONGEST} bytes of text, expected at most as many")
     for source, beside in _named(ElementTree.fromstring(content)):
         if not beside or source.startswith("/") or ".." in source or ":" in source:
             raise DataError(f"{shown}: found a source {source}, expected files of the archive: unpack it")

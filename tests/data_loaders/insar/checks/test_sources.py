@@ -118,6 +118,13 @@ def test_a_text_in_an_archive(folder: Path) -> None:
         open_interferogram(f"/vsizip/{folder}/a.zip/a.vrt")
 
 
+def test_a_text_in_an_archive_that_is_longer_than_any(folder: Path) -> None:
+    with zipfile.ZipFile(folder / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.vrt", "<VRTDataset>" + " " * (1 << 24))
+    with pytest.raises(DataError, match=r"a\.vrt: found more than 16777216 bytes of text, expected"):
+        open_interferogram(f"/vsizip/{folder}/a.zip/a.vrt")
+
+
 @pytest.fixture
 def listener() -> Iterator[tuple[int, list[bytes]]]:
     """A port, and what was asked there."""

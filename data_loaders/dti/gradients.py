@@ -25,6 +25,7 @@ _FEWEST = 6
 _SI, _SI_SMALLEST = 1e7, 1e5  # s/m^2: the largest value is above the first, every other one above the second
 _MILLI = 20.0  # ms/um^2: no scanner reaches it, and no weighting in s/mm^2 is below it
 _LARGEST_B0, _B0_SHARE, _B0_SPREAD = 200.0, 0.25, 1.2  # s/mm^2; of the largest b-value; around the smallest
+_LARGEST = 1e6  # s/mm^2: ten times what the strongest scanners reach
 _UNIT, _NO_DIRECTION = 0.02, 0.1  # deviation from, and norm of, a vector
 _LENGTHS = 1.1  # longest over shortest vector, from which their lengths mean something
 _SHELL = 1.05  # largest over smallest b-value of one shell
@@ -95,8 +96,8 @@ def read_gradients(
         threshold: b-value in s/mm^2 below which a volume counts as not weighted.
         skip: numbers of volumes to leave out, the first is 0.
     Raises:
-        DataError: unreadable numbers, another count than M, an unknown unit, no b0, or fewer than 6 distinct
-            directions.
+        DataError: unreadable numbers, another count than M, an unknown unit, b-values that no scanner reaches, no b0,
+            or fewer than 6 distinct directions.
     """
     values, vectors = _tables(bval, bvec, volumes)
     usable = np.ones(volumes, dtype=bool)
@@ -114,6 +115,8 @@ def read_gradients(
     norm = np.linalg.norm(vectors, axis=1)
     values, norm, found = _scaled_by_length(values, norm, usable, threshold)
     messages += found
+    if (largest := values[usable].max()) > _LARGEST:
+        raise DataError(f"b-values: found {largest:.3g} s/mm^2, expected at most {_LARGEST:g}; b-vectors scale them")
     limit = b0_limit(values[usable], threshold)
     if limit != threshold:
         messages.append(

@@ -153,6 +153,14 @@ def test_volumes_are_skipped_as_asked():
     assert name_volumes([3]) == "volume 3"
 
 
+def test_lengths_of_vectors_beyond_any_b_value():
+    bvals, bvecs = unit_length(np.full(12, 1.0))
+    bvals[2:] = 1000
+    bvecs[5] *= 1e20
+    with pytest.raises(DataError, match=r"b-values: found 1e\+43 s/mm\^2, expected at most 1e\+06; b-vectors scale"):
+        read_gradients(bvals, bvecs, 14)
+
+
 def test_lengths_of_vectors_are_shells_when_there_is_one_b_value():
     lengths = np.repeat([1.0, 0.5**0.5], 6)
     bvals, bvecs = unit_length(lengths)

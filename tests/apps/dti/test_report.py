@@ -39,4 +39,5 @@ def test_the_page_in_the_browser(browser, scan, denoise, tmp_path) -> None:
         assert "confidence" in figure.locator('[data-role="readout"]').inner_text()
         for name in names:
             figure.locator('[data-role="map"]').select_option(name)
-            assert figure.locator('[data-role="mix-label"]').is_visible() == (name in ("colour FA", "FA"))
+            shown = "visible" if name in ("colour FA", "FA") else "hidden"
+            figure.locator('[data-role="mix-label"]').wait_for(state=shown)

@@ -58,5 +58,6 @@ def test_the_page_in_the_browser(browser, filtered, tmp_path) -> None:
             seen.append(middle())
         assert seen[0] != seen[1]  # the denoised phase, then the phase as read
         figure.locator('[data-role="show"]').select_option("quality")
-        assert state()[2] == 2 and not divider.is_visible()
+        divider.wait_for(state="hidden")
+        assert state()[2] == 2
         assert figure.locator(".legend:visible").count() == 1

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError, reading
-from mvnet.data_loaders.insar.checks.zarr_chunks import guard_chunks
+from mvnet.data_loaders.insar.checks.zarr_chunks import allow_chunks, guard_chunks
 from mvnet.data_loaders.optional import import_optional
 
 _NUMBERS = (
@@ -98,6 +99,9 @@ def _arrays(content: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _check_array(where: str, array: dict[str, Any]) -> None:
+    grid = array.get("chunk_grid", {}).get("configuration", {}) if "codecs" in array else array
+    chunks = grid.get("chunk_shape", grid.get("chunks")) or ()
+    allow_chunks(prod(chunks) if all(isinstance(n, int) and n > 0 for n in chunks) else 0)
     if "codecs" in array:
         _check_ids(where, _names_in(array["codecs"]), SAFE_CODECS_3)
         kind = array.get("data_type")

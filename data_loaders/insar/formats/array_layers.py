@@ -13,6 +13,7 @@ import numpy as np
 
 from mvnet.data_loaders.errors import DataError, reading
 from mvnet.data_loaders.insar.checks.blocks import Blocks
+from mvnet.data_loaders.insar.checks.hdf5_chunks import read_checked
 from mvnet.data_loaders.insar.checks.hdf5_files import open_hdf5
 from mvnet.data_loaders.insar.checks.zarr_codecs import open_zarr
 from mvnet.data_loaders.insar.checks.zarr_shards import in_shard
@@ -39,7 +40,7 @@ class ArrayLayer(Layer):
     def _take(self, array: Any, rows: slice, columns: slice) -> np.ndarray:
         index = self.index if "y" in self.index else (*self.index, "y", "x")
         axes = {"y": rows, "x": columns}
-        values = np.asarray(array[tuple(axes[k] if isinstance(k, str) else k for k in index)])
+        values = read_checked(array, tuple(axes[k] if isinstance(k, str) else k for k in index))
         if values.dtype.names:  # a compound of real and imaginary part
             values = values[values.dtype.names[0]] + np.complex64(1j) * values[values.dtype.names[1]]
         values = values.T if index.index("y") > index.index("x") else values

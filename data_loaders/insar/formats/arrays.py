@@ -11,6 +11,7 @@ import numpy as np
 
 from mvnet.data_loaders.errors import DataError, reading
 from mvnet.data_loaders.insar.checks.extent import LONGEST_AXIS
+from mvnet.data_loaders.insar.checks.hdf5_chunks import read_checked
 from mvnet.data_loaders.insar.checks.hdf5_files import is_hdf5, open_hdf5
 from mvnet.data_loaders.insar.checks.sources import ANYWHERE, LOCAL, Access
 from mvnet.data_loaders.insar.checks.zarr_codecs import open_zarr
@@ -30,7 +31,7 @@ def grid_transform(path: Path) -> Any:
     try:
         if is_hdf5(path):
             with open_hdf5(path) as file:
-                axes = {name: np.asarray(file[name]) for name in _AXES if name in file and _is_axis(file[name])}
+                axes = {name: read_checked(file[name]) for name in _AXES if name in file and _is_axis(file[name])}
         else:
             with netcdf_file(path) as file:
                 axes = {name: np.array(file.variables[name][:]) for name in _AXES if name in file.variables}

@@ -11,6 +11,7 @@ import numpy as np
 
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.insar.checks.extent import LONGEST_AXIS
+from mvnet.data_loaders.insar.checks.hdf5_chunks import read_checked
 from mvnet.data_loaders.insar.formats.axes import Axis
 from mvnet.data_loaders.insar.formats.bands import choose_layers
 from mvnet.data_loaders.insar.formats.datasets import DatasetFile
@@ -124,7 +125,7 @@ def _dates(file: DatasetFile) -> list[str] | None:
     data = file.datasets.get("date")
     if data is None or data.ndim != 2 or data.shape[0] > LONGEST_AXIS or data.shape[1] > 2:
         return None
-    return ["_".join(text(day) for day in pair) for pair in np.asarray(data[:])]
+    return ["_".join(text(day) for day in pair) for pair in read_checked(data)]
 
 
 def _candidates(file: DatasetFile, product: Product) -> list[str]:
@@ -191,7 +192,7 @@ def _position(file: DatasetFile, name: str, axes: tuple[Axis, ...], asked: _Aske
             raise DataError(f"layer: found {asked.position}, expected none, as {name} of {file.path} is one image")
         return 0, ""
     kept = file.datasets.get("dropIfgram")
-    kept = None if kept is None or kept.shape != (count,) or count > LONGEST_AXIS else np.asarray(kept[:]).astype(bool)
+    kept = None if kept is None or kept.shape != (count,) or count > LONGEST_AXIS else read_checked(kept).astype(bool)
     position = asked.position
     if position is None:
         position = int(np.argmax(kept)) if kept is not None and kept.any() else 0

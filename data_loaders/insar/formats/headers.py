@@ -11,6 +11,7 @@ import numpy as np
 
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.insar.checks.extent import LONGEST_AXIS
+from mvnet.data_loaders.insar.checks.hdf5_chunks import read_checked
 from mvnet.data_loaders.insar.headerless.byte_order import detect_order
 from mvnet.data_loaders.insar.layers import RawLayer
 from mvnet.data_loaders.optional import import_optional
@@ -192,7 +193,7 @@ def _coordinate_transform(get: Callable[[str], Any], group: str) -> Any:
         if columns is None or rows is None:
             continue
         if columns.ndim == rows.ndim == 1 and max(columns.shape[0], rows.shape[0]) <= LONGEST_AXIS:
-            transform = from_centres(np.asarray(columns[:]), np.asarray(rows[:]))
+            transform = from_centres(read_checked(columns), read_checked(rows))
             if transform is not None:
                 return transform
     return None

@@ -16,6 +16,7 @@ import numpy as np
 
 from mvnet.data_loaders.errors import reading
 from mvnet.data_loaders.insar.checks.extent import check_count
+from mvnet.data_loaders.insar.checks.hdf5_chunks import read_checked
 from mvnet.data_loaders.insar.checks.hdf5_files import is_hdf5, open_hdf5
 from mvnet.data_loaders.insar.checks.sources import Access
 from mvnet.data_loaders.insar.checks.zarr_codecs import open_zarr
@@ -101,7 +102,7 @@ def _labels(file: Any, cube: Any) -> list[str] | None:
     """The names of the pairs in the coordinate of their axis, where it holds different texts."""
     dims = dimensions(cube)
     column = None if dims is None else file.get(dims[0])
-    values = None if column is None or column.shape != (cube.shape[0],) else np.asarray(column[:])
+    values = None if column is None or column.shape != (cube.shape[0],) else read_checked(column)
     if values is None or values.dtype.kind not in "SUOT" or values.shape != (cube.shape[0],):
         return None
     found = [re.sub(r"[^\w.-]+", "_", text(value)) for value in values]

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mvnet.data_loaders.insar.checks.hdf5_chunks import read_checked
 from mvnet.data_loaders.insar.layers import Window
 from mvnet.data_loaders.insar.stacks.base import SIDE, DenoisedPair, Stack, read_window
 
@@ -41,7 +42,7 @@ def write_pairs(cube: Any, stack: Stack, denoised: Mapping[str, DenoisedPair], c
     done = {pair.position: denoised[pair.name] for pair in stack.pairs if pair.name in denoised}
     for slab in slabs(cube.shape, _chunks(cube)):
         if any(position in done for position in slab.positions):
-            values = np.asarray(cube[slab.place])
+            values = read_checked(cube, slab.place)
             for k, position in enumerate(slab.positions):
                 if position in done:
                     found = (read_window(path, slab.window) for path in done[position])

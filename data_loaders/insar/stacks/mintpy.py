@@ -17,6 +17,7 @@ import numpy as np
 
 from mvnet.data_loaders.errors import DataError, reading
 from mvnet.data_loaders.insar.checks.extent import check_count
+from mvnet.data_loaders.insar.checks.hdf5_chunks import read_checked
 from mvnet.data_loaders.insar.checks.hdf5_files import open_hdf5
 from mvnet.data_loaders.insar.checks.sources import Access
 from mvnet.data_loaders.insar.formats.arrays import is_mintpy
@@ -68,7 +69,7 @@ def _names(file: Any, path: Path, number: int) -> list[str]:
     """The dates of the pairs."""
     if "date" not in file or file["date"].shape != (number, 2):
         raise DataError(f"{path}: found no dates of {number} pairs, expected a dataset date of two columns")
-    names = ["_".join(text(day) for day in pair) for pair in np.asarray(file["date"][:])]
+    names = ["_".join(text(day) for day in pair) for pair in read_checked(file["date"])]
     if len(set(names)) < number:
         raise DataError(f"{path}: found a pair of dates twice, expected {number} different ones")
     return names
@@ -77,7 +78,7 @@ def _names(file: Any, path: Path, number: int) -> list[str]:
 def _used(file: Any, number: int) -> np.ndarray:
     """Which pairs are not dropped."""
     if "dropIfgram" in file and file["dropIfgram"].shape == (number,):
-        return np.asarray(file["dropIfgram"][:], dtype=bool)
+        return read_checked(file["dropIfgram"]).astype(bool)
     return np.ones(number, dtype=bool)
 
 
@@ -115,7 +116,7 @@ def _create(file: Any, name: str, like: Any, unit: str) -> Any:
 
 def _fill(target: Any, source: Any, change: Any) -> None:
     for slab in slabs(source.shape, target.chunks):
-        target[slab.place] = change(np.asarray(source[slab.place], dtype=np.float32))
+        target[slab.place] = change(read_checked(source, slab.place).astype(np.float32, copy=False))
 
 
 KIND = StackKind(NAME, find, keep, gather, (".h5", ".he5", ".hdf5"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import struct
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.insar import open_interferogram
+from mvnet.data_loaders.insar.checks import zarr_chunks
 
 zarr = pytest.importorskip("zarr", reason="needs mvnet[insar]")
 pytest.importorskip("rasterio", reason="needs mvnet[insar]")
@@ -36,6 +38,43 @@ def test_blosc_reads_no_more_than_the_chunk(version: int, chunk: str, length: in
     said = "without a head" if length is None else f"that say to be {length}"
     with pytest.raises(DataError, match=rf"a\.zarr: .*found .*a chunk of blosc of \d+ bytes {said}.*expected"):
         open_interferogram(path).read((slice(0, 16), slice(0, 16)))
+
+
+CODECS: dict[str, dict] = {
+    **{f"Blosc {name}": {"cname": name} for name in ("lz4", "zstd", "zlib", "blosclz")},
+    "BZ2": {},
+    "GZip": {},
+    "LZ4": {},
+    "LZMA": {},
+    "LZMA without a head": {"format": lzma.FORMAT_RAW, "filters": [{"id": lzma.FILTER_LZMA2}]},
+    "Zlib": {},
+    "Zstd": {},
+}
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_chunks_unpack_into_no_more_than_an_array_asks_for(name: str, tmp_path: Path, monkeypatch) -> None:
+    import numcodecs
+
+    open_interferogram(store(tmp_path, 2))
+    codec = getattr(numcodecs, name.split()[0])(**CODECS[name])
+    values = np.random.default_rng(0).integers(0, 4, 300_000).astype("u1")
+    for out in (None, np.empty_like(values)):
+        np.testing.assert_array_equal(np.frombuffer(codec.decode(codec.encode(values), out), "u1"), values)
+    monkeypatch.setattr(zarr_chunks, "_limit", 100_000)
+    for bomb in (values, np.zeros(300_000, "u1")):
+        with pytest.raises(RuntimeError, match="a chunk that unpacks into more than 100000 bytes"):
+            codec.decode(codec.encode(bomb))
+    assert len(codec.decode(codec.encode(values[:90_000]))) == 90_000
+
+
+def test_the_blocks_of_a_zstandard_frame_are_counted_where_its_head_names_no_length(monkeypatch) -> None:
+    monkeypatch.setattr(zarr_chunks, "_limit", 300_000)
+    block = (200_000 << 3 | 0b010).to_bytes(3, "little") + b"x"  # 200,000 times one byte
+    head = b"\x28\xb5\x2f\xfd" + bytes([0, 0x70])  # a window, no length
+    zarr_chunks._check_zstd(memoryview(head + block + bytes(9)))
+    with pytest.raises(RuntimeError, match="unpacks into more than 300000"):
+        zarr_chunks._check_zstd(memoryview(head + 3 * block + bytes(9)))
 
 
 @pytest.mark.parametrize("name", ["VLenUTF8", "VLenBytes", "VLenArray"])

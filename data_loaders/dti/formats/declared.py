@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
 import math
 import struct
+import zlib
 from collections.abc import Sequence
 from math import prod
 from pathlib import Path
@@ -39,6 +41,27 @@ def check_declared(path: Path, shape: Sequence[int], dtype: Any, offset: int = 0
     if declared > (size if ratio == 1 else ratio * size + _SLACK):
         found = f"{size} bytes, of which a header declares {declared}"
         raise DataError(f"{path}: found {found} for shape {tuple(lengths)}, expected all of them: truncated or damaged")
+
+
+def check_packed(path: Path, start: int, declared: int) -> None:
+    """Refuse packed data that hold more than a header declares, before a reader unpacks all of them.
+
+    Args:
+        path: of a file of gzip or bzip2.
+        start: bytes before the packed ones.
+        declared: bytes, at most.
+    Raises:
+        DataError: more of them.
+    """
+    with open(path, "rb") as file:
+        file.seek(start)
+        piece, total = file.read(_SLACK), 0
+        stream = bz2.BZ2Decompressor() if piece[:3] == b"BZh" else zlib.decompressobj(zlib.MAX_WBITS | 16)
+        while piece and not stream.eof:
+            total += len(stream.decompress(piece, declared + 1 - total))
+            if total > declared:
+                raise DataError(f"{path}: found packed data of more than the {declared} bytes declared, expected those")
+            piece = file.read(_SLACK)
 
 
 def check_image(image: Any, path: Path) -> None:

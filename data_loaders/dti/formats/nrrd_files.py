@@ -9,13 +9,14 @@ Sources: NRRD file format definition, sections 6 and 7 (teem.sourceforge.net/nrr
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mvnet.data_loaders.dti.formats.contents import Contents, attach
-from mvnet.data_loaders.dti.formats.declared import check_declared
+from mvnet.data_loaders.dti.formats.declared import check_declared, check_packed
 from mvnet.data_loaders.errors import DataError, reading
 
 _TENSORS = {
@@ -43,7 +44,8 @@ def open_image(path: Path) -> Any:
     import nrrd
 
     with reading(path, "an NRRD image"):
-        _check_data(path, nrrd.read_header(str(path)))
+        with open(path, "rb") as file:
+            _check_data(path, nrrd.read_header(file), file.tell())
         values, header = nrrd.read(str(path))
         kinds = _kinds(header, values.ndim)
         spatial = [axis for axis, kind in enumerate(kinds) if kind in _SPATIAL]
@@ -68,8 +70,8 @@ def open_image(path: Path) -> Any:
         return attach(image, contents)
 
 
-def _check_data(path: Path, header: Mapping[str, Any]) -> None:
-    """DataError for data that lie elsewhere, or that no file of this size can hold."""
+def _check_data(path: Path, header: Mapping[str, Any], start: int) -> None:
+    """DataError for data that lie elsewhere, that no file of this size can hold, or that unpack into more."""
     packed = str(header.get("encoding", "raw")).lower() in ("gz", "gzip", "bz2", "bzip2")
     name = header.get("data file", header.get("datafile"))
     data = path if name is None else path.with_name(str(name))  # with_name refuses folders
@@ -77,6 +79,10 @@ def _check_data(path: Path, header: Mapping[str, Any]) -> None:
         kind = _TYPES.get(str(header["type"]).lower(), "u1")
         text = str(header.get("encoding", "raw")).lower() in ("txt", "text", "ascii")
         check_declared(data, header["sizes"], "u1" if text else kind, packed=packed)
+        if packed:
+            most = np.dtype(_TYPES.get(str(header["type"]).lower(), "f8")).itemsize  # of the rarer names of types
+            skipped = max(0, int(header.get("byte skip", 0)))
+            check_packed(data, start if name is None else 0, skipped + prod(header["sizes"]) * most)
 
 
 def _kinds(header: Mapping[str, Any], ndim: int) -> list[str]:

@@ -20,19 +20,20 @@ from functools import cache, wraps
 from typing import Any
 
 _HEAD, _WORD = 16, 4  # bytes
-_VALUE, _LEAST = 32, 1 << 26  # bytes of a value at most, filters included; bytes that any chunk may unpack into
+_VALUE = 32  # bytes at most, filters included
+_LEAST, _MOST = 1 << 26, 1 << 30  # bytes that any chunk may unpack into, and that none may
 _ZSTD, _BLOCK = b"\x28\xb5\x2f\xfd", 1 << 17  # magic number; bytes of a compressed block at most
 _limit = _LEAST
 
 
 def allow_chunks(values: int) -> None:
-    """Let chunks unpack into so many values from now on, unless more are allowed already.
+    """Let chunks unpack into so many values from now on, unless more are allowed already, and no more than 1 GiB.
 
     Args:
         values: of a chunk of an array that is opened.
     """
     global _limit
-    _limit = max(_limit, _VALUE * values)
+    _limit = max(_limit, min(_VALUE * values, _MOST))
 
 
 def _check_blosc(chunk: memoryview) -> None:

@@ -1,5 +1,8 @@
 """NRRD of 3D Slicer: tensors and diffusion-weighted images, in the world."""
 
+import bz2
+import gzip
+
 import nrrd
 import numpy as np
 import pytest
@@ -124,3 +127,16 @@ def test_what_cannot_be_right_is_one_line(tmp_path):
     image = open_image(tmp_path / "bare.nrrd")
     np.testing.assert_allclose(np.diag(image.affine), [2, 2, 3, 1])
     assert any("no anatomical space" in line for line in contents_of(image).messages)
+
+
+@pytest.mark.parametrize("encoding, pack", [("gzip", gzip.compress), ("bzip2", bz2.compress)])
+@pytest.mark.parametrize("dtype", ["f4", "i8", "u1"])
+def test_packed_data_hold_no_more_than_the_header_declares(encoding, pack, dtype, tmp_path):
+    values = np.ones((6, 4, 4, 4), dtype)
+    path = tmp_path / "a.nrrd"
+    nrrd.write(str(path), values, header_of(values.shape, ["list", "domain", "domain", "domain"], encoding=encoding))
+    assert open_image(path).shape == (4, 4, 4, 6)
+    head, _, _ = path.read_bytes().partition(b"\n\n")
+    path.write_bytes(head + b"\n\n" + pack(values.tobytes() + bytes(1 << 22)))
+    with pytest.raises(DataError, match=r"a\.nrrd: found packed data of more than the \d+ bytes declared"):
+        open_image(path)

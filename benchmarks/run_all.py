@@ -93,7 +93,7 @@ def page(content: dict[str, Any]) -> str:
         if "error" in result:
             lines += [f"## {result['name']}", "", f"not measured: {result['error']}", ""]
             continue
-        met = sum(bar["holds"] for bar in result["bars"])
+        met = sum(bool(bar["holds"]) for bar in result["bars"])
         lines += [f"## {result['name']}: {met} of {len(result['bars'])} met, {result['seconds']:g} s", ""]
         lines += ["| | value | target | |", "|---|---|---|---|"]
         for bar in result["bars"]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
@@ -17,6 +16,7 @@ from mvnet.apps.common.errors import UserError
 from mvnet.data_loaders.motion import MotionSet
 from mvnet.models.activity.classifier import MotionClassifier
 from mvnet.models.activity.serialization import load_classifier, save_classifier
+from mvnet.storage import parse_json
 
 FILTERS = 4000
 _ENTRIES: dict[str, tuple[type, ...]] = {
@@ -111,7 +111,7 @@ def load(run: Path) -> tuple[Any, dict[str, Any]]:
     """The classifier of a run folder, and its card. MvnetError: a file is missing or holds something else."""
     stem = run / "activity"
     try:
-        kind = json.loads((run / "activity.json").read_text())["architecture"]
+        kind = parse_json((run / "activity.json").read_text())["architecture"]
     except (OSError, ValueError, KeyError, TypeError):
         kind = None  # which the loader explains
     if kind in ("BodyMotionNetwork", "LieMotionNetwork"):

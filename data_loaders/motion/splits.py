@@ -14,7 +14,6 @@ each other are more alike than others.
 from __future__ import annotations
 
 import csv
-import json
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -25,6 +24,7 @@ import numpy as np
 
 from mvnet.data_loaders.errors import DataError, reading
 from mvnet.data_loaders.motion.motion_set import MotionSet
+from mvnet.storage import parse_json
 
 SCHEMES = ("cross-subject", "leave-one-subject-out", "half", "folds")
 _FOLDS = 5
@@ -154,7 +154,7 @@ def read_subject_lists(path: Path) -> list[list[object]]:
 
 
 def _parse_json(text: str) -> object:
-    lists = json.loads(text)
+    lists = parse_json(text)
     return lists.get("train_subjects") if isinstance(lists, dict) else lists
 
 

@@ -7,7 +7,6 @@ measured accuracy and the digest of the tensors. Both are replaced together.
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 from mvnet.errors import MvnetError
 from mvnet.models.registry import ARCHITECTURES
 from mvnet.models.stored import Budget, check_config, check_outputs, load_pair
-from mvnet.storage import write_pair
+from mvnet.storage import parse_json, write_pair
 
 WEIGHTS = Path(__file__).parent / "weights"
 
@@ -99,7 +98,7 @@ def architecture_of(name: str | Path) -> str:
     """
     given = _pair(name)[1]
     try:
-        card = json.loads((given if given.is_file() else WEIGHTS / f"{name}.json").read_text())
+        card = parse_json((given if given.is_file() else WEIGHTS / f"{name}.json").read_text())
         return str(card["architecture"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""

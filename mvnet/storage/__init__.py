@@ -14,6 +14,7 @@ from mvnet.storage.inputs import Inputs, content_digest
 from mvnet.storage.lock import FileLock, lock_file
 from mvnet.storage.low import is_own_folder
 from mvnet.storage.names import check_names, check_text, longest_name
+from mvnet.storage.parsing import parse_json
 from mvnet.storage.staging import Staging, recover
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "json_text",
     "lock_file",
     "longest_name",
+    "parse_json",
     "recover",
     "replacing",
     "save_progress",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mvnet.errors import MvnetError
+from mvnet.storage.parsing import parse_json
 from mvnet.storage.staging import Staging, recover
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def finish_pair(weights: Path, card: Path) -> None:
 
 def _belong_together(weights: Path, card: Path) -> bool:
     try:
-        said = json.loads(card.read_text(encoding="utf-8")).get("sha256")
+        said = parse_json(card.read_text(encoding="utf-8")).get("sha256")
         return said is None or sha256(weights.read_bytes()).hexdigest() == said
     except (OSError, ValueError, AttributeError):
         return True

@@ -19,6 +19,7 @@ from pathlib import Path, PurePath
 
 from mvnet.errors import MvnetError
 from mvnet.storage.low import rename, sync_folder, write_new
+from mvnet.storage.parsing import parse_json
 
 JOURNAL, UNDO = "journal.json", "undo.json"
 
@@ -98,7 +99,7 @@ class Journal:
             try:
                 descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
                 with open(descriptor, encoding="utf-8") as file:
-                    content = json.load(file)
+                    content = parse_json(file.read())
                 entries = [Entry(**entry) for entry in content["entries"]]
                 journal = cls(place, entries, content["made"], content["dropped"])
                 if content["inode"] == os.lstat(place).st_ino and journal._is_sound():

@@ -10,7 +10,6 @@ cell, null or NaN is a value not seen. Nothing is kept but the frames of one win
 from __future__ import annotations
 
 import csv
-import json
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -27,7 +26,7 @@ from mvnet.apps.common.errors import UserError
 from mvnet.apps.common.stdout import print_result
 from mvnet.data_loaders.motion import MotionSet
 from mvnet.data_loaders.motion.turning import turn
-from mvnet.storage import json_text
+from mvnet.storage import json_text, parse_json
 
 _LONGEST_LINE = 1 << 20  # characters
 _AXES = ("x", "y", "z")
@@ -173,8 +172,8 @@ def _columns(cells: list[str], shape: Shape, where: str) -> list[int]:
 
 def _of_json(text: str, shape: Shape, where: str) -> np.ndarray:
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        value = parse_json(text)
+    except ValueError as error:
         raise UserError(f"{where}: found no JSON ({error}), expected one frame") from error
     for key in ("frame", "joints", "channels"):
         value = value[key] if isinstance(value, dict) and key in value else value

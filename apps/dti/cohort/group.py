@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from statistics import median
 
 from mvnet.apps.common import page
 from mvnet.apps.common.figures import AFTER, new_figure, png
-from mvnet.storage import write_atomically
+from mvnet.storage import parse_json, write_atomically
 
 PAGE, TABLE = "group_desc-mvnet_report.html", "group_desc-mvnet_quality.tsv"
 """Names in the folder of the derivative."""
@@ -86,7 +85,7 @@ def _rows(output: Path):
         [*output.glob("sub-*/*_desc-mvnet_summary.json"), *output.glob("sub-*/ses-*/*_desc-mvnet_summary.json")]
     ):
         try:
-            series = json.loads(path.read_text(encoding="utf-8"))["Series"]
+            series = parse_json(path.read_text(encoding="utf-8"))["Series"]
             found = [(entry["Name"], {**entry["Counts"], **entry["Statistics"]}) for entry in series]
         except (OSError, ValueError, KeyError, TypeError):
             continue  # another version's, or damaged: its subject is done anew when asked for

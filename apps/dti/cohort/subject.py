@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -16,7 +15,7 @@ from mvnet.apps.dti.cohort.dataset import Series, Subject
 from mvnet.apps.dti.options import Options
 from mvnet.apps.dti.statistics import INPUTS, plain
 from mvnet.errors import MvnetError
-from mvnet.storage import Staging, json_text, write_json
+from mvnet.storage import Staging, json_text, parse_json, write_json
 
 DONE, SKIPPED, FAILED, EMPTY = "done", "skipped", "failed", "no DWI"
 _ELSEWHERE = (
@@ -103,7 +102,7 @@ def summary_name(label: str) -> str:
 def read_summary(folder: Path, label: str) -> tuple[dict[str, Any] | None, bool]:
     """What a finished subject says of itself, None where it is not finished; whether all of its files are there."""
     try:
-        found = json.loads((folder / summary_name(label)).read_text(encoding="utf-8"))
+        found = parse_json((folder / summary_name(label)).read_text(encoding="utf-8"))
         complete = all((folder / name).is_file() for name in found["Files"])
         return (found, complete) if {"Fingerprint", "Series"} <= set(found) else (None, False)
     except (OSError, ValueError, KeyError, TypeError):
@@ -186,7 +185,7 @@ def is_weighted(bval: Path, threshold: float) -> bool:
 def _files_of(summary: Path) -> list[str]:
     """Files below its folder that a summary names, none where there is no sound one."""
     try:
-        names = [PurePosixPath(name) for name in json.loads(summary.read_text(encoding="utf-8"))["Files"]]
+        names = [PurePosixPath(name) for name in parse_json(summary.read_text(encoding="utf-8"))["Files"]]
     except (OSError, ValueError, KeyError, TypeError):
         return []
     return [str(name) for name in names if not name.is_absolute() and ".." not in name.parts]

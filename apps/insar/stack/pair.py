@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 from contextlib import suppress
@@ -17,7 +16,7 @@ from mvnet.apps.insar.options import InSAROptions
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.insar.stacks.base import DenoisedPair, Pair, keep, state_of
 from mvnet.data_loaders.insar.stacks.registry import find_kind
-from mvnet.storage import Staging, is_own_folder, json_text, write_json
+from mvnet.storage import Staging, is_own_folder, json_text, parse_json, write_json
 
 DONE, SKIPPED, FAILED = "done", "skipped", "failed"
 _PARTS = ("Counts", "Statistics", "Messages")
@@ -100,7 +99,7 @@ WORK = Work(denoise_pair, lost_pair)
 def read_record(state: Path, name: str) -> dict[str, Any] | None:
     """What a pair that was done says of itself, None where there is no such record."""
     try:
-        found = json.loads((state / f"{name}.json").read_text(encoding="utf-8"))
+        found = parse_json((state / f"{name}.json").read_text(encoding="utf-8"))
         return found if {"Fingerprint", *_PARTS} <= set(found) else None
     except (OSError, ValueError, TypeError):
         return None

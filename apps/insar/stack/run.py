@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,7 +29,7 @@ from mvnet.apps.insar.stack.pair import (
 from mvnet.data_loaders.insar.stacks.base import DenoisedPair, Stack, in_two_rasters, kept
 from mvnet.data_loaders.insar.stacks.linking import edges_of, link_pairs
 from mvnet.data_loaders.insar.stacks.registry import find_kind
-from mvnet.storage import Staging, recover, replacing, write_json
+from mvnet.storage import Staging, parse_json, recover, replacing, write_json
 
 _RECORDS = ".mvnet"
 _JOB = "job.json"
@@ -233,7 +232,7 @@ def _goes_on(places: _Places, console: Console) -> Iterator[None]:
 def _is_ours(places: _Places, fingerprints: dict[str, str]) -> bool:
     """Whether the output was made of these pairs by these options."""
     try:
-        return json.loads(places.job.read_text(encoding="utf-8")) == fingerprints
+        return parse_json(places.job.read_text(encoding="utf-8")) == fingerprints
     except (OSError, ValueError):
         return False
 

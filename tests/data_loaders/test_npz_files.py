@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mvnet.data_loaders import npz_files
 from mvnet.data_loaders.errors import DataError
 from mvnet.data_loaders.npz_files import read_npy_header, read_npz
 
@@ -78,5 +79,13 @@ def test_members_that_lie_over_each_other(tmp_path: Path) -> None:
                 setattr(other, name, getattr(first, name))
             archive.filelist.append(other)
             archive.NameToInfo[other.filename] = other
-    with pytest.raises(DataError, match=r"a\.npz: found \d+ bytes that declare \d+, expected what deflate can hold"):
+    with pytest.raises(DataError, match=r"a\.npz: found \d+ bytes that declare \d+, expected what arrays of numbers"):
+        read_npz(tmp_path / "a.npz")
+
+
+def test_zeros_pack_tightly_up_to_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.savez_compressed(tmp_path / "a.npz", a=np.zeros(1 << 20))
+    assert not read_npz(tmp_path / "a.npz")["a"].any()
+    monkeypatch.setattr(npz_files, "_MODEST", 1 << 22)
+    with pytest.raises(DataError, match=r"a\.npz: found \d+ bytes that declare 8388736, expected what arrays"):
         read_npz(tmp_path / "a.npz")

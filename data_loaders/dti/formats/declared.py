@@ -18,6 +18,7 @@ from mvnet.data_loaders.errors import DataError, reading
 _RATIOS = {".gz": 1032, ".bz2": 1 << 15, ".zst": 1 << 17}
 """End of a name -> bytes at most that a byte of such a file stands for: deflate packs 258 into two bits."""
 _SLACK = 1 << 16  # bytes
+_USUAL, _MODEST = 128, 1 << 30  # bytes that a byte of a large image stands for at most; bytes that any may hold
 _HEADERS = (348, 540)  # bytes of NIfTI-1 and NIfTI-2
 
 
@@ -31,7 +32,7 @@ def check_declared(path: Path, shape: Sequence[int], dtype: Any, offset: int = 0
         offset: bytes before the voxels.
         packed: the voxels are compressed by deflate whatever the name says.
     Raises:
-        DataError: a length below zero, or more bytes than the file can hold.
+        DataError: a length below zero, more bytes than the file can hold, or so many that it holds nearly nothing.
     """
     lengths = [int(length) for length in shape]
     if min(lengths, default=0) < 0:
@@ -41,6 +42,9 @@ def check_declared(path: Path, shape: Sequence[int], dtype: Any, offset: int = 0
     if declared > (size if ratio == 1 else ratio * size + _SLACK):
         found = f"{size} bytes, of which a header declares {declared}"
         raise DataError(f"{path}: found {found} for shape {tuple(lengths)}, expected all of them: truncated or damaged")
+    if declared > max(_USUAL * size, _MODEST):
+        found = f"{size} bytes that unpack into {declared}"
+        raise DataError(f"{path}: found {found} for shape {tuple(lengths)}, expected at most {_USUAL} times as many")
 
 
 def check_packed(path: Path, start: int, declared: int) -> None:

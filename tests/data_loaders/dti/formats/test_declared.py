@@ -13,6 +13,7 @@ import pytest
 from nibabel.nifti1 import Nifti1Extension
 
 from mvnet.data_loaders.dti import load_tensors
+from mvnet.data_loaders.dti.formats import declared
 from mvnet.data_loaders.dti.nifti import open_image
 from mvnet.data_loaders.errors import DataError
 
@@ -103,6 +104,14 @@ def test_a_volume_of_zeros_is_packed_tightly_and_read(tmp_path: Path) -> None:
     values[..., [0, 3, 5]] = 1e-3
     nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / "a.nii.gz")
     assert load_tensors(tmp_path / "a.nii.gz", order="fsl").mask.all()
+
+
+def test_a_large_image_that_holds_nearly_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nibabel.save(nibabel.Nifti1Image(np.zeros((64, 64, 64, 6), np.float32), np.eye(4)), tmp_path / "a.nii.gz")
+    assert open_image(tmp_path / "a.nii.gz").shape == (64, 64, 64, 6)
+    monkeypatch.setattr(declared, "_MODEST", 1 << 20)
+    with pytest.raises(DataError, match=r"a\.nii\.gz: found \d+ bytes that unpack into 6291808 for shape"):
+        open_image(tmp_path / "a.nii.gz")
 
 
 @pytest.mark.parametrize("version, kind", [(1, nibabel.Nifti1Image), (2, nibabel.Nifti2Image)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ def checkpoint(folder: Path) -> list[str]:
 
 def split(folder: Path) -> list[str]:
     (folder / "split.json").write_text(DEEP)
-    motions = {f"seq_{k:04d}": np.random.default_rng(k).normal(size=(12, 3, 3)) for k in range(8)}
+    motions: dict[str, Any] = {f"seq_{k:04d}": np.random.default_rng(k).normal(size=(12, 3, 3)) for k in range(8)}
     np.savez(folder / "m.npz", label=np.arange(8) % 2, subject=np.arange(8) // 2, **motions)
     return ["train", "activity", "--data", f"{folder}/m.npz", "--split", f"{folder}/split.json", "-o", f"{folder}/out"]
 

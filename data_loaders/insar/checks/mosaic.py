@@ -51,14 +51,14 @@ class Mosaic(NamedTuple):
 
 
 def mosaic_of(band: Any, found: Sequence[Blocks | Mosaic | None], shape: tuple[int, int]) -> Mosaic | None:
-    """The mosaic of a band of a VRT, where it leaves something out.
+    """The mosaic of a band of a VRT.
 
     Args:
         band: its XML element.
         found: of every source in turn what was never written.
         shape: rows and columns of the VRT.
     Returns:
-        None where all is covered, or where sources are scaled, filtered or computed, so that it cannot be told.
+        None where sources are scaled, filtered or computed, so that it cannot be told what they leave out.
     """
     sources = [child for child in band if child.tag.endswith("Source")]
     if len(sources) != len(found) or not all(s.tag in ("SimpleSource", "ComplexSource") for s in sources):
@@ -70,8 +70,7 @@ def mosaic_of(band: Any, found: Sequence[Blocks | Mosaic | None], shape: tuple[i
             return None
         (column, row, *_), (left, top, width, height) = taken, given
         parts.append(Part(slice(top, top + height), slice(left, left + width), row, column, blocks))
-    mosaic = Mosaic(tuple(parts))
-    return mosaic if mosaic.pixels_missing(shape) else None
+    return Mosaic(tuple(parts))
 
 
 def _rectangle(element: Any, shape: tuple[int, int]) -> tuple[int, int, int, int] | None:

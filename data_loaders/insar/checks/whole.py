@@ -86,7 +86,7 @@ def _check_sources(path: Path, shown: str, wanted: int, shape: tuple[int, int]) 
     root, mosaic = ElementTree.parse(path).getroot(), None
     for number, band in enumerate(root.iter("VRTRasterBand"), start=1):
         raw, found = band.get("subClass") == "VRTRawRasterBand", []
-        for place in _local_sources(band, path):
+        for place, named in _local_sources(band, path):
             if not place.exists():
                 raise DataError(f"{shown}: found no file {place}, to which it refers, expected it")
             opened += 1
@@ -94,26 +94,21 @@ def _check_sources(path: Path, shown: str, wanted: int, shape: tuple[int, int]) 
                 _check_size(place, _end_of_raw(root, band), str(place))
             elif opened <= _OPENED and place != path:
                 with reading(place, f"a raster, to which {shown} refers"), _open(place) as source:
-                    found.append(check_whole(source, _band_of(band, len(found)), str(place)))
+                    found.append(check_whole(source, named, str(place)))
         if number == wanted and found:
             mosaic = mosaic_of(band, found, shape)
     return mosaic
 
 
-def _band_of(band: Any, number: int) -> int:
-    """The band that a source of a band is taken of, 1 unless it says another."""
-    sources = [child for child in band if child.tag.endswith("Source")]
-    named = sources[number].findtext("SourceBand", "1") if number < len(sources) else "1"
-    return int(named) if named.isdigit() and int(named) > 0 else 1
-
-
-def _local_sources(band: Any, path: Path) -> Iterator[Path]:
-    """The files of this computer that a band names."""
-    for element in band.iter("SourceFilename"):
-        name = (element.text or "").strip()
-        if name and not name.startswith("/vsi") and ":" not in name[2:]:
-            beside = element.get("relativeToVRT", "0") in ("1", "true")
-            yield path.parent / name if beside else Path(name)
+def _local_sources(band: Any, path: Path) -> Iterator[tuple[Path, int]]:
+    """The files of this computer that a band names, and the band that is taken of each, 1 unless it says another."""
+    for holder in band.iter():
+        number = holder.findtext("SourceBand", "1")
+        for element in holder.findall("SourceFilename"):
+            name = (element.text or "").strip()
+            if name and not name.startswith("/vsi") and ":" not in name[2:]:
+                beside = element.get("relativeToVRT", "0") in ("1", "true")
+                yield path.parent / name if beside else Path(name), max(1, int(number)) if number.isdigit() else 1
 
 
 def _end_of_raw(root: Any, band: Any) -> int:

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError, reading
+from mvnet.data_loaders.packing import DEFLATE
 
-_RATIO, _SLACK = 1032, 1 << 16  # bytes that a byte of deflate stands for at most; bytes of headers
+_SLACK = 1 << 16  # bytes of headers
 _USUAL, _MODEST = 64, 1 << 30  # bytes that a byte of a large archive stands for at most; bytes that any may hold
 
 
@@ -53,7 +54,7 @@ def read_npz(path: str | Path) -> dict[str, np.ndarray]:
 def _check_sizes(path: Path, archive: zipfile.ZipFile) -> None:
     """DataError for members, or arrays in them, that are longer than the file allows."""
     size, total = path.stat().st_size, sum(info.file_size for info in archive.infolist())
-    if total > min(_RATIO * size + _SLACK, max(_USUAL * size, _MODEST)):
+    if total > min(DEFLATE * size + _SLACK, max(_USUAL * size, _MODEST)):
         raise DataError(f"{path}: found {size} bytes that declare {total}, expected what arrays of numbers pack into")
     for info in archive.infolist():
         if not info.filename.endswith(".npy"):

@@ -12,6 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from drawing import with_palette
+
 FOLDER = Path(__file__).parent.parent / "notebooks"
 DOTS, COLOURS = 60, 64  # an inch of a picture, and of it
 
@@ -48,12 +50,12 @@ def store(path: Path) -> None:
 
 
 def with_few_colours(picture: str) -> str:
-    """A PNG in base64 with 64 colours, a third of the bytes."""
+    """A PNG in base64 with fewer colours."""
     from PIL import Image
 
     written = io.BytesIO()
     with Image.open(io.BytesIO(base64.b64decode(picture))) as image:
-        image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(written, "png", optimize=True)
+        with_palette(image, COLOURS).save(written, "png", optimize=True)
     return base64.b64encode(written.getvalue()).decode()
 
 

@@ -12,7 +12,13 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("mvnet.linalg",),
     ("mvnet.manifolds",),
     ("mvnet.curves", "mvnet.equivariant", "mvnet.fields", "mvnet.losses", "mvnet.metrics", "mvnet.optim"),
-    ("mvnet.data_loaders", "mvnet.data_loaders.errors", "mvnet.integrators", "mvnet.training"),
+    (
+        "mvnet.data_loaders",
+        "mvnet.data_loaders.errors",
+        "mvnet.data_loaders.packing",
+        "mvnet.integrators",
+        "mvnet.training",
+    ),
     ("mvnet.invertible",),
     (
         "mvnet.data_loaders.confident_array",

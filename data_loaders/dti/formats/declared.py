@@ -7,6 +7,7 @@ import math
 import struct
 import zlib
 from collections.abc import Sequence
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError, reading
+from mvnet.data_loaders.packing import DEFLATE, unpacked_size
 
-_RATIOS = {".gz": 1032, ".bz2": 1 << 15, ".zst": 1 << 17}
+_RATIOS = {".gz": DEFLATE, ".bz2": 1 << 15, ".zst": 1 << 17}
 """End of a name -> bytes at most that a byte of such a file stands for: deflate packs 258 into two bits."""
 _SLACK = 1 << 16  # bytes
 _USUAL, _MODEST = 128, 1 << 30  # bytes that a byte of a large image stands for at most; bytes that any may hold
@@ -59,13 +61,10 @@ def check_packed(path: Path, start: int, declared: int) -> None:
     """
     with open(path, "rb") as file:
         file.seek(start)
-        piece, total = file.read(_SLACK), 0
-        stream = bz2.BZ2Decompressor() if piece[:3] == b"BZh" else zlib.decompressobj(zlib.MAX_WBITS | 16)
-        while piece and not stream.eof:
-            total += len(stream.decompress(piece, declared + 1 - total))
-            if total > declared:
-                raise DataError(f"{path}: found packed data of more than the {declared} bytes declared, expected those")
-            piece = file.read(_SLACK)
+        stream = bz2.BZ2Decompressor() if file.read(3) == b"BZh" else zlib.decompressobj(zlib.MAX_WBITS | 16)
+        file.seek(start)
+        if unpacked_size(stream, iter(partial(file.read, _SLACK), b""), declared) > declared:
+            raise DataError(f"{path}: found packed data of more than the {declared} bytes declared, expected those")
 
 
 def check_image(image: Any, path: Path) -> None:

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from mvnet.data_loaders.errors import DataError
+from mvnet.data_loaders.packing import DEFLATE, unpacked_size
 
-_RATIO = 1032  # bytes that a byte of deflate stands for at most
 _HARMLESS = 1 << 27  # bytes
 _SLACK = 1 << 12  # of checksums and heads of filters
 
@@ -44,11 +44,11 @@ def _touched(key: int | slice, length: int, side: int) -> range:
 def _check_chunk(data: Any, place: tuple[int, ...]) -> None:
     offset = tuple(k * n for k, n in zip(place, data.chunks))
     info, length = data.id.get_chunk_info_by_coord(offset), prod(data.chunks) * data.dtype.itemsize + _SLACK
-    if info.byte_offset is None or _RATIO * info.size < _HARMLESS:
+    if info.byte_offset is None or DEFLATE * info.size < _HARMLESS:
         return
     _, packed = data.id.read_direct_chunk(offset)
     try:
-        unpacked = len(zlib.decompressobj().decompress(packed, length + 1))
+        unpacked = unpacked_size(zlib.decompressobj(), [packed], length)
     except zlib.error:  # HDF5 says so
         return
     if unpacked > length:

@@ -25,7 +25,7 @@ import numpy as np
 from mvnet.errors import MvnetError
 from mvnet.models.activity.kernel_ridge import predict_without
 
-_CLUES = 4  # numbers in u
+CLUES = 4  # numbers in u
 _MISSED, _EVEN = 0.05, 0.5
 _FOLDS = 10
 _PENALTY = 0.01
@@ -56,9 +56,9 @@ class Novelty:
     def __post_init__(self) -> None:
         numbers = [*self.usual.values(), *self.weights, self.offset, self.threshold]
         plain = all(isinstance(x, int | float) and math.isfinite(x) for x in numbers)
-        if not plain or len(self.weights) != _CLUES or min(self.usual.values(), default=0) <= 0:
+        if not plain or len(self.weights) != CLUES or min(self.usual.values(), default=0) <= 0:
             found = f"usual {self.usual}, weights {self.weights}, offset {self.offset}, threshold {self.threshold}"
-            raise MvnetError(f"novelty: found {found}, expected positive distances, {_CLUES} weights and two numbers")
+            raise MvnetError(f"novelty: found {found}, expected positive distances, {CLUES} weights and two numbers")
 
     def probability(self, u: np.ndarray) -> np.ndarray:
         """p(known | u).
@@ -120,7 +120,7 @@ def fit_novelty(
     folds = np.unique(groups, return_inverse=True)[1] % _FOLDS
     apart = folds[:, None] != folds
     usual = {family: max(float(np.median(np.where(apart, d, np.inf).min(1))), TINY) for family, d in distances.items()}
-    rule = Novelty(usual, (0.0,) * _CLUES, 0.0, 0.0)
+    rule = Novelty(usual, (0.0,) * CLUES, 0.0, 0.0)
     distance = rule.distance(distances)
     known, new = [], []
     for fold in np.unique(folds):
@@ -154,7 +154,7 @@ def fit_rule(usual: dict[str, float], known: np.ndarray, new: np.ndarray, use_sc
     z = (u - mean) / scale
     if not use_scores:  # a single class is left, which every motion is found to be of
         z[:, :2] = 0
-    w, b = np.zeros(_CLUES), 0.0
+    w, b = np.zeros(CLUES), 0.0
     for _ in range(_STEPS):
         error = weight * (_logistic(z @ w + b) - truth)
         w, b = np.maximum(w - (z.T @ error + _PENALTY * w), 0), b - error.sum()

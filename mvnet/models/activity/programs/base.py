@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mvnet.models.activity.novelty import FAR, LARGEST_LEAD, TINY, Novelty
+from mvnet.models.activity.novelty import CLUES, FAR, LARGEST_LEAD, TINY, Novelty
 
 OUTPUTS = {"probabilities": "(1, classes)", "known": "(1,) probability that the motion is of one of the classes"}
 
@@ -70,7 +70,9 @@ class KnownProbability(nn.Module):
     def __init__(self, rule: Novelty | None, labels: Tensor):
         super().__init__()
         self.rule = rule
-        self.register_buffer("weights", torch.tensor((0.0,) * 4 if rule is None else rule.weights, dtype=torch.float64))
+        self.register_buffer(
+            "weights", torch.tensor((0.0,) * CLUES if rule is None else rule.weights, dtype=torch.float64)
+        )
         self.register_buffer("labels", labels.clone())
 
     def forward(self, scores: Tensor, distance: Tensor) -> Tensor:
